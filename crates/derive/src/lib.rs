@@ -1,0 +1,155 @@
+//! `#[derive(Module)]`: makes a struct a tree of named tensors. It generates the two visits of `wgrad_nn::Module` and
+//! nothing else; names, state and checks are provided by the trait. It knows no tensor type and depends on no crate
+//! of wgrad: the paths it emits start at `::wgrad::nn` unless `#[module(crate = …)]` says otherwise.
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{
+    Attribute, Data, DeriveInput, Error, Field, Fields, Generics, Index, Path, Result, Type,
+    parse_quote,
+};
+
+/// Implements `Module` for a struct: each field is visited under its name (its number in a tuple struct).
+///
+/// - `#[module(buffer)]` on a field: its tensors are state, not parameters.
+/// - `#[module(skip)]` on a field: it holds no tensors.
+/// - `#[module(crate = path)]` on the struct: where `wgrad_nn` is found; `::wgrad::nn` if absent.
+#[proc_macro_derive(Module, attributes(module))]
+pub fn derive_module(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let input = syn::parse_macro_input!(input as DeriveInput);
+    expand(&input)
+        .unwrap_or_else(Error::into_compile_error)
+        .into()
+}
+
+/// What becomes of a field.
+#[derive(Clone, Copy, PartialEq)]
+enum Role {
+    Module,
+    Buffer,
+    Skip,
+}
+
+fn expand(input: &DeriveInput) -> Result<TokenStream> {
+    let Data::Struct(data) = &input.data else {
+        return Err(Error::new_spanned(
+            &input.ident,
+            "Module can be derived for structs only",
+        ));
+    };
+    let krate = crate_path(&input.attrs)?;
+    let fields = members(&data.fields)?;
+    let visits = fields
+        .iter()
+        .map(|(f, role, at)| visit(&krate, f, *role, *at, false));
+    let visits_mut = fields
+        .iter()
+        .map(|(f, role, at)| visit(&krate, f, *role, *at, true));
+    let mut generics = input.generics.clone();
+    bound(&mut generics, &krate, fields.iter().map(|(f, ..)| &f.ty));
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    let name = &input.ident;
+    Ok(quote! {
+        #[automatically_derived]
+        impl #impl_generics #krate::Module for #name #type_generics #where_clause {
+            #[allow(unused_variables, reason = "a struct may hold no tensors")]
+            fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, #krate::Kind, &#krate::Tensor)) {
+                #(#visits)*
+            }
+
+            #[allow(unused_variables, reason = "a struct may hold no tensors")]
+            fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, #krate::Kind, &mut #krate::Tensor)) {
+                #(#visits_mut)*
+            }
+        }
+    })
+}
+
+/// The fields that are visited, with their roles and positions.
+fn members(fields: &Fields) -> Result<Vec<(&Field, Role, usize)>> {
+    let mut out = Vec::new();
+    for (at, field) in fields.iter().enumerate() {
+        let role = role(&field.attrs)?;
+        if role != Role::Skip {
+            out.push((field, role, at));
+        }
+    }
+    Ok(out)
+}
+
+fn visit(krate: &Path, field: &Field, role: Role, at: usize, mutable: bool) -> TokenStream {
+    let index = Index::from(at);
+    let (member, name) = match &field.ident {
+        Some(ident) => (quote!(#ident), ident.unraw().to_string()),
+        None => (quote!(#index), at.to_string()),
+    };
+    let (method, borrow) = if mutable {
+        (quote!(visit_mut), quote!(&mut))
+    } else {
+        (quote!(visit), quote!(&))
+    };
+    let visitor = match role {
+        Role::Buffer => quote!(&mut |path, _, tensor| visitor(path, #krate::Kind::Buffer, tensor)),
+        _ => quote!(visitor),
+    };
+    quote_spanned! { field.ty.span() =>
+        #krate::Module::#method(#borrow self.#member, &#krate::join(path, #name), #visitor);
+    }
+}
+
+fn crate_path(attrs: &[Attribute]) -> Result<Path> {
+    let mut path: Path = parse_quote!(::wgrad::nn);
+    for attr in attrs.iter().filter(|a| a.path().is_ident("module")) {
+        attr.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("crate") {
+                return Err(meta.error("a struct takes only `crate = path`"));
+            }
+            path = meta.value()?.call(Path::parse_mod_style)?;
+            Ok(())
+        })?;
+    }
+    Ok(path)
+}
+
+fn role(attrs: &[Attribute]) -> Result<Role> {
+    let mut role = Role::Module;
+    for attr in attrs.iter().filter(|a| a.path().is_ident("module")) {
+        attr.parse_nested_meta(|meta| {
+            role = match () {
+                () if meta.path.is_ident("buffer") => Role::Buffer,
+                () if meta.path.is_ident("skip") => Role::Skip,
+                () => return Err(meta.error("a field takes `buffer` or `skip`")),
+            };
+            Ok(())
+        })?;
+    }
+    Ok(role)
+}
+
+/// Fields whose type names a type parameter must be modules, and the whole may cross threads.
+fn bound<'a>(generics: &mut Generics, krate: &Path, types: impl Iterator<Item = &'a Type>) {
+    let names: Vec<String> = generics
+        .type_params()
+        .map(|p| p.ident.to_string())
+        .collect();
+    if names.is_empty() {
+        return;
+    }
+    let clause = generics.make_where_clause();
+    clause
+        .predicates
+        .push(parse_quote!(Self: ::core::marker::Send + ::core::marker::Sync));
+    for ty in types.filter(|ty| mentions(quote!(#ty), &names)) {
+        clause.predicates.push(parse_quote!(#ty: #krate::Module));
+    }
+}
+
+fn mentions(tokens: TokenStream, names: &[String]) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => names.contains(&ident.to_string()),
+        TokenTree::Group(group) => mentions(group.stream(), names),
+        _ => false,
+    })
+}

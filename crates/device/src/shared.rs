@@ -1,0 +1,168 @@
+//! [`Shared`]: all state of one device, and the calls that touch its queue.
+//!
+//! Every other module hangs its state here. Must not be public, and must hold no
+//! [`crate::Buffer`] or [`crate::Kernel`], which hold it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::adapter::{AdapterInfo, Features, Limits};
+use crate::bind::BindCache;
+use crate::buffer::Buffer;
+use crate::create::Creator;
+use crate::download::Staging;
+use crate::error::{Error, Result};
+use crate::gpu::OpenOptions;
+use crate::handle::Handle;
+use crate::health::{Health, Scope, lock};
+use crate::kernel::KernelCache;
+use crate::pool::{Pool, Raw, next_id};
+
+/// Unsubmitted writes hold their staging memory, and many of them have corrupted data
+/// in the field, so they are flushed at either bound.
+const MAX_PENDING_WRITES: u64 = 64;
+pub(crate) const MAX_PENDING_BYTES: usize = 64 << 20;
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) submits: AtomicU64,
+    pub(crate) dispatches: AtomicU64,
+    pub(crate) written: AtomicU64,
+    pub(crate) read: AtomicU64,
+}
+
+#[derive(Default)]
+pub(crate) struct PendingWrites {
+    n: u64,
+    bytes: u64,
+    /// The flush before: waited for at the next, so that at most two are in flight.
+    last: Option<Handle<wgpu::SubmissionIndex>>,
+}
+
+/// All state of one device.
+pub(crate) struct Shared {
+    pub(crate) device: Handle<wgpu::Device>,
+    pub(crate) queue: Handle<wgpu::Queue>,
+    pub(crate) create: Creator,
+    pub(crate) health: Arc<Health>,
+    pub(crate) pool: Pool,
+    pub(crate) staging: Staging,
+    pub(crate) kernels: KernelCache,
+    pub(crate) binds: BindCache,
+    pub(crate) counters: Counters,
+    pub(crate) info: AdapterInfo,
+    pub(crate) limits: Limits,
+    pub(crate) features: Features,
+    pub(crate) options: OpenOptions,
+    pub(crate) pending: Mutex<PendingWrites>,
+}
+
+impl Shared {
+    pub(crate) fn create_raw(&self, class: u64) -> Result<Raw> {
+        self.release(self.pool.make_room(class));
+        let mut made = self.try_create(class);
+        if matches!(made, Err(Error::OutOfMemory { .. })) {
+            self.release(self.pool.drain());
+            self.staging.clear();
+            self.wait(None)?;
+            made = self.try_create(class);
+        }
+        let buffer = made?;
+        self.pool.created(class);
+        Ok(Raw {
+            buffer,
+            id: next_id(),
+            capacity: class,
+        })
+    }
+
+    fn try_create(&self, class: u64) -> Result<Handle<wgpu::Buffer>> {
+        use wgpu::BufferUsages as U;
+        let usage = U::STORAGE | U::UNIFORM | U::COPY_SRC | U::COPY_DST;
+        self.health.scoped(&self.device, Scope::Buffer(class), || {
+            self.create.buffer("pooled", class, usage).into()
+        })
+    }
+
+    /// Drops buffers together with the bind groups that would keep them alive.
+    pub(crate) fn release(&self, raws: Vec<Raw>) {
+        if !raws.is_empty() {
+            let ids = raws.iter().map(|raw| raw.id).collect();
+            self.binds.evict(&ids);
+        }
+    }
+
+    /// An error if `buffer` lives on another device.
+    pub(crate) fn owns(&self, buffer: &Buffer) -> Result<()> {
+        if std::ptr::eq(self, Arc::as_ptr(&buffer.slot.shared)) {
+            Ok(())
+        } else {
+            Err(Error::Unsupported {
+                what: "a buffer of another device",
+            })
+        }
+    }
+
+    pub(crate) fn note_write(&self, bytes: u64) {
+        self.counters.written.fetch_add(bytes, Ordering::Relaxed);
+        let mut pending = lock(&self.pending);
+        pending.n += 1;
+        pending.bytes += bytes;
+        if pending.n < MAX_PENDING_WRITES && pending.bytes < MAX_PENDING_BYTES as u64 {
+            return;
+        }
+        if let Some(last) = pending.last.take() {
+            // A loss here is reported by the next call.
+            let _ = self.wait(Some(last));
+        }
+        *pending = PendingWrites {
+            last: Some(self.queue.submit([]).into()),
+            ..PendingWrites::default()
+        };
+        self.counters.submits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Submits, which also flushes pending writes.
+    pub(crate) fn submit(&self, commands: wgpu::CommandBuffer) -> Handle<wgpu::SubmissionIndex> {
+        self.counters.submits.fetch_add(1, Ordering::Relaxed);
+        let mut pending = lock(&self.pending);
+        pending.n = 0;
+        pending.bytes = 0;
+        drop(pending);
+        self.queue.submit([commands]).into()
+    }
+
+    /// Blocks until a submission, or all of them, are done; nothing in a browser.
+    pub(crate) fn wait(&self, submission: Option<Handle<wgpu::SubmissionIndex>>) -> Result<()> {
+        self.health.alive()?;
+        self.poll(wgpu::PollType::Wait {
+            submission_index: submission.map(Handle::into_inner),
+            timeout: None,
+        })
+    }
+
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn poll(&self, _: wgpu::PollType) -> Result<()> {
+        self.health.alive()
+    }
+
+    /// wgpu 30 panics when the device is lost while it is polled; the panic is caught
+    /// and becomes the loss that it stands for.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn poll(&self, poll: wgpu::PollType) -> Result<()> {
+        use std::panic::{AssertUnwindSafe, catch_unwind};
+        // Nothing of ours is modified inside; wgpu releases its locks by guards.
+        let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(poll)));
+        match polled {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                self.health.alive()?;
+                return Err(Error::Map {
+                    message: error.to_string(),
+                });
+            }
+            Err(_) => self.health.lose("lost while waiting for it".to_owned()),
+        }
+        self.health.alive()
+    }
+}

@@ -1,0 +1,361 @@
+//! Element-wise methods. Two operands promote to one dtype and broadcast to one shape, as in PyTorch.
+
+use crate::dtype::DType;
+use crate::error::ErrorKind;
+use crate::ops::cast::Cast;
+use crate::ops::compare::{Compare, CompareKind};
+use crate::ops::stop_gradient::StopGradient;
+use crate::ops::{self, Op};
+use crate::shape::broadcast;
+use crate::tensor::Tensor;
+
+/// Methods without arguments that record one primitive; integers are computed as f32 where `float` is said.
+macro_rules! unary {
+    ($($(#[$doc:meta])* $name:ident => $op:expr, $kind:ident;)*) => {
+        impl Tensor {
+            $($(#[$doc])*
+            #[track_caller]
+            pub fn $name(&self) -> Tensor {
+                Tensor::record($op, &[&unary!(@ $kind self)])
+            })*
+        }
+    };
+    (@ float $x:ident) => { $x.to_float() };
+    (@ any $x:ident) => { $x };
+}
+
+unary! {
+    /// `exp(x)`.
+    exp => ops::exp::Exp, float;
+    /// `exp(x) − 1`, accurate near 0.
+    expm1 => ops::expm1::Expm1, float;
+    /// Natural logarithm.
+    log => ops::log::Log, float;
+    /// `log(1 + x)`, accurate near 0.
+    log1p => ops::log1p::Log1p, float;
+    /// Sine of radians.
+    sin => ops::sin::Sin, float;
+    /// Cosine of radians.
+    cos => ops::cos::Cos, float;
+    /// Arc tangent, in radians.
+    atan => ops::atan::Atan, float;
+    /// Hyperbolic tangent.
+    tanh => ops::tanh::Tanh, float;
+    /// The error function.
+    erf => ops::erf::Erf, float;
+    /// Square root.
+    sqrt => ops::sqrt::Sqrt, float;
+    /// `1 / x`.
+    recip => ops::recip::Recip, float;
+    /// Absolute value.
+    abs => ops::abs::Abs, any;
+    /// −1, 0 or 1.
+    sign => ops::sign::Sign, any;
+    /// The greatest integer not above.
+    floor => ops::floor::Floor, float;
+    /// The nearest integer, halves to even.
+    round => ops::round::Round, float;
+    /// The integer part.
+    trunc => ops::trunc::Trunc, float;
+    /// Where the element is NaN.
+    isnan => ops::is_nan::IsNan, float;
+    /// `not x`, of truth values.
+    logical_not => ops::not::Not, any;
+    /// The same values, through which no gradient flows.
+    stop_gradient => StopGradient, any;
+}
+
+/// Comparisons, with a tensor and with a number.
+macro_rules! compare {
+    ($($(#[$doc:meta])* $name:ident, $scalar:ident => $kind:ident;)*) => {
+        impl Tensor {
+            $($(#[$doc])*
+            #[track_caller]
+            pub fn $name(&self, other: &Tensor) -> Tensor {
+                self.binary(Compare { kind: CompareKind::$kind }, other)
+            }
+
+            /// As the method of a similar name, with a number.
+            #[track_caller]
+            pub fn $scalar(&self, value: f64) -> Tensor {
+                self.$name(&self.weak(value))
+            })*
+        }
+    };
+}
+
+compare! {
+    /// `self == other`, element-wise; bool.
+    eq, eq_scalar => Eq;
+    /// `self != other`.
+    ne, ne_scalar => Ne;
+    /// `self < other`.
+    lt, lt_scalar => Lt;
+    /// `self <= other`.
+    le, le_scalar => Le;
+    /// `self > other`.
+    gt, gt_scalar => Gt;
+    /// `self >= other`.
+    ge, ge_scalar => Ge;
+}
+
+impl Tensor {
+    /// A number as a weak operand of this tensor: it takes the tensor's dtype, but a fraction makes integers f32.
+    #[track_caller]
+    pub(crate) fn weak(&self, value: f64) -> Tensor {
+        if self.check().is_err() {
+            return self.clone();
+        }
+        let dtype = match self.dtype() {
+            d if d.is_float() => d,
+            DType::Bool | DType::U8 | DType::I32 | DType::U32
+                if value.fract() != 0.0 || !value.is_finite() =>
+            {
+                DType::F32
+            }
+            DType::Bool | DType::U8 => DType::I32,
+            d => d,
+        };
+        Tensor::scalar(value, dtype, self.device())
+    }
+
+    /// Integers and truth values as f32; floats as they are.
+    #[track_caller]
+    pub(crate) fn to_float(&self) -> Tensor {
+        if self.dtype().is_float() {
+            self.clone()
+        } else {
+            self.cast(DType::F32)
+        }
+    }
+
+    /// Records a binary primitive after promotion and broadcasting.
+    #[track_caller]
+    pub(crate) fn binary(&self, op: impl Into<Op>, other: &Tensor) -> Tensor {
+        let op = op.into();
+        match self.meet(other, op.name()) {
+            Ok((a, b)) => Tensor::record(op, &[&a, &b]),
+            Err(t) => *t,
+        }
+    }
+
+    /// Both operands in one dtype and one shape, or the invalid result.
+    #[track_caller]
+    fn meet(&self, other: &Tensor, op: &str) -> Result<(Tensor, Tensor), Box<Tensor>> {
+        let operands = || {
+            vec![
+                (self.shape().to_vec(), self.dtype()),
+                (other.shape().to_vec(), other.dtype()),
+            ]
+        };
+        let fail = |kind, message: String, shape: &[usize]| {
+            let first = self.0.error.clone().or_else(|| other.0.error.clone());
+            let error = first.unwrap_or_else(|| {
+                crate::error::Error::new(kind, op, message).with_operands(operands())
+            });
+            Err(Box::new(Tensor::invalid(
+                error,
+                shape,
+                self.dtype(),
+                self.device(),
+            )))
+        };
+        let shape = match broadcast(self.shape(), other.shape()) {
+            Ok(shape) => shape,
+            Err(m) => return fail(ErrorKind::Shape, m, &[]),
+        };
+        let Some(dtype) = self.dtype().promote(other.dtype()) else {
+            return fail(
+                ErrorKind::DType,
+                format!("{} and {} do not mix", self.dtype(), other.dtype()),
+                &shape,
+            );
+        };
+        Ok((
+            self.cast(dtype).broadcast_to(&shape),
+            other.cast(dtype).broadcast_to(&shape),
+        ))
+    }
+
+    /// The elements converted: towards zero from floats to integers, `≠ 0` to truth values.
+    #[track_caller]
+    pub fn cast(&self, dtype: DType) -> Tensor {
+        if self.dtype() == dtype {
+            self.clone()
+        } else {
+            Tensor::record(Cast { to: dtype }, &[self])
+        }
+    }
+
+    /// `self + other`; the operator's method.
+    #[track_caller]
+    pub fn add(&self, other: &Tensor) -> Tensor {
+        let (a, b) = (self.numeric(), other.numeric());
+        a.binary(ops::add::Add, &b)
+    }
+
+    /// `self − other`.
+    #[track_caller]
+    pub fn sub(&self, other: &Tensor) -> Tensor {
+        let (a, b) = (self.numeric(), other.numeric());
+        match a.meet(&b, "sub") {
+            Ok((a, b)) => {
+                Tensor::record(ops::add::Add, &[&a, &Tensor::record(ops::neg::Neg, &[&b])])
+            }
+            Err(t) => *t,
+        }
+    }
+
+    /// `self · other`, element-wise.
+    #[track_caller]
+    pub fn mul(&self, other: &Tensor) -> Tensor {
+        let (a, b) = (self.numeric(), other.numeric());
+        a.binary(ops::mul::Mul, &b)
+    }
+
+    /// `self / other`; integers give f32.
+    #[track_caller]
+    pub fn div(&self, other: &Tensor) -> Tensor {
+        let (a, b) = match (self.dtype().is_float(), other.dtype().is_float()) {
+            (false, false) => (self.to_float(), other.to_float()),
+            _ => (self.numeric(), other.numeric()),
+        };
+        a.binary(ops::div::Div, &b)
+    }
+
+    /// `−x`.
+    #[track_caller]
+    pub fn neg(&self) -> Tensor {
+        Tensor::record(ops::neg::Neg, &[&self.numeric()])
+    }
+
+    /// Truth values and bytes as i32, the least type that computes.
+    #[track_caller]
+    fn numeric(&self) -> Tensor {
+        if matches!(self.dtype(), DType::Bool | DType::U8) {
+            self.cast(DType::I32)
+        } else {
+            self.clone()
+        }
+    }
+
+    /// `value − self`.
+    #[track_caller]
+    pub(crate) fn rsub_scalar(&self, value: f64) -> Tensor {
+        self.weak(value).sub(self)
+    }
+
+    /// `self` to the power of `other`, element-wise.
+    #[track_caller]
+    pub fn pow(&self, other: &Tensor) -> Tensor {
+        self.numeric().binary(ops::pow::Pow, &other.numeric())
+    }
+
+    /// `self` to the power of a number. Small whole powers are products.
+    #[track_caller]
+    pub fn powf(&self, exponent: f64) -> Tensor {
+        match exponent {
+            0.0 => self.ones_like(),
+            1.0 => self.clone(),
+            2.0 => self.square(),
+            3.0 => self.square().mul(self),
+            -1.0 => self.recip(),
+            0.5 => self.sqrt(),
+            _ => self.pow(&self.weak(exponent)),
+        }
+    }
+
+    /// `x²`.
+    #[track_caller]
+    pub fn square(&self) -> Tensor {
+        self.mul(self)
+    }
+
+    /// `1 / √x`.
+    #[track_caller]
+    pub fn rsqrt(&self) -> Tensor {
+        self.sqrt().recip()
+    }
+
+    /// The greater of two elements; NaN wins.
+    #[track_caller]
+    pub fn maximum(&self, other: &Tensor) -> Tensor {
+        self.binary(ops::max::Max, other)
+    }
+
+    /// The lesser of two elements; NaN wins.
+    #[track_caller]
+    pub fn minimum(&self, other: &Tensor) -> Tensor {
+        self.binary(ops::min::Min, other)
+    }
+
+    /// The remainder of `self / other` with the sign of `self` (C's and PyTorch's `fmod`).
+    #[track_caller]
+    pub fn fmod(&self, other: &Tensor) -> Tensor {
+        self.numeric().binary(ops::fmod::Fmod, &other.numeric())
+    }
+
+    /// The angle, in radians, of the point with ordinate `self` and abscissa `x`.
+    #[track_caller]
+    pub fn atan2(&self, x: &Tensor) -> Tensor {
+        self.to_float().binary(ops::atan2::Atan2, &x.to_float())
+    }
+
+    /// `self and other`, as truth values.
+    #[track_caller]
+    pub fn logical_and(&self, other: &Tensor) -> Tensor {
+        self.cast(DType::Bool).minimum(&other.cast(DType::Bool))
+    }
+
+    /// `self or other`, as truth values.
+    #[track_caller]
+    pub fn logical_or(&self, other: &Tensor) -> Tensor {
+        self.cast(DType::Bool).maximum(&other.cast(DType::Bool))
+    }
+
+    /// `a` where `condition` holds, else `b`; all three broadcast.
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let x = Tensor::new(&[-1.0f32, 2.0], &Device::cpu());
+    /// let y = Tensor::where_(&x.gt_scalar(0.0), &x, &x.zeros_like());
+    /// assert_eq!(y.to_vec::<f32>()?, [0.0, 2.0]);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn where_(condition: &Tensor, a: &Tensor, b: &Tensor) -> Tensor {
+        let (a, b) = match a.meet(b, "where") {
+            Ok(pair) => pair,
+            Err(t) => return *t,
+        };
+        match broadcast(condition.shape(), a.shape()) {
+            Ok(shape) => {
+                let condition = condition.cast(DType::Bool).broadcast_to(&shape);
+                Tensor::record(
+                    ops::where_::Where,
+                    &[&condition, &a.broadcast_to(&shape), &b.broadcast_to(&shape)],
+                )
+            }
+            Err(m) => condition.fail("where", m),
+        }
+    }
+
+    /// `max(x, 0)`; NaN stays. The derivative at 0 is 0.
+    #[track_caller]
+    pub fn relu(&self) -> Tensor {
+        let zero = self.zeros_like();
+        Tensor::where_(&self.le(&zero), &zero, self)
+    }
+
+    /// `1 / (1 + exp(−x))`, without overflow.
+    #[track_caller]
+    pub fn sigmoid(&self) -> Tensor {
+        (self * 0.5).tanh() * 0.5 + 0.5
+    }
+
+    /// Elements below `min` raised to it, above `max` lowered to it.
+    #[track_caller]
+    pub fn clamp(&self, min: f64, max: f64) -> Tensor {
+        self.maximum(&self.weak(min)).minimum(&self.weak(max))
+    }
+}

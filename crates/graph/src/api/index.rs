@@ -1,0 +1,102 @@
+//! Picking and placing by index, and sorting.
+
+use crate::dtype::DType;
+use crate::ops::argsort::ArgSort;
+use crate::ops::gather::Gather;
+use crate::ops::scatter_add::ScatterAdd;
+use crate::shape;
+use crate::tensor::Tensor;
+
+impl Tensor {
+    #[track_caller]
+    pub(crate) fn gather_at(&self, dim: usize, index: &Tensor) -> Tensor {
+        Tensor::record(Gather { dim }, &[self, index])
+    }
+
+    #[track_caller]
+    pub(crate) fn scatter_add_to(&self, dim: usize, index: &Tensor, size: usize) -> Tensor {
+        Tensor::record(ScatterAdd { dim, size }, &[self, index])
+    }
+
+    /// `out[i] = self[i with dimension dim replaced by index[i]]`; `index` is i32 and agrees in all other sizes.
+    /// An index out of range makes the next read an error.
+    #[track_caller]
+    pub fn gather(&self, dim: isize, index: &Tensor) -> Tensor {
+        match shape::dim(dim, self.rank()) {
+            Ok(d) => self.gather_at(d, index),
+            Err(m) => self.fail("gather", m),
+        }
+    }
+
+    /// Rows (along `dim`) in the order of a rank-1 index (i32).
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let d = Device::cpu();
+    /// let x = Tensor::from_slice(&[1.0f32, 2.0, 3.0, 4.0], &[2, 2], &d);
+    /// let y = x.index_select(0, &Tensor::new(&[1, 1, 0], &d));
+    /// assert_eq!(y.to_vec::<f32>()?, [3.0, 4.0, 3.0, 4.0, 1.0, 2.0]);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn index_select(&self, dim: isize, index: &Tensor) -> Tensor {
+        match shape::dim(dim, self.rank()) {
+            Ok(d) if index.rank() == 1 && d < self.rank() => {
+                let mut thin = vec![1; self.rank()];
+                thin[d] = index.numel();
+                let mut wide = self.shape().to_vec();
+                wide[d] = index.numel();
+                self.gather_at(d, &index.reshape_to(&thin).expand_to(&wide))
+            }
+            Ok(_) => self.fail(
+                "index_select",
+                format!("the index must have rank 1, not {:?}", index.shape()),
+            ),
+            Err(m) => self.fail("index_select", m),
+        }
+    }
+
+    /// A copy of `self` with every element of `src` added at the position along `dim` that `index` names.
+    #[track_caller]
+    pub fn scatter_add(&self, dim: isize, index: &Tensor, src: &Tensor) -> Tensor {
+        match shape::dim(dim, self.rank()) {
+            Ok(d) if d < self.rank() => self.add(&src.scatter_add_to(d, index, self.shape()[d])),
+            Ok(_) => self.fail("scatter_add", "a tensor of rank 0 has no dimension"),
+            Err(m) => self.fail("scatter_add", m),
+        }
+    }
+
+    /// Positions (i32) that sort along `dim`; stable; NaN is greatest.
+    #[track_caller]
+    pub fn argsort(&self, dim: isize, descending: bool) -> Tensor {
+        let last = self.rank() as isize - 1;
+        match shape::dim(dim, self.rank()) {
+            Ok(_) if self.rank() == 0 => self.full_like_dtype(0.0, DType::I32),
+            Ok(d) if d as isize == last => Tensor::record(ArgSort { descending }, &[self]),
+            Ok(_) => {
+                let moved = Tensor::record(ArgSort { descending }, &[&self.transpose(dim, -1)]);
+                moved.transpose(dim, -1)
+            }
+            Err(m) => self.fail("argsort", m),
+        }
+    }
+
+    /// Elements in order along `dim`, and the positions they came from.
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let (v, i) = Tensor::new(&[3.0f32, 1.0, 2.0], &Device::cpu()).sort(0, false);
+    /// assert_eq!((v.to_vec::<f32>()?, i.to_vec::<i32>()?), (vec![1.0, 2.0, 3.0], vec![1, 2, 0]));
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn sort(&self, dim: isize, descending: bool) -> (Tensor, Tensor) {
+        let order = self.argsort(dim, descending);
+        let values = if self.rank() == 0 {
+            self.clone()
+        } else {
+            self.gather(dim, &order)
+        };
+        (values, order)
+    }
+}

@@ -1,0 +1,195 @@
+//! Reductions and scans.
+
+use crate::dtype::DType;
+use crate::ops::argmax::ArgMax;
+use crate::ops::reduce_max::ReduceMax;
+use crate::ops::reduce_sum::ReduceSum;
+use crate::ops::scan::Scan;
+use crate::plan::ScanKind;
+use crate::shape::dims;
+use crate::tensor::Tensor;
+
+impl Tensor {
+    fn all_dims(&self) -> Vec<isize> {
+        (0..self.rank() as isize).collect()
+    }
+
+    /// `out`, which lacks `dims`, with sizes of 1 in their place.
+    #[track_caller]
+    fn kept(&self, out: Tensor, dims: &[usize]) -> Tensor {
+        let ones: Vec<usize> = (0..self.rank())
+            .map(|d| {
+                if dims.contains(&d) {
+                    1
+                } else {
+                    self.shape()[d]
+                }
+            })
+            .collect();
+        if out.check().is_ok() {
+            out.reshape_to(&ones)
+        } else {
+            out
+        }
+    }
+
+    /// The sum of all elements; truth values and bytes are counted in i32.
+    #[track_caller]
+    pub fn sum(&self) -> Tensor {
+        self.sum_dims(&self.all_dims(), false)
+    }
+
+    /// Sums over some dimensions, which stay with size 1 if `keepdim`. Of no dimensions: the tensor itself.
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let x = Tensor::from_slice(&[1.0f32, 2.0, 3.0, 4.0], &[2, 2], &Device::cpu());
+    /// assert_eq!(x.sum_dims(&[-1], false).to_vec::<f32>()?, [3.0, 7.0]);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn sum_dims(&self, over: &[isize], keepdim: bool) -> Tensor {
+        let x = if matches!(self.dtype(), DType::Bool | DType::U8) {
+            self.cast(DType::I32)
+        } else {
+            self.clone()
+        };
+        let list = match dims(over, x.rank()) {
+            Ok(list) => list,
+            Err(m) => return self.fail("sum", m),
+        };
+        if list.is_empty() {
+            return x;
+        }
+        let out = Tensor::record(ReduceSum { dims: list.clone() }, &[&x]);
+        if keepdim { x.kept(out, &list) } else { out }
+    }
+
+    /// The mean of all elements, a float; NaN of nothing.
+    #[track_caller]
+    pub fn mean(&self) -> Tensor {
+        self.mean_dims(&self.all_dims(), false)
+    }
+
+    /// Means over some dimensions.
+    #[track_caller]
+    pub fn mean_dims(&self, over: &[isize], keepdim: bool) -> Tensor {
+        let x = self.to_float();
+        let n: usize = match dims(over, x.rank()) {
+            Ok(list) => list.iter().map(|&d| x.shape()[d]).product(),
+            Err(m) => return self.fail("mean", m),
+        };
+        x.sum_dims(over, keepdim) / n as f64
+    }
+
+    /// Variances over some dimensions, divided by the count less `correction` (1 for the unbiased estimate).
+    #[track_caller]
+    pub fn var_dims(&self, over: &[isize], correction: usize, keepdim: bool) -> Tensor {
+        let x = self.to_float();
+        let n: usize = match dims(over, x.rank()) {
+            Ok(list) => list.iter().map(|&d| x.shape()[d]).product(),
+            Err(m) => return self.fail("var", m),
+        };
+        let centred = &x - x.mean_dims(over, true);
+        centred.square().sum_dims(over, keepdim) / n.saturating_sub(correction) as f64
+    }
+
+    /// The greatest element; NaN wins.
+    #[track_caller]
+    pub fn amax(&self) -> Tensor {
+        self.amax_dims(&self.all_dims(), false)
+    }
+
+    /// Maxima over some dimensions; of no dimensions: the tensor itself.
+    #[track_caller]
+    pub fn amax_dims(&self, over: &[isize], keepdim: bool) -> Tensor {
+        let list = match dims(over, self.rank()) {
+            Ok(list) if list.is_empty() => return self.clone(),
+            Ok(list) => list,
+            Err(m) => return self.fail("amax", m),
+        };
+        let out = Tensor::record(ReduceMax { dims: list.clone() }, &[self]);
+        if keepdim { self.kept(out, &list) } else { out }
+    }
+
+    /// The least element; NaN wins.
+    #[track_caller]
+    pub fn amin(&self) -> Tensor {
+        -(-self).amax()
+    }
+
+    /// Minima over some dimensions.
+    #[track_caller]
+    pub fn amin_dims(&self, over: &[isize], keepdim: bool) -> Tensor {
+        -(-self).amax_dims(over, keepdim)
+    }
+
+    /// Position (i32) of the first greatest element along `dim`.
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let x = Tensor::from_slice(&[1.0f32, 9.0, 3.0, 4.0], &[2, 2], &Device::cpu());
+    /// assert_eq!(x.argmax(1, false).to_vec::<i32>()?, [1, 1]);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn argmax(&self, dim: isize, keepdim: bool) -> Tensor {
+        let list = match dims(&[dim], self.rank()) {
+            Ok(list) => list,
+            Err(m) => return self.fail("argmax", m),
+        };
+        let out = Tensor::record(ArgMax { dims: list.clone() }, &[self]);
+        if keepdim { self.kept(out, &list) } else { out }
+    }
+
+    /// Inclusive scan along an absolute dimension.
+    #[track_caller]
+    pub(crate) fn scan(&self, kind: ScanKind, dim: usize, reverse: bool) -> Tensor {
+        Tensor::record(Scan { kind, dim, reverse }, &[self])
+    }
+
+    /// Running sums along `dim`.
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let x = Tensor::new(&[1.0f32, 2.0, 3.0], &Device::cpu());
+    /// assert_eq!(x.cumsum(0).to_vec::<f32>()?, [1.0, 3.0, 6.0]);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn cumsum(&self, dim: isize) -> Tensor {
+        self.scan_method("cumsum", ScanKind::Sum, dim)
+    }
+
+    /// Running products along `dim`.
+    #[track_caller]
+    pub fn cumprod(&self, dim: isize) -> Tensor {
+        self.scan_method("cumprod", ScanKind::Prod, dim)
+    }
+
+    /// Running maxima along `dim`.
+    #[track_caller]
+    pub fn cummax(&self, dim: isize) -> Tensor {
+        self.scan_method("cummax", ScanKind::Max, dim)
+    }
+
+    /// Running log-sum-exp along `dim`.
+    #[track_caller]
+    pub fn logcumsumexp(&self, dim: isize) -> Tensor {
+        self.scan_method("logcumsumexp", ScanKind::LogSumExp, dim)
+    }
+
+    #[track_caller]
+    fn scan_method(&self, name: &str, kind: ScanKind, dim: isize) -> Tensor {
+        let x = if matches!(self.dtype(), DType::Bool | DType::U8) {
+            self.cast(DType::I32)
+        } else {
+            self.clone()
+        };
+        match crate::shape::dim(dim, x.rank()) {
+            Ok(_) if x.rank() == 0 => x,
+            Ok(d) => x.scan(kind, d, false),
+            Err(m) => self.fail(name, m),
+        }
+    }
+}

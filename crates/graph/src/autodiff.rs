@@ -1,0 +1,226 @@
+//! Reverse-mode differentiation: appends gradient nodes to the graph. They are ordinary nodes, so gradients of
+//! gradients are gradients. Runs nothing.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::ops::{Derivative, Derive};
+use crate::tensor::Tensor;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// Optional arguments of [`grad_with`].
+#[derive(Clone, Debug, Default)]
+pub struct GradOptions {
+    /// The gradient of the output; ones if absent, and then the output must have one element.
+    pub upstream: Option<Tensor>,
+    /// Inputs the output does not depend on get zeros instead of an error.
+    pub allow_unused: bool,
+}
+
+/// The gradients of a scalar with respect to some tensors.
+///
+/// # Errors
+/// The output is invalid, is no float, or has more than one element; an input has no path to it; an operation on the
+/// way has no derivative (the error names it).
+///
+/// ```
+/// use wgrad_graph::{Device, Tensor, grad};
+/// let x = Tensor::new(&[3.0f32], &Device::cpu());
+/// let y = (&x * &x).sum();
+/// let dy = grad(&y, &[&x])?;
+/// assert_eq!(dy[0].to_vec::<f32>()?, [6.0]);
+/// # Ok::<(), wgrad_graph::Error>(())
+/// ```
+#[track_caller]
+pub fn grad(output: &Tensor, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+    grad_with(output, inputs, &GradOptions::default())
+}
+
+/// As [`grad`], with options.
+///
+/// # Errors
+/// As [`grad`]; the upstream gradient must have the output's shape.
+#[track_caller]
+pub fn grad_with(
+    output: &Tensor,
+    inputs: &[&Tensor],
+    options: &GradOptions,
+) -> Result<Vec<Tensor>> {
+    output.check()?;
+    for i in inputs {
+        i.check()?;
+    }
+    let location = std::panic::Location::caller();
+    let fail = |message: String| Error::new(ErrorKind::Gradient, "grad", message).at(location);
+    let seed = seed(output, options.upstream.as_ref()).map_err(fail)?;
+    let on_path = on_path(output, inputs);
+    let mut gradients: FxHashMap<u64, Tensor> = FxHashMap::default();
+    gradients.insert(output.0.id, seed);
+    for node in descending(output, &on_path) {
+        let Some(upstream) = gradients.get(&node.0.id).cloned() else {
+            continue;
+        };
+        if node.0.inputs.is_empty() {
+            continue;
+        }
+        let cx = Derive {
+            inputs: &node.0.inputs,
+            output: &node,
+        };
+        match node.0.op.derivative(&cx, &upstream) {
+            Derivative::Of(list) => add_up(&mut gradients, &node, list, &on_path)?,
+            Derivative::NotDifferentiable => {
+                let place = node.location();
+                return Err(fail(format!(
+                    "{} (recorded at {place}) has no derivative",
+                    node.op_name()
+                )));
+            }
+        }
+    }
+    inputs
+        .iter()
+        .map(|i| finish(&gradients, &on_path, i, options).map_err(fail))
+        .collect()
+}
+
+fn seed(output: &Tensor, upstream: Option<&Tensor>) -> Result<Tensor, String> {
+    if !output.dtype().is_float() {
+        return Err(format!(
+            "only floats have gradients, the output is {}",
+            output.dtype()
+        ));
+    }
+    match upstream {
+        Some(g) if g.shape() == output.shape() => Ok(g.cast(output.dtype())),
+        Some(g) => Err(format!(
+            "an upstream gradient of shape {:?} for an output of {:?}",
+            g.shape(),
+            output.shape()
+        )),
+        None if output.numel() == 1 => Ok(output.ones_like()),
+        None => Err(format!(
+            "an output of shape {:?} needs an upstream gradient",
+            output.shape()
+        )),
+    }
+}
+
+/// Ids of the nodes between `output` and `inputs`, both included, that carry floats.
+fn on_path(output: &Tensor, inputs: &[&Tensor]) -> FxHashSet<u64> {
+    let wanted: FxHashSet<u64> = inputs.iter().map(|t| t.0.id).collect();
+    let lowest = wanted.iter().copied().min().unwrap_or(u64::MAX);
+    let mut seen = FxHashSet::default();
+    let mut stack = vec![output.clone()];
+    let mut nodes = Vec::new();
+    while let Some(t) = stack.pop() {
+        // Operands have smaller ids, so nothing below the oldest input can lead to one.
+        if t.0.id < lowest || !seen.insert(t.0.id) {
+            continue;
+        }
+        stack.extend(t.0.inputs.iter().cloned());
+        nodes.push(t);
+    }
+    nodes.sort_unstable_by_key(|t| t.0.id);
+    let mut path = FxHashSet::default();
+    for t in &nodes {
+        let reaches = wanted.contains(&t.0.id) || t.0.inputs.iter().any(|i| path.contains(&i.0.id));
+        if reaches && t.dtype().is_float() {
+            path.insert(t.0.id);
+        }
+    }
+    path
+}
+
+/// Nodes of the path that `output` reaches, users before operands.
+fn descending(output: &Tensor, path: &FxHashSet<u64>) -> Vec<Tensor> {
+    let mut seen = FxHashSet::default();
+    let mut stack = vec![output.clone()];
+    let mut nodes = Vec::new();
+    while let Some(t) = stack.pop() {
+        if !path.contains(&t.0.id) || !seen.insert(t.0.id) {
+            continue;
+        }
+        stack.extend(t.0.inputs.iter().cloned());
+        nodes.push(t);
+    }
+    nodes.sort_unstable_by_key(|t| std::cmp::Reverse(t.0.id));
+    nodes
+}
+
+fn add_up(
+    gradients: &mut FxHashMap<u64, Tensor>,
+    node: &Tensor,
+    list: Vec<Option<Tensor>>,
+    path: &FxHashSet<u64>,
+) -> Result<()> {
+    for (input, gradient) in node.0.inputs.iter().zip(list) {
+        let Some(gradient) = gradient.filter(|_| path.contains(&input.0.id)) else {
+            continue;
+        };
+        gradient.check()?;
+        if gradient.shape() != input.shape() || gradient.dtype() != input.dtype() {
+            let message = format!(
+                "the derivative of {} is {}{:?} for an operand {}{:?}",
+                node.op_name(),
+                gradient.dtype(),
+                gradient.shape(),
+                input.dtype(),
+                input.shape()
+            );
+            return Err(Error::new(ErrorKind::Internal, "grad", message).at(node.location()));
+        }
+        let sum = match gradients.remove(&input.0.id) {
+            Some(before) => before + gradient,
+            None => gradient,
+        };
+        gradients.insert(input.0.id, sum);
+    }
+    Ok(())
+}
+
+fn finish(
+    gradients: &FxHashMap<u64, Tensor>,
+    path: &FxHashSet<u64>,
+    input: &Tensor,
+    options: &GradOptions,
+) -> Result<Tensor, String> {
+    if let Some(g) = gradients.get(&input.0.id) {
+        return Ok(g.clone());
+    }
+    if !input.dtype().is_float() {
+        return Err(format!(
+            "only floats have gradients, an input is {}",
+            input.dtype()
+        ));
+    }
+    // On a path but without a gradient: the derivative is zero by rule (floor, an index).
+    if path.contains(&input.0.id) || options.allow_unused {
+        return Ok(input.zeros_like());
+    }
+    let place = input.location();
+    Err(format!(
+        "the output does not depend on the input {:?} made at {place}",
+        input.shape()
+    ))
+}
+
+/// A scalar with its gradients, from a function of tensors.
+///
+/// # Errors
+/// As [`grad`].
+///
+/// ```
+/// use wgrad_graph::{Device, Tensor, value_and_grad};
+/// let x = Tensor::new(&[3.0f32], &Device::cpu());
+/// let (y, dy) = value_and_grad(|x| x[0].square().sum(), &[&x])?;
+/// assert_eq!((y.item::<f32>()?, dy[0].item::<f32>()?), (9.0, 6.0));
+/// # Ok::<(), wgrad_graph::Error>(())
+/// ```
+#[track_caller]
+pub fn value_and_grad(
+    f: impl FnOnce(&[&Tensor]) -> Tensor,
+    inputs: &[&Tensor],
+) -> Result<(Tensor, Vec<Tensor>)> {
+    let value = f(inputs);
+    let gradients = grad(&value, inputs)?;
+    Ok((value, gradients))
+}

@@ -1,0 +1,406 @@
+//! Where tensors live and who runs them: the fast cpu executor, a GPU, or the reference. Owns the choice of a device
+//! and the cache of plans. Knows no operation.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::passes::{Graph, Limits};
+use crate::plan::{Origin, Plan};
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// A device: a cheap clone, `Send + Sync`. Tensors belong to one device; two handles are equal if they name the same
+/// opened device.
+///
+/// ```
+/// use wgrad_graph::Device;
+/// let device = Device::cpu();
+/// assert_eq!(device, Device::cpu());
+/// assert_eq!(device.to_string(), "cpu");
+/// ```
+#[derive(Clone)]
+pub struct Device(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) kind: Kind,
+    pub(crate) limits: Limits,
+    plans: Mutex<PlanCache>,
+    checks: Mutex<Vec<Origin>>,
+}
+
+pub(crate) enum Kind {
+    #[cfg(feature = "cpu")]
+    Cpu(CpuState),
+    #[cfg(feature = "gpu")]
+    Gpu(Box<GpuState>),
+    Reference,
+}
+
+#[cfg(feature = "cpu")]
+pub(crate) struct CpuState {
+    pub(crate) executor: crate::exec::cpu::Executor,
+    pub(crate) status: std::sync::atomic::AtomicU32,
+}
+
+#[cfg(feature = "gpu")]
+pub(crate) struct GpuState {
+    pub(crate) executor: crate::exec::gpu::Executor,
+    pub(crate) name: String,
+    pub(crate) software: bool,
+}
+
+/// How a device plans, for tests and for finding faults; users need none of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Fuse element-wise operations (default). Without it each is a kernel of its own.
+    pub fuse: bool,
+    /// Use no more than what every WebGPU adapter offers, and no optional feature.
+    pub minimum_limits: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            fuse: true,
+            minimum_limits: false,
+        }
+    }
+}
+
+/// Plans kept for a device; the oldest goes when there are more.
+const MAX_PLANS: usize = 256;
+
+#[derive(Default)]
+struct PlanCache {
+    by_hash: FxHashMap<u64, Vec<Arc<CachedPlan>>>,
+    order: VecDeque<u64>,
+}
+
+/// A plan and the graph it was made for.
+pub(crate) struct CachedPlan {
+    pub(crate) graph: Graph,
+    pub(crate) plan: Plan,
+    #[cfg(feature = "gpu")]
+    pub(crate) prepared: Option<crate::exec::gpu::Prepared>,
+}
+
+impl Device {
+    fn with(kind: Kind, limits: Limits) -> Device {
+        Device(Arc::new(Inner {
+            kind,
+            limits,
+            plans: Mutex::default(),
+            checks: Mutex::default(),
+        }))
+    }
+
+    /// The fast executor on all cores. Always the same device.
+    #[cfg(feature = "cpu")]
+    pub fn cpu() -> Device {
+        static CPU: OnceLock<Device> = OnceLock::new();
+        CPU.get_or_init(|| Device::cpu_with(&Settings::default()))
+            .clone()
+    }
+
+    /// A cpu device of its own, with settings.
+    #[cfg(feature = "cpu")]
+    pub fn cpu_with(settings: &Settings) -> Device {
+        let state = CpuState {
+            executor: crate::exec::cpu::Executor::new(),
+            status: 0.into(),
+        };
+        let max_inputs = if settings.minimum_limits { 6 } else { 32 };
+        Device::with(
+            Kind::Cpu(state),
+            Limits {
+                max_inputs,
+                max_insts: 256,
+                fuse: settings.fuse,
+            },
+        )
+    }
+
+    /// The oracle: every operation as recorded, one at a time, rounded to its dtype. Slow. Always the same device.
+    pub fn reference() -> Device {
+        static REFERENCE: OnceLock<Device> = OnceLock::new();
+        let limits = Limits {
+            max_inputs: 32,
+            max_insts: 256,
+            fuse: false,
+        };
+        REFERENCE
+            .get_or_init(|| Device::with(Kind::Reference, limits))
+            .clone()
+    }
+
+    /// A GPU whose adapter's name contains `name` (any case), hardware before software; `None`: any adapter.
+    ///
+    /// # Errors
+    /// No such adapter: the error lists those there are. Or the adapter refuses a device.
+    #[cfg(feature = "gpu")]
+    pub async fn gpu(name: Option<&str>) -> Result<Device> {
+        Device::gpu_with(name, &Settings::default()).await
+    }
+
+    /// As [`Device::gpu`], with settings.
+    ///
+    /// # Errors
+    /// As [`Device::gpu`].
+    #[cfg(feature = "gpu")]
+    pub async fn gpu_with(name: Option<&str>, settings: &Settings) -> Result<Device> {
+        let options = wgrad_device::OpenOptions {
+            name: name.map(str::to_string),
+            minimum_limits: settings.minimum_limits,
+            allow_software: true,
+            trusted: !cfg!(debug_assertions),
+            ..Default::default()
+        };
+        let gpu = wgrad_device::Gpu::open(options)
+            .await
+            .map_err(|e| from_device(&e))?;
+        Device::over(gpu, settings)
+    }
+
+    #[cfg(feature = "gpu")]
+    fn over(gpu: wgrad_device::Gpu, settings: &Settings) -> Result<Device> {
+        let name = gpu.info().name.clone();
+        let software = gpu.info().kind == wgrad_device::AdapterKind::Cpu;
+        // One binding is the output, one the status word.
+        let max_inputs = (gpu.limits().max_storage_buffers as usize)
+            .saturating_sub(2)
+            .min(32);
+        let executor = crate::exec::gpu::Executor::new(gpu).map_err(|e| from_device(&e))?;
+        let limits = Limits {
+            max_inputs,
+            max_insts: 256,
+            fuse: settings.fuse,
+        };
+        Ok(Device::with(
+            Kind::Gpu(Box::new(GpuState {
+                executor,
+                name,
+                software,
+            })),
+            limits,
+        ))
+    }
+
+    /// The device that `WGRAD_DEVICE` names (see [`Device::open`]); without it the best GPU that is hardware, else
+    /// the cpu: a software adapter is never chosen over it.
+    ///
+    /// # Errors
+    /// `WGRAD_DEVICE` names what is not there, or neither a GPU nor the cpu executor was compiled in.
+    pub async fn best() -> Result<Device> {
+        if let Some(name) = env_device() {
+            return Device::open(&name).await;
+        }
+        #[cfg(feature = "gpu")]
+        if let Ok(device) = Device::gpu(None).await
+            && !device.is_software()
+        {
+            return Ok(device);
+        }
+        #[cfg(feature = "cpu")]
+        return Ok(Device::cpu());
+        #[cfg(not(feature = "cpu"))]
+        Err(Error::new(
+            ErrorKind::Device,
+            "best",
+            "there is no hardware GPU and the feature `cpu` is off",
+        ))
+    }
+
+    /// Opens a device by name: `cpu`, `reference`, `gpu`, or `gpu:<part of the adapter's name>`.
+    ///
+    /// # Errors
+    /// The name has another form, or no such adapter is there.
+    pub async fn open(name: &str) -> Result<Device> {
+        match name.split_once(':').unwrap_or((name, "")) {
+            #[cfg(feature = "cpu")]
+            ("cpu", "") => Ok(Device::cpu()),
+            ("reference", "") => Ok(Device::reference()),
+            #[cfg(feature = "gpu")]
+            ("gpu", part) => Device::gpu((!part.is_empty()).then_some(part)).await,
+            ("best", "") => Box::pin(Device::best()).await,
+            _ => {
+                let message = format!(
+                    "no device {name:?}: use cpu, gpu, gpu:<part of the adapter's name> or reference"
+                );
+                Err(Error::new(ErrorKind::Device, "open", message))
+            }
+        }
+    }
+
+    /// [`Device::best`], waiting for it.
+    ///
+    /// # Errors
+    /// As [`Device::best`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn best_blocking() -> Result<Device> {
+        pollster::block_on(Device::best())
+    }
+
+    /// [`Device::open`], waiting for it.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn open_blocking(name: &str) -> Result<Device> {
+        pollster::block_on(Device::open(name))
+    }
+
+    /// [`Device::gpu_with`], waiting for it.
+    ///
+    /// # Errors
+    /// As [`Device::gpu`].
+    #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
+    pub fn gpu_blocking(name: Option<&str>, settings: &Settings) -> Result<Device> {
+        pollster::block_on(Device::gpu_with(name, settings))
+    }
+
+    /// Whether this is a GPU adapter that runs on the processor.
+    pub fn is_software(&self) -> bool {
+        match &self.0.kind {
+            #[cfg(feature = "gpu")]
+            Kind::Gpu(gpu) => gpu.software,
+            _ => false,
+        }
+    }
+
+    /// The layer below, to run kernels of one's own; `None` where this is no GPU.
+    #[cfg(feature = "gpu")]
+    pub fn as_gpu(&self) -> Option<&wgrad_device::Gpu> {
+        match &self.0.kind {
+            Kind::Gpu(gpu) => Some(gpu.executor.gpu()),
+            _ => None,
+        }
+    }
+
+    /// The cached plan whose graph `fits`, else what `make` makes, which is then kept.
+    pub(crate) fn cached_plan(
+        &self,
+        hash: u64,
+        fits: impl Fn(&Graph) -> bool,
+        make: impl FnOnce() -> Result<CachedPlan>,
+    ) -> Result<Arc<CachedPlan>> {
+        let known = |cache: &PlanCache| {
+            cache
+                .by_hash
+                .get(&hash)?
+                .iter()
+                .find(|p| fits(&p.graph))
+                .cloned()
+        };
+        if let Some(plan) = self.0.plans.lock().ok().and_then(|cache| known(&cache)) {
+            return Ok(plan);
+        }
+        let plan = Arc::new(make()?);
+        if let Ok(mut cache) = self.0.plans.lock() {
+            cache.insert(hash, plan.clone());
+        }
+        Ok(plan)
+    }
+
+    /// The code that a step of this origin writes when it meets a bad index.
+    pub(crate) fn check_code(&self, origin: &Origin) -> u32 {
+        match self.0.checks.lock() {
+            Ok(mut checks) => {
+                checks.push(origin.clone());
+                checks.len() as u32
+            }
+            Err(_) => 0,
+        }
+    }
+
+    /// The error that a non-zero status word stands for.
+    pub(crate) fn index_error(&self, code: u32) -> Error {
+        let origin = self
+            .0
+            .checks
+            .lock()
+            .ok()
+            .and_then(|c| c.get((code as usize).wrapping_sub(1)).cloned());
+        match origin {
+            Some(o) => Error::new(
+                ErrorKind::Index,
+                o.name,
+                "an index lies outside the dimension it indexes",
+            )
+            .at(o.location),
+            None => Error::new(
+                ErrorKind::Internal,
+                "status",
+                format!("unknown status code {code}"),
+            ),
+        }
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn env_device() -> Option<String> {
+    std::env::var("WGRAD_DEVICE").ok().filter(|s| !s.is_empty())
+}
+
+#[cfg(target_arch = "wasm32")]
+fn env_device() -> Option<String> {
+    None
+}
+
+/// An error of the layer below as a tensor's.
+#[cfg(feature = "gpu")]
+pub(crate) fn from_device(e: &wgrad_device::Error) -> Error {
+    let kind = match e {
+        wgrad_device::Error::NoAdapter { .. } | wgrad_device::Error::RequestDevice { .. } => {
+            ErrorKind::Device
+        }
+        wgrad_device::Error::DeviceLost { .. } => ErrorKind::DeviceLost,
+        wgrad_device::Error::OutOfMemory { .. } | wgrad_device::Error::TooLarge { .. } => {
+            ErrorKind::OutOfMemory
+        }
+        wgrad_device::Error::Unsupported { .. } => ErrorKind::Unsupported,
+        _ => ErrorKind::Internal,
+    };
+    Error::new(kind, "gpu", e.to_string())
+}
+
+impl PlanCache {
+    fn insert(&mut self, hash: u64, plan: Arc<CachedPlan>) {
+        self.by_hash.entry(hash).or_default().push(plan);
+        self.order.push_back(hash);
+        if self.order.len() > MAX_PLANS
+            && let Some(oldest) = self.order.pop_front()
+            && let Some(plans) = self.by_hash.get_mut(&oldest)
+        {
+            plans.remove(0);
+            if plans.is_empty() {
+                self.by_hash.remove(&oldest);
+            }
+        }
+    }
+}
+
+impl PartialEq for Device {
+    fn eq(&self, other: &Device) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Device {}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.kind {
+            #[cfg(feature = "cpu")]
+            Kind::Cpu(_) => f.write_str("cpu"),
+            #[cfg(feature = "gpu")]
+            Kind::Gpu(gpu) => write!(f, "gpu ({})", gpu.name),
+            Kind::Reference => f.write_str("reference"),
+        }
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Device({self})")
+    }
+}

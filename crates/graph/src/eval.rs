@@ -1,0 +1,388 @@
+//! Running what was recorded and reading it back. Everything that leaves the graph goes through here and returns
+//! `Result` with the first cause.
+
+use crate::device::{CachedPlan, Device, Kind};
+use crate::element::Element;
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::reference;
+use crate::passes;
+use crate::storage::{HostBuffer, HostBufferMut};
+use crate::tensor::Tensor;
+
+/// The contents of a tensor.
+#[derive(Clone)]
+pub(crate) enum Value {
+    /// In host memory.
+    Host(HostBuffer),
+    /// On a GPU.
+    #[cfg(feature = "gpu")]
+    Gpu(wgrad_device::Buffer),
+}
+
+/// Computes several tensors at once, in one plan and one submission for each device. Reads nothing back: on a GPU
+/// this returns before the work is done. What has a value already costs nothing.
+///
+/// # Errors
+/// The first invalid tensor's error; out of memory; a lost device. No tensor has got a value then.
+pub fn eval(tensors: &[&Tensor]) -> Result<()> {
+    for t in tensors {
+        t.check()?;
+    }
+    let mut rest: Vec<&Tensor> = tensors
+        .iter()
+        .copied()
+        .filter(|t| t.0.value.get().is_none())
+        .collect();
+    while let Some(first) = rest.first() {
+        let device = first.device().clone();
+        let (mine, others): (Vec<&Tensor>, Vec<&Tensor>) =
+            rest.iter().partition(|t| *t.device() == device);
+        eval_on(&device, &mine)?;
+        rest = others;
+    }
+    Ok(())
+}
+
+fn eval_on(device: &Device, tensors: &[&Tensor]) -> Result<()> {
+    if let Kind::Reference = device.0.kind {
+        return reference::eval(tensors);
+    }
+    let collected = passes::collect(tensors);
+    let plan = device.cached_plan(
+        collected.hash(),
+        |g| collected.matches(g),
+        || make_plan(device, collected.graph()),
+    )?;
+    let leaves: Vec<&Value> = collected
+        .leaves
+        .iter()
+        .filter_map(|t| t.0.value.get())
+        .collect();
+    let values = run(device, &plan, &leaves, &collected.scalars)?;
+    for (t, value) in tensors.iter().zip(values) {
+        // Another thread may have been first; its value is the same.
+        let _ = t.0.value.set(value);
+    }
+    Ok(())
+}
+
+fn make_plan(device: &Device, graph: passes::Graph) -> Result<CachedPlan> {
+    dump("graph", || passes::graph_text(&graph));
+    let plan = passes::plan(&graph, &device.0.limits, &mut |origin| {
+        device.check_code(origin)
+    });
+    dump("plan", || passes::plan_text(&plan));
+    #[cfg(feature = "gpu")]
+    let prepared = match &device.0.kind {
+        Kind::Gpu(gpu) => {
+            let prepared = gpu
+                .executor
+                .prepare(&plan)
+                .map_err(|e| crate::device::from_device(&e))?;
+            dump("wgsl", || {
+                (0..plan.steps.len())
+                    .flat_map(|s| prepared.wgsl(s))
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            });
+            Some(prepared)
+        }
+        _ => None,
+    };
+    Ok(CachedPlan {
+        graph,
+        plan,
+        #[cfg(feature = "gpu")]
+        prepared,
+    })
+}
+
+/// Prints a stage of the pipeline when `WGRAD_DUMP` lists it.
+fn dump(stage: &str, text: impl FnOnce() -> String) {
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        static WANTED: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+        let wanted = WANTED.get_or_init(|| std::env::var("WGRAD_DUMP").unwrap_or_default());
+        if wanted.split(['|', ',']).any(|s| s == stage) {
+            eprintln!("--- {stage}\n{}", text());
+        }
+    }
+    #[cfg(target_arch = "wasm32")]
+    let _ = (stage, text);
+}
+
+fn run(
+    device: &Device,
+    cached: &CachedPlan,
+    leaves: &[&Value],
+    scalars: &[u32],
+) -> Result<Vec<Value>> {
+    match &device.0.kind {
+        #[cfg(feature = "cpu")]
+        Kind::Cpu(cpu) => {
+            let leaves: Vec<HostBuffer> = leaves.iter().filter_map(|v| v.host().cloned()).collect();
+            let out = cpu
+                .executor
+                .run(&cached.plan, &leaves, scalars, &cpu.status, None);
+            Ok(out.into_iter().map(Value::Host).collect())
+        }
+        #[cfg(feature = "gpu")]
+        Kind::Gpu(gpu) => {
+            let leaves: Vec<wgrad_device::Buffer> =
+                leaves.iter().filter_map(|v| v.gpu().cloned()).collect();
+            let missing = || {
+                Error::new(
+                    ErrorKind::Internal,
+                    "eval",
+                    "a plan of a GPU was not prepared",
+                )
+            };
+            let prepared = cached.prepared.as_ref().ok_or_else(missing)?;
+            let out = gpu
+                .executor
+                .run(prepared, &leaves, scalars)
+                .map_err(|e| crate::device::from_device(&e))?;
+            Ok(out.into_iter().map(Value::Gpu).collect())
+        }
+        Kind::Reference => Err(Error::new(
+            ErrorKind::Internal,
+            "eval",
+            "the reference runs no plans",
+        )),
+    }
+}
+
+impl Value {
+    pub(crate) fn host(&self) -> Option<&HostBuffer> {
+        match self {
+            Value::Host(buffer) => Some(buffer),
+            #[cfg(feature = "gpu")]
+            Value::Gpu(_) => None,
+        }
+    }
+
+    #[cfg(feature = "gpu")]
+    pub(crate) fn gpu(&self) -> Option<&wgrad_device::Buffer> {
+        match self {
+            Value::Gpu(buffer) => Some(buffer),
+            Value::Host(_) => None,
+        }
+    }
+
+    /// Puts bytes on a device.
+    pub(crate) fn upload(device: &Device, bytes: &[u8]) -> Result<Value> {
+        match &device.0.kind {
+            #[cfg(feature = "gpu")]
+            Kind::Gpu(gpu) => {
+                let padded = bytes.len().next_multiple_of(4).max(4);
+                let limit = gpu.executor.gpu().limits().max_binding_bytes;
+                if padded as u64 > limit {
+                    let message =
+                        format!("{padded} bytes exceed the {limit} that this device binds");
+                    return Err(Error::new(ErrorKind::OutOfMemory, "upload", message));
+                }
+                let buffer = if padded == bytes.len() {
+                    gpu.executor.gpu().upload(bytes)
+                } else {
+                    let mut whole = bytes.to_vec();
+                    whole.resize(padded, 0);
+                    gpu.executor.gpu().upload(&whole)
+                };
+                buffer
+                    .map(Value::Gpu)
+                    .map_err(|e| crate::device::from_device(&e))
+            }
+            _ => {
+                let mut buffer = HostBufferMut::zeros(bytes.len().next_multiple_of(4));
+                buffer.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
+                Ok(Value::Host(buffer.freeze()))
+            }
+        }
+    }
+}
+
+impl Tensor {
+    /// The elements in row-major order.
+    ///
+    /// # Errors
+    /// The tensor is invalid, `T` is not its dtype, an index was out of range on the device since the last read,
+    /// or running fails.
+    pub async fn to_vec_async<T: Element>(&self) -> Result<Vec<T>> {
+        self.check()?;
+        if !T::fits(self.dtype()) {
+            let message = format!("elements are {}, not {}", self.dtype(), T::DTYPE);
+            return Err(Error::new(ErrorKind::DType, "to_vec", message).at(self.location()));
+        }
+        let bytes = self.bytes_async().await?;
+        Ok(T::from_bytes(&bytes, self.numel()))
+    }
+
+    /// The raw contents: little-endian, row-major; truth values take four bytes.
+    ///
+    /// # Errors
+    /// As [`Tensor::to_vec_async`].
+    pub async fn to_bytes_async(&self) -> Result<Vec<u8>> {
+        self.check()?;
+        self.bytes_async().await
+    }
+
+    pub(crate) async fn bytes_async(&self) -> Result<Vec<u8>> {
+        eval(&[self])?;
+        let bytes = self.numel() * self.dtype().size();
+        let missing = || {
+            Error::new(
+                ErrorKind::Internal,
+                "read",
+                "the tensor has no value after its run",
+            )
+        };
+        let value = self.0.value.get().ok_or_else(missing)?;
+        let out = match value {
+            Value::Host(buffer) => buffer.bytes()[..bytes].to_vec(),
+            #[cfg(feature = "gpu")]
+            Value::Gpu(_) if bytes == 0 => Vec::new(),
+            #[cfg(feature = "gpu")]
+            Value::Gpu(buffer) => {
+                let Kind::Gpu(gpu) = &self.device().0.kind else {
+                    return Err(missing());
+                };
+                let mut out = gpu
+                    .executor
+                    .gpu()
+                    .read(buffer)
+                    .await
+                    .map_err(|e| crate::device::from_device(&e))?;
+                out.truncate(bytes);
+                out
+            }
+        };
+        self.device().take_status().await?;
+        Ok(out)
+    }
+
+    /// The one element of a tensor that has one.
+    ///
+    /// # Errors
+    /// As [`Tensor::to_vec_async`], or the tensor has another number of elements.
+    pub async fn item_async<T: Element>(&self) -> Result<T> {
+        self.check()?;
+        let one = |v: Vec<T>| <[T; 1]>::try_from(v).ok().map(|[x]| x);
+        let message = || {
+            let message = format!("a tensor of {} elements is no single number", self.numel());
+            Error::new(ErrorKind::Shape, "item", message)
+                .with_operands(vec![(self.shape().to_vec(), self.dtype())])
+                .at(self.location())
+        };
+        if self.numel() != 1 {
+            return Err(message());
+        }
+        one(self.to_vec_async().await?).ok_or_else(message)
+    }
+
+    /// [`Tensor::to_vec_async`], waiting for it. Not in a browser.
+    ///
+    /// # Errors
+    /// As [`Tensor::to_vec_async`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
+        pollster::block_on(self.to_vec_async())
+    }
+
+    /// [`Tensor::item_async`], waiting for it. Not in a browser.
+    ///
+    /// # Errors
+    /// As [`Tensor::item_async`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn item<T: Element>(&self) -> Result<T> {
+        pollster::block_on(self.item_async())
+    }
+
+    /// The same values on another device. A cheap clone where it is there already.
+    ///
+    /// # Errors
+    /// As [`Tensor::to_vec_async`], or the other device has no room.
+    #[track_caller]
+    pub fn to_async(&self, device: &Device) -> impl Future<Output = Result<Tensor>> {
+        let location = std::panic::Location::caller();
+        async move {
+            if self.device() == device {
+                return self.check().cloned();
+            }
+            let bytes = self.bytes_async().await?;
+            let value = Value::upload(device, &bytes).map_err(|e| e.at(location))?;
+            Ok(Tensor::from_value(
+                value,
+                self.shape().to_vec(),
+                self.dtype(),
+                device.clone(),
+            ))
+        }
+    }
+
+    /// [`Tensor::to_async`], waiting for it. Not in a browser.
+    ///
+    /// # Errors
+    /// As [`Tensor::to_async`].
+    #[cfg(not(target_arch = "wasm32"))]
+    #[track_caller]
+    pub fn to(&self, device: &Device) -> Result<Tensor> {
+        pollster::block_on(self.to_async(device))
+    }
+
+    /// A leaf with this tensor's value, computed now: what was recorded below is forgotten, and so are its buffers.
+    ///
+    /// # Errors
+    /// As [`eval`].
+    #[track_caller]
+    pub fn detach(&self) -> Result<Tensor> {
+        eval(&[self])?;
+        match self.0.value.get() {
+            Some(v) => Ok(Tensor::from_value(
+                v.clone(),
+                self.shape().to_vec(),
+                self.dtype(),
+                self.device().clone(),
+            )),
+            None => Err(Error::new(
+                ErrorKind::Internal,
+                "detach",
+                "the tensor has no value after its run",
+            )),
+        }
+    }
+}
+
+impl Device {
+    /// The error of a bad index met since the last call, if any; clears it.
+    pub(crate) async fn take_status(&self) -> Result<()> {
+        let code = match &self.0.kind {
+            #[cfg(feature = "cpu")]
+            Kind::Cpu(cpu) => cpu.status.swap(0, std::sync::atomic::Ordering::Relaxed),
+            #[cfg(feature = "gpu")]
+            Kind::Gpu(gpu) => gpu
+                .executor
+                .take_status()
+                .await
+                .map_err(|e| crate::device::from_device(&e))?,
+            Kind::Reference => 0,
+        };
+        if code == 0 {
+            Ok(())
+        } else {
+            Err(self.index_error(code))
+        }
+    }
+}
+
+/// Waits for a future of this crate on native code: `block_on(tensor.to_vec_async::<f32>())`.
+///
+/// ```
+/// # use wgrad_graph::{Device, Tensor, block_on};
+/// let x = Tensor::new(&[1, 2], &Device::cpu());
+/// assert_eq!(block_on(x.to_vec_async::<i32>())?, [1, 2]);
+/// # Ok::<(), wgrad_graph::Error>(())
+/// ```
+#[cfg(not(target_arch = "wasm32"))]
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    pollster::block_on(future)
+}

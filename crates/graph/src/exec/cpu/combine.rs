@@ -1,0 +1,422 @@
+//! How Reduce combines blocks of lanes: horizontally into one accumulator, or vertically lane by lane.
+
+use super::simd::simd_fn;
+use std::marker::PhantomData;
+
+/// A way to combine. Accumulators are merged in a fixed order.
+pub(super) trait Combine {
+    /// What is kept for one result.
+    type Acc: Copy + Send + Sync;
+    /// What is kept for a block of lanes.
+    type Columns;
+    /// The accumulator of nothing.
+    const EMPTY: Self::Acc;
+
+    /// Adds the lanes, which stand at positions `first..` of the reduction.
+    fn add_row(acc: &mut Self::Acc, lanes: &[u32], first: usize);
+    /// Joins two accumulators, the earlier first.
+    fn merge(a: Self::Acc, b: Self::Acc) -> Self::Acc;
+    /// The lane of the result.
+    fn finish(acc: Self::Acc) -> u32;
+
+    /// Vertical accumulators for a number of lanes.
+    fn columns(lanes: usize) -> Self::Columns;
+    /// Adds lane by lane. The block starts with position `row` of the reduction and holds one or several rows.
+    fn add_column(state: &mut Self::Columns, lanes: &[u32], row: usize, single: bool);
+    /// Folds the lanes, rows of `accs.len()`, into `accs`.
+    fn fold_columns(state: Self::Columns, accs: &mut [Self::Acc]);
+}
+
+/// f32 sums: short f32 chains, joined in f64.
+pub(super) struct SumF32;
+
+/// Blocks added in f32 before the sums move on to f64.
+const CHAIN: usize = 16;
+
+/// Vertical f32 sums.
+pub(super) struct SumColumns {
+    short: Vec<f32>,
+    long: Vec<f64>,
+    chain: usize,
+}
+
+impl SumColumns {
+    fn flush(&mut self) {
+        for (long, short) in self.long.iter_mut().zip(&mut self.short) {
+            *long += f64::from(*short);
+            *short = 0.0;
+        }
+        self.chain = 0;
+    }
+}
+
+impl Combine for SumF32 {
+    type Acc = f64;
+    type Columns = SumColumns;
+    const EMPTY: f64 = 0.0;
+
+    fn add_row(acc: &mut f64, lanes: &[u32], _: usize) {
+        let lanes: &[f32] = bytemuck::cast_slice(lanes);
+        *acc += if lanes.len() <= 16 {
+            lanes.iter().map(|&x| f64::from(x)).sum()
+        } else {
+            f64::from(sum(lanes))
+        };
+    }
+
+    fn merge(a: f64, b: f64) -> f64 {
+        a + b
+    }
+
+    fn finish(acc: f64) -> u32 {
+        (acc as f32).to_bits()
+    }
+
+    fn columns(lanes: usize) -> SumColumns {
+        SumColumns {
+            short: vec![0.0; lanes],
+            long: vec![0.0; lanes],
+            chain: 0,
+        }
+    }
+
+    fn add_column(state: &mut SumColumns, lanes: &[u32], _: usize, _: bool) {
+        add_lanes(&mut state.short[..lanes.len()], bytemuck::cast_slice(lanes));
+        state.chain += 1;
+        if state.chain == CHAIN {
+            state.flush();
+        }
+    }
+
+    fn fold_columns(mut state: SumColumns, accs: &mut [f64]) {
+        state.flush();
+        for row in state.long.chunks_exact(accs.len()) {
+            accs.iter_mut().zip(row).for_each(|(acc, &x)| *acc += x);
+        }
+    }
+}
+
+simd_fn! {
+    /// Sum by 64 interleaved chains, then pairwise.
+    fn sum(lanes: &[f32]) -> f32 {
+        let mut acc = [0.0f32; 64];
+        let mut groups = lanes.chunks_exact(64);
+        for group in &mut groups {
+            for i in 0..64 {
+                acc[i] += group[i];
+            }
+        }
+        for (acc, &x) in acc.iter_mut().zip(groups.remainder()) {
+            *acc += x;
+        }
+        for half in [32, 16, 8, 4, 2, 1] {
+            for i in 0..half {
+                acc[i] += acc[i + half];
+            }
+        }
+        acc[0]
+    }
+}
+
+simd_fn! {
+    fn add_lanes(acc: &mut [f32], lanes: &[f32]) {
+        for (acc, &x) in acc.iter_mut().zip(lanes) {
+            *acc += x;
+        }
+    }
+}
+
+/// Wrapping integer sums.
+pub(super) struct SumInt;
+
+simd_fn! {
+    fn sum_words(lanes: &[u32]) -> u32 {
+        lanes.iter().fold(0, |sum: u32, &x| sum.wrapping_add(x))
+    }
+}
+
+simd_fn! {
+    fn add_words(acc: &mut [u32], lanes: &[u32]) {
+        for (acc, &x) in acc.iter_mut().zip(lanes) {
+            *acc = acc.wrapping_add(x);
+        }
+    }
+}
+
+impl Combine for SumInt {
+    type Acc = u32;
+    type Columns = Vec<u32>;
+    const EMPTY: u32 = 0;
+
+    fn add_row(acc: &mut u32, lanes: &[u32], _: usize) {
+        *acc = acc.wrapping_add(sum_words(lanes));
+    }
+
+    fn merge(a: u32, b: u32) -> u32 {
+        a.wrapping_add(b)
+    }
+
+    fn finish(acc: u32) -> u32 {
+        acc
+    }
+
+    fn columns(lanes: usize) -> Vec<u32> {
+        vec![0; lanes]
+    }
+
+    fn add_column(state: &mut Vec<u32>, lanes: &[u32], _: usize, _: bool) {
+        add_words(&mut state[..lanes.len()], lanes);
+    }
+
+    fn fold_columns(state: Vec<u32>, accs: &mut [u32]) {
+        for row in state.chunks_exact(accs.len()) {
+            add_words(accs, row);
+        }
+    }
+}
+
+/// An order of lanes, as an order of i32 keys.
+pub(super) trait Key: 'static {
+    /// The key of what is smaller than anything or equal to it.
+    const LEAST: i32;
+    /// The key of a lane.
+    fn key(lane: u32) -> i32;
+    /// A lane with this key.
+    fn lane(key: i32) -> u32;
+    /// The greatest key; at least [`Key::LEAST`].
+    fn greatest(lanes: &[u32]) -> i32;
+    /// `best = max(best, key)`, lane by lane.
+    fn raise(best: &mut [i32], lanes: &[u32]);
+    /// Where a key is greater than the best, it and the block's number take the place of the old.
+    fn raise_at(best: &mut [i32], block: &mut [u32], lanes: &[u32], number: u32);
+}
+
+macro_rules! key {
+    ($(#[$meta:meta])* $name:ident, $least:expr, $key:expr, $lane:expr) => {
+        $(#[$meta])*
+        pub(super) struct $name;
+
+        impl Key for $name {
+            const LEAST: i32 = $least;
+
+            #[inline(always)]
+            fn key(lane: u32) -> i32 {
+                ($key)(lane)
+            }
+
+            fn lane(key: i32) -> u32 {
+                ($lane)(key)
+            }
+
+            fn greatest(lanes: &[u32]) -> i32 {
+                simd_fn! {
+                    fn greatest(lanes: &[u32]) -> i32 {
+                        let mut best = [$name::LEAST; 64];
+                        let mut groups = lanes.chunks_exact(64);
+                        for group in &mut groups {
+                            for i in 0..64 {
+                                best[i] = best[i].max($name::key(group[i]));
+                            }
+                        }
+                        let rest = groups.remainder().iter().fold($name::LEAST, |b, &lane| b.max($name::key(lane)));
+                        if lanes.len() < 64 { rest } else { best.iter().fold(rest, |a, &b| a.max(b)) }
+                    }
+                }
+                greatest(lanes)
+            }
+
+            fn raise(best: &mut [i32], lanes: &[u32]) {
+                simd_fn! {
+                    fn raise(best: &mut [i32], lanes: &[u32]) {
+                        for (best, &lane) in best.iter_mut().zip(lanes) {
+                            *best = (*best).max($name::key(lane));
+                        }
+                    }
+                }
+                raise(best, lanes);
+            }
+
+            fn raise_at(best: &mut [i32], block: &mut [u32], lanes: &[u32], number: u32) {
+                simd_fn! {
+                    fn raise_at(best: &mut [i32], block: &mut [u32], lanes: &[u32], number: u32) {
+                        for ((best, block), &lane) in best.iter_mut().zip(block).zip(lanes) {
+                            let key = $name::key(lane);
+                            let more = key > *best;
+                            *best = if more { key } else { *best };
+                            *block = if more { number } else { *block };
+                        }
+                    }
+                }
+                raise_at(best, block, lanes, number);
+            }
+        }
+    };
+}
+
+key!(
+    /// Floats; −0 equals +0 and every NaN is the greatest.
+    KeyF32,
+    float_key(0xFF80_0000),
+    float_key,
+    |key: i32| if key == i32::MAX { f32::NAN.to_bits() } else { (key ^ (key >> 31 & 0x7FFF_FFFF)) as u32 }
+);
+key!(
+    /// Signed integers.
+    KeyI32,
+    i32::MIN,
+    |lane: u32| lane as i32,
+    |key: i32| key as u32
+);
+key!(
+    /// Unsigned integers and truth values.
+    KeyU32,
+    i32::MIN,
+    |lane: u32| (lane ^ 0x8000_0000) as i32,
+    |key: i32| key as u32 ^ 0x8000_0000
+);
+
+/// The key of a float's bits.
+#[inline(always)]
+pub(super) const fn float_key(bits: u32) -> i32 {
+    let bits = if bits == 0x8000_0000 { 0 } else { bits as i32 };
+    let key = bits ^ (bits >> 31 & 0x7FFF_FFFF);
+    if bits & 0x7FFF_FFFF > 0x7F80_0000 {
+        i32::MAX
+    } else {
+        key
+    }
+}
+
+/// Maxima.
+pub(super) struct Max<K>(PhantomData<K>);
+
+impl<K: Key> Combine for Max<K> {
+    type Acc = i32;
+    type Columns = Vec<i32>;
+    const EMPTY: i32 = K::LEAST;
+
+    fn add_row(acc: &mut i32, lanes: &[u32], _: usize) {
+        *acc = (*acc).max(K::greatest(lanes));
+    }
+
+    fn merge(a: i32, b: i32) -> i32 {
+        a.max(b)
+    }
+
+    fn finish(acc: i32) -> u32 {
+        K::lane(acc)
+    }
+
+    fn columns(lanes: usize) -> Vec<i32> {
+        vec![K::LEAST; lanes]
+    }
+
+    fn add_column(state: &mut Vec<i32>, lanes: &[u32], _: usize, _: bool) {
+        K::raise(&mut state[..lanes.len()], lanes);
+    }
+
+    fn fold_columns(state: Vec<i32>, accs: &mut [i32]) {
+        for row in state.chunks_exact(accs.len()) {
+            accs.iter_mut()
+                .zip(row)
+                .for_each(|(acc, &key)| *acc = (*acc).max(key));
+        }
+    }
+}
+
+/// Positions of first maxima.
+pub(super) struct ArgMax<K>(PhantomData<K>);
+
+/// The best key and its position; `u32::MAX` before any.
+#[derive(Clone, Copy)]
+pub(super) struct Best {
+    key: i32,
+    at: u32,
+}
+
+impl Best {
+    /// The greater key, then the lower position.
+    fn join(self, other: Best) -> Best {
+        if other.key > self.key || (other.key == self.key && other.at < self.at) {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+/// Vertical state: for each lane the best key and the number of the block it came from.
+pub(super) struct BestColumns {
+    keys: Vec<i32>,
+    blocks: Vec<u32>,
+    /// The row each block starts with.
+    rows: Vec<u32>,
+}
+
+impl<K: Key> Combine for ArgMax<K> {
+    type Acc = Best;
+    type Columns = BestColumns;
+    const EMPTY: Best = Best {
+        key: i32::MIN,
+        at: u32::MAX,
+    };
+
+    fn add_row(acc: &mut Best, lanes: &[u32], first: usize) {
+        let key = K::greatest(lanes);
+        if key > acc.key || acc.at == u32::MAX {
+            let at = lanes
+                .iter()
+                .position(|&lane| K::key(lane) == key)
+                .unwrap_or(0);
+            *acc = Best {
+                key,
+                at: (first + at) as u32,
+            };
+        }
+    }
+
+    fn merge(a: Best, b: Best) -> Best {
+        a.join(b)
+    }
+
+    fn finish(acc: Best) -> u32 {
+        if acc.at == u32::MAX { 0 } else { acc.at }
+    }
+
+    fn columns(lanes: usize) -> BestColumns {
+        // The first block fills every lane it has; a lane that no block reaches keeps the number of none.
+        BestColumns {
+            keys: vec![i32::MIN; lanes],
+            blocks: vec![u32::MAX; lanes],
+            rows: Vec::new(),
+        }
+    }
+
+    fn add_column(state: &mut BestColumns, lanes: &[u32], row: usize, _: bool) {
+        let n = lanes.len();
+        let number = state.rows.len() as u32;
+        if number == 0 {
+            state.blocks[..n].fill(0);
+            state.keys[..n]
+                .iter_mut()
+                .zip(lanes)
+                .for_each(|(key, &lane)| *key = K::key(lane));
+        } else {
+            K::raise_at(&mut state.keys[..n], &mut state.blocks[..n], lanes, number);
+        }
+        state.rows.push(row as u32);
+    }
+
+    fn fold_columns(state: BestColumns, accs: &mut [Best]) {
+        let width = accs.len();
+        for (lane, (&key, &block)) in state.keys.iter().zip(&state.blocks).enumerate() {
+            if let Some(&row) = state.rows.get(block as usize) {
+                let acc = &mut accs[lane % width];
+                *acc = acc.join(Best {
+                    key,
+                    at: row + (lane / width) as u32,
+                });
+            }
+        }
+    }
+}

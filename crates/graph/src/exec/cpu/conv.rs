@@ -1,0 +1,365 @@
+//! The Conv family: unfolding in tiles that fit the second-level cache, and matrix products.
+
+use super::Context;
+use super::matmul::{Mat, axpy, dot, product};
+use super::par::Par;
+use super::unfold::{Tile, Unfold};
+use crate::plan::{Conv, ConvKind};
+use crate::storage::HostBufferMut;
+use std::ops::Range;
+
+/// Elements of an unfolded tile: 1 MiB.
+const TILE_LEN: usize = 1 << 18;
+
+/// With fewer output channels a group, rows are summed one by one: a product would not pay for its packing.
+const FEW: usize = 4;
+
+/// Most partial sums of a weight gradient.
+const PARTS: usize = 32;
+
+/// Most elements of all partial sums together.
+const PARTIALS: usize = 1 << 24;
+
+/// Runs `conv`.
+pub(super) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
+    let (a, b): (&[f32], &[f32]) = (
+        bytemuck::cast_slice(context.words(0)),
+        bytemuck::cast_slice(context.words(1)),
+    );
+    let out: &mut [f32] = bytemuck::cast_slice_mut(out);
+    let sums = conv.batch * conv.groups * conv.in_channels * conv.out_channels;
+    let shape = unfold_of(conv);
+    if sums * shape.plane() * shape.positions() * shape.taps() == 0 {
+        out.fill(0.0);
+        return;
+    }
+    let work = sums * shape.positions() * shape.taps();
+    let par = context.par.for_work(work / 4);
+    match conv.kind {
+        ConvKind::Forward => {
+            forward(
+                Slabs {
+                    shape,
+                    images: conv.batch,
+                    groups: conv.groups,
+                    from: conv.in_channels,
+                },
+                a,
+                b,
+                out,
+                par,
+            );
+        }
+        // Unfolding costs by output channels, folding by input channels.
+        ConvKind::InputGrad
+            if conv.stride == [1; 3] && conv.in_channels * 2 > conv.out_channels =>
+        {
+            let slabs = Slabs {
+                shape: adjoint(&shape),
+                images: conv.batch,
+                groups: conv.groups,
+                from: conv.out_channels,
+            };
+            forward(slabs, a, &flipped(conv, b), out, par);
+        }
+        ConvKind::InputGrad => input_grad(conv, &shape, a, b, out, par),
+        ConvKind::WeightGrad => weight_grad(conv, &shape, a, b, out, par),
+    }
+}
+
+fn unfold_of(conv: &Conv) -> Unfold {
+    Unfold {
+        input: conv.input,
+        output: conv.output,
+        kernel: conv.kernel,
+        stride: conv.stride,
+        dilation: conv.dilation,
+        padding: conv.padding.map(|p| p as i64),
+    }
+}
+
+/// The convolution with flipped taps that is the adjoint of one with stride 1.
+fn adjoint(shape: &Unfold) -> Unfold {
+    let reach = |d: usize| (shape.dilation[d] * (shape.kernel[d] - 1)) as i64;
+    let padding = [0, 1, 2].map(|d| reach(d) - shape.padding[d]);
+    Unfold {
+        input: shape.output,
+        output: shape.input,
+        padding,
+        ..*shape
+    }
+}
+
+/// `weight [groups*og, ig, taps]` as `[groups*ig, og, taps reversed]`.
+fn flipped(conv: &Conv, weight: &[f32]) -> Vec<f32> {
+    let (ig, og) = (conv.in_channels, conv.out_channels);
+    let taps: usize = conv.kernel.iter().product();
+    let mut out = Vec::with_capacity(weight.len());
+    for group in weight.chunks_exact(og * ig * taps) {
+        for i in 0..ig {
+            for o in 0..og {
+                out.extend(group[(o * ig + i) * taps..][..taps].iter().rev());
+            }
+        }
+    }
+    out
+}
+
+/// Tiles of output positions: as few as fit, of about the same size.
+fn tiles(shape: &Unfold, rows: usize) -> Vec<Tile> {
+    let positions = shape.positions();
+    let most = (TILE_LEN / rows).max(64);
+    let count = positions.div_ceil(most);
+    let size = positions.div_ceil(count).next_multiple_of(16);
+    (0..positions)
+        .step_by(size)
+        .map(|at| shape.tile(at..(at + size).min(positions)))
+        .collect()
+}
+
+/// A convolution as products of one weight matrix for each group with unfolded slabs of `from` planes.
+struct Slabs {
+    shape: Unfold,
+    images: usize,
+    groups: usize,
+    from: usize,
+}
+
+/// `out[n, g] = weight[g] · unfold(x[n, g])` for every image and group.
+fn forward(slabs: Slabs, x: &[f32], weight: &[f32], out: &mut [f32], par: Par) {
+    let Slabs {
+        shape,
+        images,
+        groups,
+        from,
+    } = slabs;
+    let (positions, plane) = (shape.positions(), shape.plane());
+    let k = from * shape.taps();
+    let count = images * groups;
+    let slab = out.len() / count;
+    let to = slab / positions;
+    let tiles = tiles(&shape, k);
+    let one = |i: usize, out: &mut [f32], col: &mut [f32], par: Par| {
+        let x = &x[i * from * plane..][..from * plane];
+        let weight = &weight[i % groups * to * k..][..to * k];
+        if to < FEW && !shape.is_identity() {
+            return tiles
+                .iter()
+                .for_each(|tile| direct(tile, (x, plane), weight, (out, positions), col));
+        }
+        for tile in &tiles {
+            let n = tile.len;
+            let col = unfolded(&shape, x, tile, &mut col[..], par);
+            product(
+                [to, n, k],
+                Mat::rows(weight, k),
+                col,
+                &mut out[tile.start..],
+                positions,
+                false,
+                par,
+            );
+        }
+    };
+    let rows = if to < FEW { shape.taps() } else { k };
+    let scratch = if shape.is_identity() {
+        0
+    } else {
+        rows * tiles[0].len
+    };
+    if count < par.threads() {
+        let mut col = HostBufferMut::scratch(scratch * 4);
+        out.chunks_exact_mut(slab)
+            .enumerate()
+            .for_each(|(i, out)| one(i, out, col.slice_mut(), par));
+        return;
+    }
+    par.chunks(out, count.div_ceil(par.pieces()) * slab, |first, out| {
+        let mut col = HostBufferMut::scratch(scratch * 4);
+        for (i, out) in out.chunks_exact_mut(slab).enumerate() {
+            one(first / slab + i, out, col.slice_mut(), Par::SERIAL);
+        }
+    });
+}
+
+/// The unfolded tile `[k, tile]`, in `col` or the slab itself.
+fn unfolded<'c>(
+    shape: &Unfold,
+    x: &'c [f32],
+    tile: &Tile,
+    col: &'c mut [f32],
+    par: Par,
+) -> Mat<'c> {
+    if shape.is_identity() {
+        return Mat {
+            data: x,
+            at: tile.start,
+            row: shape.positions(),
+            col: 1,
+        };
+    }
+    let (n, taps, plane) = (tile.len, shape.taps(), shape.plane());
+    let planes = x.len() / plane;
+    let col = &mut col[..planes * taps * n];
+    let each = planes.div_ceil(par.pieces());
+    par.chunks(col, each * taps * n, |first, col| {
+        tile.unfold(&x[first / (taps * n) * plane..], col)
+    });
+    Mat::rows(col, n)
+}
+
+/// Few output planes: each is the sum of the unfolded rows of every input plane, a row at a time.
+fn direct(
+    tile: &Tile,
+    (x, plane): (&[f32], usize),
+    weight: &[f32],
+    (out, positions): (&mut [f32], usize),
+    col: &mut [f32],
+) {
+    let (range, to) = (tile.start..tile.start + tile.len, out.len() / positions);
+    let k = weight.len() / to;
+    let taps = k / (x.len() / plane);
+    let col = &mut col[..taps * tile.len];
+    out.chunks_exact_mut(positions)
+        .for_each(|out| out[range.clone()].fill(0.0));
+    for (i, x) in x.chunks_exact(plane).enumerate() {
+        tile.unfold(x, col);
+        for (out, weight) in out.chunks_exact_mut(positions).zip(weight.chunks_exact(k)) {
+            let rows = weight[i * taps..].iter().zip(col.chunks_exact(tile.len));
+            rows.for_each(|(&w, row)| axpy(w, row, &mut out[range.clone()]));
+        }
+    }
+}
+
+/// Input gradient as `fold(weightᵀ · y)`.
+fn input_grad(conv: &Conv, shape: &Unfold, y: &[f32], weight: &[f32], out: &mut [f32], par: Par) {
+    let (positions, slab) = (shape.positions(), conv.in_channels * shape.plane());
+    let (og, k) = (conv.out_channels, conv.in_channels * shape.taps());
+    let tiles = tiles(shape, k);
+    let count = conv.batch * conv.groups;
+    par.chunks(out, count.div_ceil(par.pieces()) * slab, |first, out| {
+        let mut scratch = HostBufferMut::scratch(k * tiles[0].len * 4);
+        for (i, out) in out.chunks_exact_mut(slab).enumerate() {
+            let i = first / slab + i;
+            let y = &y[i * og * positions..][..og * positions];
+            let weight = &weight[i % conv.groups * og * k..][..og * k];
+            out.fill(0.0);
+            for tile in &tiles {
+                let n = tile.len;
+                let col = &mut scratch.slice_mut::<f32>()[..k * n];
+                let y = Mat {
+                    data: y,
+                    at: tile.start,
+                    row: positions,
+                    col: 1,
+                };
+                product(
+                    [k, n, og],
+                    Mat::rows(weight, k).t(),
+                    y,
+                    col,
+                    n,
+                    false,
+                    Par::SERIAL,
+                );
+                tile.fold(col, out);
+            }
+        }
+    });
+}
+
+/// `Σ over images of y · unfold(x)ᵀ`, as partial sums over runs of tiles that are then added in order.
+fn weight_grad(conv: &Conv, shape: &Unfold, x: &[f32], y: &[f32], out: &mut [f32], par: Par) {
+    let tiles = tiles(shape, conv.in_channels * shape.taps());
+    let items = conv.batch * tiles.len();
+    let parts = PARTS.min(PARTIALS / out.len()).clamp(1, items);
+    let (size, inside) = (
+        out.len(),
+        if parts < par.threads() {
+            par
+        } else {
+            Par::SERIAL
+        },
+    );
+    let outside = if parts < par.threads() {
+        Par::SERIAL
+    } else {
+        par
+    };
+    let sum = |part: usize, out: &mut [f32]| {
+        // Cut evenly: part p has items p * items / parts and on.
+        let items = part * items / parts..(part + 1) * items / parts;
+        weight_part(conv, shape, (x, y), &tiles, items, out, inside);
+    };
+    if parts == 1 {
+        return sum(0, out);
+    }
+    let mut partials = HostBufferMut::scratch(parts * size * 4);
+    let partials = partials.slice_mut::<f32>();
+    outside.chunks(partials, size, |at, partial| sum(at / size, partial));
+    out.copy_from_slice(&partials[..size]);
+    partials[size..]
+        .chunks_exact(size)
+        .for_each(|partial| axpy(1.0, partial, out));
+}
+
+fn weight_part(
+    conv: &Conv,
+    shape: &Unfold,
+    (x, y): (&[f32], &[f32]),
+    tiles: &[Tile],
+    items: Range<usize>,
+    out: &mut [f32],
+    par: Par,
+) {
+    let (positions, slab) = (shape.positions(), conv.in_channels * shape.plane());
+    let (og, k) = (conv.out_channels, conv.in_channels * shape.taps());
+    let mut scratch = HostBufferMut::scratch(if shape.is_identity() {
+        0
+    } else {
+        k * tiles[0].len * 4
+    });
+    for item in items.clone() {
+        let (image, tile) = (item / tiles.len(), &tiles[item % tiles.len()]);
+        for (g, out) in out.chunks_exact_mut(og * k).enumerate() {
+            let i = image * conv.groups + g;
+            let col = unfolded(
+                shape,
+                &x[i * slab..][..slab],
+                tile,
+                scratch.slice_mut(),
+                par,
+            );
+            let at = i * og * positions + tile.start;
+            let add = item != items.start;
+            if og < FEW {
+                dots((&y[at..], positions), (col, k), tile.len, out, add);
+                continue;
+            }
+            let y = Mat {
+                data: y,
+                at,
+                row: positions,
+                col: 1,
+            };
+            product([og, k, tile.len], y, col.t(), out, k, add, par);
+        }
+    }
+}
+
+/// `out[o, k] (+)= Σ_p y[o, p] * col[k, p]` for few `o`, one sum at a time.
+fn dots(
+    (y, row): (&[f32], usize),
+    (col, k): (Mat<'_>, usize),
+    n: usize,
+    out: &mut [f32],
+    add: bool,
+) {
+    for (i, out) in out.iter_mut().enumerate() {
+        let (y, col) = (
+            &y[i / k * row..][..n],
+            &col.data[col.at + i % k * col.row..][..n],
+        );
+        *out = if add { *out } else { 0.0 } + dot(y, col);
+    }
+}

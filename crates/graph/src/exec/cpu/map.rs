@@ -1,0 +1,133 @@
+//! The Map family: element-wise programs stored densely or to a strided region.
+
+use super::Context;
+use super::load::Stored;
+use super::program::{LANES, Program};
+use super::walk::Walk;
+use super::worker::Worker;
+use crate::dtype::DType;
+use crate::plan::Map;
+use half::f16;
+
+/// Runs `map`; `out` holds elements of `dtype`.
+pub(super) fn run(map: &Map, context: Context<'_>, out: &mut [u8], dtype: DType) {
+    if map.shape.contains(&0) {
+        return;
+    }
+    let order: Vec<usize> = (0..map.shape.len()).collect();
+    let program = Program::new(
+        context,
+        &map.expr,
+        &map.shape,
+        &order,
+        &[&map.store],
+        dtype.size() == 4,
+    );
+    match dtype {
+        DType::U8 => dense::<u8>(&program, context, out),
+        DType::F16 => dense::<f16>(&program, context, bytemuck::cast_slice_mut(out)),
+        _ if program.last_walk().flat => {
+            dense::<u32>(&program, context, bytemuck::cast_slice_mut(out))
+        }
+        _ => strided(&program, context, bytemuck::cast_slice_mut(out)),
+    }
+}
+
+fn dense<T: Stored>(program: &Program<'_>, context: Context<'_>, out: &mut [T]) {
+    let nest = &program.nest;
+    let at = program.last_walk().offset as usize;
+    let out = &mut out[at..at + nest.len];
+    let par = context.par.for_work(nest.len * program.cost);
+    // Whole rows where rows are short, so that blocks begin where rows do.
+    let unit = if nest.shape.len() > 1 && nest.row() * 2 <= LANES {
+        nest.row()
+    } else {
+        LANES
+    };
+    let size = nest.len.div_ceil(par.pieces()).next_multiple_of(unit);
+    par.chunks(out, size, |first, piece| {
+        let mut worker = Worker::new(program, piece.len());
+        let end = first + piece.len();
+        let mut start = first;
+        while start < end {
+            let stop = nest.block_end(start, end, LANES);
+            T::eval_into(&mut worker, start, &mut piece[start - first..stop - first]);
+            start = stop;
+        }
+    });
+}
+
+fn strided(program: &Program<'_>, context: Context<'_>, out: &mut [u32]) {
+    let (nest, store) = (&program.nest, program.last_walk());
+    let par = context.par.for_work(nest.len * program.cost);
+    let rows = nest.shape[0];
+    let inner = nest.len / rows;
+    if !separable(&nest.shape, store) || par.threads() == 1 {
+        store_range(
+            program,
+            &mut Worker::new(program, nest.len),
+            0..nest.len,
+            out,
+            0,
+        );
+        return;
+    }
+    let step = store.strides[0] as usize;
+    let size = rows.div_ceil(par.pieces());
+    let base = store.offset as usize;
+    let end = out.len().min(base + rows * step);
+    par.chunks(&mut out[base..end], size * step, |first, piece| {
+        let row = first / step;
+        let range = row * inner..(row + size).min(rows) * inner;
+        store_range(
+            program,
+            &mut Worker::new(program, range.len()),
+            range,
+            piece,
+            base + first,
+        );
+    });
+}
+
+/// Whether different outermost indices store to disjoint, ascending ranges.
+fn separable(shape: &[usize], store: &Walk) -> bool {
+    let reach: i64 = shape
+        .iter()
+        .zip(&store.strides)
+        .skip(1)
+        .map(|(&n, &s)| (n as i64 - 1) * s)
+        .sum();
+    store.strides.iter().all(|&s| s >= 0) && store.strides[0] > reach
+}
+
+/// Stores the linear positions `range`; `out` begins at element `base` of the output.
+fn store_range(
+    program: &Program<'_>,
+    worker: &mut Worker<'_, '_>,
+    range: std::ops::Range<usize>,
+    out: &mut [u32],
+    base: usize,
+) {
+    let (nest, store) = (&program.nest, program.last_walk());
+    let step = store.step();
+    let mut index = Vec::new();
+    let mut start = range.start;
+    while start < range.end {
+        let stop = nest.block_end(start, range.end, LANES);
+        nest.index_of(start, &mut index);
+        if step == 1 && index[index.len() - 1] + (stop - start) <= nest.row() {
+            let at = store.offset_at(&index) as usize - base;
+            worker.eval_into(start, &mut out[at..at + (stop - start)]);
+        } else {
+            let lanes = worker.eval(start, stop - start);
+            store.stretches(nest, &mut index, lanes.len(), |lane, n, at| {
+                let mut at = at - base as i64;
+                for &word in &lanes[lane..lane + n] {
+                    out[at as usize] = word;
+                    at += step;
+                }
+            });
+        }
+        start = stop;
+    }
+}

@@ -1,0 +1,278 @@
+//! Evaluates an [`Expr`] in blocks of lanes that stay in the first-level cache. Map and Reduce drive it; it knows
+//! neither.
+
+use super::Context;
+use super::load::Data;
+use super::walk::{Nest, Walk};
+use crate::dtype::Class;
+use crate::plan::{BlockFn, Expr, Inst, View};
+
+/// The most lanes of a block: 4 KiB, so that ten registers fit in the first-level cache.
+pub(super) const LANES: usize = 1024;
+
+/// An instruction ready to run.
+pub(super) enum Op<'a> {
+    Load {
+        data: Data<'a>,
+        walk: usize,
+    },
+    Gather {
+        data: Data<'a>,
+        walk: usize,
+        index: usize,
+        size: usize,
+        stride: i64,
+        outside: u32,
+        by_row: bool,
+    },
+    Index {
+        walk: usize,
+    },
+    Random {
+        walk: usize,
+        key: [u32; 2],
+        stream: [u32; 3],
+    },
+    Constant(u32),
+    Apply {
+        f: BlockFn,
+        args: Vec<usize>,
+    },
+}
+
+/// An expression ready to run over a merged loop nest.
+pub(super) struct Program<'a> {
+    /// Inputs and where to report.
+    pub(super) context: Context<'a>,
+    /// The loops.
+    pub(super) nest: Nest,
+    /// The walks of the operations, then those of the additional views.
+    pub(super) walks: Vec<Walk>,
+    /// One operation for each register.
+    pub(super) ops: Vec<Op<'a>>,
+    /// Registers that hold the same value in every lane of every block.
+    pub(super) still: Vec<bool>,
+    /// The lane buffer of each register; registers whose lives do not overlap share one.
+    pub(super) buffer: Vec<usize>,
+    /// Number of lane buffers.
+    pub(super) n_buffers: usize,
+    /// Cost of one element, in about tenths of nanoseconds.
+    pub(super) cost: usize,
+}
+
+impl<'a> Program<'a> {
+    /// Prepares `expr` for the loop nest `shape` walked in the order `order` of its dimensions. The views `more`
+    /// take part in merging. With `tiles` the nest may be cut into tiles where a load runs across its rows.
+    pub(super) fn new(
+        context: Context<'a>,
+        expr: &Expr,
+        shape: &[usize],
+        order: &[usize],
+        more: &[&View],
+        tiles: bool,
+    ) -> Self {
+        let views: Vec<&View> = expr
+            .insts
+            .iter()
+            .filter_map(view_of)
+            .chain(more.iter().copied())
+            .collect();
+        let (mut nest, mut walks) = Nest::new(shape, order, &views);
+        if tiles {
+            nest.cut_tiles(&mut walks, LANES);
+        }
+        let ops = lower(&context, expr, &walks);
+        let still = still_registers(&ops, &walks, &nest);
+        let (buffer, n_buffers) = assign(&ops, &still);
+        let cost = expr.insts.iter().map(cost_of).sum::<usize>() + 1;
+        Program {
+            context,
+            nest,
+            walks,
+            ops,
+            still,
+            buffer,
+            n_buffers,
+            cost,
+        }
+    }
+
+    /// The walk of the last of the additional views.
+    pub(super) fn last_walk(&self) -> &Walk {
+        &self.walks[self.walks.len() - 1]
+    }
+}
+
+fn view_of(inst: &Inst) -> Option<&View> {
+    match inst {
+        Inst::Load { view, .. }
+        | Inst::Gather { view, .. }
+        | Inst::Index { view }
+        | Inst::Random { view, .. } => Some(view),
+        _ => None,
+    }
+}
+
+fn cost_of(inst: &Inst) -> usize {
+    match inst {
+        Inst::Load { .. } | Inst::Index { .. } => 1,
+        Inst::Gather { .. } | Inst::Random { .. } => 10,
+        Inst::Scalar { .. } | Inst::Literal { .. } => 0,
+        Inst::Apply { op, .. } => op.cost.max(1) as usize,
+    }
+}
+
+fn lower<'a>(context: &Context<'a>, expr: &Expr, walks: &[Walk]) -> Vec<Op<'a>> {
+    let mut next_walk = 0;
+    let mut walk = || {
+        next_walk += 1;
+        next_walk - 1
+    };
+    // Registers with one value for each row of the nest.
+    let mut by_row = Vec::with_capacity(expr.insts.len());
+    let mut ops = Vec::with_capacity(expr.insts.len());
+    for (reg, inst) in expr.insts.iter().enumerate() {
+        let (op, same) = match inst {
+            Inst::Load { input, .. } => {
+                let walk = walk();
+                (
+                    Op::Load {
+                        data: Data::of(context, *input, expr.inputs[*input]),
+                        walk,
+                    },
+                    walks[walk].step() == 0,
+                )
+            }
+            Inst::Gather {
+                input,
+                index,
+                size,
+                stride,
+                ..
+            } => {
+                let dtype = expr.inputs[*input];
+                let outside = if dtype.is_float() {
+                    f32::NAN.to_bits()
+                } else {
+                    0
+                };
+                let (walk, data, by_row) =
+                    (walk(), Data::of(context, *input, dtype), by_row[*index]);
+                let same = by_row && walks[walk].step() == 0;
+                (
+                    Op::Gather {
+                        data,
+                        walk,
+                        index: *index,
+                        size: *size,
+                        stride: *stride,
+                        outside,
+                        by_row,
+                    },
+                    same,
+                )
+            }
+            Inst::Index { .. } => {
+                let walk = walk();
+                (Op::Index { walk }, walks[walk].step() == 0)
+            }
+            Inst::Random { scalar, .. } => {
+                let s = &context.scalars[*scalar..*scalar + 5];
+                let walk = walk();
+                (
+                    Op::Random {
+                        walk,
+                        key: [s[0], s[1]],
+                        stream: [s[4], s[2], s[3]],
+                    },
+                    walks[walk].step() == 0,
+                )
+            }
+            Inst::Scalar { scalar, .. } => (Op::Constant(context.scalars[*scalar]), true),
+            Inst::Literal { value, dtype } => (Op::Constant(literal(*value, dtype.class())), true),
+            Inst::Apply {
+                op,
+                args,
+                input,
+                dtype,
+            } => {
+                let f = (op.cpu)(input.class(), dtype.class());
+                let f = f.unwrap_or_else(|| {
+                    panic!(
+                        "plan is invalid: {} is not defined for {input} (r{reg})",
+                        op.name
+                    )
+                });
+                (
+                    Op::Apply {
+                        f,
+                        args: args.clone(),
+                    },
+                    args.iter().all(|&a| by_row[a]),
+                )
+            }
+        };
+        by_row.push(same);
+        ops.push(op);
+    }
+    ops
+}
+
+fn literal(value: i32, class: Class) -> u32 {
+    match class {
+        Class::F32 => (value as f32).to_bits(),
+        Class::Bool => u32::from(value != 0),
+        Class::I32 | Class::U32 => value as u32,
+    }
+}
+
+fn still_registers(ops: &[Op<'_>], walks: &[Walk], nest: &Nest) -> Vec<bool> {
+    let mut still: Vec<bool> = Vec::with_capacity(ops.len());
+    for op in ops {
+        let same = match op {
+            Op::Load { walk, .. } | Op::Index { walk } | Op::Random { walk, .. } => {
+                walks[*walk].is_still(nest)
+            }
+            Op::Gather { walk, index, .. } => still[*index] && walks[*walk].is_still(nest),
+            Op::Constant(_) => true,
+            Op::Apply { args, .. } => args.iter().all(|&a| still[a]),
+        };
+        still.push(same);
+    }
+    still
+}
+
+/// Gives each register a lane buffer. A buffer is free again after the last use of its register; a result never
+/// shares one with its operands, and still registers keep theirs.
+fn assign(ops: &[Op<'_>], still: &[bool]) -> (Vec<usize>, usize) {
+    let mut last_use: Vec<usize> = (0..ops.len()).collect();
+    for (at, op) in ops.iter().enumerate() {
+        operands(op).for_each(|r| last_use[r] = at);
+    }
+    let mut free = Vec::new();
+    let mut n_buffers = 0;
+    let mut buffer = Vec::with_capacity(ops.len());
+    for (at, op) in ops.iter().enumerate() {
+        let reused = if still[at] { None } else { free.pop() };
+        buffer.push(reused.unwrap_or_else(|| {
+            n_buffers += 1;
+            n_buffers - 1
+        }));
+        let mut dead: Vec<usize> = operands(op)
+            .filter(|&r| last_use[r] == at && !still[r])
+            .collect();
+        dead.sort_unstable();
+        dead.dedup();
+        free.extend(dead.into_iter().map(|r| buffer[r]));
+    }
+    (buffer, n_buffers)
+}
+
+fn operands<'o>(op: &'o Op<'_>) -> impl Iterator<Item = usize> + 'o {
+    let (index, args): (Option<usize>, &[usize]) = match op {
+        Op::Gather { index, .. } => (Some(*index), &[]),
+        Op::Apply { args, .. } => (None, args),
+        _ => (None, &[]),
+    };
+    index.into_iter().chain(args.iter().copied())
+}

@@ -1,0 +1,320 @@
+//! Element-wise programs as WGSL statements, for Map and Reduce. Strides, offsets and sizes go to the uniform
+//! block; the text depends on ranks, on how each view walks, on dtypes and on the operations.
+//!
+//! Offsets are computed in u32 and wrap: a sum with negative strides is right modulo 2^32, and every point of a
+//! view is in bounds.
+
+use super::call::Words;
+use super::lower::{StepView, product};
+use super::source::{load, param, register};
+use crate::dtype::{Class, DType};
+use crate::plan::{Expr, Inst, View};
+use std::fmt::Write;
+
+/// The loop nest: `outer` dimensions are numbered by the variable `o`, `inner` ones by `r`.
+pub(super) struct Nest<'a> {
+    pub(super) outer: &'a [usize],
+    pub(super) inner: &'a [usize],
+}
+
+/// Statements that compute the value of an expression.
+#[derive(Default)]
+pub(super) struct Body {
+    /// Depends on `o` alone.
+    pub(super) outer: String,
+    /// Depends on `r` too; defines `v<register>`.
+    pub(super) inner: String,
+    /// Buffers read, as input indices, in the order of their bindings; `in_<position>` in the text.
+    pub(super) inputs: Vec<usize>,
+    /// Whether the status word is written.
+    pub(super) reports: bool,
+    /// Whether [`QUOTIENT`] is called, and if so whether its quotients are small.
+    pub(super) divides: Option<bool>,
+}
+
+impl Body {
+    /// Functions that the statements call.
+    pub(super) fn functions(&self) -> &'static str {
+        if self.divides.is_some() { QUOTIENT } else { "" }
+    }
+
+    /// Values of the functions' `override` constants.
+    pub(super) fn constants(&self) -> Vec<(&'static str, f64)> {
+        self.divides
+            .iter()
+            .map(|&quick| ("QUICK", f64::from(u8::from(quick))))
+            .collect()
+    }
+}
+
+/// n / d. Integers are divided slowly by GPUs, and lane by lane by software adapters; the product with the
+/// reciprocal is off by at most one as long as the quotient is below 2^22, which `QUICK` promises.
+const QUOTIENT: &str = "\
+override QUICK: bool = false;
+fn quotient(n: u32, d: u32, per_d: f32) -> u32 {
+    if (!QUICK) { return n / d; }
+    let guess = u32(f32(n) * per_d);
+    let rest = i32(n - guess * d);
+    return select(select(guess, guess + 1u, rest >= i32(d)), guess - 1u, rest < 0);
+}
+";
+
+/// Writes statements; owns what has been written so far.
+pub(super) struct Writer<'a> {
+    view: &'a StepView<'a>,
+    nest: Nest<'a>,
+    pub(super) params: Words,
+    pub(super) body: Body,
+    /// Coordinates have been computed.
+    coordinates: bool,
+    /// Walks already computed, with the variable that holds each.
+    walks: Vec<(View, String)>,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(view: &'a StepView<'a>, nest: Nest<'a>, params: Words) -> Writer<'a> {
+        Writer {
+            view,
+            nest,
+            params,
+            body: Body::default(),
+            coordinates: false,
+            walks: Vec::new(),
+        }
+    }
+
+    /// Writes `expr`; its value is then in the returned variable.
+    pub(super) fn expr(&mut self, expr: &Expr) -> String {
+        for (reg, inst) in expr.insts.iter().enumerate() {
+            let class = expr.dtype(reg).class();
+            let value = self.inst(expr, reg, inst);
+            let _ = writeln!(
+                self.body.inner,
+                "let v{reg}: {} = {value};",
+                register(class)
+            );
+        }
+        format!("v{}", expr.result())
+    }
+
+    fn inst(&mut self, expr: &Expr, reg: usize, inst: &Inst) -> String {
+        match inst {
+            Inst::Load { input, view } => {
+                let ix = self.walk(view);
+                load(&self.input(*input), expr.inputs[*input], &ix)
+            }
+            Inst::Gather {
+                input,
+                view,
+                index,
+                size,
+                stride,
+            } => {
+                let base = self.walk(view);
+                let buffer = self.input(*input);
+                self.gather(
+                    reg,
+                    &buffer,
+                    expr.inputs[*input],
+                    &base,
+                    [*index, *size],
+                    *stride,
+                )
+            }
+            Inst::Index { view } => format!("bitcast<i32>({})", self.walk(view)),
+            Inst::Random { view, scalar } => self.random(reg, view, *scalar),
+            Inst::Scalar { scalar, dtype } => {
+                let word = param(self.params.scalar(*scalar));
+                match dtype.class() {
+                    Class::F32 => format!("bitcast<f32>({word})"),
+                    Class::I32 => format!("bitcast<i32>({word})"),
+                    Class::U32 => word,
+                    Class::Bool => format!("({word} != 0u)"),
+                }
+            }
+            Inst::Literal { value, dtype } => literal(*value, *dtype),
+            Inst::Apply {
+                op,
+                args,
+                input,
+                dtype,
+            } => {
+                let args: Vec<String> = args.iter().map(|arg| format!("v{arg}")).collect();
+                let args: Vec<&str> = args.iter().map(String::as_str).collect();
+                let value = (op.wgsl)(&args, input.class(), dtype.class());
+                // A byte in a register is a word, which arithmetic may have carried out of.
+                if *dtype == DType::U8 {
+                    format!("(({value}) & 0xffu)")
+                } else {
+                    value
+                }
+            }
+        }
+    }
+
+    /// The variable of a kernel input.
+    fn input(&mut self, input: usize) -> String {
+        let input = self.view.same_input[input];
+        let known = self.body.inputs.iter().position(|&i| i == input);
+        let at = known.unwrap_or_else(|| {
+            self.body.inputs.push(input);
+            self.body.inputs.len() - 1
+        });
+        format!("in_{at}")
+    }
+
+    /// Statements for an indexed load; returns the value.
+    fn gather(
+        &mut self,
+        reg: usize,
+        buffer: &str,
+        dtype: DType,
+        base: &str,
+        [index, size]: [usize; 2],
+        stride: i64,
+    ) -> String {
+        let size = param(self.params.push(size));
+        let stride = param(self.params.push_word(stride as u32));
+        let class = dtype.class();
+        let missing = match class {
+            // A NaN that no compiler sees; WGSL rejects a constant one.
+            Class::F32 => format!(
+                "bitcast<f32>({})",
+                param(self.params.push_word(0x7fc0_0000))
+            ),
+            Class::I32 => "0i".to_owned(),
+            Class::U32 => "0u".to_owned(),
+            Class::Bool => "false".to_owned(),
+        };
+        let value = load(buffer, dtype, &format!("x{reg}"));
+        let mut otherwise = String::new();
+        if self.view.step.check != 0 {
+            self.body.reports = true;
+            let check = param(self.params.push_word(self.view.step.check));
+            otherwise = format!(" else {{ report({check}); }}");
+        }
+        let _ = writeln!(
+            self.body.inner,
+            "var g{reg}: {} = {missing};\n\
+             let n{reg} = bitcast<u32>(v{index});\n\
+             if (n{reg} < {size}) {{ let x{reg} = {base} + n{reg} * {stride}; g{reg} = {value}; }}{otherwise}",
+            register(class)
+        );
+        format!("g{reg}")
+    }
+
+    /// Statements for a random word; returns the value.
+    fn random(&mut self, reg: usize, view: &View, scalar: usize) -> String {
+        let word = self.walk(view);
+        let [seed_lo, seed_hi, step_lo, step_hi, ordinal] =
+            std::array::from_fn(|i| param(self.params.scalar(scalar + i)));
+        let _ = writeln!(
+            self.body.inner,
+            "let p{reg} = w_philox(vec4<u32>({word} >> 2u, {ordinal}, {step_lo}, {step_hi}), \
+             vec2<u32>({seed_lo}, {seed_hi}));"
+        );
+        // Indexing a value by a variable makes the compiler put it into memory.
+        let _ = writeln!(
+            self.body.inner,
+            "let q{reg} = select(p{reg}.xy, p{reg}.zw, ({word} & 2u) != 0u);"
+        );
+        format!("select(q{reg}.x, q{reg}.y, ({word} & 1u) != 0u)")
+    }
+
+    /// The element that `view` is at, as u32.
+    pub(super) fn walk(&mut self, view: &View) -> String {
+        if let Some((_, name)) = self.walks.iter().find(|(known, _)| known == view) {
+            return name.clone();
+        }
+        let name = self.new_walk(view);
+        self.walks.push((view.clone(), name.clone()));
+        name
+    }
+
+    fn new_walk(&mut self, view: &View) -> String {
+        let shape: Vec<usize> = [self.nest.outer, self.nest.inner].concat();
+        let name = format!("i{}", self.walks.len());
+        if view.is_contiguous(&shape) {
+            let value = match (self.nest.outer.is_empty(), self.nest.inner.is_empty()) {
+                (true, _) => "r".to_owned(),
+                (_, true) => "o".to_owned(),
+                _ => format!("o * {} + r", param(INNER_POINTS)),
+            };
+            let _ = writeln!(self.body.inner, "let {name} = {value};");
+            return name;
+        }
+        let offset = param(self.params.push_word(view.offset as u32));
+        if view.is_scalar() {
+            let _ = writeln!(self.body.outer, "let {name} = {offset};");
+            return name;
+        }
+        self.coordinates();
+        let n_outer = self.nest.outer.len();
+        let mut sums = [offset, String::new()];
+        for (d, &stride) in view.strides.iter().enumerate() {
+            let stride = param(self.params.push_word(stride as u32));
+            if d < n_outer {
+                let _ = write!(sums[0], " + o{d} * {stride}");
+            } else {
+                let _ = write!(sums[1], " + r{} * {stride}", d - n_outer);
+            }
+        }
+        let _ = writeln!(self.body.outer, "let {name}_o = {};", sums[0]);
+        let _ = writeln!(self.body.inner, "let {name} = {name}_o{};", sums[1]);
+        name
+    }
+
+    /// Coordinates `o<d>` and `r<d>` from the numbers `o` and `r`.
+    fn coordinates(&mut self) {
+        if self.coordinates {
+            return;
+        }
+        self.coordinates = true;
+        if self.nest.outer.len().max(self.nest.inner.len()) > 1 {
+            let quick = small_quotients(self.nest.outer) && small_quotients(self.nest.inner);
+            self.body.divides = Some(quick);
+        }
+        unfold(&mut self.body.outer, &mut self.params, "o", self.nest.outer);
+        // Before any walk that needs them.
+        unfold(&mut self.body.inner, &mut self.params, "r", self.nest.inner);
+    }
+}
+
+/// Where Reduce puts the number of inner points, which contiguous walks over both nests need.
+pub(super) const INNER_POINTS: usize = 0;
+
+/// Coordinates of point number `name`, the last dimension first. See [`QUOTIENT`].
+fn unfold(text: &mut String, params: &mut Words, name: &str, shape: &[usize]) {
+    let mut rest = name.to_owned();
+    for (d, &size) in shape.iter().enumerate().skip(1).rev() {
+        let per = (1.0 / size.max(1) as f32).to_bits();
+        let size = param(params.push(size));
+        let per = param(params.push_word(per));
+        let _ = writeln!(
+            text,
+            "let {name}q{d} = quotient({rest}, {size}, bitcast<f32>({per}));"
+        );
+        let _ = writeln!(text, "let {name}{d} = {rest} - {name}q{d} * {size};");
+        rest = format!("{name}q{d}");
+    }
+    if !shape.is_empty() {
+        let _ = writeln!(text, "let {name}0 = {rest};");
+    }
+}
+
+/// Whether no quotient of [`unfold`] reaches 2^22.
+fn small_quotients(shape: &[usize]) -> bool {
+    shape
+        .split_last()
+        .is_none_or(|(_, rest)| product(rest) < 1 << 22)
+}
+
+fn literal(value: i32, dtype: DType) -> String {
+    match dtype.class() {
+        Class::F32 => format!("{value}.0"),
+        Class::I32 => format!("{value}i"),
+        Class::U32 if dtype == DType::U8 => format!("{}u", value as u8),
+        Class::U32 => format!("{}u", value as u32),
+        Class::Bool => (value != 0).to_string(),
+    }
+}

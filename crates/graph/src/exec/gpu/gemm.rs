@@ -1,0 +1,413 @@
+//! Matmul and the three convolution products: sizes, tiles and splits of one implicit matrix product.
+
+use super::call::{Arg, Call, Grid, Lowered, Words};
+use super::lower::{StepView, Target};
+use crate::plan::{Conv, ConvKind, Matmul};
+use wgrad_shaders::kernels;
+
+/// The product as the cores in `gemm_*.wgsl` see it.
+#[derive(Clone, Copy, Debug)]
+struct Product {
+    rows: usize,
+    cols: usize,
+    sum: usize,
+    planes: usize,
+    /// Neighbours along the sum, not along rows, are neighbours in memory; likewise columns.
+    a_along_sum: bool,
+    b_along_sum: bool,
+    /// Longest sum that is not split for accuracy's sake.
+    longest: usize,
+}
+
+/// Tiles of a core, and pieces of the sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tiling {
+    tile_rows: usize,
+    tile_cols: usize,
+    splits: usize,
+    split_len: usize,
+    core: Core,
+}
+
+/// Which `gemm_*.wgsl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Core {
+    /// `gemm_register.wgsl`: 8 by 4 for each thread.
+    Register,
+    /// `gemm_tiled.wgsl`: a workgroup with so many threads across 4 columns each.
+    Tiled { tx: usize },
+    /// `gemm_wide.wgsl`: 128 by 128 for each workgroup.
+    Wide,
+}
+
+impl Core {
+    /// Rows and columns of a tile.
+    fn tile(self) -> (usize, usize) {
+        match self {
+            Core::Register => (8, 4),
+            Core::Tiled { tx } => (1024 / tx, 4 * tx),
+            Core::Wide => (128, 128),
+        }
+    }
+
+    /// Of a kernel in three versions.
+    fn pick<T>(self, register: T, tiled: T, wide: T) -> T {
+        match self {
+            Core::Register => register,
+            Core::Tiled { .. } => tiled,
+            Core::Wide => wide,
+        }
+    }
+}
+
+/// Threads that a software adapter needs to be busy.
+const SOFTWARE_THREADS: usize = 256;
+/// A piece of a split sum is at least so long.
+const LEAST_SPLIT: usize = 128;
+/// Floats that partial results may take.
+const MOST_PARTIALS: usize = 1 << 24;
+
+impl Product {
+    fn out_len(&self) -> usize {
+        self.rows * self.cols * self.planes
+    }
+
+    fn core(&self, target: Target) -> Core {
+        let wide_tiles = self.rows.div_ceil(128) * self.cols.div_ceil(128) * self.planes;
+        if target.software {
+            Core::Register
+        } else if self.rows >= 96 && self.cols >= 96 && wide_tiles >= target.groups {
+            Core::Wide
+        } else if self.rows <= 32 && !self.b_along_sum {
+            Core::Tiled { tx: 32 }
+        } else {
+            Core::Tiled { tx: 16 }
+        }
+    }
+
+    fn tiling(&self, target: Target) -> Tiling {
+        let core = self.core(target);
+        let (height, width) = core.tile();
+        let tile_rows = self.rows.div_ceil(height);
+        let tile_cols = self.cols.div_ceil(width);
+        let tiles = tile_rows * tile_cols * self.planes;
+        let wanted = if target.software {
+            SOFTWARE_THREADS
+        } else {
+            target.groups
+        };
+        let for_speed = (wanted / tiles).min(self.sum / LEAST_SPLIT);
+        let for_accuracy = self.sum.div_ceil(self.longest);
+        let most = (MOST_PARTIALS / self.out_len()).max(1);
+        let splits = for_speed.max(for_accuracy).clamp(1, most);
+        // Whole tiles of the sum, so that only the last split has a ragged end.
+        let split_len = self.sum.div_ceil(splits).next_multiple_of(16);
+        Tiling {
+            tile_rows,
+            tile_cols,
+            splits: self.sum.div_ceil(split_len),
+            split_len,
+            core,
+        }
+    }
+
+    /// The numbers that every core begins with.
+    fn params(&self, tiling: &Tiling) -> Vec<usize> {
+        let Tiling {
+            tile_rows,
+            tile_cols,
+            splits,
+            split_len,
+            ..
+        } = *tiling;
+        let Product {
+            rows,
+            cols,
+            sum,
+            planes,
+            ..
+        } = *self;
+        vec![
+            rows,
+            cols,
+            sum,
+            planes,
+            splits,
+            split_len,
+            tile_rows,
+            tile_cols,
+            self.out_len(),
+        ]
+    }
+
+    fn constants(&self, core: Core) -> Vec<(&'static str, f64)> {
+        let flag = |set: bool| f64::from(u8::from(set));
+        let along = [
+            ("A_ALONG_K", flag(self.a_along_sum)),
+            ("B_ALONG_K", flag(self.b_along_sum)),
+        ];
+        match core {
+            Core::Register => Vec::new(),
+            // Only the square tile has as many quads of columns as rows.
+            Core::Tiled { tx: 16 } => [&along[..], &[("TX", 16.0)]].concat(),
+            Core::Tiled { tx } => vec![along[0], ("B_ALONG_K", 0.0), ("TX", tx as f64)],
+            Core::Wide => along.to_vec(),
+        }
+    }
+
+    fn grid(&self, tiling: &Tiling) -> Grid {
+        let tiles = (tiling.tile_rows * tiling.tile_cols * self.planes * tiling.splits) as u64;
+        if tiling.core == Core::Register {
+            Grid::Threads(tiles)
+        } else {
+            Grid::Groups(tiles)
+        }
+    }
+
+    /// The product, and the pass that adds up the splits.
+    fn lowered(
+        &self,
+        tiling: &Tiling,
+        label: &'static str,
+        wgsl: &'static str,
+        extra: Extra,
+    ) -> Lowered {
+        let split = tiling.splits > 1;
+        let mut constants = self.constants(tiling.core);
+        constants.extend(extra.constants);
+        let params: Words = self
+            .params(tiling)
+            .into_iter()
+            .chain(extra.params)
+            .collect();
+        let out = if split { Arg::Scratch(0) } else { Arg::Output };
+        let args = vec![Arg::Input(0), Arg::Input(1), out, Arg::Params];
+        let call = Call {
+            label,
+            wgsl: wgsl.into(),
+            constants,
+            args,
+            params,
+            grid: self.grid(tiling),
+        };
+        let mut lowered = Lowered::one(call);
+        if split {
+            lowered
+                .scratch
+                .push(4 * (self.out_len() * tiling.splits) as u64);
+            lowered
+                .work
+                .push(sum_parts(self.out_len(), tiling.splits).into());
+        }
+        lowered
+    }
+}
+
+/// What the operands file adds.
+struct Extra {
+    params: Vec<usize>,
+    constants: Vec<(&'static str, f64)>,
+}
+
+fn sum_parts(len: usize, parts: usize) -> Call {
+    Call {
+        label: "sum parts",
+        wgsl: kernels::SUM_PARTS.into(),
+        constants: Vec::new(),
+        args: vec![Arg::Scratch(0), Arg::Output, Arg::Params],
+        params: [len, parts].into_iter().collect(),
+        grid: Grid::Threads(len as u64),
+    }
+}
+
+pub(super) fn matmul(view: &StepView<'_>, matmul: &Matmul) -> Lowered {
+    let Matmul {
+        batch,
+        m,
+        n,
+        k,
+        a,
+        b,
+    } = *matmul;
+    if k == 0 {
+        return Lowered::zeros();
+    }
+    let product = Product {
+        rows: m,
+        cols: n,
+        sum: k,
+        planes: batch,
+        a_along_sum: a.col <= a.row,
+        b_along_sum: b.row < b.col,
+        longest: 1 << 16,
+    };
+    let tiling = product.tiling(view.target);
+    let (label, wgsl) = tiling.core.pick(
+        ("matmul register", kernels::MATMUL_REGISTER),
+        ("matmul tiled", kernels::MATMUL_TILED),
+        ("matmul wide", kernels::MATMUL_WIDE),
+    );
+    let params = vec![
+        a.offset, a.batch, a.row, a.col, b.offset, b.batch, b.row, b.col,
+    ];
+    product.lowered(
+        &tiling,
+        label,
+        wgsl,
+        Extra {
+            params,
+            constants: Vec::new(),
+        },
+    )
+}
+
+pub(super) fn conv(view: &StepView<'_>, conv: &Conv) -> Lowered {
+    let product = conv_product(conv);
+    if product.sum == 0 {
+        return Lowered::zeros();
+    }
+    let tiling = product.tiling(view.target);
+    let dense = conv.stride == [1; 3];
+    let mut extra = Extra {
+        params: conv_params(conv),
+        constants: vec![("QUICK", f64::from(u8::from(small_quotients(conv))))],
+    };
+    if conv.kind == ConvKind::InputGrad {
+        extra.constants.push(("DENSE", f64::from(u8::from(dense))));
+    }
+    // A workgroup's tile has at least 32 rows: with a row or two a thread for each element does less work.
+    if product.rows <= 2 && !view.target.software && conv.kind != ConvKind::WeightGrad {
+        return direct(&product, conv.kind, extra);
+    }
+    let (label, wgsl) = match conv.kind {
+        ConvKind::Forward => tiling.core.pick(
+            ("conv register", kernels::CONV_FORWARD_REGISTER),
+            ("conv tiled", kernels::CONV_FORWARD_TILED),
+            ("conv wide", kernels::CONV_FORWARD_WIDE),
+        ),
+        ConvKind::InputGrad => tiling.core.pick(
+            (
+                "conv input grad register",
+                kernels::CONV_INPUT_GRAD_REGISTER,
+            ),
+            ("conv input grad tiled", kernels::CONV_INPUT_GRAD_TILED),
+            ("conv input grad wide", kernels::CONV_INPUT_GRAD_WIDE),
+        ),
+        ConvKind::WeightGrad => tiling.core.pick(
+            (
+                "conv weight grad register",
+                kernels::CONV_WEIGHT_GRAD_REGISTER,
+            ),
+            ("conv weight grad tiled", kernels::CONV_WEIGHT_GRAD_TILED),
+            ("conv weight grad wide", kernels::CONV_WEIGHT_GRAD_WIDE),
+        ),
+    };
+    product.lowered(&tiling, label, wgsl, extra)
+}
+
+fn direct(product: &Product, kind: ConvKind, extra: Extra) -> Lowered {
+    let (label, wgsl) = match kind {
+        ConvKind::Forward => ("conv direct", kernels::CONV_FORWARD_DIRECT),
+        _ => ("conv input grad direct", kernels::CONV_INPUT_GRAD_DIRECT),
+    };
+    let tiling = Tiling {
+        tile_rows: 1,
+        tile_cols: 1,
+        splits: 1,
+        split_len: product.sum,
+        core: Core::Register,
+    };
+    let params = product
+        .params(&tiling)
+        .into_iter()
+        .chain(extra.params)
+        .collect();
+    Lowered::one(Call {
+        label,
+        wgsl: wgsl.into(),
+        constants: extra.constants,
+        args: vec![Arg::Input(0), Arg::Input(1), Arg::Output, Arg::Params],
+        params,
+        grid: Grid::Threads(product.out_len() as u64),
+    })
+}
+
+/// Rows, columns and sum of each kind: see the headers of `conv_*.wgsl`.
+fn conv_product(conv: &Conv) -> Product {
+    let taps: usize = conv.kernel.iter().product();
+    let size_in: usize = conv.input.iter().product();
+    let size_out: usize = conv.output.iter().product();
+    let (rows, cols, sum) = match conv.kind {
+        ConvKind::Forward => (
+            conv.out_channels,
+            conv.batch * size_out,
+            conv.in_channels * taps,
+        ),
+        ConvKind::InputGrad => (
+            conv.in_channels,
+            conv.batch * size_in,
+            conv.out_channels * taps,
+        ),
+        ConvKind::WeightGrad => (
+            conv.out_channels,
+            conv.in_channels * taps,
+            conv.batch * size_out,
+        ),
+    };
+    Product {
+        rows,
+        cols,
+        sum,
+        planes: conv.groups,
+        a_along_sum: true,
+        b_along_sum: conv.kind == ConvKind::WeightGrad,
+        longest: 1 << 13,
+    }
+}
+
+/// In the order of `Params` in `conv_common.wgsl`.
+fn conv_params(conv: &Conv) -> Vec<usize> {
+    let [in_d, in_h, in_w] = conv.input;
+    let [out_d, out_h, out_w] = conv.output;
+    let [_, kernel_h, kernel_w] = conv.kernel;
+    let taps = conv.kernel.iter().product();
+    let mut params = vec![
+        conv.in_channels,
+        conv.out_channels,
+        taps,
+        in_d * in_h * in_w,
+        out_d * out_h * out_w,
+    ];
+    params.extend([in_d, in_h, in_w, out_h, out_w, out_d, kernel_h, kernel_w]);
+    params.extend(conv.stride);
+    params.extend(conv.padding);
+    params.extend(conv.dilation);
+    let divisors = [
+        taps,
+        in_d * in_h * in_w,
+        out_d * out_h * out_w,
+        in_h,
+        in_w,
+        out_h,
+        out_w,
+        kernel_h,
+        kernel_w,
+    ];
+    params.extend(divisors.map(|n| (1.0 / n.max(1) as f32).to_bits() as usize));
+    params
+}
+
+/// Whether what the kernels compute by division stays below 2^22, where a product with the reciprocal is off by
+/// at most one: images, channels, lines of an image.
+fn small_quotients(conv: &Conv) -> bool {
+    let lines = |size: [usize; 3]| size[0] * size[1];
+    let quotients = [
+        conv.batch,
+        conv.in_channels,
+        conv.out_channels,
+        lines(conv.input),
+        lines(conv.output),
+        lines(conv.kernel),
+    ];
+    quotients.iter().all(|&n| n < 1 << 22)
+}

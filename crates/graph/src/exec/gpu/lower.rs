@@ -1,0 +1,100 @@
+//! From a step of a plan to its dispatches. Chooses the family module and checks that sizes fit; computes no
+//! text itself.
+
+use super::call::Lowered;
+use super::{argsort, gemm, map, reduce, scan, scatter, window};
+use crate::dtype::DType;
+use crate::plan::{Kernel, Plan, Step};
+use wgrad_device::Error;
+
+/// What choices depend on besides shapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// A software adapter: no gain from workgroup memory, few threads at once.
+    pub(super) software: bool,
+    /// Workgroups that keep a GPU busy.
+    pub(super) groups: usize,
+}
+
+impl Target {
+    /// A software adapter, or a GPU of unknown size: two workgroups for each multiprocessor of the largest.
+    pub(super) fn new(software: bool) -> Target {
+        Target {
+            software,
+            groups: 264,
+        }
+    }
+}
+
+/// A step as the family modules see it.
+pub(super) struct StepView<'a> {
+    pub(super) step: &'a Step,
+    pub(super) target: Target,
+    /// For each input the first input with the same slot, so that they share a binding.
+    pub(super) same_input: Vec<usize>,
+    /// Dtype of the first input's slot, if there is one.
+    pub(super) input_dtype: Option<DType>,
+    pub(super) output_dtype: DType,
+}
+
+/// What `step` of `plan` runs.
+///
+/// # Errors
+/// [`Error::TooLarge`] where an index would not fit 32 bits.
+pub(super) fn lower(plan: &Plan, step: &Step, target: Target) -> Result<Lowered, Error> {
+    let output = &plan.slots[step.output];
+    if output.len == 0 {
+        return Ok(Lowered::default());
+    }
+    let first_with = |&slot: &usize| step.inputs.iter().position(|&s| s == slot).unwrap_or(0);
+    let view = StepView {
+        step,
+        target,
+        same_input: step.inputs.iter().map(first_with).collect(),
+        input_dtype: step.inputs.first().map(|&slot| plan.slots[slot].dtype),
+        output_dtype: output.dtype,
+    };
+    check_sizes(plan, step)?;
+    Ok(match &step.kernel {
+        Kernel::Map(kernel) => map::lower(&view, kernel)?,
+        Kernel::Reduce(kernel) => reduce::lower(&view, kernel)?,
+        Kernel::Matmul(kernel) => gemm::matmul(&view, kernel),
+        Kernel::Conv(kernel) => gemm::conv(&view, kernel),
+        Kernel::Window(kernel) => window::lower(kernel),
+        Kernel::ScatterAdd(kernel) => scatter::lower(&view, kernel),
+        Kernel::Scan(kernel) => scan::lower(&view, kernel)?,
+        Kernel::ArgSort(kernel) => argsort::lower(&view, kernel)?,
+    })
+}
+
+/// Kernels count elements and loop points in 32 bits; no number of a step may need more.
+pub(super) fn check_sizes(plan: &Plan, step: &Step) -> Result<(), Error> {
+    let points = match &step.kernel {
+        Kernel::Map(map) => product(&map.shape),
+        Kernel::Reduce(r) => product(&r.outer).saturating_mul(product(&r.inner)),
+        _ => 0,
+    };
+    let slots = step.inputs.iter().chain([&step.output]);
+    let elements = slots
+        .map(|&slot| plan.slots[slot].len as u64)
+        .max()
+        .unwrap_or(0);
+    let largest = points.max(elements);
+    // A grid is folded, so the last threads have ids beyond the largest point.
+    let limit = u64::from(u32::MAX) - (1 << 26);
+    if largest > limit {
+        return Err(Error::TooLarge {
+            what: "the number of elements of a kernel",
+            bytes: largest,
+            limit,
+        });
+    }
+    Ok(())
+}
+
+/// Number of points of a loop nest.
+pub(super) fn product(shape: &[usize]) -> u64 {
+    shape
+        .iter()
+        .fold(1_u64, |n, &size| n.saturating_mul(size as u64))
+}

@@ -1,0 +1,27 @@
+//! The gpu executor: turns a [`Plan`](crate::plan::Plan) into compute dispatches and replays them.
+//!
+//! `lower` and the family modules make, for each step, the WGSL text, the numbers and the grid of its
+//! dispatches: pure functions of the step, tested without a device. `prepared` compiles them and lays out their
+//! parameters once; `run` records and submits them. Sizes are numbers in a uniform block, never in the text, so
+//! that steps of other shapes share pipelines. Must not know of graphs or tensors, nor of wgpu: the device is
+//! `wgrad_device`'s.
+
+mod argsort;
+mod call;
+mod expr;
+mod gemm;
+mod lower;
+mod map;
+mod prepared;
+mod reduce;
+mod run;
+mod scan;
+mod scatter;
+mod source;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use prepared::Prepared;
+pub(crate) use run::Executor;

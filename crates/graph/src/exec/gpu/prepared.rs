@@ -1,0 +1,252 @@
+//! A plan made ready: pipelines, parameter blocks, grids and the buffers that stay. Must not submit anything.
+
+use super::call::{Arg, Call, Grid, Lowered, Work};
+use super::lower::{Target, lower};
+use crate::plan::{Place, Plan, Step};
+use std::borrow::Cow;
+use std::sync::Mutex;
+use wgrad_device::{Buffer, Error, Gpu, Kernel, KernelSource, fold_groups};
+
+/// Blocks of parameters begin at multiples of this many words: WebGPU's 256 bytes for uniform ranges.
+const BLOCK_WORDS: usize = 64;
+
+/// A buffer that a dispatch binds, found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    Leaf(usize),
+    Output(usize),
+    Temp(usize),
+    Scratch(usize),
+    Params,
+    Status,
+}
+
+/// One thing to record.
+pub(super) enum Action {
+    /// Sets the first bytes of a buffer to zero.
+    Clear { target: At, bytes: u64 },
+    /// Dispatches.
+    Dispatch {
+        kernel: Kernel,
+        /// Buffer and bytes to bind, in the order of binding numbers.
+        args: Vec<(At, u64)>,
+        /// First byte and length of the parameters.
+        params: (u64, u64),
+        grid: [u32; 3],
+    },
+}
+
+/// What a run writes, held for its length.
+pub(super) struct State {
+    /// All parameter blocks, as last written.
+    pub(super) words: Vec<u32>,
+    /// Whether `words` have been written at all.
+    pub(super) written: bool,
+}
+
+/// A plan with its pipelines and buffers. Runs of one plan take turns.
+pub(crate) struct Prepared {
+    pub(super) actions: Vec<Action>,
+    /// WGSL of each dispatch and the step that it belongs to.
+    sources: Vec<(usize, Cow<'static, str>)>,
+    pub(super) temps: Vec<Buffer>,
+    pub(super) scratch: Vec<Buffer>,
+    pub(super) params: Buffer,
+    /// (word of the parameters, scalar)
+    pub(super) scalars: Vec<(usize, usize)>,
+    pub(super) state: Mutex<State>,
+    /// Bytes of each output buffer.
+    pub(super) output_bytes: Vec<u64>,
+    /// Where each result lies, and its bytes.
+    pub(super) results: Vec<(Place, u64)>,
+    pub(super) n_leaves: usize,
+    pub(super) n_scalars: usize,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Prepared({} actions)", self.actions.len())
+    }
+}
+
+impl Prepared {
+    /// The WGSL of the dispatches of a step, in order.
+    pub(crate) fn wgsl(&self, step: usize) -> Vec<&str> {
+        let of_step = self.sources.iter().filter(|(s, _)| *s == step);
+        of_step.map(|(_, text)| text.as_ref()).collect()
+    }
+
+    /// Number of dispatches of one run.
+    #[cfg(test)]
+    pub(crate) fn n_dispatches(&self) -> usize {
+        self.sources.len()
+    }
+}
+
+/// Bytes of a slot.
+fn slot_bytes(plan: &Plan, slot: usize) -> u64 {
+    plan.slots[slot].len as u64 * plan.slots[slot].dtype.size() as u64
+}
+
+/// Bytes bound for a buffer of `bytes`: WebGPU binds no empty ranges.
+fn bound(bytes: u64) -> u64 {
+    if bytes == 0 { 4 } else { bytes }
+}
+
+/// Collects what a [`Prepared`] holds.
+struct Builder<'a> {
+    gpu: &'a Gpu,
+    plan: &'a Plan,
+    actions: Vec<Action>,
+    sources: Vec<(usize, Cow<'static, str>)>,
+    words: Vec<u32>,
+    scalars: Vec<(usize, usize)>,
+    scratch_bytes: Vec<u64>,
+}
+
+/// Compiles `plan`.
+pub(super) fn prepare(gpu: &Gpu, plan: &Plan, target: Target) -> Result<Prepared, Error> {
+    let mut builder = Builder {
+        gpu,
+        plan,
+        actions: Vec::new(),
+        sources: Vec::new(),
+        words: Vec::new(),
+        scalars: Vec::new(),
+        scratch_bytes: Vec::new(),
+    };
+    for (ix, step) in plan.steps.iter().enumerate() {
+        builder.step(ix, step, lower(plan, step, target)?)?;
+    }
+    builder.finish()
+}
+
+impl Builder<'_> {
+    fn step(&mut self, ix: usize, step: &Step, lowered: Lowered) -> Result<(), Error> {
+        for (i, &bytes) in lowered.scratch.iter().enumerate() {
+            if self.scratch_bytes.len() <= i {
+                self.scratch_bytes.push(0);
+            }
+            self.scratch_bytes[i] = self.scratch_bytes[i].max(bytes);
+        }
+        for work in lowered.work {
+            match work {
+                Work::Clear => {
+                    let target = self.place(step, Arg::Output);
+                    let bytes = slot_bytes(self.plan, step.output);
+                    self.actions.push(Action::Clear { target, bytes });
+                }
+                Work::Call(call) => self.call(ix, step, &lowered.scratch, *call)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, ix: usize, step: &Step, scratch: &[u64], call: Call) -> Result<(), Error> {
+        let source = KernelSource::new(call.label, &call.wgsl).constants(&call.constants);
+        let kernel = self.gpu.kernel(source)?;
+        let grid = self.grid(&kernel, call.grid);
+        let args = call.args.iter().map(|&arg| {
+            let bytes = match arg {
+                Arg::Input(i) => slot_bytes(self.plan, step.inputs[i]),
+                Arg::Output => slot_bytes(self.plan, step.output),
+                Arg::Scratch(i) => scratch[i],
+                Arg::Params | Arg::Status => 4,
+            };
+            (self.place(step, arg), bound(bytes))
+        });
+        let args = args.collect();
+        let params = self.block(&call);
+        self.sources.push((ix, call.wgsl));
+        self.actions.push(Action::Dispatch {
+            kernel,
+            args,
+            params,
+            grid,
+        });
+        Ok(())
+    }
+
+    /// Appends the numbers of a dispatch as a block; where it lies, in bytes.
+    fn block(&mut self, call: &Call) -> (u64, u64) {
+        let first = self.words.len();
+        self.words.extend(&call.params.words);
+        self.words
+            .resize(self.words.len().next_multiple_of(BLOCK_WORDS), 0);
+        self.scalars.extend(
+            call.params
+                .scalars
+                .iter()
+                .map(|&(at, scalar)| (first + at, scalar)),
+        );
+        let n_words = call.params.words.len().next_multiple_of(4).max(4);
+        (4 * first as u64, 4 * n_words as u64)
+    }
+
+    fn grid(&self, kernel: &Kernel, grid: Grid) -> [u32; 3] {
+        let groups = match grid {
+            Grid::Groups(n) => n,
+            Grid::Threads(n) => {
+                let size: u64 = kernel
+                    .workgroup_size()
+                    .iter()
+                    .map(|&n| u64::from(n))
+                    .product();
+                n.div_ceil(size)
+            }
+        };
+        fold_groups(groups, self.gpu.limits().max_groups)
+    }
+
+    fn place(&self, step: &Step, arg: Arg) -> At {
+        let slot = |slot: usize| match self.plan.slots[slot].place {
+            Place::Leaf(i) => At::Leaf(i),
+            Place::Output(i) => At::Output(i),
+            Place::Temp(i) => At::Temp(i),
+        };
+        match arg {
+            Arg::Input(i) => slot(step.inputs[i]),
+            Arg::Output => slot(step.output),
+            Arg::Scratch(i) => At::Scratch(i),
+            Arg::Params => At::Params,
+            Arg::Status => At::Status,
+        }
+    }
+
+    fn finish(self) -> Result<Prepared, Error> {
+        let Builder { gpu, plan, .. } = self;
+        let mut output_bytes = Vec::new();
+        for (ix, slot) in plan.slots.iter().enumerate() {
+            if let Place::Output(i) = slot.place {
+                output_bytes.resize(output_bytes.len().max(i + 1), 0);
+                output_bytes[i] = slot_bytes(plan, ix).max(output_bytes[i]);
+            }
+        }
+        let results = plan
+            .outputs
+            .iter()
+            .map(|&slot| (plan.slots[slot].place, slot_bytes(plan, slot)));
+        let alloc = |&bytes: &u64| gpu.alloc(bound(bytes));
+        let temps: Vec<u64> = plan.temps.iter().map(|&bytes| bytes as u64).collect();
+        Ok(Prepared {
+            actions: self.actions,
+            sources: self.sources,
+            temps: temps.iter().map(alloc).collect::<Result<_, _>>()?,
+            scratch: self
+                .scratch_bytes
+                .iter()
+                .map(alloc)
+                .collect::<Result<_, _>>()?,
+            params: gpu.alloc(4 * self.words.len().max(BLOCK_WORDS) as u64)?,
+            scalars: self.scalars,
+            state: Mutex::new(State {
+                words: self.words,
+                written: false,
+            }),
+            output_bytes,
+            results: results.collect(),
+            n_leaves: plan.n_leaves,
+            n_scalars: plan.n_scalars,
+        })
+    }
+}

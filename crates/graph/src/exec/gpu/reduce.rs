@@ -1,0 +1,397 @@
+//! Reduce as WGSL, with the operand's expression spliced in.
+//!
+//! A thread per output walks short reductions and those whose neighbouring outputs are neighbours in memory; a
+//! workgroup per output takes the others, its threads' results joined by a tree. Where that makes too few
+//! threads, each reduction is cut into parts, whose results a second pass joins. All of it follows from shapes.
+//!
+//! Maxima are taken of words that order as the elements do (`keys_*.wgsl`), so NaN and ties need no care.
+//! Sums of floats add up short runs first, then the runs, so that errors do not grow with the length.
+
+use super::call::{Arg, Call, Grid, Lowered, Words};
+use super::expr::{Body, Nest, Writer};
+use super::lower::{StepView, Target, product};
+use super::source::{
+    ENTRY, declare, declare_params, declare_status, keys, lanes, memory, param, stored,
+    with_prelude,
+};
+use crate::dtype::{Class, DType};
+use crate::plan::{Expr, Inst, Reduce, ReduceKind};
+use std::fmt::Write;
+use wgrad_device::Error;
+
+/// Terms added before they join the others.
+const RUN: usize = 32;
+
+/// How the work is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Schedule {
+    /// A workgroup, not a thread, for each output.
+    pub(super) grouped: bool,
+    /// Pieces of each reduction.
+    pub(super) parts: u64,
+}
+
+/// Chooses by shape alone. `along_outputs`: neighbouring outputs read neighbouring elements.
+pub(super) fn schedule(outputs: u64, inner: u64, along_outputs: bool, target: Target) -> Schedule {
+    let parts = |threads: u64, least: u64| (threads / outputs).min(inner / least).max(1);
+    if target.software {
+        return Schedule {
+            grouped: false,
+            parts: parts(512, 128).min(128),
+        };
+    }
+    if inner <= 32 || (along_outputs && outputs >= 32) {
+        return Schedule {
+            grouped: false,
+            parts: parts(1 << 16, 64).min(512),
+        };
+    }
+    Schedule {
+        grouped: true,
+        parts: parts(1024, 4096),
+    }
+}
+
+pub(super) fn lower(view: &StepView<'_>, reduce: &Reduce) -> Result<Lowered, Error> {
+    let inner = product(&reduce.inner);
+    let outputs = product(&reduce.outer);
+    let along = along_outputs(reduce);
+    let schedule = schedule(outputs, inner, along, view.target);
+    let parts = schedule.parts;
+    let part_len = inner.div_ceil(parts);
+    let mut params = Words::default();
+    // INNER_POINTS comes first.
+    for n in [inner, outputs, parts, part_len] {
+        params.push_word(n as u32);
+    }
+    let nest = Nest {
+        outer: &reduce.outer,
+        inner: &reduce.inner,
+    };
+    let mut writer = Writer::new(view, nest, params);
+    let value = writer.expr(&reduce.expr);
+    let class = reduce.expr.dtype(reduce.expr.result()).class();
+    let Writer { body, params, .. } = writer;
+    let kernel = Template {
+        kind: reduce.kind,
+        class,
+        grouped: schedule.grouped,
+        output: view.output_dtype,
+    };
+    let source = Source::Expr {
+        body: &body,
+        value: &value,
+    };
+    if parts == 1 {
+        let call = kernel.call(view, source, params, outputs, 1, Arg::Output)?;
+        return Ok(Lowered::one(call));
+    }
+    let words = outputs * parts * kernel.partial_words();
+    let first = kernel.call(view, source, params, outputs, parts, Arg::Scratch(0))?;
+    let grouped = !view.target.software && outputs < 1024 && parts > 64;
+    let params = [parts, outputs, 1, parts]
+        .map(|n| n as usize)
+        .into_iter()
+        .collect();
+    let join = Template { grouped, ..kernel };
+    let second = join.call(view, Source::Partials, params, outputs, 1, Arg::Output)?;
+    Ok(Lowered {
+        work: vec![first.into(), second.into()],
+        scratch: vec![4 * words],
+    })
+}
+
+/// Whether loads are contiguous along the last outer dimension and not along the last inner one.
+fn along_outputs(reduce: &Reduce) -> bool {
+    let n_outer = reduce.outer.len();
+    let inner_last = (0..reduce.inner.len()).rev().find(|&d| reduce.inner[d] > 1);
+    let outer_last = (0..n_outer).rev().find(|&d| reduce.outer[d] > 1);
+    let (Some(inner_last), Some(outer_last)) = (inner_last, outer_last) else {
+        return false;
+    };
+    let mut score = 0;
+    for inst in &reduce.expr.insts {
+        if let Inst::Load { view, .. } | Inst::Gather { view, .. } = inst {
+            score += i32::from(view.strides[outer_last].abs() == 1);
+            score -= i32::from(view.strides[n_outer + inner_last].abs() == 1);
+        }
+    }
+    score > 0
+}
+
+/// Declares `in_0`, `in_1`, … for these inputs of the step.
+pub(super) fn declare_inputs(text: &mut String, view: &StepView<'_>, inputs: &[usize]) -> Vec<Arg> {
+    for (at, &input) in inputs.iter().enumerate() {
+        let dtype = view.dtype_of(input);
+        declare(text, at, "read", &format!("in_{at}"), memory(dtype));
+    }
+    inputs.iter().map(|&input| Arg::Input(input)).collect()
+}
+
+impl StepView<'_> {
+    /// Dtype of a kernel input.
+    fn dtype_of(&self, input: usize) -> DType {
+        self.expr().map_or(DType::F32, |expr| expr.inputs[input])
+    }
+
+    fn expr(&self) -> Option<&Expr> {
+        match &self.step.kernel {
+            crate::plan::Kernel::Map(map) => Some(&map.expr),
+            crate::plan::Kernel::Reduce(reduce) => Some(&reduce.expr),
+            _ => None,
+        }
+    }
+}
+
+/// Where the values to combine come from.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// The operand.
+    Expr { body: &'a Body, value: &'a str },
+    /// The first pass: `[parts, outputs]`.
+    Partials,
+}
+
+/// What the text depends on.
+#[derive(Clone, Copy)]
+struct Template {
+    kind: ReduceKind,
+    class: Class,
+    grouped: bool,
+    output: DType,
+}
+
+impl Template {
+    fn partial_words(&self) -> u64 {
+        if self.kind == ReduceKind::ArgMax {
+            2
+        } else {
+            1
+        }
+    }
+
+    /// WGSL type of what is combined.
+    fn state(&self) -> &'static str {
+        match (self.kind, self.class) {
+            (ReduceKind::Sum, Class::F32) => "f32",
+            (ReduceKind::Sum, Class::I32) => "i32",
+            (ReduceKind::Sum | ReduceKind::Max, _) => "u32",
+            (ReduceKind::ArgMax, _) => "vec2<u32>",
+        }
+    }
+
+    /// What nothing combines to. Not −∞ but its key.
+    fn empty(&self) -> &'static str {
+        match (self.kind, self.class) {
+            (ReduceKind::Sum, Class::F32) => "0.0",
+            (ReduceKind::Sum, Class::I32) => "0i",
+            (ReduceKind::Max, Class::F32) => "0x007fffffu",
+            (ReduceKind::Sum | ReduceKind::Max, _) => "0u",
+            (ReduceKind::ArgMax, _) => "vec2<u32>(0u, 0xffffffffu)",
+        }
+    }
+
+    fn join(&self) -> &'static str {
+        match self.kind {
+            ReduceKind::Sum => "return a + b;",
+            ReduceKind::Max => "return max(a, b);",
+            ReduceKind::ArgMax => "return select(a, b, b.x > a.x || (b.x == a.x && b.y < a.y));",
+        }
+    }
+
+    /// The operand's value as a state.
+    fn lift(&self, value: &str) -> String {
+        let element = if self.class == Class::Bool {
+            format!("select(0u, 1u, {value})")
+        } else {
+            value.to_owned()
+        };
+        match self.kind {
+            ReduceKind::Sum => element,
+            ReduceKind::Max => format!("to_key({element})"),
+            ReduceKind::ArgMax => format!("vec2<u32>(to_rank({element}), r)"),
+        }
+    }
+
+    /// A state as a register of the output.
+    fn lower(&self, state: &str) -> String {
+        match (self.kind, self.class) {
+            (ReduceKind::Sum, _) => state.to_owned(),
+            (ReduceKind::Max, Class::Bool) => format!("({state} != 0u)"),
+            (ReduceKind::Max, _) => format!("from_key({state})"),
+            (ReduceKind::ArgMax, _) => format!("bitcast<i32>({state}.y)"),
+        }
+    }
+
+    fn label(&self, source: Source<'_>) -> &'static str {
+        match (source, self.kind) {
+            (Source::Partials, _) => "reduce parts",
+            (_, ReduceKind::Sum) => "reduce sum",
+            (_, ReduceKind::Max) => "reduce max",
+            (_, ReduceKind::ArgMax) => "reduce argmax",
+        }
+    }
+
+    /// The dispatch from `source` to `out`, which takes states if it is scratch.
+    fn call(
+        &self,
+        view: &StepView<'_>,
+        source: Source<'_>,
+        params: Words,
+        outputs: u64,
+        parts: u64,
+        out: Arg,
+    ) -> Result<Call, Error> {
+        let last = out == Arg::Output;
+        let lanes = if last { lanes(self.output) } else { 1 };
+        let mut text = String::new();
+        let mut args = match source {
+            Source::Expr { body, .. } => declare_inputs(&mut text, view, &body.inputs),
+            Source::Partials => {
+                declare(&mut text, 0, "read", "in_0", self.state());
+                vec![Arg::Scratch(0)]
+            }
+        };
+        let element = if last {
+            memory(self.output)
+        } else {
+            self.state()
+        };
+        declare(&mut text, args.len(), "read_write", "out_0", element);
+        args.push(out);
+        declare_params(&mut text, args.len(), params.words.len());
+        args.push(Arg::Params);
+        if matches!(source, Source::Expr { body, .. } if body.reports) {
+            declare_status(&mut text, args.len());
+            args.push(Arg::Status);
+        }
+        let mut constants = Vec::new();
+        if let Source::Expr { body, .. } = source {
+            text.push_str(body.functions());
+            constants = body.constants();
+        }
+        if self.kind != ReduceKind::Sum {
+            text.push_str(keys(self.class));
+        }
+        let state = self.state();
+        let _ = writeln!(
+            text,
+            "fn join(a: {state}, b: {state}) -> {state} {{\n{}\n}}",
+            self.join()
+        );
+        let words = outputs.div_ceil(lanes as u64) * parts;
+        let grid = if self.grouped {
+            let _ = writeln!(
+                text,
+                "override WG: u32 = 256u;\nvar<workgroup> sh_states: array<{state}, WG>;"
+            );
+            Grid::Groups(words)
+        } else {
+            text.push_str("const WG: u32 = 64u;\n");
+            Grid::Threads(words)
+        };
+        self.main(&mut text, source, last, lanes);
+        let label = self.label(source);
+        if self.grouped && params.words[3] <= 512 {
+            constants.push(("WG", 64.0));
+        }
+        Ok(Call {
+            label,
+            wgsl: with_prelude(label, text)?.into(),
+            constants,
+            args,
+            params,
+            grid,
+        })
+    }
+
+    fn main(&self, text: &mut String, source: Source<'_>, last: bool, lanes: usize) {
+        let (outputs, parts, part_len, inner) = (param(1), param(2), param(3), param(0));
+        let id = if self.grouped {
+            "group"
+        } else {
+            "group * WG + local"
+        };
+        let _ = write!(
+            text,
+            "@compute @workgroup_size(WG)\n{ENTRY}\
+             let id = {id};\nlet n_words = ({outputs} + {}u) / {lanes}u;\n\
+             let part = id / n_words;\nlet word_ix = id - part * n_words;\n\
+             if (part >= {parts}) {{ return; }}\n\
+             let begin = part * {part_len};\nlet end = min(begin + {part_len}, {inner});\n",
+            lanes - 1
+        );
+        if lanes > 1 {
+            let _ = write!(
+                text,
+                "var word = 0u;\nfor (var lane = 0u; lane < {lanes}u; lane++) {{\n\
+                 let o = word_ix * {lanes}u + lane;\nif (o >= {outputs}) {{ break; }}\n"
+            );
+        } else {
+            text.push_str("let o = word_ix;\n");
+        }
+        self.combine(text, source);
+        if lanes > 1 {
+            let value = stored(self.output, &self.lower("total"));
+            let _ = write!(text, "word |= {value} << (lane * {}u);\n}}\n", 32 / lanes);
+            self.store(text, "word_ix", "word");
+        } else if last {
+            self.store(text, "o", &stored(self.output, &self.lower("total")));
+        } else {
+            self.store(text, "part * n_words + o", "total");
+        }
+        text.push_str("}\n");
+    }
+
+    fn store(&self, text: &mut String, at: &str, value: &str) {
+        let guard = if self.grouped {
+            "if (local == 0u) "
+        } else {
+            ""
+        };
+        let _ = writeln!(text, "{guard}{{ out_0[{at}] = {value}; }}");
+    }
+
+    /// Statements that make `total` of the points `begin..end` of output `o`.
+    fn combine(&self, text: &mut String, source: Source<'_>) {
+        let (start, step) = if self.grouped {
+            ("begin + local", "WG")
+        } else {
+            ("begin", "1u")
+        };
+        let state = self.state();
+        let empty = self.empty();
+        let (outer, value) = match source {
+            Source::Expr { body, value } => (
+                body.outer.as_str(),
+                format!("{}let term = {};\n", body.inner, self.lift(value)),
+            ),
+            Source::Partials => ("", format!("let term = in_0[r * {} + o];\n", param(1))),
+        };
+        text.push_str(outer);
+        let _ = writeln!(text, "var total: {state} = {empty};");
+        if self.state() == "f32" {
+            let _ = write!(
+                text,
+                "for (var run = {start}; run < end; run += {RUN}u * {step}) {{\n\
+                 let run_end = min(run + {RUN}u * {step}, end);\nvar sum = 0.0;\n\
+                 for (var r = run; r < run_end; r += {step}) {{\n{value}sum += term;\n}}\n\
+                 total += sum;\n}}\n"
+            );
+        } else {
+            let _ = write!(
+                text,
+                "for (var r = {start}; r < end; r += {step}) {{\n{value}total = join(total, term);\n}}\n"
+            );
+        }
+        if self.grouped {
+            text.push_str(
+                "sh_states[local] = total;\nworkgroupBarrier();\n\
+                 for (var half = WG / 2u; half > 0u; half /= 2u) {\n\
+                 if (local < half) { sh_states[local] = join(sh_states[local], sh_states[local + half]); }\n\
+                 workgroupBarrier();\n}\n\
+                 total = sh_states[0];\nworkgroupBarrier();\n",
+            );
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! [`Executor`]: prepares plans on a device and runs them, one encoder and one submission each.
+
+use super::lower::Target;
+use super::prepared::{Action, At, Prepared, State, prepare};
+use crate::plan::{Place, Plan};
+use std::sync::PoisonError;
+use wgrad_device::{AdapterKind, Binding, Buffer, Commands, Error, Gpu};
+
+/// Runs plans on one device.
+#[derive(Debug)]
+pub(crate) struct Executor {
+    gpu: Gpu,
+    pub(super) target: Target,
+    /// One u32, zero until a step meets an index out of range; then that step's `check`, until it is read.
+    status: Buffer,
+    /// Bound for empty buffers.
+    empty: Buffer,
+}
+
+impl Executor {
+    /// An executor on `gpu`.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::alloc_zeroed`].
+    pub(crate) fn new(gpu: Gpu) -> Result<Executor, Error> {
+        let status = gpu.alloc_zeroed(4)?;
+        let empty = gpu.alloc_zeroed(256)?;
+        let target = Target::new(gpu.info().kind == AdapterKind::Cpu);
+        Ok(Executor {
+            gpu,
+            target,
+            status,
+            empty,
+        })
+    }
+
+    /// The device.
+    pub(crate) fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// The `check` of the first step since the last call that met an index out of range, or 0. Waits for all
+    /// that was submitted.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::read`].
+    pub(crate) async fn take_status(&self) -> Result<u32, Error> {
+        let bytes = self.gpu.read(&self.status).await?;
+        let word: [u8; 4] = bytes.as_slice().try_into().unwrap_or_default();
+        let status = u32::from_le_bytes(word);
+        if status != 0 {
+            self.gpu.write(&self.status, 0, &[0; 4])?;
+        }
+        Ok(status)
+    }
+
+    /// Generates and compiles the kernels of `plan`, and allocates its temporary buffers.
+    ///
+    /// # Errors
+    /// [`Error::Shader`] and [`Error::Pipeline`] for a kernel that the device refuses, [`Error::TooLarge`],
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub(crate) fn prepare(&self, plan: &Plan) -> Result<Prepared, Error> {
+        prepare(&self.gpu, plan, self.target)
+    }
+
+    /// Runs a plan on these leaves and scalars (32-bit words: floats as f32 bits), and returns its results. Does
+    /// not wait.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where leaves or scalars are too few; those of [`Commands::dispatch`],
+    /// [`Gpu::alloc`] and [`Commands::submit`].
+    pub(crate) fn run(
+        &self,
+        prepared: &Prepared,
+        leaves: &[Buffer],
+        scalars: &[u32],
+    ) -> Result<Vec<Buffer>, Error> {
+        if leaves.len() < prepared.n_leaves || scalars.len() < prepared.n_scalars {
+            return Err(Error::Unsupported {
+                what: "a plan without all its leaves and scalars",
+            });
+        }
+        // Held until the submission, so that no other run writes other parameters before it.
+        let mut state = prepared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.write_params(prepared, &mut state, scalars)?;
+        let outputs = prepared
+            .output_bytes
+            .iter()
+            .map(|&bytes| self.gpu.alloc(bytes.max(4)));
+        let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
+        let buffers = Buffers {
+            executor: self,
+            prepared,
+            leaves,
+            outputs: &outputs,
+        };
+        let mut commands = self.gpu.commands();
+        for action in &prepared.actions {
+            buffers.record(&mut commands, action)?;
+        }
+        commands.submit()?;
+        drop(state);
+        let results = prepared.results.iter();
+        results
+            .map(|&(place, bytes)| buffers.result(place, bytes))
+            .collect()
+    }
+
+    /// Uploads the parameter blocks, if a scalar in them has changed or they never were.
+    fn write_params(
+        &self,
+        prepared: &Prepared,
+        state: &mut State,
+        scalars: &[u32],
+    ) -> Result<(), Error> {
+        let mut changed = !state.written;
+        for &(at, scalar) in &prepared.scalars {
+            changed |= state.words[at] != scalars[scalar];
+            state.words[at] = scalars[scalar];
+        }
+        if changed {
+            state.written = false;
+            self.gpu
+                .write(&prepared.params, 0, bytemuck::cast_slice(&state.words))?;
+            state.written = true;
+        }
+        Ok(())
+    }
+}
+
+/// All buffers of one run.
+struct Buffers<'a> {
+    executor: &'a Executor,
+    prepared: &'a Prepared,
+    leaves: &'a [Buffer],
+    outputs: &'a [Buffer],
+}
+
+impl<'a> Buffers<'a> {
+    fn at(&self, at: At) -> &'a Buffer {
+        let buffer = match at {
+            At::Leaf(i) => &self.leaves[i],
+            At::Output(i) => &self.outputs[i],
+            At::Temp(i) => &self.prepared.temps[i],
+            At::Scratch(i) => &self.prepared.scratch[i],
+            At::Params => &self.prepared.params,
+            At::Status => &self.executor.status,
+        };
+        if buffer.is_empty() {
+            &self.executor.empty
+        } else {
+            buffer
+        }
+    }
+
+    fn record(&self, commands: &mut Commands, action: &Action) -> Result<(), Error> {
+        match action {
+            Action::Clear { target, bytes } => commands.clear(self.at(*target), 0..*bytes),
+            Action::Dispatch {
+                kernel,
+                args,
+                params,
+                grid,
+            } => {
+                let bindings: Vec<Binding<'_>> = args
+                    .iter()
+                    .map(|&(at, size)| match at {
+                        At::Params => Binding {
+                            buffer: self.at(at),
+                            offset: params.0,
+                            size: params.1,
+                        },
+                        _ => Binding {
+                            buffer: self.at(at),
+                            offset: 0,
+                            size,
+                        },
+                    })
+                    .collect();
+                commands.dispatch(kernel, &bindings, *grid)
+            }
+        }
+    }
+
+    /// A result without its padding.
+    fn result(&self, place: Place, bytes: u64) -> Result<Buffer, Error> {
+        match place {
+            Place::Leaf(i) => Ok(self.leaves[i].clone()),
+            Place::Output(i) => self.outputs[i].slice(0..bytes),
+            Place::Temp(_) => Err(Error::Unsupported {
+                what: "a result in a temporary buffer",
+            }),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Kernels against plain loops in f64, on the adapter at hand with WebGPU's minimum limits, each both as a
+//! software adapter and as a GPU would run it; and every text through naga without any adapter.
+
+mod arrange;
+mod contract;
+mod elementwise;
+mod reductions;
+mod runs;
+mod texts;
+
+use super::Executor;
+use super::lower::Target;
+use crate::dtype::DType;
+use crate::plan::{Kernel, Origin, Place, Plan, Slot, Step};
+use std::panic::Location;
+use std::sync::OnceLock;
+use wgrad_device::{Gpu, OpenOptions};
+
+/// An array of one dtype, in f64.
+#[derive(Clone, Debug)]
+pub(super) struct Data {
+    pub(super) dtype: DType,
+    pub(super) values: Vec<f64>,
+}
+
+impl Data {
+    pub(super) fn new(dtype: DType, values: Vec<f64>) -> Data {
+        Data { dtype, values }
+    }
+
+    pub(super) fn f32(values: Vec<f64>) -> Data {
+        Data::new(DType::F32, values)
+    }
+
+    /// `n` values of a generator, different for each seed: floats in −2..2, integers in 0..100.
+    pub(super) fn random(dtype: DType, n: usize, seed: u64) -> Data {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state >> 11
+        };
+        let value = |word: u64| match dtype {
+            DType::F32 => f64::from((word as f64 / (1_u64 << 51) as f64 - 2.0) as f32),
+            DType::F16 => half::f16::from_f64(word as f64 / (1_u64 << 51) as f64 - 2.0).to_f64(),
+            DType::Bool => (word % 2) as f64,
+            _ => (word % 100) as f64,
+        };
+        Data {
+            dtype,
+            values: (0..n).map(|_| value(next())).collect(),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let each = self.values.iter();
+        match self.dtype {
+            DType::F32 => each.flat_map(|&v| (v as f32).to_le_bytes()).collect(),
+            DType::F16 => each
+                .flat_map(|&v| half::f16::from_f64(v).to_le_bytes())
+                .collect(),
+            DType::I32 => each.flat_map(|&v| (v as i32).to_le_bytes()).collect(),
+            DType::U32 | DType::Bool => each.flat_map(|&v| (v as u32).to_le_bytes()).collect(),
+            DType::U8 => each.map(|&v| v as u8).collect(),
+        }
+    }
+
+    pub(super) fn from_bytes(dtype: DType, bytes: &[u8]) -> Data {
+        let word = |c: &[u8]| u32::from_le_bytes([c[0], c[1], c[2], c[3]]);
+        let words = bytes.chunks_exact(4).map(word);
+        let values = match dtype {
+            DType::F32 => words.map(|w| f64::from(f32::from_bits(w))).collect(),
+            DType::I32 => words.map(|w| f64::from(w as i32)).collect(),
+            DType::U32 | DType::Bool => words.map(f64::from).collect(),
+            DType::F16 => bytes
+                .chunks_exact(2)
+                .map(|c| half::f16::from_le_bytes([c[0], c[1]]).to_f64())
+                .collect(),
+            DType::U8 => bytes.iter().map(|&b| f64::from(b)).collect(),
+        };
+        Data { dtype, values }
+    }
+}
+
+/// A device, or none where there is no adapter and none is required.
+pub(super) fn open() -> Option<Gpu> {
+    let options = OpenOptions {
+        allow_software: true,
+        minimum_limits: true,
+        trusted: true,
+        ..OpenOptions::default()
+    };
+    match Gpu::open_blocking(options) {
+        Ok(gpu) => Some(gpu),
+        Err(error) if std::env::var("WGRAD_REQUIRE_GPU").is_ok_and(|v| v == "1") => {
+            panic!("WGRAD_REQUIRE_GPU=1, but there is no adapter: {error}")
+        }
+        Err(error) => {
+            println!("skipped: no adapter ({error})");
+            None
+        }
+    }
+}
+
+/// The device that most tests share.
+fn gpu() -> Option<Gpu> {
+    static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
+    GPU.get_or_init(open).clone()
+}
+
+/// A software adapter, a GPU, and a GPU so small that large tiles fill it.
+pub(super) const TARGETS: [Target; 3] = [
+    Target {
+        software: true,
+        groups: 264,
+    },
+    Target {
+        software: false,
+        groups: 264,
+    },
+    Target {
+        software: false,
+        groups: 1,
+    },
+];
+
+/// Executors that choose as on each target.
+pub(super) fn executors() -> Vec<Executor> {
+    let Some(gpu) = gpu() else { return Vec::new() };
+    let with = |target| {
+        let mut executor =
+            Executor::new(gpu.clone()).expect("an executor allocates two small buffers");
+        executor.target = target;
+        executor
+    };
+    TARGETS.map(with).into()
+}
+
+/// A plan of one step whose inputs are leaves.
+pub(super) fn plan_of(kernel: Kernel, inputs: &[Data], out: (DType, usize), check: u32) -> Plan {
+    let mut slots: Vec<Slot> = inputs
+        .iter()
+        .enumerate()
+        .map(|(i, data)| Slot {
+            dtype: data.dtype,
+            len: data.values.len(),
+            place: Place::Leaf(i),
+        })
+        .collect();
+    slots.push(Slot {
+        dtype: out.0,
+        len: out.1,
+        place: Place::Output(0),
+    });
+    let output = slots.len() - 1;
+    let origin = Origin {
+        name: "test".to_owned(),
+        location: Location::caller(),
+    };
+    let inputs: Vec<usize> = (0..inputs.len()).collect();
+    let n_leaves = inputs.len();
+    let steps = vec![Step {
+        kernel,
+        inputs,
+        output,
+        check,
+        origin,
+    }];
+    Plan {
+        slots,
+        steps,
+        outputs: vec![output],
+        n_leaves,
+        n_scalars: 16,
+        ..Plan::default()
+    }
+}
+
+/// Runs one kernel; its output and the status word.
+pub(super) fn run(
+    executor: &Executor,
+    kernel: &Kernel,
+    inputs: &[Data],
+    out: (DType, usize),
+    scalars: &[u32],
+) -> (Data, u32) {
+    let plan = plan_of(kernel.clone(), inputs, out, 7);
+    let prepared = executor
+        .prepare(&plan)
+        .unwrap_or_else(|e| panic!("{kernel:?}: {e}"));
+    let upload = |data: &Data| executor.gpu().upload(&data.bytes()).expect("upload");
+    let leaves: Vec<_> = inputs.iter().map(upload).collect();
+    let mut words = [0; 16];
+    words[..scalars.len()].copy_from_slice(scalars);
+    let results = executor
+        .run(&prepared, &leaves, &words)
+        .unwrap_or_else(|e| panic!("{kernel:?}: {e}"));
+    let bytes = executor.gpu().read_blocking(&results[0]).expect("read");
+    assert_eq!(bytes.len(), out.0.size() * out.1);
+    let status = pollster::block_on(executor.take_status()).expect("status");
+    (Data::from_bytes(out.0, &bytes), status)
+}
+
+/// Asserts that a kernel gives `expected`, run as each target would.
+pub(super) fn check(kernel: Kernel, inputs: &[Data], expected: &Data, tolerance: f64) {
+    for executor in executors() {
+        let (got, status) = run(
+            &executor,
+            &kernel,
+            inputs,
+            (expected.dtype, expected.values.len()),
+            &[],
+        );
+        assert_eq!(status, 0, "{kernel:?}");
+        assert_close(
+            &got,
+            expected,
+            tolerance,
+            &format!("{kernel:?} {:?}", executor.target),
+        );
+    }
+}
+
+/// Equal up to `tolerance` times the larger of 1 and the value; NaN equals NaN.
+pub(super) fn assert_close(got: &Data, expected: &Data, tolerance: f64, what: &str) {
+    assert_eq!(got.values.len(), expected.values.len(), "{what}");
+    for (i, (&g, &e)) in got.values.iter().zip(&expected.values).enumerate() {
+        let same =
+            g == e || (g.is_nan() && e.is_nan()) || (g - e).abs() <= tolerance * e.abs().max(1.0);
+        assert!(same, "{what}: element {i} is {g}, not {e}");
+    }
+}

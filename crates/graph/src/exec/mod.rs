@@ -1,0 +1,12 @@
+//! The executors: `cpu` and `gpu` run a [`Plan`](crate::plan::Plan), `reference` evaluates the recorded graph.
+
+#[cfg(feature = "cpu")]
+pub(crate) mod cpu;
+/// Without the cpu executor only what the op files need of it.
+#[cfg(not(feature = "cpu"))]
+pub(crate) mod cpu {
+    pub(crate) mod simd;
+}
+#[cfg(feature = "gpu")]
+pub(crate) mod gpu;
+pub mod reference;

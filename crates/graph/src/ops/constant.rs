@@ -1,0 +1,80 @@
+//! A number, rank 0. Its value is an input of the plan, not part of it: only whether it is exactly 0, 1 or −1
+//! enters the plan's key, so a changing learning rate reuses the plan.
+//! Derivative: nothing flows further.
+
+use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample};
+use crate::dtype::DType;
+use crate::exec::reference::Array;
+use crate::tensor::Tensor;
+use std::hash::{Hash, Hasher};
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Constant {
+    /// The value.
+    pub value: f64,
+    /// Its dtype.
+    pub dtype: DType,
+}
+
+impl Constant {
+    /// The value if it is part of a plan's structure.
+    pub(crate) fn literal(&self) -> Option<i32> {
+        [0, 1, -1].into_iter().find(|&v| self.value == f64::from(v) && !(v == 0 && self.value.is_sign_negative()))
+    }
+
+    /// The value as a 32-bit register holds it.
+    pub(crate) fn bits(&self) -> u32 {
+        match self.dtype {
+            DType::F32 => (self.value as f32).to_bits(),
+            DType::F16 => half::f16::from_f64(self.value).to_f32().to_bits(),
+            DType::I32 => self.value as i64 as i32 as u32,
+            DType::U32 | DType::U8 => self.value as i64 as u32,
+            DType::Bool => u32::from(self.value != 0.0),
+        }
+    }
+}
+
+impl PartialEq for Constant {
+    fn eq(&self, other: &Self) -> bool {
+        self.dtype == other.dtype && self.literal() == other.literal()
+    }
+}
+
+impl Eq for Constant {}
+
+impl Hash for Constant {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.dtype, self.literal()).hash(state);
+    }
+}
+
+impl Primitive for Constant {
+    const NAME: &'static str = "constant";
+
+    fn shape(&self, _: &[Operand]) -> Result<Vec<usize>, String> {
+        Ok(Vec::new())
+    }
+
+    fn dtype(&self, _: &[Operand]) -> Result<DType, String> {
+        Ok(self.dtype)
+    }
+
+    fn derivative(&self, _: &Derive, _: &Tensor) -> Derivative {
+        Derivative::Of(Vec::new())
+    }
+
+    fn reference(&self, _: &[&Array], shape: &[usize], dtype: DType) -> Array {
+        Array::full(shape, dtype, self.value)
+    }
+
+    fn lower(&self) -> Lowered {
+        Lowered::Constant { literal: self.literal(), bits: self.bits() }
+    }
+
+    fn samples() -> Vec<Sample<Self>> {
+        [0.0, 1.0, -1.0, 2.5, f64::NAN, f64::INFINITY]
+            .map(|value| Sample::special(Constant { value, dtype: DType::F32 }, Vec::new()))
+            .to_vec()
+    }
+}

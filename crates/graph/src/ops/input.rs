@@ -1,0 +1,40 @@
+//! A leaf whose value is in a buffer: data, parameters, results of earlier runs.
+//! Derivative: none to pass on; it is where differentiation ends.
+
+use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample};
+use crate::dtype::DType;
+use crate::exec::reference::Array;
+use crate::tensor::Tensor;
+
+/// See the module. Recorded only by `Tensor::from_value`, which knows shape and dtype.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Input;
+
+impl Primitive for Input {
+    const NAME: &'static str = "input";
+
+    fn shape(&self, _: &[Operand]) -> Result<Vec<usize>, String> {
+        Err("has no shape rule".into())
+    }
+
+    fn dtype(&self, _: &[Operand]) -> Result<DType, String> {
+        Err("has no dtype rule".into())
+    }
+
+    fn derivative(&self, _: &Derive, _: &Tensor) -> Derivative {
+        Derivative::Of(Vec::new())
+    }
+
+    fn reference(&self, _: &[&Array], shape: &[usize], dtype: DType) -> Array {
+        // The evaluator reads the buffer instead.
+        Array::full(shape, dtype, f64::NAN)
+    }
+
+    fn lower(&self) -> Lowered {
+        Lowered::Input
+    }
+
+    fn samples() -> Vec<Sample<Self>> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,46 @@
+//! `0, 1, 2, …` in row-major order, i32.
+//! Derivative: none, integers.
+
+use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample};
+use crate::dtype::DType;
+use crate::exec::reference::Array;
+use crate::tensor::Tensor;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Iota {
+    /// Sizes of the result.
+    pub shape: Vec<usize>,
+}
+
+impl Primitive for Iota {
+    const NAME: &'static str = "iota";
+
+    fn shape(&self, _: &[Operand]) -> Result<Vec<usize>, String> {
+        Ok(self.shape.clone())
+    }
+
+    fn dtype(&self, _: &[Operand]) -> Result<DType, String> {
+        Ok(DType::I32)
+    }
+
+    fn derivative(&self, _: &Derive, _: &Tensor) -> Derivative {
+        Derivative::Of(Vec::new())
+    }
+
+    fn reference(&self, _: &[&Array], shape: &[usize], dtype: DType) -> Array {
+        let mut next = 0.0;
+        Array::from_index(shape, dtype, |_| {
+            next += 1.0;
+            next - 1.0
+        })
+    }
+
+    fn lower(&self) -> Lowered {
+        Lowered::Iota
+    }
+
+    fn samples() -> Vec<Sample<Self>> {
+        [vec![7], vec![3, 5], vec![], vec![0, 2]].map(|shape| Sample::special(Iota { shape }, Vec::new())).to_vec()
+    }
+}

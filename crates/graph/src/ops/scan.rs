@@ -1,0 +1,189 @@
+//! Inclusive scan along one dimension: running sum, product, maximum (NaN wins) or log-sum-exp; from the end with
+//! `reverse`. Derivatives, with `S` the scan of the same direction and `S'` of the other:
+//! sum `S'(g)`; prod: by the products of prefixes and suffixes, so that zeros are right; max: to the element where
+//! the running maximum was attained; logsumexp `S'(g · exp(x − out))` in a stable form.
+
+use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
+use crate::dtype::DType;
+use crate::exec::reference::Array;
+use crate::plan::ScanKind;
+use crate::tensor::Tensor;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Scan {
+    /// How elements combine.
+    pub kind: ScanKind,
+    /// Along which dimension.
+    pub dim: usize,
+    /// From the last element to the first.
+    pub reverse: bool,
+}
+
+impl Scan {
+    fn other_way(&self, kind: ScanKind) -> Scan {
+        Scan { kind, dim: self.dim, reverse: !self.reverse }
+    }
+
+    /// `Σ_{j ≥ i} g_j · Π_{k ≤ j, k ≠ i} x_k` for every `i`, as a sum over an `[n, n]` table: exact where `x` has
+    /// zeros, and differentiable again.
+    fn prod_grad(&self, x: &Tensor, g: &Tensor) -> Tensor {
+        let d = self.dim;
+        let n = x.shape()[d];
+        // One more axis at the end: x[.., k at d, .., i]; where k == i the factor is 1.
+        let rank = x.rank();
+        let mut wide = x.shape().to_vec();
+        wide.push(n);
+        let mut one = x.shape().to_vec();
+        one.push(1);
+        let spread = x.reshape_to(&one).expand_to(&wide);
+        let k = Tensor::iota_along(&wide, d, x.device());
+        let i = Tensor::iota_along(&wide, rank, x.device());
+        let left_out = Tensor::where_(&k.eq(&i), &spread.ones_like(), &spread);
+        let products = left_out.scan(ScanKind::Prod, d, self.reverse);
+        let reached = if self.reverse { k.le(&i) } else { k.ge(&i) };
+        let terms = products * g.reshape_to(&one).expand_to(&wide);
+        let terms = Tensor::where_(&reached, &terms, &terms.zeros_like());
+        // Sum over j (axis d), then axis i takes its place.
+        let summed = terms.sum_dims(&[d as isize], false);
+        let mut perm: Vec<usize> = (0..rank - 1).collect();
+        perm.insert(d, rank - 1);
+        summed.permute_to(&perm)
+    }
+
+    /// Where the running maximum changes hands the new element takes the gradient of the stretch it leads.
+    fn max_grad(&self, x: &Tensor, out: &Tensor, g: &Tensor) -> Tensor {
+        let position = Tensor::iota_along(x.shape(), self.dim, x.device());
+        let n = x.shape()[self.dim] as i32;
+        // A leader is the first element of its stretch: it equals the running maximum, and no earlier one does.
+        let is_max = x.eq(out).logical_or(&x.isnan());
+        let place = if self.reverse { position.rsub_scalar(f64::from(n - 1)) } else { position.clone() };
+        let fresh = self.fresh(out);
+        let leader = Tensor::where_(&is_max.logical_and(&fresh), &place, &place.zeros_like());
+        let leader = leader.scan(ScanKind::Max, self.dim, self.reverse);
+        let leader = if self.reverse { leader.rsub_scalar(f64::from(n - 1)) } else { leader };
+        g.scatter_add_to(self.dim, &leader, x.shape()[self.dim])
+    }
+
+    /// Whether the running maximum differs from the one before it; true for the first.
+    fn fresh(&self, out: &Tensor) -> Tensor {
+        let n = out.shape()[self.dim];
+        let rank = out.rank();
+        let (first, rest) = if self.reverse { (n - 1, 0) } else { (0, 1) };
+        let cut = |start: usize, len: usize| {
+            let mut s = vec![0; rank];
+            let mut size = out.shape().to_vec();
+            s[self.dim] = start;
+            size[self.dim] = len;
+            out.slice_to(&s, &vec![1; rank], &size)
+        };
+        let head = cut(first, 1).full_like_dtype(1.0, DType::Bool);
+        let now = cut(rest, n - 1);
+        let before = cut(1 - rest, n - 1);
+        let changed = now.ne(&before).logical_and(&before.isnan().logical_not());
+        if self.reverse { Tensor::concat_of(&[&changed, &head], self.dim) } else { Tensor::concat_of(&[&head, &changed], self.dim) }
+    }
+
+    /// `exp(x_i) Σ_{j ≥ i} g_j exp(−out_j)`, with positive and negative parts of `g` kept apart in the log domain so
+    /// that nothing overflows. Where `out` is −∞ so is every `x` below it, and its share is zero.
+    fn logsumexp_grad(&self, x: &Tensor, out: &Tensor, g: &Tensor) -> Tensor {
+        let out = &Tensor::where_(&out.eq_scalar(f64::NEG_INFINITY), &out.zeros_like(), out);
+        let part = |p: &Tensor| {
+            let log = p.log() - out;
+            (log.scan(ScanKind::LogSumExp, self.dim, !self.reverse) + x).exp()
+        };
+        let zero = g.zeros_like();
+        // A NaN passes into both.
+        let positive = Tensor::where_(&g.le(&zero), &zero, g);
+        let negative = Tensor::where_(&g.ge(&zero), &zero, &-g);
+        part(&positive) - part(&negative)
+    }
+
+    fn step(&self, state: f64, v: f64) -> f64 {
+        match self.kind {
+            ScanKind::Sum => state + v,
+            ScanKind::Prod => state * v,
+            ScanKind::Max if state.is_nan() || v.is_nan() => f64::NAN,
+            ScanKind::Max => state.max(v),
+            ScanKind::LogSumExp if state == v && v.is_infinite() => v,
+            ScanKind::LogSumExp if state.is_nan() || v.is_nan() => f64::NAN,
+            ScanKind::LogSumExp => state.max(v) + (-(state - v).abs()).exp().ln_1p(),
+        }
+    }
+}
+
+impl Primitive for Scan {
+    const NAME: &'static str = "scan";
+
+    fn shape(&self, x: &[Operand]) -> Result<Vec<usize>, String> {
+        if self.dim >= x[0].shape.len() {
+            return Err(format!("dimension {} does not exist in rank {}", self.dim, x[0].shape.len()));
+        }
+        Ok(x[0].shape.to_vec())
+    }
+
+    fn dtype(&self, x: &[Operand]) -> Result<DType, String> {
+        match (x[0].dtype, self.kind) {
+            (d, _) if d.is_float() => Ok(d),
+            (d @ (DType::I32 | DType::U32), k) if k != ScanKind::LogSumExp => Ok(d),
+            (d, k) => Err(format!("{k:?} takes no {d}")),
+        }
+    }
+
+    fn derivative(&self, cx: &Derive, upstream: &Tensor) -> Derivative {
+        let (x, out) = (&cx.inputs[0], cx.output);
+        if x.shape()[self.dim] == 0 {
+            return Derivative::Of(vec![Some(upstream.clone())]);
+        }
+        Derivative::Of(vec![Some(match self.kind {
+            ScanKind::Sum => Tensor::record(self.other_way(ScanKind::Sum), &[upstream]),
+            ScanKind::Prod => self.prod_grad(x, upstream),
+            ScanKind::Max => self.max_grad(x, out, upstream),
+            ScanKind::LogSumExp => self.logsumexp_grad(x, out, upstream),
+        })])
+    }
+
+    fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
+        let mut out = x[0].clone();
+        out.dtype = dtype;
+        let n = shape[self.dim];
+        let inner: usize = shape[self.dim + 1..].iter().product();
+        for start in 0..out.data.len() {
+            if (start / inner) % n != 0 {
+                continue;
+            }
+            let at = |j: usize| start + if self.reverse { n - 1 - j } else { j } * inner;
+            for j in 1..n {
+                out.data[at(j)] = self.step(out.data[at(j - 1)], out.data[at(j)]);
+            }
+        }
+        out
+    }
+
+    fn lower(&self) -> Lowered {
+        Lowered::Scan { kind: self.kind, dim: self.dim, reverse: self.reverse }
+    }
+
+    fn samples() -> Vec<Sample<Self>> {
+        let mut all = Vec::new();
+        for kind in [ScanKind::Sum, ScanKind::Prod, ScanKind::Max, ScanKind::LogSumExp] {
+            for (shape, dim, reverse) in [(vec![5], 0, false), (vec![3, 4], 1, true), (vec![3, 4, 2], 1, false)] {
+                let fill = if kind == ScanKind::Max { SampleInput::distinct(&shape) } else { SampleInput::f32(&shape, 0.5, 1.5) };
+                all.push(Sample::new(Scan { kind, dim, reverse }, vec![fill]));
+            }
+            all.push(Sample::special(Scan { kind, dim: 1, reverse: false }, vec![SampleInput::f32(&[2, 300], 0.9, 1.1)]));
+            all.push(Sample::special(Scan { kind, dim: 0, reverse: true }, vec![SampleInput::f32(&[0, 3], 0.5, 1.5)]));
+            let special = [f64::NEG_INFINITY, 1.0, f64::NAN, f64::INFINITY];
+            all.push(Sample::special(Scan { kind, dim: 0, reverse: false }, vec![SampleInput::values(&[4], DType::F32, &special)]));
+        }
+        all.push(Sample::special(
+            Scan { kind: ScanKind::Sum, dim: 0, reverse: false },
+            vec![SampleInput::ints(&[9, 3], DType::I32, -9, 9)],
+        ));
+        all
+    }
+
+    fn tolerance() -> super::Tolerance {
+        super::Tolerance { rtol: 2e-5, atol: 1e-6 }
+    }
+}

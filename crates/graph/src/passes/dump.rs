@@ -1,0 +1,101 @@
+//! Graphs and plans as text, for `WGRAD_DUMP` and snapshot tests.
+
+use super::Graph;
+use crate::plan::{Inst, Kernel, Plan, View};
+use std::fmt::Write;
+
+/// One line for each node.
+pub(crate) fn graph_text(graph: &Graph) -> String {
+    let mut out = String::new();
+    for (n, node) in graph.nodes.iter().enumerate() {
+        let inputs: Vec<String> = node.inputs.iter().map(|i| format!("%{i}")).collect();
+        let leaf = node.leaf.map_or(String::new(), |l| format!(" leaf {l}"));
+        let _ = writeln!(
+            out,
+            "%{n} = {}({}) {}{:?}{leaf}",
+            node.op.name(),
+            inputs.join(", "),
+            node.dtype,
+            node.shape
+        );
+    }
+    let _ = writeln!(out, "outputs {:?}", graph.outputs);
+    out
+}
+
+/// One line for each step, and the fused program of maps and reductions.
+pub(crate) fn plan_text(plan: &Plan) -> String {
+    let mut out = String::new();
+    for (at, step) in plan.steps.iter().enumerate() {
+        let inputs: Vec<String> = step.inputs.iter().map(|&i| slot(plan, i)).collect();
+        let _ = write!(
+            out,
+            "{at:3} {} = {} ",
+            slot(plan, step.output),
+            step.origin.name
+        );
+        let _ = match &step.kernel {
+            Kernel::Map(m) => writeln!(out, "map{:?} store {}", m.shape, view(&m.store)),
+            Kernel::Reduce(r) => {
+                writeln!(out, "reduce {:?} {:?} over {:?}", r.kind, r.outer, r.inner)
+            }
+            k => writeln!(out, "{k:?}"),
+        };
+        let _ = writeln!(out, "      reads {}", inputs.join(" "));
+        match &step.kernel {
+            Kernel::Map(m) => insts(&mut out, &m.expr.insts),
+            Kernel::Reduce(r) => insts(&mut out, &r.expr.insts),
+            _ => {}
+        }
+    }
+    let _ = writeln!(
+        out,
+        "temps {:?} bytes, {} leaves, {} scalars",
+        plan.temps, plan.n_leaves, plan.n_scalars
+    );
+    out
+}
+
+fn slot(plan: &Plan, s: usize) -> String {
+    let slot = &plan.slots[s];
+    format!("{}[{}]@{:?}", slot.dtype, slot.len, slot.place)
+}
+
+fn view(v: &View) -> String {
+    format!("{}+{:?}", v.offset, v.strides)
+}
+
+fn insts(out: &mut String, insts: &[Inst]) {
+    for (reg, inst) in insts.iter().enumerate() {
+        let _ = match inst {
+            Inst::Load { input, view: v } => {
+                writeln!(out, "      r{reg} = load {input} {}", view(v))
+            }
+            Inst::Gather {
+                input,
+                view: v,
+                index,
+                size,
+                stride,
+            } => {
+                writeln!(
+                    out,
+                    "      r{reg} = gather {input} {} + r{index}*{stride} of {size}",
+                    view(v)
+                )
+            }
+            Inst::Index { view: v } => writeln!(out, "      r{reg} = index {}", view(v)),
+            Inst::Random { view: v, scalar } => {
+                writeln!(out, "      r{reg} = random {} s{scalar}", view(v))
+            }
+            Inst::Scalar { scalar, dtype } => writeln!(out, "      r{reg} = s{scalar} {dtype}"),
+            Inst::Literal { value, dtype } => writeln!(out, "      r{reg} = {value} {dtype}"),
+            Inst::Apply {
+                op, args, dtype, ..
+            } => {
+                let args: Vec<String> = args.iter().map(|a| format!("r{a}")).collect();
+                writeln!(out, "      r{reg} = {} {} {dtype}", op.name, args.join(" "))
+            }
+        };
+    }
+}

@@ -1,0 +1,432 @@
+//! Turns stored nodes into kernel calls, in order. When a kernel would read more buffers than the device binds, or
+//! a view does not exist, one more node is stored and the lowering starts again.
+
+use super::expression::{Builder, MustStore, views};
+use super::mark::{Marked, matrix, three};
+use super::strided::{Strided, merge};
+use super::{Graph, Limits};
+use crate::dtype::DType;
+use crate::ops::conv::Geometry;
+use crate::ops::window_sum::Frame;
+use crate::ops::{Lowered, Movement, Region};
+use crate::plan::{
+    ArgSort, Conv, ConvKind, Expr, Inst, Kernel, Map, Matmul, Origin, Place, Plan, Reduce, Scan,
+    ScatterAdd, Slot, SlotId, Step, View, Window,
+};
+use crate::shape::numel;
+use rustc_hash::FxHashMap;
+
+/// Lowers a widened graph. Temporaries are not assigned to memory yet: every slot but leaves and outputs has a
+/// buffer of its own.
+pub(crate) fn lower(graph: &Graph, limits: &Limits, check: &mut dyn FnMut(&Origin) -> u32) -> Plan {
+    let mut forced = Vec::new();
+    loop {
+        let marked = Marked::new(graph, limits, &forced);
+        let mut lowering = Lowering {
+            marked: &marked,
+            limits,
+            plan: Plan::default(),
+            slots: FxHashMap::default(),
+        };
+        match lowering.run() {
+            Ok(()) => {
+                let mut plan = lowering.plan;
+                for step in &mut plan.steps {
+                    if checks_indices(&step.kernel) {
+                        step.check = check(&step.origin);
+                    }
+                }
+                return plan;
+            }
+            Err(MustStore(n)) => {
+                debug_assert!(!forced.contains(&n), "node {n} is stored already");
+                forced.push(n);
+            }
+        }
+    }
+}
+
+fn checks_indices(kernel: &Kernel) -> bool {
+    let gathers = |e: &Expr| e.insts.iter().any(|i| matches!(i, Inst::Gather { .. }));
+    match kernel {
+        Kernel::Map(m) => gathers(&m.expr),
+        Kernel::Reduce(r) => gathers(&r.expr),
+        Kernel::ScatterAdd(_) => true,
+        _ => false,
+    }
+}
+
+struct Lowering<'a> {
+    marked: &'a Marked<'a>,
+    limits: &'a Limits,
+    plan: Plan,
+    slots: FxHashMap<usize, SlotId>,
+}
+
+impl Lowering<'_> {
+    fn run(&mut self) -> Result<(), MustStore> {
+        let graph = self.marked.graph;
+        self.plan.n_leaves = graph.n_leaves;
+        self.plan.n_scalars = graph.n_scalars;
+        for n in 0..graph.nodes.len() {
+            if self.marked.stored[n] {
+                self.add_slot(n);
+                self.node(n)?;
+            }
+        }
+        for (at, &o) in graph.outputs.iter().enumerate() {
+            let slot = self.dense_slot(o)?;
+            self.plan.outputs.push(slot);
+            if matches!(self.plan.slots[slot].place, Place::Temp(_)) {
+                self.plan.slots[slot].place = Place::Output(at);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_slot(&mut self, n: usize) {
+        let node = &self.marked.graph.nodes[n];
+        let place = match node.leaf {
+            Some(leaf) => Place::Leaf(leaf),
+            None => Place::Temp(self.plan.slots.len()),
+        };
+        self.slots.insert(n, self.plan.slots.len());
+        self.plan.slots.push(Slot {
+            dtype: node.dtype,
+            len: numel(&node.shape),
+            place,
+        });
+    }
+
+    /// The slot that holds all of `n`, dense.
+    fn dense_slot(&self, n: usize) -> Result<SlotId, MustStore> {
+        match self.marked.resolve(n) {
+            (base, Some(view)) if view.is_dense() && self.slots.contains_key(&base) => {
+                Ok(self.slots[&base])
+            }
+            _ => Err(MustStore(n)),
+        }
+    }
+
+    /// The slot below `n` and what `fit` makes of the view.
+    fn strided_slot<T>(
+        &self,
+        n: usize,
+        fit: impl Fn(&Strided) -> Option<T>,
+    ) -> Result<(SlotId, T), MustStore> {
+        let (base, view) = self.marked.resolve(n);
+        match (self.slots.get(&base), view.and_then(|v| fit(&v))) {
+            (Some(&slot), Some(t)) => Ok((slot, t)),
+            _ => Err(MustStore(n)),
+        }
+    }
+
+    fn node(&mut self, n: usize) -> Result<(), MustStore> {
+        let marked = self.marked;
+        let graph = marked.graph;
+        let node = &graph.nodes[n];
+        match &marked.lowered[n] {
+            Lowered::Input => Ok(()),
+            Lowered::Regions { fill, regions } => self.regions(n, *fill, regions),
+            Lowered::Reduce { kind, dims } => self.reduce(n, *kind, dims),
+            Lowered::Matmul => self.matmul(n),
+            Lowered::Conv { kind, geometry } => {
+                let (a, b) = (
+                    &graph.nodes[node.inputs[0]].shape,
+                    &graph.nodes[node.inputs[1]].shape,
+                );
+                let kernel = Kernel::Conv(conv(*kind, geometry, a, b, &node.shape));
+                let inputs = vec![
+                    self.dense_slot(node.inputs[0])?,
+                    self.dense_slot(node.inputs[1])?,
+                ];
+                self.step(n, kernel, inputs);
+                Ok(())
+            }
+            Lowered::Window { kind, frame } => {
+                let x = &graph.nodes[node.inputs[0]].shape;
+                let kernel = Kernel::Window(window(*kind, frame, x, &node.shape));
+                let inputs = vec![self.dense_slot(node.inputs[0])?];
+                self.step(n, kernel, inputs);
+                Ok(())
+            }
+            Lowered::ScatterAdd { dim } => self.scatter_add(n, *dim),
+            Lowered::Scan { kind, dim, reverse } => {
+                let kernel = Kernel::Scan(Scan {
+                    kind: *kind,
+                    outer: numel(&node.shape[..*dim]),
+                    length: node.shape[*dim],
+                    inner: numel(&node.shape[dim + 1..]),
+                    reverse: *reverse,
+                });
+                let inputs = vec![self.dense_slot(node.inputs[0])?];
+                self.step(n, kernel, inputs);
+                Ok(())
+            }
+            Lowered::ArgSort { descending } => {
+                let length = node.shape.last().copied().unwrap_or(1);
+                let rows = numel(&node.shape[..node.shape.len() - 1]);
+                let inputs = vec![self.dense_slot(node.inputs[0])?];
+                self.step(
+                    n,
+                    Kernel::ArgSort(ArgSort {
+                        rows,
+                        length,
+                        descending: *descending,
+                    }),
+                    inputs,
+                );
+                Ok(())
+            }
+            _ => self.map(n, n, View::contiguous(&node.shape)),
+        }
+    }
+
+    fn step(&mut self, n: usize, kernel: Kernel, inputs: Vec<SlotId>) {
+        let node = &self.marked.graph.nodes[n];
+        let origin = Origin {
+            name: origin_name(&kernel, node.op.name()),
+            location: node.location,
+        };
+        self.plan.steps.push(Step {
+            kernel,
+            inputs,
+            output: self.slots[&n],
+            check: 0,
+            origin,
+        });
+    }
+
+    /// A map that computes `value` into the slot of `n`.
+    fn map(&mut self, n: usize, value: usize, store: View) -> Result<(), MustStore> {
+        let mut shape = self.marked.graph.nodes[value].shape.clone();
+        if shape.contains(&0) {
+            return Ok(());
+        }
+        let (mut expr, inputs) = self.expr(n, value, None)?;
+        let mut store = store;
+        let mut all = views(&mut expr);
+        all.push(&mut store);
+        merge(&mut shape, &mut all, None);
+        self.step(n, Kernel::Map(Map { shape, expr, store }), inputs);
+        Ok(())
+    }
+
+    /// The program for `value` in the kernel of `n`, within the limits, and its input slots.
+    fn expr(
+        &self,
+        n: usize,
+        value: usize,
+        top: Option<&Movement>,
+    ) -> Result<(Expr, Vec<SlotId>), MustStore> {
+        let (expr, inputs) = Builder::new(self.marked, n).build(value, top)?;
+        if inputs.len() > self.limits.max_inputs || expr.insts.len() > self.limits.max_insts {
+            return Err(self.split(n, value));
+        }
+        Ok((expr, inputs.iter().map(|i| self.slots[i]).collect()))
+    }
+
+    /// The largest part of an oversized program that fits a kernel of its own.
+    fn split(&self, n: usize, value: usize) -> MustStore {
+        let mut best = (0, usize::MAX);
+        let mut stack = vec![value];
+        let mut seen = rustc_hash::FxHashSet::default();
+        while let Some(v) = stack.pop() {
+            if !seen.insert(v) || (self.marked.stored[v] && v != n) {
+                continue;
+            }
+            stack.extend(&self.marked.graph.nodes[v].inputs);
+            if v == n
+                || !matches!(
+                    self.marked.lowered[v],
+                    Lowered::Elementwise(_) | Lowered::Gather { .. }
+                )
+            {
+                continue;
+            }
+            if let Ok((expr, inputs)) = Builder::new(self.marked, v).build(v, None) {
+                let fits = inputs.len() <= self.limits.max_inputs
+                    && expr.insts.len() <= self.limits.max_insts;
+                if fits && expr.insts.len() > best.0 {
+                    best = (expr.insts.len(), v);
+                }
+            }
+        }
+        MustStore(best.1)
+    }
+
+    fn regions(&mut self, n: usize, fill: bool, regions: &[Region]) -> Result<(), MustStore> {
+        let node = &self.marked.graph.nodes[n];
+        if fill && !node.shape.contains(&0) {
+            let zero = Expr {
+                inputs: Vec::new(),
+                insts: vec![Inst::Literal {
+                    value: 0,
+                    dtype: node.dtype,
+                }],
+            };
+            let len = numel(&node.shape);
+            let map = Map {
+                shape: vec![len],
+                expr: zero,
+                store: View::contiguous(&[len]),
+            };
+            self.step(n, Kernel::Map(map), Vec::new());
+        }
+        for (&operand, region) in node.inputs.iter().zip(regions) {
+            let store = Strided::dense(&node.shape).moved(&Movement::Slice {
+                start: region.start.clone(),
+                step: region.step.iter().map(|&s| s as isize).collect(),
+                size: self.marked.graph.nodes[operand].shape.clone(),
+            });
+            let store = store.ok_or(MustStore(operand))?.view();
+            self.map(n, operand, store)?;
+        }
+        Ok(())
+    }
+
+    fn reduce(
+        &mut self,
+        n: usize,
+        kind: crate::plan::ReduceKind,
+        dims: &[usize],
+    ) -> Result<(), MustStore> {
+        let operand = self.marked.graph.nodes[n].inputs[0];
+        let from = &self.marked.graph.nodes[operand].shape;
+        let kept = (0..from.len()).filter(|d| !dims.contains(d));
+        let perm: Vec<usize> = kept.chain(dims.iter().copied()).collect();
+        let mut shape: Vec<usize> = perm.iter().map(|&d| from[d]).collect();
+        let (mut expr, inputs) = self.expr(n, operand, Some(&Movement::Permute(perm)))?;
+        // ArgMax counts positions over the reduced dimensions, which merging keeps in order.
+        let outer = merge(
+            &mut shape,
+            &mut views(&mut expr),
+            Some(from.len() - dims.len()),
+        )
+        .unwrap_or(0);
+        let inner = shape.split_off(outer);
+        self.step(
+            n,
+            Kernel::Reduce(Reduce {
+                kind,
+                outer: shape,
+                inner,
+                expr,
+            }),
+            inputs,
+        );
+        Ok(())
+    }
+
+    fn matmul(&mut self, n: usize) -> Result<(), MustStore> {
+        let graph = self.marked.graph;
+        let node = &graph.nodes[n];
+        let r = node.shape.len();
+        let k = graph.nodes[node.inputs[0]].shape[r - 1];
+        let (a_slot, a) = self.strided_slot(node.inputs[0], matrix)?;
+        let (b_slot, b) = self.strided_slot(node.inputs[1], matrix)?;
+        let batch = numel(&node.shape[..r - 2]);
+        let kernel = Kernel::Matmul(Matmul {
+            batch,
+            m: node.shape[r - 2],
+            n: node.shape[r - 1],
+            k,
+            a,
+            b,
+        });
+        self.step(n, kernel, vec![a_slot, b_slot]);
+        Ok(())
+    }
+
+    fn scatter_add(&mut self, n: usize, dim: usize) -> Result<(), MustStore> {
+        let graph = self.marked.graph;
+        let node = &graph.nodes[n];
+        let src = &graph.nodes[node.inputs[0]].shape;
+        let src_slot = self.dense_slot(node.inputs[0])?;
+        let (index_slot, index) = self.strided_slot(node.inputs[1], |s| three(s, dim))?;
+        let kernel = Kernel::ScatterAdd(ScatterAdd {
+            outer: numel(&src[..dim]),
+            count: src[dim],
+            size: node.shape[dim],
+            inner: numel(&src[dim + 1..]),
+            index,
+        });
+        self.step(n, kernel, vec![src_slot, index_slot]);
+        Ok(())
+    }
+}
+
+/// Names of the fused operations, without the machinery of indices.
+fn origin_name(kernel: &Kernel, root: &'static str) -> String {
+    let expr = match kernel {
+        Kernel::Map(m) => &m.expr,
+        Kernel::Reduce(r) => &r.expr,
+        _ => return root.to_string(),
+    };
+    let mut names: Vec<&str> = expr
+        .insts
+        .iter()
+        .filter_map(|i| match i {
+            Inst::Apply { op, .. } => Some(op.name),
+            Inst::Gather { .. } => Some("gather"),
+            Inst::Random { .. } => Some("random"),
+            _ => None,
+        })
+        .collect();
+    if names.last() != Some(&root) {
+        names.push(root);
+    }
+    names.join("+")
+}
+
+/// The last `spatial` entries of a list of three, `fill` before them.
+fn three_of(list: impl ExactSizeIterator<Item = usize>, fill: usize) -> [usize; 3] {
+    let mut out = [fill; 3];
+    let start = 3 - list.len();
+    for (o, v) in out[start..].iter_mut().zip(list) {
+        *o = v;
+    }
+    out
+}
+
+/// Sizes of the three products from the operands' and the result's shapes.
+fn conv(kind: ConvKind, g: &Geometry, a: &[usize], b: &[usize], out: &[usize]) -> Conv {
+    let (x, w, y) = match kind {
+        ConvKind::Forward => (a, b, out),
+        ConvKind::InputGrad => (out, b, a),
+        ConvKind::WeightGrad => (a, out, b),
+    };
+    let sizes = |s: &[usize]| three_of(s[2..].iter().copied(), 1);
+    Conv {
+        kind,
+        batch: x[0],
+        groups: g.groups,
+        in_channels: w[1],
+        out_channels: w[0] / g.groups,
+        input: sizes(x),
+        output: sizes(y),
+        kernel: sizes(w),
+        stride: three_of(g.stride.iter().copied(), 1),
+        padding: three_of(g.padding.iter().map(|p| p.0), 0),
+        dilation: three_of(g.dilation.iter().copied(), 1),
+    }
+}
+
+fn window(kind: crate::plan::WindowKind, f: &Frame, x: &[usize], y: &[usize]) -> Window {
+    let lead = x.len() - f.kernel.len();
+    Window {
+        kind,
+        planes: numel(&x[..lead]),
+        input: three_of(x[lead..].iter().copied(), 1),
+        output: three_of(y[lead..].iter().copied(), 1),
+        kernel: three_of(f.kernel.iter().copied(), 1),
+        stride: three_of(f.stride.iter().copied(), 1),
+        padding: three_of(f.padding.iter().map(|p| p.0), 0),
+        dilation: three_of(f.dilation.iter().copied(), 1),
+    }
+}
+
+/// Bytes a slot takes, a whole number of words.
+pub(crate) fn slot_bytes(len: usize, dtype: DType) -> usize {
+    (len * dtype.size()).next_multiple_of(4)
+}

@@ -1,0 +1,246 @@
+//! Decides which nodes get a buffer of their own; all others are computed inside the kernels that use them.
+
+use super::strided::Strided;
+use super::{Graph, Limits};
+use crate::ops::{Lowered, Movement};
+use crate::shape::numel;
+
+/// Work repeated in this many multiplications' worth is still cheaper than a round trip through memory.
+const REPEAT_BUDGET: u32 = 3;
+/// A broadcast operand that costs more than this for each element is computed once, before.
+const SPREAD_BUDGET: u32 = 3;
+
+/// A graph with what each node lowers to and where results are stored.
+pub(crate) struct Marked<'g> {
+    pub(crate) graph: &'g Graph,
+    pub(crate) lowered: Vec<Lowered>,
+    /// Nodes with a buffer, leaves included.
+    pub(crate) stored: Vec<bool>,
+}
+
+impl<'g> Marked<'g> {
+    /// Marks `graph`; `forced` nodes are stored whatever the rules say.
+    pub(crate) fn new(graph: &'g Graph, limits: &Limits, forced: &[usize]) -> Marked<'g> {
+        let lowered: Vec<Lowered> = graph.nodes.iter().map(|n| n.op.lower()).collect();
+        let stored = lowered
+            .iter()
+            .map(|l| is_kernel(l) || matches!(l, Lowered::Input))
+            .collect();
+        let mut marked = Marked {
+            graph,
+            lowered,
+            stored,
+        };
+        for &n in forced {
+            marked.stored[n] = true;
+        }
+        if !limits.fuse {
+            marked.store_every_elementwise();
+        }
+        for &o in &graph.outputs {
+            marked.require_dense(o);
+        }
+        for n in (0..graph.nodes.len()).rev() {
+            marked.require_operands(n);
+        }
+        marked.store_shared_work();
+        marked
+    }
+
+    fn store_every_elementwise(&mut self) {
+        for n in 0..self.lowered.len() {
+            self.stored[n] |= matches!(
+                self.lowered[n],
+                Lowered::Elementwise(_) | Lowered::Gather { .. } | Lowered::Random { .. }
+            );
+        }
+    }
+
+    /// The node below all views and identities, and the view from it up to `n`; no view where a reshape would copy.
+    pub(crate) fn resolve(&self, n: usize) -> (usize, Option<Strided>) {
+        let mut chain: Vec<&Movement> = Vec::new();
+        let mut base = n;
+        while !self.stored[base] {
+            match &self.lowered[base] {
+                Lowered::View(m) => chain.push(m),
+                Lowered::Identity => {}
+                _ => break,
+            }
+            base = self.graph.nodes[base].inputs[0];
+        }
+        let dense = Strided::dense(&self.graph.nodes[base].shape);
+        (base, chain.iter().rev().try_fold(dense, |s, m| s.moved(m)))
+    }
+
+    /// `n` becomes readable as a whole dense buffer.
+    fn require_dense(&mut self, n: usize) {
+        self.require(n, |s| s.is_dense());
+    }
+
+    /// `n` becomes readable through a view that `fits`, or a buffer of its own.
+    fn require(&mut self, n: usize, fits: impl Fn(&Strided) -> bool) {
+        let (base, view) = self.resolve(n);
+        if view.is_some_and(|v| fits(&v)) {
+            self.stored[base] = true;
+        } else {
+            self.stored[n] = true;
+        }
+    }
+
+    fn require_operands(&mut self, n: usize) {
+        let inputs = &self.graph.nodes[n].inputs;
+        match self.lowered[n] {
+            Lowered::Matmul => {
+                self.require(inputs[0], |s| matrix(s).is_some());
+                self.require(inputs[1], |s| matrix(s).is_some());
+            }
+            Lowered::Conv { .. } => {
+                self.require_dense(inputs[0]);
+                self.require_dense(inputs[1]);
+            }
+            Lowered::Window { .. } | Lowered::Scan { .. } | Lowered::ArgSort { .. } => {
+                self.require_dense(inputs[0])
+            }
+            Lowered::ScatterAdd { dim } => {
+                self.require_dense(inputs[0]);
+                self.require(inputs[1], |s| three(s, dim).is_some());
+            }
+            Lowered::Gather { .. } => self.require(inputs[0], |_| true),
+            _ => {}
+        }
+    }
+
+    /// Stores element-wise work that several kernels would repeat, or that a broadcast would.
+    fn store_shared_work(&mut self) {
+        let cost = self.inline_costs();
+        let mut users: Vec<Vec<usize>> = vec![Vec::new(); self.lowered.len()];
+        let mut spread: Vec<usize> = vec![0; self.lowered.len()];
+        for n in (0..self.lowered.len()).rev() {
+            let computes = matches!(
+                self.lowered[n],
+                Lowered::Elementwise(_) | Lowered::Gather { .. }
+            );
+            if computes && !self.stored[n] {
+                let shared =
+                    users[n].len() > 1 && cost[n] * (users[n].len() as u32 - 1) > REPEAT_BUDGET;
+                let spread =
+                    spread[n] >= 8 * numel(&self.graph.nodes[n].shape) && cost[n] > SPREAD_BUDGET;
+                self.stored[n] = shared || spread;
+            }
+            let root = self.stored[n];
+            let (mine, reach) = if root {
+                (vec![n], 0)
+            } else {
+                (std::mem::take(&mut users[n]), spread[n])
+            };
+            let reach = reach.max(numel(&self.graph.nodes[n].shape));
+            for &i in &self.inlined_inputs(n) {
+                spread[i] = spread[i].max(reach);
+                for &u in &mine {
+                    if !users[i].contains(&u) {
+                        users[i].push(u);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Operands that are computed inside the kernel of `n` unless they are stored.
+    fn inlined_inputs(&self, n: usize) -> Vec<usize> {
+        let inputs = &self.graph.nodes[n].inputs;
+        match self.lowered[n] {
+            Lowered::Elementwise(_) | Lowered::View(_) | Lowered::Identity => inputs.clone(),
+            Lowered::Reduce { .. } | Lowered::Regions { .. } => inputs.clone(),
+            Lowered::Gather { .. } => vec![inputs[1]],
+            _ => Vec::new(),
+        }
+    }
+
+    /// For each node, the arithmetic it takes to compute one element from stored nodes.
+    fn inline_costs(&self) -> Vec<u32> {
+        let mut cost = vec![0u32; self.lowered.len()];
+        for n in 0..cost.len() {
+            let own = match &self.lowered[n] {
+                Lowered::Elementwise(op) => op.cost,
+                Lowered::Gather { .. } => 2,
+                Lowered::Random { .. } => 40,
+                _ => 0,
+            };
+            let below: u32 = match self.lowered[n] {
+                _ if is_kernel(&self.lowered[n]) => 0,
+                _ => self
+                    .inlined_inputs(n)
+                    .iter()
+                    .filter(|&&i| !self.stored[i])
+                    .map(|&i| cost[i])
+                    .sum(),
+            };
+            cost[n] = own.saturating_add(below).min(1 << 20);
+        }
+        cost
+    }
+}
+
+/// Whether the node is always a kernel of its own.
+fn is_kernel(l: &Lowered) -> bool {
+    matches!(
+        l,
+        Lowered::Regions { .. }
+            | Lowered::Reduce { .. }
+            | Lowered::Matmul
+            | Lowered::Conv { .. }
+            | Lowered::Window { .. }
+            | Lowered::ScatterAdd { .. }
+            | Lowered::Scan { .. }
+            | Lowered::ArgSort { .. }
+    )
+}
+
+/// `[…, rows, cols]` as a matrix operand: leading dimensions merge into one batch stride, no stride is negative.
+pub(crate) fn matrix(s: &Strided) -> Option<crate::plan::Matrix> {
+    let r = s.shape.len();
+    let batch = merged(&s.shape[..r - 2], &s.strides[..r - 2])?;
+    let stride = |d: usize| {
+        if s.shape[d] == 1 {
+            Some(0)
+        } else {
+            usize::try_from(s.strides[d]).ok()
+        }
+    };
+    Some(crate::plan::Matrix {
+        offset: usize::try_from(s.offset).ok()?,
+        batch: usize::try_from(batch).ok()?,
+        row: stride(r - 2)?,
+        col: stride(r - 1)?,
+    })
+}
+
+/// Strides over `[outer, dim, inner]`, with outer and inner dimensions merged; offset 0.
+pub(crate) fn three(s: &Strided, dim: usize) -> Option<[usize; 3]> {
+    if s.offset != 0 {
+        return None;
+    }
+    let outer = merged(&s.shape[..dim], &s.strides[..dim])?;
+    let inner = merged(&s.shape[dim + 1..], &s.strides[dim + 1..])?;
+    let middle = if s.shape[dim] == 1 { 0 } else { s.strides[dim] };
+    let unsigned = |v: i64| usize::try_from(v).ok();
+    Some([unsigned(outer)?, unsigned(middle)?, unsigned(inner)?])
+}
+
+/// The one stride that walks all of `shape`, if there is one; 0 for a single element.
+fn merged(shape: &[usize], strides: &[i64]) -> Option<i64> {
+    let mut innermost = None;
+    let mut next = 0;
+    for d in (0..shape.len()).rev() {
+        if shape[d] == 1 {
+            continue;
+        }
+        match innermost {
+            None => innermost = Some(strides[d]),
+            Some(_) if strides[d] == next => {}
+            Some(_) => return None,
+        }
+        next = strides[d] * shape[d] as i64;
+    }
+    Some(innermost.unwrap_or(0))
+}

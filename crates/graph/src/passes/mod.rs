@@ -1,0 +1,69 @@
+//! From the recorded graph to a plan: collect ► simplify ► widen ► lower (fuse) ► memory. Each pass is a pure
+//! function on plain data; nothing here runs anything.
+
+mod collect;
+mod dump;
+mod expression;
+mod lower;
+mod mark;
+mod memory;
+mod simplify;
+mod strided;
+mod verify;
+mod widen;
+
+pub(crate) use collect::collect;
+pub(crate) use dump::{graph_text, plan_text};
+pub(crate) use verify::{verify_graph, verify_plan};
+
+use crate::ops::Op;
+use crate::plan::{Origin, Plan};
+use std::panic::Location;
+
+/// A node of a collected graph; operands are positions of earlier nodes.
+#[derive(Clone, Debug)]
+pub(crate) struct GraphNode {
+    pub(crate) op: Op,
+    pub(crate) inputs: Vec<usize>,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) dtype: crate::dtype::DType,
+    pub(crate) location: &'static Location<'static>,
+    /// Position among the leaves of a run, for nodes that have a value.
+    pub(crate) leaf: Option<usize>,
+    /// First of the node's run-time scalars.
+    pub(crate) scalar: Option<usize>,
+}
+
+/// The part of the recorded graph that a plan computes, in topological order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Graph {
+    pub(crate) nodes: Vec<GraphNode>,
+    pub(crate) outputs: Vec<usize>,
+    pub(crate) n_leaves: usize,
+    pub(crate) n_scalars: usize,
+}
+
+/// What the planner has to respect and may do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Limits {
+    /// Buffers one kernel may read.
+    pub(crate) max_inputs: usize,
+    /// Instructions of one fused expression.
+    pub(crate) max_insts: usize,
+    /// Whether element-wise chains are fused at all.
+    pub(crate) fuse: bool,
+}
+
+/// Plans `graph`. `check` hands out the code that a step writes when it meets an index out of range.
+pub(crate) fn plan(graph: &Graph, limits: &Limits, check: &mut dyn FnMut(&Origin) -> u32) -> Plan {
+    if cfg!(debug_assertions) {
+        verify_graph(graph);
+    }
+    let graph = widen::widen(&simplify::simplify(graph));
+    let mut plan = lower::lower(&graph, limits, check);
+    memory::assign(&mut plan);
+    if cfg!(debug_assertions) {
+        verify_plan(&plan, limits);
+    }
+    plan
+}

@@ -1,0 +1,226 @@
+//! The kernel families a plan is made of. Both the gpu and the cpu executor implement each of them. Plain data:
+//! sizes are numbers here and run-time parameters in the executors.
+//!
+//! Unless said otherwise operands are dense, row-major, start at element 0, and hold 4-byte elements: the planner
+//! widens `u8` and `f16` with a Map before every family but Map and Reduce. Any size may be zero.
+
+use crate::plan::expr::{Expr, View};
+
+/// `out[store(i)] = expr(i)` for every `i` of the loop nest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Map {
+    /// Loop sizes, outermost first; adjacent dimensions are already merged where every view allows it.
+    pub shape: Vec<usize>,
+    /// What to compute; its result has the dtype of the output slot.
+    pub expr: Expr,
+    /// Where results go. Dense for whole outputs; strided when a region is written (pad, concatenation), and then
+    /// the rest of the output keeps its contents. Never strided for `u8` or `f16` outputs.
+    pub store: View,
+}
+
+/// How Reduce combines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReduceKind {
+    /// Sum: f32 (compensated or pairwise, so that the error does not grow with the length), i32 or u32 wrapping.
+    Sum,
+    /// Maximum, NaN wins; of nothing: −∞ (or the least integer; 0 for u32 and bool).
+    Max,
+    /// Position of the first maximum (i32) in row-major order of the reduced dimensions; NaN counts as greatest.
+    ArgMax,
+}
+
+/// `out[o] = combine over r of expr(o, r)`; `out` is dense over the outer dimensions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reduce {
+    /// How to combine.
+    pub kind: ReduceKind,
+    /// Sizes of the kept dimensions.
+    pub outer: Vec<usize>,
+    /// Sizes of the reduced dimensions. Views of `expr` have `outer.len() + inner.len()` strides.
+    pub inner: Vec<usize>,
+    /// The operand, computed on the fly.
+    pub expr: Expr,
+}
+
+/// A matrix operand: element `(b, r, c)` at `offset + b * batch + r * row + c * col`. All strides are in elements
+/// and not negative; zero is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Matrix {
+    /// First element.
+    pub offset: usize,
+    /// Stride between matrices of the batch.
+    pub batch: usize,
+    /// Stride between rows.
+    pub row: usize,
+    /// Stride between columns.
+    pub col: usize,
+}
+
+/// `out[b, i, j] = Σ_k a[b, i, k] * b[b, k, j]`, f32; `out` is dense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Matmul {
+    /// Number of matrix pairs.
+    pub batch: usize,
+    /// Rows of `a` and `out`.
+    pub m: usize,
+    /// Columns of `b` and `out`.
+    pub n: usize,
+    /// Length of the sums.
+    pub k: usize,
+    /// Left operand, `m` by `k`.
+    pub a: Matrix,
+    /// Right operand, `k` by `n`.
+    pub b: Matrix,
+}
+
+/// Which of the three convolution products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConvKind {
+    /// inputs `x`, `weight`; out `y`.
+    Forward,
+    /// inputs `y` (the gradient of the output), `weight`; out has the shape of `x`.
+    InputGrad,
+    /// inputs `x`, `y` (the gradient of the output); out has the shape of `weight`.
+    WeightGrad,
+}
+
+/// Cross-correlation as PyTorch's `conv*d`, in up to three spatial dimensions (unused leading ones have size 1,
+/// kernel 1, stride 1, padding 0, dilation 1), f32:
+/// `y[n, g*og+o, p] = Σ_{c, t} x[n, g*ig+c, p * stride + t * dilation - padding] * weight[g*og+o, c, t]`
+/// where positions outside the input count as zero.
+/// Shapes: `x [batch, groups*ig, input…]`, `weight [groups*og, ig, kernel…]`, `y [batch, groups*og, output…]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Conv {
+    /// Which product.
+    pub kind: ConvKind,
+    /// Images.
+    pub batch: usize,
+    /// Groups.
+    pub groups: usize,
+    /// Input channels of each group, `ig`.
+    pub in_channels: usize,
+    /// Output channels of each group, `og`.
+    pub out_channels: usize,
+    /// Spatial sizes of `x`: depth, height, width.
+    pub input: [usize; 3],
+    /// Spatial sizes of `y`.
+    pub output: [usize; 3],
+    /// Kernel sizes.
+    pub kernel: [usize; 3],
+    /// Strides, at least 1.
+    pub stride: [usize; 3],
+    /// Zeros before the first element; those after it follow from `output`.
+    pub padding: [usize; 3],
+    /// Dilations, at least 1.
+    pub dilation: [usize; 3],
+}
+
+/// What a window yields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WindowKind {
+    /// f32 sum of the elements inside the input.
+    Sum,
+    /// i32: flat position, in the input plane `d*h*w`, of the first greatest element; NaN counts as greatest.
+    /// Every window holds at least one element of the input.
+    ArgMax,
+}
+
+/// Windows slid over planes: `x [planes, input…]` gives `[planes, output…]`; window `p` covers
+/// `p * stride + t * dilation - padding` for `t` in `kernel`, and skips what lies outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// What is computed.
+    pub kind: WindowKind,
+    /// Batch times channels.
+    pub planes: usize,
+    /// Spatial sizes of the input: depth, height, width; unused leading ones are 1.
+    pub input: [usize; 3],
+    /// Spatial sizes of the output.
+    pub output: [usize; 3],
+    /// Window sizes.
+    pub kernel: [usize; 3],
+    /// Strides.
+    pub stride: [usize; 3],
+    /// Padding before the first element.
+    pub padding: [usize; 3],
+    /// Dilations.
+    pub dilation: [usize; 3],
+}
+
+/// `out [outer, size, inner]` is zero, then `out[o, index[o, j, i], i] += src[o, j, i]` for every `j < count`, in
+/// the order of `j` (so that runs repeat to the bit). Inputs: `src` (dense `[outer, count, inner]`, f32, i32 or
+/// u32) and `index` (i32). An index outside `0..size` is dropped and sets the status word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ScatterAdd {
+    /// Product of the dimensions before the scattered one.
+    pub outer: usize,
+    /// Elements to scatter in each row.
+    pub count: usize,
+    /// Size of the scattered dimension of the output.
+    pub size: usize,
+    /// Product of the dimensions after it.
+    pub inner: usize,
+    /// Strides of `index` over outer, count, inner, in elements; zero where it is broadcast.
+    pub index: [usize; 3],
+}
+
+/// How Scan combines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ScanKind {
+    /// Running sum, f32, i32 or u32.
+    Sum,
+    /// Running product.
+    Prod,
+    /// Running maximum, NaN wins from its place on.
+    Max,
+    /// Running log-sum-exp, f32; −∞ for nothing but −∞.
+    LogSumExp,
+}
+
+/// Inclusive scan of `[outer, length, inner]` along the middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Scan {
+    /// How to combine.
+    pub kind: ScanKind,
+    /// Product of the dimensions before.
+    pub outer: usize,
+    /// Length of each scan.
+    pub length: usize,
+    /// Product of the dimensions after.
+    pub inner: usize,
+    /// From the end to the front.
+    pub reverse: bool,
+}
+
+/// Stable order of each row of `[rows, length]` (f32, i32 or u32): out (i32) holds positions such that reading the
+/// row there is sorted; NaN is greatest; equal elements keep their order, descending too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ArgSort {
+    /// Number of rows.
+    pub rows: usize,
+    /// Elements in a row.
+    pub length: usize,
+    /// Greatest first.
+    pub descending: bool,
+}
+
+/// A kernel of one of the families.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Kernel {
+    /// Element-wise.
+    Map(Map),
+    /// Reduction of a fused element-wise operand.
+    Reduce(Reduce),
+    /// Batched matrix product.
+    Matmul(Matmul),
+    /// Convolution or one of its gradients.
+    Conv(Conv),
+    /// Window sum or argmax.
+    Window(Window),
+    /// Deterministic scatter-add.
+    ScatterAdd(ScatterAdd),
+    /// Inclusive scan.
+    Scan(Scan),
+    /// Stable argsort.
+    ArgSort(ArgSort),
+}

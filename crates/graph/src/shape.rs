@@ -1,0 +1,112 @@
+//! Shapes and the rules of NumPy broadcasting. Pure functions on sizes.
+
+/// Number of elements, or `None` on overflow of `i32::MAX`-sized indexing (2^31 − 1 elements).
+pub fn checked_numel(shape: &[usize]) -> Option<usize> {
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    let n = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
+    (n <= i32::MAX as usize).then_some(n)
+}
+
+/// Number of elements of a shape that has been checked when its tensor was recorded.
+pub fn numel(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+/// The shape two operands broadcast to: sizes are aligned from the right; a 1 stretches.
+pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> {
+    let rank = a.len().max(b.len());
+    let size = |s: &[usize], d: usize| {
+        if d + s.len() < rank {
+            1
+        } else {
+            s[d + s.len() - rank]
+        }
+    };
+    (0..rank)
+        .map(|d| match (size(a, d), size(b, d)) {
+            (x, y) if x == y => Ok(x),
+            (1, y) => Ok(y),
+            (x, 1) => Ok(x),
+            (x, y) => Err(format!(
+                "sizes {x} and {y} do not broadcast in dimension {d} of {rank}"
+            )),
+        })
+        .collect()
+}
+
+/// A dimension that may count from the end, made absolute.
+pub fn dim(d: isize, rank: usize) -> Result<usize, String> {
+    let r = rank.max(1) as isize;
+    if d < -r || d >= r {
+        return Err(format!(
+            "dimension {d} does not exist in a tensor of rank {rank}"
+        ));
+    }
+    Ok(if d < 0 { (d + r) as usize } else { d as usize })
+}
+
+/// Several dimensions made absolute, sorted; a repeated one is an error. None means all of them.
+pub fn dims(list: &[isize], rank: usize) -> Result<Vec<usize>, String> {
+    let mut out = list
+        .iter()
+        .map(|&d| dim(d, rank))
+        .collect::<Result<Vec<_>, _>>()?;
+    out.sort_unstable();
+    if out.windows(2).any(|w| w[0] == w[1]) {
+        return Err(format!("dimensions {list:?} repeat one"));
+    }
+    if rank == 0 {
+        out.clear();
+    }
+    Ok(out)
+}
+
+/// Row-major strides, in elements.
+pub fn strides(shape: &[usize]) -> Vec<usize> {
+    let mut out = vec![1; shape.len()];
+    for d in (0..shape.len().saturating_sub(1)).rev() {
+        out[d] = out[d + 1] * shape[d + 1];
+    }
+    out
+}
+
+/// Calls `f` with every index of `shape` in row-major order.
+pub fn for_each_index(shape: &[usize], mut f: impl FnMut(&[usize])) {
+    let n = numel(shape);
+    let mut index = vec![0; shape.len()];
+    for _ in 0..n {
+        f(&index);
+        for d in (0..shape.len()).rev() {
+            index[d] += 1;
+            if index[d] < shape[d] {
+                break;
+            }
+            index[d] = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broadcasting_is_numpys() {
+        assert_eq!(broadcast(&[3, 1, 5], &[4, 1]), Ok(vec![3, 4, 5]));
+        assert_eq!(broadcast(&[0], &[1]), Ok(vec![0]));
+        assert!(broadcast(&[3], &[4]).is_err());
+        assert_eq!(broadcast(&[], &[2]), Ok(vec![2]));
+    }
+
+    #[test]
+    fn dims_count_from_the_end() {
+        assert_eq!(dim(-1, 3), Ok(2));
+        assert!(dim(3, 3).is_err());
+        assert_eq!(dim(0, 0), Ok(0));
+        assert!(dims(&[0, -3], 3).is_err());
+        assert_eq!(checked_numel(&[1 << 20, 1 << 20]), None);
+        assert_eq!(checked_numel(&[1 << 40, 1 << 40, 0]), Some(0));
+    }
+}

@@ -1,0 +1,158 @@
+//! Host memory for tensors: 64-byte aligned, reference-counted, returned to a pool when dropped so that a training
+//! loop does not pay for page faults. Knows no shapes.
+
+use std::sync::{Arc, Mutex};
+
+/// One cache line; every buffer is a whole number of them.
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Line([u32; 16]);
+
+/// Free buffers by number of lines; those over the bound are given back to the allocator.
+static POOL: Mutex<Pool> = Mutex::new(Pool {
+    free: Vec::new(),
+    lines: 0,
+});
+const POOL_LIMIT_LINES: usize = (512 << 20) / 64;
+
+struct Pool {
+    free: Vec<Vec<Line>>,
+    lines: usize,
+}
+
+/// A buffer that is still being written, owned by one writer.
+pub struct HostBufferMut {
+    lines: Vec<Line>,
+    bytes: usize,
+}
+
+/// A finished, immutable, shared buffer.
+#[derive(Clone)]
+pub struct HostBuffer(Arc<HostBufferMut>);
+
+impl HostBufferMut {
+    /// A buffer of `bytes` bytes with arbitrary (but initialised) contents.
+    pub fn scratch(bytes: usize) -> HostBufferMut {
+        let n = size_class(bytes.div_ceil(64));
+        let reused = POOL.lock().ok().and_then(|mut pool| pool.take(n));
+        let lines = reused.unwrap_or_else(|| vec![Line([0; 16]); n]);
+        HostBufferMut { lines, bytes }
+    }
+
+    /// A buffer of `bytes` zero bytes.
+    pub fn zeros(bytes: usize) -> HostBufferMut {
+        let mut buffer = HostBufferMut::scratch(bytes);
+        buffer.bytes_mut().fill(0);
+        buffer
+    }
+
+    /// A copy of `bytes`.
+    pub fn copy_of(bytes: &[u8]) -> HostBufferMut {
+        let mut buffer = HostBufferMut::scratch(bytes.len());
+        buffer.bytes_mut().copy_from_slice(bytes);
+        buffer
+    }
+
+    /// The contents.
+    pub fn bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.lines)[..self.bytes]
+    }
+
+    /// The contents, to write.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.bytes]
+    }
+
+    /// The contents as elements; a tail shorter than an element is left out.
+    pub fn slice<T: bytemuck::Pod>(&self) -> &[T] {
+        let n = self.bytes / size_of::<T>();
+        &bytemuck::cast_slice(&self.lines)[..n]
+    }
+
+    /// The contents as elements, to write.
+    pub fn slice_mut<T: bytemuck::Pod>(&mut self) -> &mut [T] {
+        let n = self.bytes / size_of::<T>();
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..n]
+    }
+
+    /// Ends writing.
+    pub fn freeze(self) -> HostBuffer {
+        HostBuffer(Arc::new(self))
+    }
+}
+
+impl Drop for HostBufferMut {
+    fn drop(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        if let Ok(mut pool) = POOL.lock() {
+            pool.give(lines);
+        }
+    }
+}
+
+impl HostBuffer {
+    /// The contents.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.bytes()
+    }
+
+    /// The contents as elements; a tail shorter than an element is left out.
+    pub fn slice<T: bytemuck::Pod>(&self) -> &[T] {
+        self.0.slice()
+    }
+
+    /// The buffer back for writing, if nobody else holds it.
+    pub fn try_unfreeze(self) -> Result<HostBufferMut, HostBuffer> {
+        Arc::try_unwrap(self.0).map_err(HostBuffer)
+    }
+}
+
+impl std::fmt::Debug for HostBuffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HostBuffer({} bytes)", self.0.bytes)
+    }
+}
+
+impl Pool {
+    fn take(&mut self, n: usize) -> Option<Vec<Line>> {
+        let at = self.free.iter().rposition(|lines| lines.len() == n)?;
+        self.lines -= n;
+        Some(self.free.swap_remove(at))
+    }
+
+    fn give(&mut self, lines: Vec<Line>) {
+        if !lines.is_empty()
+            && self.free.len() < 1024
+            && self.lines + lines.len() <= POOL_LIMIT_LINES
+        {
+            self.lines += lines.len();
+            self.free.push(lines);
+        }
+    }
+}
+
+/// Rounds up so that buffers of nearly equal size share a class: at most an eighth is wasted.
+fn size_class(n: usize) -> usize {
+    if n <= 16 {
+        return n;
+    }
+    let step = n.next_power_of_two() / 16;
+    n.div_ceil(step) * step
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_round_trip_and_memory_is_reused() {
+        let a = HostBufferMut::copy_of(&[1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(a.bytes(), [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(a.slice::<u32>().len(), 1);
+        let big = HostBufferMut::zeros(12_345_678);
+        let address = big.bytes().as_ptr();
+        drop(big);
+        assert_eq!(HostBufferMut::scratch(12_345_678).bytes().as_ptr(), address);
+        assert_eq!(HostBufferMut::scratch(0).bytes().len(), 0);
+    }
+}

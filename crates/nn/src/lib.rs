@@ -1,0 +1,77 @@
+//! Neural networks on wgrad's tensors: modules, layers, losses, initialisers, optimisers. Everything here is an
+//! ordinary composition of tensor operations; it must not know of plans, executors or files.
+//!
+//! A [`Module`] is a tree of named tensors, a [`Layer`] a module that maps a tensor to a tensor. [`gradients`] records
+//! the derivative of a loss by every parameter of the tree, and an [`Optimizer`] runs the whole training step at once
+//! and puts the new values into the tree.
+//!
+//! ```
+//! use wgrad_graph::{Device, Generator, Tensor};
+//! use wgrad_nn::{Linear, Optimizer, Sgd, gradients, loss};
+//! let device = Device::cpu();
+//! let mut model = Linear::new(1, 1, &mut Generator::new(0), &device);
+//! let mut optimizer = Sgd::new(0.1).momentum(0.5);
+//! let x = Tensor::from_slice(&[0.0f32, 1.0, 2.0, 3.0], &[4, 1], &device);
+//! let y = &x * 2.0 + 1.0;
+//! let mut last = f32::INFINITY;
+//! for _ in 0..100 {
+//!     let loss = loss::mse(&model.forward(&x), &y);
+//!     let gradients = gradients(&loss, &model)?;
+//!     optimizer.step(&mut model, &gradients)?;
+//!     last = loss.item()?;
+//! }
+//! assert!(last < 1e-3);
+//! # Ok::<(), wgrad_graph::Error>(())
+//! ```
+
+mod context;
+mod gradients;
+pub mod init;
+mod layer;
+pub mod layers;
+pub mod loss;
+mod module;
+pub mod optim;
+
+pub use context::Context;
+pub use gradients::{Gradients, gradients, gradients_with};
+pub use layer::{Layer, LayerInfo, Sequential};
+pub use layers::{
+    AvgPool2d, BatchNorm, BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Embedding, Flatten, Gelu,
+    Identity, LayerNorm, LeakyRelu, Linear, MaxPool2d, Relu, Sigmoid, Softmax, Tanh,
+};
+pub use module::{Kind, Module, join, to_device_async};
+pub use optim::{Adam, AdamW, Optimizer, Sgd};
+/// Implements [`trait@Module`] for a struct: every field is visited under its own name, a field of a tuple struct
+/// under its number.
+///
+/// On a field, `#[module(buffer)]` makes its tensors state that is not trained, and `#[module(skip)]` leaves it out.
+/// On the struct, `#[module(crate = path)]` says where this crate is found; without it that is `::wgrad::nn`.
+///
+/// ```
+/// use wgrad_graph::{DType, Device, Generator, Tensor};
+/// use wgrad_nn::{Linear, Module};
+///
+/// #[derive(Module)]
+/// #[module(crate = wgrad_nn)] // not needed where the crate `wgrad` is used
+/// struct Net {
+///     hidden: Linear,
+///     #[module(buffer)]
+///     scale: Tensor,
+///     #[module(skip)]
+///     name: &'static str,
+/// }
+///
+/// let device = Device::cpu();
+/// let net = Net {
+///     hidden: Linear::new(2, 3, &mut Generator::new(0), &device),
+///     scale: Tensor::ones(&[1], DType::F32, &device),
+///     name: "net",
+/// };
+/// let names: Vec<String> = net.state().into_iter().map(|(name, _)| name).collect();
+/// assert_eq!(names, ["hidden.weight", "hidden.bias", "scale"]);
+/// assert_eq!(net.num_parameters(), 2 * 3 + 3);
+/// # assert_eq!(net.name, "net");
+/// ```
+pub use wgrad_derive::Module;
+pub use wgrad_graph::Tensor;

@@ -1,0 +1,330 @@
+//! The tree of named tensors: visiting it, counting it, saving and loading its state. Knows no layer and no
+//! derivative; tensors are shared by handle, so two places that hold one tensor stay tied when both are replaced.
+
+use std::collections::{BTreeMap, HashMap};
+use std::marker::PhantomData;
+use wgrad_graph::{ConvOptions, Device, Error, ErrorKind, PoolOptions, Result, Tensor, eval};
+
+/// What a tensor of a module is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Trained by an optimiser.
+    Parameter,
+    /// State that is saved but not trained, such as running statistics.
+    Buffer,
+}
+
+/// A tree of named tensors. Derive it: see [`derive@crate::Module`].
+///
+/// Names are paths joined by dots, as PyTorch's: `conv1.weight`. Numbers, strings and options of layers are modules
+/// without tensors, so plain fields need no attribute.
+pub trait Module: Send + Sync {
+    /// Shows every tensor of the tree, in a fixed order, under its name, which starts with `path`.
+    fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &Tensor));
+
+    /// As [`Module::visit`], in the same order, for replacing tensors.
+    fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor));
+
+    /// The parameters with their names, in visiting order. A tensor that stands in two places comes twice.
+    fn named_parameters(&self) -> Vec<(String, Tensor)> {
+        named(self, Some(Kind::Parameter))
+    }
+
+    /// The parameters, in visiting order.
+    fn parameters(&self) -> Vec<Tensor> {
+        self.named_parameters()
+            .into_iter()
+            .map(|(_, t)| t)
+            .collect()
+    }
+
+    /// The buffers with their names, in visiting order.
+    fn buffers(&self) -> Vec<(String, Tensor)> {
+        named(self, Some(Kind::Buffer))
+    }
+
+    /// Elements of all parameters; one that stands in two places counts once.
+    fn num_parameters(&self) -> usize {
+        let by_identity: HashMap<usize, usize> = self
+            .parameters()
+            .iter()
+            .map(|t| (identity(t), t.numel()))
+            .collect();
+        by_identity.values().sum()
+    }
+
+    /// Parameters and buffers with their names: what a checkpoint holds.
+    fn state(&self) -> Vec<(String, Tensor)> {
+        named(self, None)
+    }
+
+    /// Replaces every parameter and buffer by the tensor of its name.
+    ///
+    /// # Errors
+    /// A name is missing, unexpected or given twice, or a tensor is invalid or has another shape, dtype or device: one
+    /// error lists them all, and nothing is changed.
+    fn load_state(&mut self, state: &[(String, Tensor)]) -> Result<()> {
+        let given = by_name("load_state", state)?;
+        let problems = mismatches(&self.state(), &given);
+        if !problems.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Value,
+                "load_state",
+                problems.join("; "),
+            ));
+        }
+        replace(self, &mut |name, _| given.get(name).map(|&t| t.clone()));
+        Ok(())
+    }
+
+    /// Moves every tensor to a device, waiting for it. Not in a browser: see [`to_device_async`].
+    ///
+    /// # Errors
+    /// A tensor cannot be computed or the device has no room for it; nothing is moved then.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn to_device(&mut self, device: &Device) -> Result<()> {
+        let state = self.state();
+        eval(&state.iter().map(|(_, t)| t).collect::<Vec<_>>())?;
+        let moved: Vec<Tensor> = state
+            .iter()
+            .map(|(_, t)| t.to(device))
+            .collect::<Result<_>>()?;
+        replace_in_order(self, &moved);
+        Ok(())
+    }
+}
+
+/// Moves every tensor of a module to a device.
+///
+/// # Errors
+/// As [`Module::to_device`].
+pub async fn to_device_async(model: &mut dyn Module, device: &Device) -> Result<()> {
+    let state = model.state();
+    eval(&state.iter().map(|(_, t)| t).collect::<Vec<_>>())?;
+    let mut moved = Vec::with_capacity(state.len());
+    for (_, tensor) in &state {
+        moved.push(tensor.to_async(device).await?);
+    }
+    replace_in_order(model, &moved);
+    Ok(())
+}
+
+/// The name of a child: `path.name`, or `name` at the root. For implementing [`Module`] by hand.
+///
+/// ```
+/// assert_eq!(wgrad_nn::join("conv1", "weight"), "conv1.weight");
+/// assert_eq!(wgrad_nn::join("", "weight"), "weight");
+/// ```
+pub fn join(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_string()
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+/// A number that two handles share exactly if they are the same node: where the node keeps its device.
+/// Valid while a handle lives.
+pub(crate) fn identity(tensor: &Tensor) -> usize {
+    std::ptr::from_ref(tensor.device()).addr()
+}
+
+fn named<M: Module + ?Sized>(model: &M, wanted: Option<Kind>) -> Vec<(String, Tensor)> {
+    let mut out = Vec::new();
+    model.visit("", &mut |name, kind, tensor| {
+        if wanted.is_none_or(|k| k == kind) {
+            out.push((name.to_string(), tensor.clone()));
+        }
+    });
+    out
+}
+
+/// Puts what `new` gives into the tree. Places that held one tensor get one tensor: what the first of them gets.
+pub(crate) fn replace<M: Module + ?Sized>(
+    model: &mut M,
+    new: &mut dyn FnMut(&str, Kind) -> Option<Tensor>,
+) {
+    // The old tensors stay alive meanwhile, so that no new node takes the place of one.
+    let mut done: HashMap<usize, (Tensor, Tensor)> = HashMap::new();
+    model.visit_mut("", &mut |name, kind, tensor| {
+        let key = identity(tensor);
+        if let Some((_, shared)) = done.get(&key) {
+            *tensor = shared.clone();
+        } else if let Some(fresh) = new(name, kind) {
+            let old = std::mem::replace(tensor, fresh.clone());
+            done.insert(key, (old, fresh));
+        }
+    });
+}
+
+/// Puts one tensor for each of [`Module::state`], in its order.
+fn replace_in_order<M: Module + ?Sized>(model: &mut M, new: &[Tensor]) {
+    let names: Vec<String> = model.state().into_iter().map(|(name, _)| name).collect();
+    let by_name: HashMap<&str, &Tensor> = names.iter().map(String::as_str).zip(new).collect();
+    replace(model, &mut |name, _| by_name.get(name).map(|&t| t.clone()));
+}
+
+/// Tensors by name; a name given twice is an error of `op`.
+pub(crate) fn by_name<'a>(
+    op: &str,
+    state: &'a [(String, Tensor)],
+) -> Result<BTreeMap<&'a str, &'a Tensor>> {
+    let mut map = BTreeMap::new();
+    for (name, tensor) in state {
+        if map.insert(name.as_str(), tensor).is_some() {
+            return Err(Error::new(
+                ErrorKind::Value,
+                op,
+                format!("{name} is given twice"),
+            ));
+        }
+    }
+    Ok(map)
+}
+
+fn mismatches(have: &[(String, Tensor)], given: &BTreeMap<&str, &Tensor>) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (name, tensor) in have {
+        match given.get(name.as_str()) {
+            None => problems.push(format!("missing {name}")),
+            Some(new) => problems.extend(mismatch(name, tensor, new)),
+        }
+    }
+    let unexpected = given
+        .keys()
+        .filter(|g| !have.iter().any(|(name, _)| name == *g));
+    problems.extend(unexpected.map(|name| format!("unexpected {name}")));
+    problems
+}
+
+/// Why `new` cannot stand in the place of `old`.
+pub(crate) fn mismatch(name: &str, old: &Tensor, new: &Tensor) -> Option<String> {
+    if let Err(e) = new.check() {
+        return Some(format!("{name} is invalid: {e}"));
+    }
+    if old.device() != new.device() {
+        return Some(format!(
+            "{name} lives on {}, not on {}",
+            new.device(),
+            old.device()
+        ));
+    }
+    let same = (old.shape(), old.dtype()) == (new.shape(), new.dtype());
+    (!same).then(|| {
+        format!(
+            "{name} is {}{:?}, not {}{:?}",
+            new.dtype(),
+            new.shape(),
+            old.dtype(),
+            old.shape()
+        )
+    })
+}
+
+impl Module for Tensor {
+    fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &Tensor)) {
+        visitor(path, Kind::Parameter, self);
+    }
+
+    fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor)) {
+        visitor(path, Kind::Parameter, self);
+    }
+}
+
+impl<M: Module> Module for Option<M> {
+    fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &Tensor)) {
+        if let Some(m) = self {
+            m.visit(path, visitor);
+        }
+    }
+
+    fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor)) {
+        if let Some(m) = self {
+            m.visit_mut(path, visitor);
+        }
+    }
+}
+
+impl<M: Module + ?Sized> Module for Box<M> {
+    fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &Tensor)) {
+        (**self).visit(path, visitor);
+    }
+
+    fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor)) {
+        (**self).visit_mut(path, visitor);
+    }
+}
+
+impl<M: Module> Module for [M] {
+    fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &Tensor)) {
+        for (i, m) in self.iter().enumerate() {
+            m.visit(&join(path, &i.to_string()), visitor);
+        }
+    }
+
+    fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor)) {
+        for (i, m) in self.iter_mut().enumerate() {
+            m.visit_mut(&join(path, &i.to_string()), visitor);
+        }
+    }
+}
+
+impl<M: Module> Module for Vec<M> {
+    fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &Tensor)) {
+        self.as_slice().visit(path, visitor);
+    }
+
+    fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor)) {
+        self.as_mut_slice().visit_mut(path, visitor);
+    }
+}
+
+impl<M: Module, const N: usize> Module for [M; N] {
+    fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &Tensor)) {
+        self.as_slice().visit(path, visitor);
+    }
+
+    fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor)) {
+        self.as_mut_slice().visit_mut(path, visitor);
+    }
+}
+
+macro_rules! tuples {
+    ($($($name:ident $at:tt),+;)*) => {$(
+        impl<$($name: Module),+> Module for ($($name,)+) {
+            fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &Tensor)) {
+                $(self.$at.visit(&join(path, stringify!($at)), visitor);)+
+            }
+
+            fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor)) {
+                $(self.$at.visit_mut(&join(path, stringify!($at)), visitor);)+
+            }
+        }
+    )*};
+}
+
+tuples! {
+    A 0;
+    A 0, B 1;
+    A 0, B 1, C 2;
+    A 0, B 1, C 2, D 3;
+    A 0, B 1, C 2, D 3, E 4;
+    A 0, B 1, C 2, D 3, E 4, F 5;
+}
+
+macro_rules! without_tensors {
+    ($({$($generics:tt)*} $t:ty;)*) => {$(
+        impl<$($generics)*> Module for $t {
+            fn visit(&self, _: &str, _: &mut dyn FnMut(&str, Kind, &Tensor)) {}
+
+            fn visit_mut(&mut self, _: &str, _: &mut dyn FnMut(&str, Kind, &mut Tensor)) {}
+        }
+    )*};
+}
+
+without_tensors! {
+    {} (); {} bool; {} char; {} String; {} &'static str;
+    {} i8; {} i16; {} i32; {} i64; {} isize; {} u8; {} u16; {} u32; {} u64; {} usize; {} f32; {} f64;
+    {const N: usize} ConvOptions<N>; {} PoolOptions;
+    {T: Send + Sync} PhantomData<T>;
+}

@@ -1,0 +1,63 @@
+// Scatter-add with one thread for each row (outer, inner), which walks the row's elements in order: for many
+// rows. No two threads write one element, so runs repeat to the bit.
+
+alias Element = f32;
+
+struct Params {
+    outer: u32,
+    count: u32,
+    size: u32,
+    inner: u32,
+    index_outer: u32,
+    index_count: u32,
+    index_inner: u32,
+    check: u32,
+}
+
+@group(0) @binding(0) var<storage, read> in_src: array<Element>;
+@group(0) @binding(1) var<storage, read> in_index: array<i32>;
+@group(0) @binding(2) var<storage, read_write> out_y: array<Element>;
+@group(0) @binding(3) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read_write> status: atomic<u32>;
+
+// The first to fail keeps the word; the exchange may fail without a reason.
+fn report(check: u32) {
+    loop {
+        let r = atomicCompareExchangeWeak(&status, 0u, check);
+        if (r.exchanged || r.old_value != 0u) {
+            break;
+        }
+    }
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) wg: vec3<u32>,
+    @builtin(num_workgroups) num: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (wg.x + num.x * (wg.y + num.y * wg.z)) * 64u + local;
+    let o = i / params.inner;
+    if (o >= params.outer) {
+        return;
+    }
+    let n = i - o * params.inner;
+    let first = o * params.size * params.inner + n;
+    for (var d = 0u; d < params.size; d++) {
+        out_y[first + d * params.inner] = Element();
+    }
+    var bad = false;
+    let index_first = o * params.index_outer + n * params.index_inner;
+    let src_first = o * params.count * params.inner + n;
+    for (var j = 0u; j < params.count; j++) {
+        let d = bitcast<u32>(in_index[index_first + j * params.index_count]);
+        if (d < params.size) {
+            out_y[first + d * params.inner] += in_src[src_first + j * params.inner];
+        } else {
+            bad = true;
+        }
+    }
+    if (bad && params.check != 0u) {
+        report(params.check);
+    }
+}

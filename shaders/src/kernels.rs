@@ -1,0 +1,138 @@
+//! The named kernels, by family: source text as a device takes it, with the names of what varies.
+//!
+//! A kernel is one file, or a core with the file of its operands or its operation joined to it. What varies is
+//! an `override` constant, or the dtype of `alias Element`, which [`with_element`] replaces. Binding numbers
+//! and workgroup sizes are reflected from the text and never repeated here.
+
+macro_rules! join {
+    ($($file:literal),+) => { concat!($(include_str!(concat!("../", $file, ".wgsl"))),+) };
+}
+
+/// Matrix product through workgroup memory; overrides `TX`, `A_ALONG_K`, `B_ALONG_K`.
+pub const MATMUL_TILED: &str = join!("gemm_common", "gemm_tiled", "matmul");
+/// Matrix product with wide tiles; overrides `A_ALONG_K`, `B_ALONG_K`.
+pub const MATMUL_WIDE: &str = join!("gemm_common", "gemm_wide", "matmul");
+/// Matrix product in registers, for software adapters.
+pub const MATMUL_REGISTER: &str = join!("gemm_common", "gemm_register", "matmul");
+
+/// Convolution as a tiled product; overrides as [`MATMUL_TILED`].
+pub const CONV_FORWARD_TILED: &str = join!(
+    "gemm_common",
+    "gemm_tiled",
+    "conv_common",
+    "conv_image",
+    "conv_forward"
+);
+/// Convolution as a product with wide tiles; overrides as [`MATMUL_WIDE`].
+pub const CONV_FORWARD_WIDE: &str = join!(
+    "gemm_common",
+    "gemm_wide",
+    "conv_common",
+    "conv_image",
+    "conv_forward"
+);
+/// Convolution in registers.
+pub const CONV_FORWARD_REGISTER: &str = join!(
+    "gemm_common",
+    "gemm_register",
+    "conv_common",
+    "conv_image",
+    "conv_forward"
+);
+/// Convolution with one thread for each element of the result.
+pub const CONV_FORWARD_DIRECT: &str =
+    join!("conv_direct", "conv_common", "conv_image", "conv_forward");
+/// Gradient of the input as a tiled product; overrides as [`MATMUL_TILED`] and `DENSE`.
+pub const CONV_INPUT_GRAD_TILED: &str = join!(
+    "gemm_common",
+    "gemm_tiled",
+    "conv_common",
+    "conv_input_grad"
+);
+/// Gradient of the input with wide tiles; overrides as [`MATMUL_WIDE`] and `DENSE`.
+pub const CONV_INPUT_GRAD_WIDE: &str =
+    join!("gemm_common", "gemm_wide", "conv_common", "conv_input_grad");
+/// Gradient of the input in registers; override `DENSE`.
+pub const CONV_INPUT_GRAD_REGISTER: &str = join!(
+    "gemm_common",
+    "gemm_register",
+    "conv_common",
+    "conv_input_grad"
+);
+/// Gradient of the input with one thread for each element; override `DENSE`.
+pub const CONV_INPUT_GRAD_DIRECT: &str = join!("conv_direct", "conv_common", "conv_input_grad");
+/// Gradient of the weight as a tiled product; overrides as [`MATMUL_TILED`].
+pub const CONV_WEIGHT_GRAD_TILED: &str = join!(
+    "gemm_common",
+    "gemm_tiled",
+    "conv_common",
+    "conv_image",
+    "conv_weight_grad"
+);
+/// Gradient of the weight with wide tiles; overrides as [`MATMUL_WIDE`].
+pub const CONV_WEIGHT_GRAD_WIDE: &str = join!(
+    "gemm_common",
+    "gemm_wide",
+    "conv_common",
+    "conv_image",
+    "conv_weight_grad"
+);
+/// Gradient of the weight in registers.
+pub const CONV_WEIGHT_GRAD_REGISTER: &str = join!(
+    "gemm_common",
+    "gemm_register",
+    "conv_common",
+    "conv_image",
+    "conv_weight_grad"
+);
+/// Second pass of a split sum.
+pub const SUM_PARTS: &str = join!("sum_parts");
+
+/// Window sum and argmax; override `ARGMAX`.
+pub const WINDOW: &str = join!("window");
+
+/// Scatter-add, a thread for each row; any element.
+pub const SCATTER_ADD_ROWS: &str = join!("scatter_add_rows");
+/// Scatter-add, a thread for each target; any element.
+pub const SCATTER_ADD_TARGETS: &str = join!("scatter_add_targets");
+/// Scatter-add, a workgroup for each line of targets; any element.
+pub const SCATTER_ADD_LINES: &str = join!("scatter_add_lines");
+
+/// Running sum, a thread for each row; any element.
+pub const SCAN_SUM_SERIAL: &str = join!("scan_sum", "scan_serial");
+/// Running sum, a workgroup for each row; any element.
+pub const SCAN_SUM_BLOCKED: &str = join!("scan_sum", "scan_blocked");
+/// Running product, a thread for each row; any element.
+pub const SCAN_PROD_SERIAL: &str = join!("scan_prod", "scan_serial");
+/// Running product, a workgroup for each row; any element.
+pub const SCAN_PROD_BLOCKED: &str = join!("scan_prod", "scan_blocked");
+/// Running log-sum-exp, a thread for each row; wants `w_exp`, `w_log`, `w_is_nan`.
+pub const SCAN_LOGSUMEXP_SERIAL: &str = join!("scan_logsumexp", "scan_serial");
+/// Running log-sum-exp, a workgroup for each row; wants `w_exp`, `w_log`, `w_is_nan`.
+pub const SCAN_LOGSUMEXP_BLOCKED: &str = join!("scan_logsumexp", "scan_blocked");
+/// Running maximum, a thread for each row; wants [`KEYS_F32`] or another keys file.
+pub const SCAN_MAX_SERIAL: &str = join!("scan_max", "scan_serial");
+/// Running maximum, a workgroup for each row; wants a keys file.
+pub const SCAN_MAX_BLOCKED: &str = join!("scan_max", "scan_blocked");
+
+/// Argsort of rows up to 1024; wants a keys file.
+pub const ARGSORT_SHORT: &str = join!("argsort_short");
+/// Argsort within blocks; wants a keys file; overrides `FIRST`, `LAST`.
+pub const ARGSORT_BLOCKS: &str = join!("argsort_blocks");
+/// Argsort between blocks.
+pub const ARGSORT_STEP: &str = join!("argsort_step");
+
+/// Orders of f32 as words: `Element`, `to_key`, `to_rank`, `from_key`.
+pub const KEYS_F32: &str = join!("keys_f32");
+/// Orders of i32 as words.
+pub const KEYS_I32: &str = join!("keys_i32");
+/// Orders of u32 as words.
+pub const KEYS_U32: &str = join!("keys_u32");
+
+/// `source` for elements of a WGSL type (`f32`, `i32` or `u32`).
+pub fn with_element(source: &str, element: &str) -> String {
+    source.replace(
+        "alias Element = f32;",
+        &format!("alias Element = {element};"),
+    )
+}

@@ -1,0 +1,8 @@
+//! The integration tests, one binary so that pipelines and devices are shared. Every executor is compared with the
+//! reference; `WGRAD_TEST_ALL=1` runs the full cross product, otherwise a fixed part of the variants.
+//! With `WGRAD_REQUIRE_GPU=1` a missing adapter is a failure.
+
+mod gradients;
+mod ops;
+mod programs;
+mod support;

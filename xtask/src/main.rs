@@ -1,0 +1,63 @@
+//! `cargo xtask <command>`: the project's checks, in one command that needs no other tool than cargo.
+//! It must know nothing of tensors; what it runs are the same commands that a person would type.
+
+mod browser;
+mod check;
+mod run;
+mod server;
+mod tidy;
+mod wasm;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  check [--fast] [--all] [--no-browser]   format, tidy, clippy, tests, doc tests, browser; stops at the first failure
+        --fast         unit tests only: no integration tests, doc tests or browser
+        --all          the full cross product of cases (sets WGRAD_TEST_ALL=1)
+        --no-browser   leave the browser out
+  tidy                                    the repository's own rules
+  browser                                 build the page and run its checks in headless Chromium
+  serve                                   build the page and serve it for a browser of yours
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, flags) = match arguments.split_first() {
+        Some((command, flags)) => (command.as_str(), flags),
+        None => ("help", &[] as &[String]),
+    };
+    let outcome = match command {
+        "check" => check::Options::parse(flags).and_then(|options| check::check(&root(), &options)),
+        "tidy" => no_flags(flags).and_then(|()| tidy::tidy(&root())),
+        "browser" => no_flags(flags).and_then(|()| Ok(browser::browser(&root()).map(|_| ())?)),
+        "serve" => no_flags(flags).and_then(|()| browser::serve(&root())),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        other => Err(format!("no such command: {other}\n\n{USAGE}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", error.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn no_flags(flags: &[String]) -> Result<(), String> {
+    match flags.first() {
+        None => Ok(()),
+        Some(flag) => Err(format!("no such option here: {flag}\n\n{USAGE}")),
+    }
+}
+
+/// The repository's root: the folder above this package.
+fn root() -> PathBuf {
+    let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    package.parent().map_or(package.clone(), PathBuf::from)
+}
