@@ -20,7 +20,7 @@ use wgrad::train::session::{capture, restore};
 use wgrad::train::{
     Checkpoint, Counters, EndRecord, EpochRecord, MetricsWriter, Progress, RunningMean,
 };
-use wgrad::{Device, Generator, Module, Optimizer, Reduction, Tensor};
+use wgrad::{Device, Generator, Optimizer, Reduction, Tensor};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -101,7 +101,7 @@ impl<'a> Trainer<'a> {
         let resumed = options.resumed().is_some();
         let metrics = options.metrics.as_ref().map(|path| {
             if resumed {
-                MetricsWriter::append(path)
+                MetricsWriter::resume(path, step)
             } else {
                 MetricsWriter::create(path)
             }
@@ -243,6 +243,10 @@ impl<'a> Trainer<'a> {
         let Some(path) = &self.options.checkpoint else {
             return Ok(());
         };
+        // First the lines, then the checkpoint: a resumed run cuts off lines that are too many, but cannot make up any.
+        if let Some(metrics) = &mut self.metrics {
+            metrics.flush()?;
+        }
         let state = self.loader.state();
         let mut counters = Counters::new();
         counters.insert("step".into(), self.step);

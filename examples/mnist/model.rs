@@ -12,6 +12,16 @@ pub enum Kind {
     Cnn,
 }
 
+impl Kind {
+    /// As people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Mlp => "MLP",
+            Kind::Cnn => "CNN",
+        }
+    }
+}
+
 /// A network with fresh weights.
 pub fn build(kind: Kind, rng: &mut Generator, device: &Device) -> Sequential {
     match kind {

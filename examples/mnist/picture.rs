@@ -35,8 +35,8 @@ pub fn draw(
     wrong.sort_by(|&a, &b| result.losses[b].total_cmp(&result.losses[a]));
     let report = Report {
         title: format!(
-            "wgrad: {:?} on digits, {:.2} % of test images right",
-            trainer.options.model,
+            "wgrad: {} on digits, {:.2} % of test images right",
+            trainer.options.model.name(),
             100.0 * result.accuracy()
         ),
         notes: vec![
@@ -46,7 +46,7 @@ pub fn draw(
         losses: &trainer.losses,
         epochs: &trainer.epochs,
         confusion: Some(&result.confusion),
-        samples: (0..result.truth.len().min(60)).filter_map(tile).collect(),
+        samples: (0..result.truth.len().min(35)).filter_map(tile).collect(),
         mistakes: wrong.into_iter().take(20).filter_map(tile).collect(),
     };
     report.render_png(path)?;

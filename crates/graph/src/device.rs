@@ -276,6 +276,11 @@ impl Device {
         }
     }
 
+    /// Plans that are kept to be run again: a loop whose number grows records something new each time.
+    pub fn cached_plans(&self) -> usize {
+        self.0.plans.lock().map_or(0, |cache| cache.order.len())
+    }
+
     /// The cached plan whose graph `fits`, else what `make` makes, which is then kept.
     pub(crate) fn cached_plan(
         &self,

@@ -97,6 +97,49 @@ fn make_plan(device: &Device, graph: passes::Graph) -> Result<CachedPlan> {
     })
 }
 
+/// What computing `tensors` would do, as text for each device: the collected graph, and the plan made of it.
+/// Runs nothing and keeps nothing; tensors that have a value already need no plan. The form may change at any time.
+///
+/// # Errors
+/// The first invalid tensor's error.
+///
+/// ```
+/// use wgrad_graph::{Device, Tensor, explain};
+/// let x = Tensor::new(&[1.0f32, 2.0], &Device::cpu());
+/// let text = explain(&[&(x * 2.0 + 1.0).exp()])?;
+/// assert_eq!(text.matches("map[2]").count(), 1, "one kernel does it all");
+/// # Ok::<(), wgrad_graph::Error>(())
+/// ```
+pub fn explain(tensors: &[&Tensor]) -> Result<String> {
+    for t in tensors {
+        t.check()?;
+    }
+    let mut rest: Vec<&Tensor> = tensors
+        .iter()
+        .copied()
+        .filter(|t| t.0.value.get().is_none())
+        .collect();
+    let mut out = String::new();
+    while let Some(first) = rest.first() {
+        let device = first.device().clone();
+        let (mine, others): (Vec<&Tensor>, Vec<&Tensor>) =
+            rest.iter().partition(|t| *t.device() == device);
+        let graph = passes::collect(&mine).graph();
+        out.push_str(&passes::graph_text(&graph));
+        if !matches!(device.0.kind, Kind::Reference) {
+            let mut codes = 0;
+            let plan = passes::plan(&graph, &device.0.limits, &mut |_| {
+                codes += 1;
+                codes
+            });
+            out.push('\n');
+            out.push_str(&passes::plan_text(&plan));
+        }
+        rest = others;
+    }
+    Ok(out)
+}
+
 /// Prints a stage of the pipeline when `WGRAD_DUMP` lists it.
 fn dump(stage: &str, text: impl FnOnce() -> String) {
     #[cfg(not(target_arch = "wasm32"))]
@@ -353,7 +396,14 @@ impl Tensor {
 }
 
 impl Device {
-    /// The error of a bad index met since the last call, if any; clears it.
+    /// The error of a bad index that a step met since the last check or read; asking clears it.
+    ///
+    /// # Errors
+    /// That error, or reading the status fails.
+    pub async fn check_async(&self) -> Result<()> {
+        self.take_status().await
+    }
+
     pub(crate) async fn take_status(&self) -> Result<()> {
         let code = match &self.0.kind {
             #[cfg(feature = "cpu")]

@@ -40,7 +40,7 @@ pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
 #[cfg(not(target_arch = "wasm32"))]
 pub use eval::block_on;
-pub use eval::eval;
+pub use eval::{eval, explain};
 pub use exec::reference;
 pub use half::f16;
 pub use rng::Generator;

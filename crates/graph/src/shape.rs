@@ -63,15 +63,6 @@ pub fn dims(list: &[isize], rank: usize) -> Result<Vec<usize>, String> {
     Ok(out)
 }
 
-/// Row-major strides, in elements.
-pub fn strides(shape: &[usize]) -> Vec<usize> {
-    let mut out = vec![1; shape.len()];
-    for d in (0..shape.len().saturating_sub(1)).rev() {
-        out[d] = out[d + 1] * shape[d + 1];
-    }
-    out
-}
-
 /// Calls `f` with every index of `shape` in row-major order.
 pub fn for_each_index(shape: &[usize], mut f: impl FnMut(&[usize])) {
     let n = numel(shape);

@@ -63,12 +63,6 @@ impl HostBufferMut {
         &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.bytes]
     }
 
-    /// The contents as elements; a tail shorter than an element is left out.
-    pub fn slice<T: bytemuck::Pod>(&self) -> &[T] {
-        let n = self.bytes / size_of::<T>();
-        &bytemuck::cast_slice(&self.lines)[..n]
-    }
-
     /// The contents as elements, to write.
     pub fn slice_mut<T: bytemuck::Pod>(&mut self) -> &mut [T] {
         let n = self.bytes / size_of::<T>();
@@ -94,16 +88,6 @@ impl HostBuffer {
     /// The contents.
     pub fn bytes(&self) -> &[u8] {
         self.0.bytes()
-    }
-
-    /// The contents as elements; a tail shorter than an element is left out.
-    pub fn slice<T: bytemuck::Pod>(&self) -> &[T] {
-        self.0.slice()
-    }
-
-    /// The buffer back for writing, if nobody else holds it.
-    pub fn try_unfreeze(self) -> Result<HostBufferMut, HostBuffer> {
-        Arc::try_unwrap(self.0).map_err(HostBuffer)
     }
 }
 
@@ -148,7 +132,6 @@ mod tests {
     fn contents_round_trip_and_memory_is_reused() {
         let a = HostBufferMut::copy_of(&[1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(a.bytes(), [1, 2, 3, 4, 5, 6, 7]);
-        assert_eq!(a.slice::<u32>().len(), 1);
         let big = HostBufferMut::zeros(12_345_678);
         let address = big.bytes().as_ptr();
         drop(big);

@@ -130,6 +130,25 @@ impl MetricsWriter {
         Ok(Self::new(file, target))
     }
 
+    /// Continues the file at `path` after `step`, or makes it: from the first line of a later step, or of an end, on
+    /// it is cut off, for a run that was killed after its last checkpoint writes those again.
+    ///
+    /// # Errors
+    /// The file system's.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn resume(path: impl AsRef<Path>, step: u64) -> Result<Self, LogError> {
+        let target = path.as_ref().display().to_string();
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(failed(&target, "open it"))?;
+        cut_after_step(&mut file, step).map_err(failed(&target, "cut off its later steps"))?;
+        Ok(Self::new(file, target))
+    }
+
     /// Standard output.
     pub fn stdout() -> Self {
         Self::new(io::stdout(), "standard output")
@@ -289,12 +308,54 @@ fn remove_partial_line(file: &mut File) -> io::Result<()> {
     Ok(())
 }
 
+/// Cuts the file before the first line that is unfinished or belongs to what comes after `step`.
+#[cfg(not(target_arch = "wasm32"))]
+fn cut_after_step(file: &mut File, step: u64) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let earlier = |line: &&[u8]| {
+        let event: Option<serde_json::Value> = serde_json::from_slice(line).ok();
+        line.ends_with(b"\n")
+            && event.is_some_and(|e| e["event"] != "end" && e["step"].as_u64().is_none_or(|s| s <= step))
+    };
+    let lines = bytes.split_inclusive(|&byte| byte == b'\n');
+    let end = lines.take_while(earlier).map(<[u8]>::len).sum::<usize>() as u64;
+    file.set_len(end)?;
+    file.seek(SeekFrom::Start(end))?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
     use super::*;
+
+    #[test]
+    fn resuming_cuts_off_what_comes_again() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("metrics.jsonl");
+        let mut log = MetricsWriter::create(&path).expect("a log");
+        for step in 1..=7 {
+            log.step(step, step as f32).expect("a line");
+        }
+        log.flush().expect("flushed");
+        let mut torn = std::fs::read(&path).expect("lines");
+        torn.truncate(torn.len() - 5);
+        std::fs::write(&path, &torn).expect("written");
+        let mut log = MetricsWriter::resume(&path, 5).expect("resumed");
+        log.step(6, 6.5).expect("a line");
+        drop(log);
+        let steps = |text: &str| -> Vec<f64> {
+            let all = parse(text);
+            all.iter().filter_map(|e| e["loss"].as_f64()).collect()
+        };
+        let text = std::fs::read_to_string(&path).expect("text");
+        assert_eq!(steps(&text), [1.0, 2.0, 3.0, 4.0, 5.0, 6.5]);
+        drop(MetricsWriter::resume(&path, 100).expect("resumed"));
+        assert_eq!(std::fs::read_to_string(&path).expect("text"), text);
+    }
 
     fn parse(text: &str) -> Vec<Value> {
         text.lines()

@@ -1,11 +1,41 @@
 //! Deep learning on WebGPU. One program trains on any GPU that wgpu reaches, in a browser tab, and on the CPU.
 //!
+//! A network that learns the sine:
+//!
 //! ```
-//! use wgrad::{Device, Tensor, grad};
-//! let device = Device::cpu(); // or Device::best_blocking()?
-//! let x = Tensor::new(&[1.0f32, 2.0, 3.0], &device);
-//! let loss = (&x * &x).sum();
-//! assert_eq!(grad(&loss, &[&x])?[0].to_vec::<f32>()?, [2.0, 4.0, 6.0]);
+//! use wgrad::nn::{Adam, Linear, gradients};
+//! use wgrad::{Device, Generator, Module, Optimizer, Tensor};
+//!
+//! #[derive(Module)]
+//! struct Net {
+//!     hidden: Linear,
+//!     out: Linear,
+//! }
+//!
+//! impl Net {
+//!     /// `[batch, 1]` to `[batch, 1]`.
+//!     fn forward(&self, x: &Tensor) -> Tensor {
+//!         self.out.forward(&self.hidden.forward(x).tanh())
+//!     }
+//! }
+//!
+//! let device = Device::best_blocking()?;
+//! let mut rng = Generator::new(0);
+//! let mut net = Net {
+//!     hidden: Linear::new(1, 32, &mut rng, &device),
+//!     out: Linear::new(32, 1, &mut rng, &device),
+//! };
+//! let mut optimizer = Adam::new(0.01);
+//! let mut last = f32::INFINITY;
+//! for _ in 0..500 {
+//!     let x = rng.uniform(&[64, 1], &device) * 6.0 - 3.0;
+//!     let loss = (net.forward(&x) - x.sin()).square().mean();
+//!     let gradients = gradients(&loss, &net)?; // recorded, not yet run
+//!     optimizer.step(&mut net, &gradients)?; // runs loss, gradients and update as one plan
+//!     rng.next_step(); // later draws are named by the new step, so the plan is used again
+//!     last = loss.item()?;
+//! }
+//! assert!(last < 0.01);
 //! # Ok::<(), wgrad::Error>(())
 //! ```
 //!
@@ -19,3 +49,8 @@ pub use wgrad_graph::*;
 pub use wgrad_nn as nn;
 pub use wgrad_nn::{Module, Optimizer};
 pub use wgrad_train as train;
+
+/// The programs of the README compile and run.
+#[cfg(all(doctest, feature = "gpu", feature = "cpu"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

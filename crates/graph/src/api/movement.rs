@@ -317,7 +317,7 @@ fn infer(from: &[usize], sizes: &[isize]) -> Result<Vec<usize>, String> {
     let rest = match (known, open) {
         (None, _) => return Err(format!("sizes {sizes:?} are negative or overflow")),
         (Some(n), 0) if n == have => 0,
-        (Some(n), 1) if n > 0 && have % n == 0 => have / n,
+        (Some(n), 1) if n > 0 && have.is_multiple_of(n) => have / n,
         (Some(n), 0 | 1) => return Err(fits(n)),
         _ => return Err(format!("sizes {sizes:?} leave more than one open")),
     };

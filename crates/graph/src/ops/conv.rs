@@ -62,7 +62,7 @@ impl Geometry {
             return Err(format!("input {x:?} and weight {w:?} need rank {rank}"));
         }
         let g = self.groups;
-        if g == 0 || x[1] != w[1].saturating_mul(g) || w[0] % g != 0 {
+        if g == 0 || x[1] != w[1].saturating_mul(g) || !w[0].is_multiple_of(g) {
             return Err(format!("{} channels and weight {w:?} do not fit {g} group(s): the weight expects {} channels", x[1], w[1].saturating_mul(g)));
         }
         let mut out = vec![x[0], w[0]];

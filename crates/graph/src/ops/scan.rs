@@ -149,7 +149,7 @@ impl Primitive for Scan {
         let n = shape[self.dim];
         let inner: usize = shape[self.dim + 1..].iter().product();
         for start in 0..out.data.len() {
-            if (start / inner) % n != 0 {
+            if !(start / inner).is_multiple_of(n) {
                 continue;
             }
             let at = |j: usize| start + if self.reverse { n - 1 - j } else { j } * inner;
