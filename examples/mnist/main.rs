@@ -174,6 +174,8 @@ impl<'a> Trainer<'a> {
         let loss = logits.cross_entropy(y, Reduction::Mean);
         let correct = logits.argmax(1, false).eq(y).sum();
         let gradients = gradients(&loss, &self.model)?.also(&correct);
+        let steps = self.options.epochs * self.loader.batches_per_epoch() as u64;
+        self.optimizer.set_lr(self.options.lr_at(self.step, steps));
         self.optimizer.step(&mut self.model, &gradients)?;
         self.context.next_step();
         self.step += 1;

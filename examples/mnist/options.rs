@@ -2,9 +2,18 @@
 
 use crate::Result;
 use crate::model::Kind;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use std::path::{Path, PathBuf};
 use wgrad::data::{ImageDataset, Mnist, digits};
+
+/// What becomes of the learning rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Decay {
+    /// It stays.
+    None,
+    /// In a straight line to zero at the end of the last epoch.
+    Linear,
+}
 
 /// Trains on MNIST, or on built-in digits.
 #[derive(Parser, Debug)]
@@ -21,9 +30,12 @@ pub struct Options {
     /// Images in a step; 64 for the cnn, 128 for the mlp
     #[arg(long)]
     batch_size: Option<usize>,
-    /// Learning rate of Adam
+    /// Learning rate of Adam at the first step
     #[arg(long, default_value_t = 1e-3)]
     pub lr: f64,
+    /// How the learning rate falls over the whole run
+    #[arg(long, value_enum, default_value = "linear")]
+    pub decay: Decay,
     /// Seed of the initial weights, the order of the images and the built-in digits
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -65,6 +77,14 @@ impl Options {
             Kind::Mlp => 128,
             Kind::Cnn => 64,
         })
+    }
+
+    /// The learning rate of a step, of so many in the whole run.
+    pub fn lr_at(&self, step: u64, steps: u64) -> f64 {
+        match self.decay {
+            Decay::None => self.lr,
+            Decay::Linear => self.lr * (1.0 - step as f64 / steps.max(1) as f64),
+        }
     }
 
     /// The checkpoint to go on from, if that is asked for and it exists.

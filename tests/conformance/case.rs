@@ -43,14 +43,19 @@ pub struct Expected {
 
 impl Store {
     pub fn open(directory: &Path) -> Result<Store, String> {
-        let read = |name: &str| std::fs::read(directory.join(name)).map_err(|e| format!("{name}: {e}"));
+        let read =
+            |name: &str| std::fs::read(directory.join(name)).map_err(|e| format!("{name}: {e}"));
         let text = String::from_utf8(read("cases.jsonl")?).map_err(|e| e.to_string())?;
         let mut lines = BTreeMap::new();
         for line in text.lines().filter(|l| !l.trim().is_empty()) {
-            let value: Value = serde_json::from_str(line).map_err(|e| format!("cases.jsonl: {e}"))?;
+            let value: Value =
+                serde_json::from_str(line).map_err(|e| format!("cases.jsonl: {e}"))?;
             lines.insert(text_of(&value, "id")?, value);
         }
-        Ok(Store { lines, bytes: read("tensors.safetensors")? })
+        Ok(Store {
+            lines,
+            bytes: read("tensors.safetensors")?,
+        })
     }
 
     pub fn ids(&self) -> impl Iterator<Item = &str> {
@@ -67,12 +72,19 @@ impl Store {
         let view = file.tensor(name).map_err(|e| format!("{name}: {e}"))?;
         let data = view.data();
         let values = match view.dtype() {
-            safetensors::Dtype::F32 => data.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect(),
+            safetensors::Dtype::F32 => data
+                .chunks_exact(4)
+                .map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])))
+                .collect(),
             safetensors::Dtype::I64 => data
                 .chunks_exact(8)
-                .map(|b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f64)
+                .map(|b| {
+                    i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f64
+                })
                 .collect(),
-            safetensors::Dtype::U8 | safetensors::Dtype::BOOL => data.iter().map(|&b| f64::from(b)).collect(),
+            safetensors::Dtype::U8 | safetensors::Dtype::BOOL => {
+                data.iter().map(|&b| f64::from(b)).collect()
+            }
             d => return Err(format!("{name} has dtype {d:?}")),
         };
         Ok((view.shape().to_vec(), values, view.dtype()))
@@ -81,9 +93,21 @@ impl Store {
     fn tensor(&self, name: &str, device: &Device) -> Result<Tensor, String> {
         let (shape, v, dtype) = self.stored(name)?;
         Ok(match dtype {
-            safetensors::Dtype::F32 => Tensor::from_slice(&v.iter().map(|&x| x as f32).collect::<Vec<_>>(), &shape, device),
-            safetensors::Dtype::I64 => Tensor::from_slice(&v.iter().map(|&x| x as i32).collect::<Vec<_>>(), &shape, device),
-            _ => Tensor::from_slice(&v.iter().map(|&x| x != 0.0).collect::<Vec<_>>(), &shape, device),
+            safetensors::Dtype::F32 => Tensor::from_slice(
+                &v.iter().map(|&x| x as f32).collect::<Vec<_>>(),
+                &shape,
+                device,
+            ),
+            safetensors::Dtype::I64 => Tensor::from_slice(
+                &v.iter().map(|&x| x as i32).collect::<Vec<_>>(),
+                &shape,
+                device,
+            ),
+            _ => Tensor::from_slice(
+                &v.iter().map(|&x| x != 0.0).collect::<Vec<_>>(),
+                &shape,
+                device,
+            ),
         })
     }
 
@@ -92,31 +116,53 @@ impl Store {
         let line = self.lines.get(id).ok_or_else(|| format!("no case {id}"))?;
         let names = |key: &str| -> Vec<String> {
             let list = line.get(key).and_then(Value::as_array);
-            list.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_string)).collect()
+            list.into_iter()
+                .flatten()
+                .filter_map(|v| v.as_str().map(str::to_string))
+                .collect()
         };
-        let inputs = line.get("inputs").and_then(Value::as_object).cloned().unwrap_or_default();
+        let inputs = line
+            .get("inputs")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
         let n_outputs = line.get("outputs").and_then(Value::as_u64).unwrap_or(0) as usize;
-        let cotangents: Vec<usize> =
-            line.get("cotangents").and_then(Value::as_array).into_iter().flatten().filter_map(|v| Some(v.as_u64()? as usize)).collect();
+        let cotangents: Vec<usize> = line
+            .get("cotangents")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|v| Some(v.as_u64()? as usize))
+            .collect();
         let mut case = Case {
             id: id.to_string(),
             group: text_of(line, "group")?,
             op: text_of(line, "op")?,
-            args: line.get("args").and_then(Value::as_object).cloned().unwrap_or_default(),
+            args: line
+                .get("args")
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default(),
             inputs: Vec::new(),
             device: device.clone(),
             rtol: line.get("rtol").and_then(Value::as_f64).unwrap_or(1e-4),
             atol: line.get("atol").and_then(Value::as_f64).unwrap_or(1e-5),
-            outputs: (0..n_outputs).map(|i| self.expected(&format!("{id}/out/{i}"))).collect::<Result<_, _>>()?,
+            outputs: (0..n_outputs)
+                .map(|i| self.expected(&format!("{id}/out/{i}")))
+                .collect::<Result<_, _>>()?,
             cotangents: Vec::new(),
             grad: Vec::new(),
             hvp: Vec::new(),
         };
         for name in inputs.keys() {
-            case.inputs.push((name.clone(), self.tensor(&format!("{id}/in/{name}"), device)?));
+            case.inputs.push((
+                name.clone(),
+                self.tensor(&format!("{id}/in/{name}"), device)?,
+            ));
         }
         for i in cotangents {
-            case.cotangents.push((i, self.tensor(&format!("{id}/ct/{i}"), device)?));
+            case.cotangents
+                .push((i, self.tensor(&format!("{id}/ct/{i}"), device)?));
         }
         for name in names("grad") {
             let want = self.expected(&format!("{id}/grad/{name}"))?;
@@ -132,13 +178,18 @@ impl Store {
 }
 
 fn text_of(value: &Value, key: &str) -> Result<String, String> {
-    value.get(key).and_then(Value::as_str).map(str::to_string).ok_or_else(|| format!("a case lacks {key:?}"))
+    value
+        .get(key)
+        .and_then(Value::as_str)
+        .map(str::to_string)
+        .ok_or_else(|| format!("a case lacks {key:?}"))
 }
 
 impl Case {
     /// The input with this name.
     pub fn input(&self, name: &str) -> Result<&Tensor, String> {
-        self.optional(name).ok_or_else(|| format!("{} has no input {name:?}", self.id))
+        self.optional(name)
+            .ok_or_else(|| format!("{} has no input {name:?}", self.id))
     }
 
     /// The input with this name, if the case has it.
@@ -148,7 +199,10 @@ impl Case {
 
     /// The input at this position.
     pub fn at(&self, position: usize) -> Result<&Tensor, String> {
-        self.inputs.get(position).map(|(_, t)| t).ok_or_else(|| format!("{} has no input {position}", self.id))
+        self.inputs
+            .get(position)
+            .map(|(_, t)| t)
+            .ok_or_else(|| format!("{} has no input {position}", self.id))
     }
 
     pub fn f64(&self, name: &str) -> Option<f64> {
@@ -156,7 +210,10 @@ impl Case {
     }
 
     pub fn int(&self, name: &str) -> Option<isize> {
-        self.args.get(name).and_then(Value::as_i64).map(|v| v as isize)
+        self.args
+            .get(name)
+            .and_then(Value::as_i64)
+            .map(|v| v as isize)
     }
 
     pub fn bool(&self, name: &str) -> Option<bool> {
@@ -170,7 +227,10 @@ impl Case {
     /// A list of integers; one integer is a list of one.
     pub fn ints(&self, name: &str) -> Option<Vec<isize>> {
         match self.args.get(name)? {
-            Value::Array(list) => list.iter().map(|v| v.as_i64().map(|v| v as isize)).collect(),
+            Value::Array(list) => list
+                .iter()
+                .map(|v| v.as_i64().map(|v| v as isize))
+                .collect(),
             v => v.as_i64().map(|v| vec![v as isize]),
         }
     }

@@ -15,7 +15,10 @@ pub struct Checked {
 
 impl Checked {
     pub fn failure(message: String) -> Checked {
-        Checked { failures: vec![message], ..Checked::default() }
+        Checked {
+            failures: vec![message],
+            ..Checked::default()
+        }
     }
 }
 
@@ -58,7 +61,13 @@ impl Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} cases; {}", self.passed, self.passed + self.failed, self.kinds())
+        write!(
+            f,
+            "{} of {} cases; {}",
+            self.passed,
+            self.passed + self.failed,
+            self.kinds()
+        )
     }
 }
 
@@ -72,7 +81,11 @@ pub fn check(case: &Case, outputs: Result<Vec<Tensor>, String>) -> Checked {
 
 fn compare(case: &Case, outputs: &[Tensor]) -> Result<Checked, String> {
     if outputs.len() != case.outputs.len() {
-        return Err(format!("{} outputs instead of {}", outputs.len(), case.outputs.len()));
+        return Err(format!(
+            "{} outputs instead of {}",
+            outputs.len(),
+            case.outputs.len()
+        ));
     }
     for t in outputs {
         t.check().map_err(|e| e.to_string())?;
@@ -80,31 +93,56 @@ fn compare(case: &Case, outputs: &[Tensor]) -> Result<Checked, String> {
     let gradients = gradients(case, outputs)?;
     let products = products(case, &gradients)?;
     // Everything in one run.
-    eval(&outputs.iter().chain(&gradients).chain(&products).collect::<Vec<_>>()).map_err(|e| e.to_string())?;
+    eval(
+        &outputs
+            .iter()
+            .chain(&gradients)
+            .chain(&products)
+            .collect::<Vec<_>>(),
+    )
+    .map_err(|e| e.to_string())?;
     let mut checked = Checked::default();
     for (i, (t, want)) in outputs.iter().zip(&case.outputs).enumerate() {
         checked.outputs += 1;
-        checked.failures.extend(differs(case, t, want).map(|m| format!("output {i}: {m}")));
+        checked
+            .failures
+            .extend(differs(case, t, want).map(|m| format!("output {i}: {m}")));
     }
     for (t, (name, want)) in gradients.iter().zip(&case.grad) {
         checked.gradients += 1;
-        checked.failures.extend(differs(case, t, want).map(|m| format!("gradient of {name}: {m}")));
+        checked
+            .failures
+            .extend(differs(case, t, want).map(|m| format!("gradient of {name}: {m}")));
     }
     for (t, (name, _, want)) in products.iter().zip(&case.hvp) {
         checked.products += 1;
-        checked.failures.extend(differs(case, t, want).map(|m| format!("Hessian-vector product of {name}: {m}")));
+        checked.failures.extend(
+            differs(case, t, want).map(|m| format!("Hessian-vector product of {name}: {m}")),
+        );
     }
     Ok(checked)
 }
 
 fn gradients(case: &Case, outputs: &[Tensor]) -> Result<Vec<Tensor>, String> {
-    let weighted = case.cotangents.iter().map(|(i, ct)| (&outputs[*i] * ct).sum());
-    let Some(total) = weighted.reduce(|a, b| a + b) else { return Ok(Vec::new()) };
-    let inputs = case.grad.iter().map(|(name, _)| case.input(name)).collect::<Result<Vec<_>, _>>()?;
+    let weighted = case
+        .cotangents
+        .iter()
+        .map(|(i, ct)| (&outputs[*i] * ct).sum());
+    let Some(total) = weighted.reduce(|a, b| a + b) else {
+        return Ok(Vec::new());
+    };
+    let inputs = case
+        .grad
+        .iter()
+        .map(|(name, _)| case.input(name))
+        .collect::<Result<Vec<_>, _>>()?;
     if inputs.is_empty() {
         return Ok(Vec::new());
     }
-    let options = GradOptions { allow_unused: true, ..GradOptions::default() };
+    let options = GradOptions {
+        allow_unused: true,
+        ..GradOptions::default()
+    };
     grad_with(&total, &inputs, &options).map_err(|e| e.to_string())
 }
 
@@ -113,9 +151,18 @@ fn products(case: &Case, gradients: &[Tensor]) -> Result<Vec<Tensor>, String> {
         let at = case.grad.iter().position(|(n, _)| n == name)?;
         Some((&gradients[at] * v).sum())
     });
-    let Some(total) = along.reduce(|a, b| a + b) else { return Ok(Vec::new()) };
-    let inputs = case.hvp.iter().map(|(name, _, _)| case.input(name)).collect::<Result<Vec<_>, _>>()?;
-    let options = GradOptions { allow_unused: true, ..GradOptions::default() };
+    let Some(total) = along.reduce(|a, b| a + b) else {
+        return Ok(Vec::new());
+    };
+    let inputs = case
+        .hvp
+        .iter()
+        .map(|(name, _, _)| case.input(name))
+        .collect::<Result<Vec<_>, _>>()?;
+    let options = GradOptions {
+        allow_unused: true,
+        ..GradOptions::default()
+    };
     grad_with(&total, &inputs, &options).map_err(|e| e.to_string())
 }
 
@@ -128,19 +175,50 @@ pub fn differs(case: &Case, t: &Tensor, want: &Expected) -> Option<String> {
         Ok(got) => got,
         Err(e) => return Some(e.to_string()),
     };
-    let (rtol, atol) = if t.dtype().is_float() { (case.rtol, case.atol) } else { (0.0, 0.0) };
-    let bad = |g: f64, w: f64| !(g == w || (g.is_nan() && w.is_nan()) || (g - w).abs() <= atol + rtol * w.abs());
-    let wrong: Vec<usize> = (0..got.len()).filter(|&i| bad(got[i], want.values[i])).collect();
-    let worst = *wrong.iter().max_by(|&&a, &&b| (got[a] - want.values[a]).abs().total_cmp(&(got[b] - want.values[b]).abs()))?;
+    let (rtol, atol) = if t.dtype().is_float() {
+        (case.rtol, case.atol)
+    } else {
+        (0.0, 0.0)
+    };
+    let bad = |g: f64, w: f64| {
+        !(g == w || (g.is_nan() && w.is_nan()) || (g - w).abs() <= atol + rtol * w.abs())
+    };
+    let wrong: Vec<usize> = (0..got.len())
+        .filter(|&i| bad(got[i], want.values[i]))
+        .collect();
+    let worst = *wrong.iter().max_by(|&&a, &&b| {
+        (got[a] - want.values[a])
+            .abs()
+            .total_cmp(&(got[b] - want.values[b]).abs())
+    })?;
     let (g, w) = (got[worst], want.values[worst]);
-    Some(format!("{} of {} differ, largest error {:.3e}: got {g}, want {w}", wrong.len(), got.len(), (g - w).abs()))
+    Some(format!(
+        "{} of {} differ, largest error {:.3e}: got {g}, want {w}",
+        wrong.len(),
+        got.len(),
+        (g - w).abs()
+    ))
 }
 
 fn values(t: &Tensor) -> wgrad::Result<Vec<f64>> {
     Ok(match t.dtype() {
-        DType::F32 | DType::F16 => t.cast(DType::F32).to_vec::<f32>()?.into_iter().map(f64::from).collect(),
-        DType::Bool => t.to_vec::<bool>()?.into_iter().map(|b| f64::from(u8::from(b))).collect(),
+        DType::F32 | DType::F16 => t
+            .cast(DType::F32)
+            .to_vec::<f32>()?
+            .into_iter()
+            .map(f64::from)
+            .collect(),
+        DType::Bool => t
+            .to_vec::<bool>()?
+            .into_iter()
+            .map(|b| f64::from(u8::from(b)))
+            .collect(),
         DType::U32 => t.to_vec::<u32>()?.into_iter().map(f64::from).collect(),
-        DType::I32 | DType::U8 => t.cast(DType::I32).to_vec::<i32>()?.into_iter().map(f64::from).collect(),
+        DType::I32 | DType::U8 => t
+            .cast(DType::I32)
+            .to_vec::<i32>()?
+            .into_iter()
+            .map(f64::from)
+            .collect(),
     })
 }

@@ -44,14 +44,22 @@ const GROUPS: &[Group] = &[
 
 /// The outputs of a case.
 fn outputs(case: &Case) -> Result<Vec<wgrad::Tensor>, String> {
-    GROUPS.iter().find_map(|group| group(case)).unwrap_or_else(|| Err(format!("{} is unsupported", case.op)))
+    GROUPS
+        .iter()
+        .find_map(|group| group(case))
+        .unwrap_or_else(|| Err(format!("{} is unsupported", case.op)))
 }
 
 fn devices(wanted: Option<&str>) -> Vec<(String, Device)> {
-    let mut list = vec![("cpu".to_string(), Device::cpu()), ("reference".to_string(), Device::reference())];
+    let mut list = vec![
+        ("cpu".to_string(), Device::cpu()),
+        ("reference".to_string(), Device::reference()),
+    ];
     match Device::gpu_blocking(None, &Settings::default()) {
         Ok(gpu) => list.push(("gpu".to_string(), gpu)),
-        Err(e) if std::env::var("WGRAD_REQUIRE_GPU").is_ok_and(|v| v == "1") => panic!("no GPU: {e}"),
+        Err(e) if std::env::var("WGRAD_REQUIRE_GPU").is_ok_and(|v| v == "1") => {
+            panic!("no GPU: {e}")
+        }
         Err(e) => println!("skipped: no adapter ({e})"),
     }
     list.retain(|(name, _)| wanted.is_none_or(|w| w == name));
@@ -60,7 +68,9 @@ fn devices(wanted: Option<&str>) -> Vec<(String, Device)> {
 
 fn option(name: &str) -> Option<String> {
     let args: Vec<String> = std::env::args().collect();
-    args.iter().position(|a| a == name).and_then(|at| args.get(at + 1).cloned())
+    args.iter()
+        .position(|a| a == name)
+        .and_then(|at| args.get(at + 1).cloned())
 }
 
 fn main() -> ExitCode {
@@ -68,10 +78,18 @@ fn main() -> ExitCode {
     if std::env::args().any(|a| a == "--list") {
         return ExitCode::SUCCESS;
     }
-    let directory = std::env::var_os("WGRAD_CONFORMANCE").map_or_else(|| PathBuf::from("../shared/conformance"), PathBuf::from);
+    let directory = std::env::var_os("WGRAD_CONFORMANCE")
+        .map_or_else(|| PathBuf::from("../shared/conformance"), PathBuf::from);
     if !directory.exists() {
-        println!("absent: {}; no conformance case was run", directory.display());
-        return if std::env::var_os("WGRAD_CONFORMANCE").is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        println!(
+            "absent: {}; no conformance case was run",
+            directory.display()
+        );
+        return if std::env::var_os("WGRAD_CONFORMANCE").is_some() {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        };
     }
     let store = match Store::open(&directory) {
         Ok(store) => store,
@@ -95,7 +113,11 @@ fn main() -> ExitCode {
     }
     println!("compared {}", total.kinds());
     println!("{} passed, {} failed", total.passed, total.failed);
-    if total.failed == 0 && total.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if total.failed == 0 && total.passed > 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Runs one case on one device and prints a line if it fails.

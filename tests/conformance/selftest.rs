@@ -16,17 +16,39 @@ pub fn run(store: &Store) -> Counts {
         }
         counts.add(&checked);
     };
-    plant("output", |c| !c.outputs.is_empty(), |c| spoil(&mut c.outputs[0], c.rtol, c.atol));
-    plant("gradient", |c| !c.grad.is_empty(), |c| spoil(&mut c.grad[0].1, c.rtol, c.atol));
-    plant("product", |c| !c.hvp.is_empty(), |c| spoil(&mut c.hvp[0].2, c.rtol, c.atol));
+    plant(
+        "output",
+        |c| !c.outputs.is_empty(),
+        |c| spoil(&mut c.outputs[0], c.rtol, c.atol),
+    );
+    plant(
+        "gradient",
+        |c| !c.grad.is_empty(),
+        |c| spoil(&mut c.grad[0].1, c.rtol, c.atol),
+    );
+    plant(
+        "product",
+        |c| !c.hvp.is_empty(),
+        |c| spoil(&mut c.hvp[0].2, c.rtol, c.atol),
+    );
     counts
 }
 
 /// Passes if a case that passes fails once spoiled.
-fn planted(store: &Store, device: &Device, has: fn(&Case) -> bool, spoil: fn(&mut Case)) -> Checked {
+fn planted(
+    store: &Store,
+    device: &Device,
+    has: fn(&Case) -> bool,
+    spoil: fn(&mut Case),
+) -> Checked {
     let sound = |case: &Case| has(case) && check(case, crate::outputs(case)).failures.is_empty();
-    let case = store.ids().filter_map(|id| store.case(id, device).ok()).find(sound);
-    let Some(mut case) = case else { return Checked::failure("no sound case to spoil".into()) };
+    let case = store
+        .ids()
+        .filter_map(|id| store.case(id, device).ok())
+        .find(sound);
+    let Some(mut case) = case else {
+        return Checked::failure("no sound case to spoil".into());
+    };
     spoil(&mut case);
     if check(&case, crate::outputs(&case)).failures.is_empty() {
         return Checked::failure(format!("{} still passes with a wrong expectation", case.id));

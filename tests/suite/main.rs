@@ -2,7 +2,18 @@
 //! reference; `WGRAD_TEST_ALL=1` runs the full cross product, otherwise a fixed part of the variants.
 //! With `WGRAD_REQUIRE_GPU=1` a missing adapter is a failure.
 
+mod faults;
+mod fuzz;
 mod gradients;
+mod half;
+mod limits;
+mod memory;
+mod models;
 mod ops;
+mod plans;
 mod programs;
+mod resume;
 mod support;
+mod table;
+mod training;
+mod transforms;

@@ -8,7 +8,7 @@ use wgrad::ops::Tolerance;
 use wgrad::{DType, Device, GradOptions, Tensor, grad_with};
 
 /// A program is a list of numbers; each picks an operation and its operands among what is there.
-fn build(code: &[u32], device: &Device) -> (Vec<Tensor>, Tensor) {
+pub fn build(code: &[u32], device: &Device) -> (Vec<Tensor>, Tensor) {
     let mut rng = Random(99);
     let mut leaf = |shape: &[usize]| {
         let n = shape.iter().product();

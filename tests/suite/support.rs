@@ -16,7 +16,8 @@ pub fn all() -> bool {
     std::env::var("WGRAD_TEST_ALL").is_ok_and(|v| v == "1")
 }
 
-fn open_gpu(settings: &Settings) -> Option<Device> {
+/// A GPU opened with these settings; `None`, said aloud, where there is none and none is required.
+pub fn open_gpu(settings: &Settings) -> Option<Device> {
     match Device::gpu_blocking(None, settings) {
         Ok(device) => Some(device),
         Err(e) if std::env::var("WGRAD_REQUIRE_GPU").is_ok_and(|v| v == "1") => {

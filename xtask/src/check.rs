@@ -104,6 +104,8 @@ const FORMAT_OF_THE_PAGE: &[&str] = &[
     "wgrad-web",
     "-p",
     "wgrad-web-bindgen",
+    "-p",
+    "wgrad-web-training",
     "--check",
 ];
 

@@ -1,4 +1,5 @@
-//! Builds the browser page: the wasm module, the JavaScript that loads it, and the static files beside them.
+//! Builds the browser page: the wasm module, the JavaScript that loads it, the losses that the native cpu has and the
+//! tab is to have, and the static files beside them.
 //! It must install nothing; it says what is missing instead.
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ pub(crate) fn build(root: &Path) -> Result<PathBuf, String> {
     let module = target.join(TARGET).join("release").join("wgrad_web.wasm");
     let (module, page_text) = (module.to_string_lossy(), page.to_string_lossy());
     bindgen(&target, &module, &page_text).run(&workspace)?;
+    let expected = page.join("expected.json");
+    expected_losses(&target, &expected.to_string_lossy()).run(&workspace)?;
     copy_files(&workspace.join("page"), &page)?;
     Ok(page)
 }
@@ -85,18 +88,28 @@ fn linker(root: &Path) -> Option<String> {
 }
 
 fn bindgen(target: &Path, module: &str, page: &str) -> Invocation {
+    tool(target, &["wgrad-web-bindgen", "--", module, page])
+}
+
+/// The command that trains on the native cpu and writes the losses to `path`.
+fn expected_losses(target: &Path, path: &str) -> Invocation {
+    let words = ["wgrad-web-training", "--features", "cpu", "--", path];
+    tool(target, &words)
+}
+
+/// The command that builds and runs a package of the page's workspace on this machine; `words` begin with its name.
+fn tool(target: &Path, words: &[&str]) -> Invocation {
     let target = target.to_string_lossy();
     let cargo = [
         "run",
         "--quiet",
         "--profile",
         "tool",
-        "--package",
-        "wgrad-web-bindgen",
         "--target-dir",
         &target,
+        "--package",
     ];
-    Invocation::new("cargo", &[&cargo[..], &["--", module, page]].concat())
+    Invocation::new("cargo", &[&cargo[..], words].concat())
 }
 
 /// An empty folder at `path`, whatever was there before.

@@ -23,7 +23,8 @@ pub(crate) enum Value {
 /// this returns before the work is done. What has a value already costs nothing.
 ///
 /// # Errors
-/// The first invalid tensor's error; out of memory; a lost device. No tensor has got a value then.
+/// The first invalid tensor's error; out of memory; a lost device. No tensor has got a value then. A host step's own
+/// error; in a browser, that a host step's operands lie on a GPU: see [`eval_async`].
 pub fn eval(tensors: &[&Tensor]) -> Result<()> {
     for t in tensors {
         t.check()?;
@@ -33,12 +34,60 @@ pub fn eval(tensors: &[&Tensor]) -> Result<()> {
         .copied()
         .filter(|t| t.0.value.get().is_none())
         .collect();
+    #[cfg(not(target_arch = "wasm32"))]
+    if !rest.is_empty() && anomaly_mode() {
+        crate::debug::refuse_nonfinite(&rest)?;
+    }
+    if crate::host::needed(&rest) {
+        crate::host::realise_blocking(&rest)?;
+        rest.retain(|t| t.0.value.get().is_none());
+    }
+    eval_rest(&mut rest)
+}
+
+/// [`eval`] that waits for host steps without blocking. The rest is as with [`eval`].
+///
+/// # Errors
+/// As [`eval`].
+pub async fn eval_async(tensors: &[&Tensor]) -> Result<()> {
+    for t in tensors {
+        t.check()?;
+    }
+    if crate::host::needed(tensors) {
+        crate::host::realise(tensors).await?;
+    }
+    eval(tensors)
+}
+
+/// [`eval`] of valid tensors, without looking for anomalies.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn eval_plain(tensors: &[&Tensor]) -> Result<()> {
+    if crate::host::needed(tensors) {
+        crate::host::realise_blocking(tensors)?;
+    }
+    eval_planned(tensors)
+}
+
+/// [`eval`] of valid tensors that no host step has to run for.
+pub(crate) fn eval_planned(tensors: &[&Tensor]) -> Result<()> {
+    let without_value = |t: &&Tensor| t.0.value.get().is_none();
+    eval_rest(&mut tensors.iter().copied().filter(without_value).collect())
+}
+
+/// Whether `WGRAD_ANOMALY=1` asks every run to stop at the first NaN or infinity.
+#[cfg(not(target_arch = "wasm32"))]
+fn anomaly_mode() -> bool {
+    static MODE: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *MODE.get_or_init(|| std::env::var("WGRAD_ANOMALY").is_ok_and(|v| v == "1"))
+}
+
+fn eval_rest<'a>(rest: &mut Vec<&'a Tensor>) -> Result<()> {
     while let Some(first) = rest.first() {
         let device = first.device().clone();
         let (mine, others): (Vec<&Tensor>, Vec<&Tensor>) =
             rest.iter().partition(|t| *t.device() == device);
         eval_on(&device, &mine)?;
-        rest = others;
+        *rest = others;
     }
     Ok(())
 }
@@ -48,6 +97,10 @@ fn eval_on(device: &Device, tensors: &[&Tensor]) -> Result<()> {
         return reference::eval(tensors);
     }
     let collected = passes::collect(tensors);
+    if let Some(t) = collected.valueless() {
+        let message = "a tensor that stands for an example has no value of its own";
+        return Err(Error::new(ErrorKind::Value, "eval", message).at(t.location()));
+    }
     let plan = device.cached_plan(
         collected.hash(),
         |g| collected.matches(g),
@@ -270,7 +323,12 @@ impl Tensor {
     }
 
     pub(crate) async fn bytes_async(&self) -> Result<Vec<u8>> {
-        eval(&[self])?;
+        eval_async(&[self]).await?;
+        self.read_value().await
+    }
+
+    /// The raw contents of a tensor that has a value.
+    pub(crate) async fn read_value(&self) -> Result<Vec<u8>> {
         let bytes = self.numel() * self.dtype().size();
         let missing = || {
             Error::new(

@@ -16,12 +16,18 @@
 mod api;
 mod autodiff;
 mod composite;
+mod debug;
 mod device;
 mod dtype;
 mod element;
 mod error;
 mod eval;
 mod exec;
+#[cfg(not(target_arch = "wasm32"))]
+mod gradcheck;
+mod host;
+#[cfg(feature = "linalg")]
+mod linalg;
 pub mod math;
 pub mod ops;
 mod passes;
@@ -30,18 +36,32 @@ mod rng;
 mod shape;
 mod storage;
 mod tensor;
+mod transform;
 
-pub use api::{ConvOptions, PoolOptions, Scalar};
+pub use api::{GeluApproximation, MatrixNorm, PadMode, Subscript, Subscripts};
+pub use api::{ConvOptions, ConvTransposeOptions, Padding, PoolOptions, Scalar};
 pub use autodiff::{GradOptions, grad, grad_with, value_and_grad};
-pub use composite::Reduction;
+pub use composite::{
+    AttentionOptions, CrossEntropyOptions, InterpolateOptions, Interpolation, LocalResponseNormOptions, LossOptions,
+    PoissonNllOptions, Reduction, TripletMarginOptions, UnfoldOptions,
+};
+pub use debug::{Departure, NonFinite, graph_dot};
+#[cfg(not(target_arch = "wasm32"))]
+pub use debug::{find_departure, find_nonfinite};
 pub use device::{Device, Settings};
 pub use dtype::{Class, DType};
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
 #[cfg(not(target_arch = "wasm32"))]
 pub use eval::block_on;
-pub use eval::{eval, explain};
+pub use eval::{eval, eval_async, explain};
 pub use exec::reference;
+#[cfg(not(target_arch = "wasm32"))]
+pub use gradcheck::{GradcheckOptions, gradcheck};
 pub use half::f16;
+pub use ops::custom::CustomOp;
+#[cfg(feature = "linalg")]
+pub use linalg::{PinvOptions, Triangle};
 pub use rng::Generator;
 pub use tensor::Tensor;
+pub use transform::{hvp, jvp, vmap};

@@ -41,6 +41,8 @@ pub(crate) struct Node {
     pub(crate) error: Option<Error>,
     /// Length of the longest chain of nodes below that had no value when this one was recorded.
     pub(crate) depth: u32,
+    /// Whether this is a host step, or one lay below without a value when this was recorded.
+    pub(crate) awaits_host: bool,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -100,6 +102,7 @@ impl Tensor {
         let shape = shape.unwrap_or_default();
         let dtype = dtype.unwrap_or(DType::F32);
         let depth = inputs.iter().map(|t| t.depth()).max().map_or(0, |d| d + 1);
+        let awaits_host = matches!(op, Op::Host(_)) || inputs.iter().any(|t| t.awaits_host());
         let node = Node {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             op,
@@ -115,6 +118,7 @@ impl Tensor {
             value: OnceLock::new(),
             error,
             depth,
+            awaits_host,
         };
         let tensor = Tensor(Arc::new(node));
         if depth >= MAX_DEPTH && tensor.0.error.is_none() {
@@ -152,6 +156,25 @@ impl Tensor {
             value: cell,
             error: None,
             depth: 0,
+            awaits_host: false,
+        }))
+    }
+
+    /// A leaf that has no value yet.
+    #[track_caller]
+    pub(crate) fn leaf(op: Op, shape: &[usize], dtype: DType, device: &Device) -> Tensor {
+        Tensor(Arc::new(Node {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            op,
+            inputs: Vec::new(),
+            shape: shape.to_vec(),
+            dtype,
+            device: device.clone(),
+            location: Location::caller(),
+            value: OnceLock::new(),
+            error: None,
+            depth: 0,
+            awaits_host: false,
         }))
     }
 
@@ -176,6 +199,7 @@ impl Tensor {
             value: OnceLock::new(),
             error: Some(error),
             depth: 0,
+            awaits_host: false,
         }))
     }
 
@@ -207,6 +231,11 @@ impl Tensor {
         } else {
             self.0.depth
         }
+    }
+
+    /// Whether a host step has to run before this can be planned; may be true once none has.
+    pub(crate) fn awaits_host(&self) -> bool {
+        self.0.awaits_host && self.0.value.get().is_none()
     }
 
     pub(crate) fn operand(&self) -> Operand<'_> {

@@ -32,6 +32,7 @@ pub mod layers;
 pub mod loss;
 mod module;
 pub mod optim;
+pub mod schedule;
 
 pub use context::Context;
 pub use gradients::{Gradients, gradients, gradients_with};
@@ -41,7 +42,9 @@ pub use layers::{
     Identity, LayerNorm, LeakyRelu, Linear, MaxPool2d, Relu, Sigmoid, Softmax, Tanh,
 };
 pub use module::{Kind, Module, join, to_device_async};
-pub use optim::{Adam, AdamW, Optimizer, Sgd};
+pub use optim::{
+    Adadelta, Adagrad, Adam, AdamW, Adamax, NAdam, Optimizer, RAdam, RmsProp, Rprop, Sgd,
+};
 /// Implements [`trait@Module`] for a struct: every field is visited under its own name, a field of a tuple struct
 /// under its number.
 ///

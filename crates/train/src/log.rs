@@ -316,7 +316,9 @@ fn cut_after_step(file: &mut File, step: u64) -> io::Result<()> {
     let earlier = |line: &&[u8]| {
         let event: Option<serde_json::Value> = serde_json::from_slice(line).ok();
         line.ends_with(b"\n")
-            && event.is_some_and(|e| e["event"] != "end" && e["step"].as_u64().is_none_or(|s| s <= step))
+            && event.is_some_and(|e| {
+                e["event"] != "end" && e["step"].as_u64().is_none_or(|s| s <= step)
+            })
     };
     let lines = bytes.split_inclusive(|&byte| byte == b'\n');
     let end = lines.take_while(earlier).map(<[u8]>::len).sum::<usize>() as u64;

@@ -32,7 +32,6 @@
 //!     let loss = (net.forward(&x) - x.sin()).square().mean();
 //!     let gradients = gradients(&loss, &net)?; // recorded, not yet run
 //!     optimizer.step(&mut net, &gradients)?; // runs loss, gradients and update as one plan
-//!     rng.next_step(); // later draws are named by the new step, so the plan is used again
 //!     last = loss.item()?;
 //! }
 //! assert!(last < 0.01);

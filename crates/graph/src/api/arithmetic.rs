@@ -41,6 +41,14 @@ unary! {
     atan => ops::atan::Atan, float;
     /// Hyperbolic tangent.
     tanh => ops::tanh::Tanh, float;
+    /// `1 / (1 + exp(−x))`, without overflow.
+    sigmoid => ops::sigmoid::Sigmoid, float;
+    /// Logarithm to base 2, exact for powers of 2.
+    log2 => ops::log2::Log2, float;
+    /// Inverse hyperbolic sine.
+    asinh => ops::asinh::Asinh, float;
+    /// `1 − erf(x)`, accurate where it vanishes.
+    erfc => ops::erfc::Erfc, float;
     /// The error function.
     erf => ops::erf::Erf, float;
     /// Square root.
@@ -148,10 +156,14 @@ impl Tensor {
                 (other.shape().to_vec(), other.dtype()),
             ]
         };
+        // A closure has no caller: the place is taken here.
+        let place = std::panic::Location::caller();
         let fail = |kind, message: String, shape: &[usize]| {
             let first = self.0.error.clone().or_else(|| other.0.error.clone());
             let error = first.unwrap_or_else(|| {
-                crate::error::Error::new(kind, op, message).with_operands(operands())
+                crate::error::Error::new(kind, op, message)
+                    .with_operands(operands())
+                    .at(place)
             });
             Err(Box::new(Tensor::invalid(
                 error,
@@ -345,17 +357,5 @@ impl Tensor {
     pub fn relu(&self) -> Tensor {
         let zero = self.zeros_like();
         Tensor::where_(&self.le(&zero), &zero, self)
-    }
-
-    /// `1 / (1 + exp(−x))`, without overflow.
-    #[track_caller]
-    pub fn sigmoid(&self) -> Tensor {
-        (self * 0.5).tanh() * 0.5 + 0.5
-    }
-
-    /// Elements below `min` raised to it, above `max` lowered to it.
-    #[track_caller]
-    pub fn clamp(&self, min: f64, max: f64) -> Tensor {
-        self.maximum(&self.weak(min)).minimum(&self.weak(max))
     }
 }

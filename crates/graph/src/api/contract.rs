@@ -1,71 +1,9 @@
-//! Matrix product, linear map and convolution.
+//! Matrix products: `matmul` in all of PyTorch's forms, its strict forms, and the linear map.
 
-use crate::ops::conv::{Conv, Geometry};
-use crate::ops::conv_input_grad::ConvInputGrad;
+use crate::error::{Error, ErrorKind};
 use crate::ops::matmul::Matmul;
 use crate::shape::broadcast;
 use crate::tensor::Tensor;
-
-/// Optional arguments of a convolution, one number for each spatial dimension.
-///
-/// ```
-/// use wgrad_graph::ConvOptions;
-/// let same = ConvOptions::<2>::default().padding([1, 1]);
-/// assert_eq!(same.stride, [1, 1]);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConvOptions<const N: usize> {
-    /// Elements between neighbouring windows; 1.
-    pub stride: [usize; N],
-    /// Zeros before and after each dimension; 0.
-    pub padding: [usize; N],
-    /// Elements between neighbouring taps; 1.
-    pub dilation: [usize; N],
-    /// Groups of channels that do not mix; 1.
-    pub groups: usize,
-}
-
-impl<const N: usize> Default for ConvOptions<N> {
-    fn default() -> Self {
-        ConvOptions {
-            stride: [1; N],
-            padding: [0; N],
-            dilation: [1; N],
-            groups: 1,
-        }
-    }
-}
-
-impl<const N: usize> ConvOptions<N> {
-    /// With another stride.
-    pub fn stride(self, stride: [usize; N]) -> Self {
-        ConvOptions { stride, ..self }
-    }
-
-    /// With padding.
-    pub fn padding(self, padding: [usize; N]) -> Self {
-        ConvOptions { padding, ..self }
-    }
-
-    /// With another dilation.
-    pub fn dilation(self, dilation: [usize; N]) -> Self {
-        ConvOptions { dilation, ..self }
-    }
-
-    /// With groups.
-    pub fn groups(self, groups: usize) -> Self {
-        ConvOptions { groups, ..self }
-    }
-
-    fn geometry(&self) -> Geometry {
-        Geometry {
-            stride: self.stride.to_vec(),
-            padding: self.padding.iter().map(|&p| (p, p)).collect(),
-            dilation: self.dilation.to_vec(),
-            groups: self.groups,
-        }
-    }
-}
 
 impl Tensor {
     /// The matrix product, in all of PyTorch's forms: vectors, matrices, and batches of them that broadcast.
@@ -80,12 +18,15 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn matmul(&self, other: &Tensor) -> Tensor {
-        let invalid = |m: String| {
-            let e = crate::error::Error::new(crate::error::ErrorKind::Shape, "matmul", m)
+        // A closure has no caller: the place is taken here.
+        let place = std::panic::Location::caller();
+        let invalid = |kind, m: String| {
+            let e = Error::new(kind, "matmul", m)
                 .with_operands(vec![
                     (self.shape().to_vec(), self.dtype()),
                     (other.shape().to_vec(), other.dtype()),
-                ]);
+                ])
+                .at(place);
             let e = self
                 .0
                 .error
@@ -95,7 +36,10 @@ impl Tensor {
             Tensor::invalid(e, &[], self.dtype(), self.device())
         };
         if self.rank() == 0 || other.rank() == 0 {
-            return invalid("operands need at least one dimension".into());
+            return invalid(
+                ErrorKind::Shape,
+                "operands need at least one dimension".into(),
+            );
         }
         let a = if self.rank() == 1 {
             self.unsqueeze(0)
@@ -110,9 +54,12 @@ impl Tensor {
         let (ra, rb) = (a.rank(), b.rank());
         let lead = match broadcast(&a.shape()[..ra - 2], &b.shape()[..rb - 2]) {
             Ok(lead) => lead,
-            Err(m) => return invalid(m),
+            Err(m) => return invalid(ErrorKind::Shape, m),
         };
-        let dtype = a.dtype().promote(b.dtype()).unwrap_or(a.dtype());
+        let Some(dtype) = a.dtype().promote(b.dtype()) else {
+            let m = format!("{} and {} do not mix", a.dtype(), b.dtype());
+            return invalid(ErrorKind::DType, m);
+        };
         let out = if rb == 2 && ra > 2 && a.size(-1) == b.size(0) {
             // One large product instead of a batch.
             let rows = crate::shape::numel(&a.shape()[..ra - 1]);
@@ -140,99 +87,92 @@ impl Tensor {
         }
     }
 
-    /// `x · weightᵀ + bias`: `x [..., in]`, `weight [out, in]`, `bias [out]`.
+    /// `x · weightᵀ + bias`: `x [..., in]`, `weight [out, in]`, `bias [out]`. A weight `[in]` without
+    /// bias, or with one of rank 0, gives `[...]`.
     #[track_caller]
     pub fn linear(&self, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
-        let y = self.matmul(&weight.t());
+        let y = match weight.rank() {
+            1 => self.matmul(weight),
+            2 => self.matmul(&weight.t()),
+            _ => self.matmul(&weight.fail("linear", "the weight is not [out, in]")),
+        };
         match bias {
+            Some(b)
+                if b.rank() > 1
+                    || (b.rank() == 1 && weight.rank() == 2 && b.size(0) != weight.size(0)) =>
+            {
+                y.add(&b.fail(
+                    "linear",
+                    format!("the bias does not fit the weight {:?}", weight.shape()),
+                ))
+            }
             Some(b) => y.add(b),
             None => y,
         }
     }
 
+    /// `self` if it has `rank` dimensions, else invalid.
     #[track_caller]
-    fn conv_nd<const N: usize>(
-        &self,
-        weight: &Tensor,
-        bias: Option<&Tensor>,
-        options: &ConvOptions<N>,
-    ) -> Tensor {
-        let y = Tensor::record(
-            Conv {
-                geometry: options.geometry(),
-            },
-            &[self, weight],
-        );
-        match bias {
-            Some(b) => y.add(&b.reshape(&channel_shape::<N>())),
-            None => y,
+    fn of_rank(&self, rank: usize, op: &str) -> Tensor {
+        if self.rank() == rank {
+            self.clone()
+        } else {
+            self.fail(
+                op,
+                format!("an operand has rank {} instead of {rank}", self.rank()),
+            )
         }
     }
 
-    /// Cross-correlation: `self [batch, channels, length]`, `weight [filters, channels / groups, kernel]`.
-    #[track_caller]
-    pub fn conv1d(
-        &self,
-        weight: &Tensor,
-        bias: Option<&Tensor>,
-        options: &ConvOptions<1>,
-    ) -> Tensor {
-        self.conv_nd(weight, bias, options)
-    }
-
-    /// Cross-correlation: `self [batch, channels, height, width]`, `weight [filters, channels / groups, kh, kw]`,
-    /// `bias [filters]`.
+    /// `a[i] · b[j]` of two vectors: `[n]` and `[m]` to `[n, m]`.
     ///
     /// ```
-    /// # use wgrad_graph::{ConvOptions, DType, Device, Tensor};
-    /// let d = Device::cpu();
-    /// let x = Tensor::ones(&[1, 1, 4, 4], DType::F32, &d);
-    /// let w = Tensor::ones(&[2, 1, 3, 3], DType::F32, &d);
-    /// let y = x.conv2d(&w, None, &ConvOptions::default());
-    /// assert_eq!(y.to_vec::<f32>()?, [9.0; 8]);
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let x = Tensor::new(&[1.0f32, 2.0], &Device::cpu());
+    /// assert_eq!(x.outer(&x).to_vec::<f32>()?, [1.0, 2.0, 2.0, 4.0]);
     /// # Ok::<(), wgrad_graph::Error>(())
     /// ```
     #[track_caller]
-    pub fn conv2d(
-        &self,
-        weight: &Tensor,
-        bias: Option<&Tensor>,
-        options: &ConvOptions<2>,
-    ) -> Tensor {
-        self.conv_nd(weight, bias, options)
+    pub fn outer(&self, other: &Tensor) -> Tensor {
+        let (a, b) = (self.of_rank(1, "outer"), other.of_rank(1, "outer"));
+        if a.check().is_err() || b.check().is_err() {
+            return a.mul(&b);
+        }
+        a.unsqueeze(1).mul(&b.unsqueeze(0))
     }
 
-    /// Cross-correlation over depth, height and width.
+    /// The scalar product of two vectors of one length.
     #[track_caller]
-    pub fn conv3d(
-        &self,
-        weight: &Tensor,
-        bias: Option<&Tensor>,
-        options: &ConvOptions<3>,
-    ) -> Tensor {
-        self.conv_nd(weight, bias, options)
+    pub fn dot(&self, other: &Tensor) -> Tensor {
+        let (a, b) = (self.of_rank(1, "dot"), other.of_rank(1, "dot"));
+        if a.check().is_ok() && b.check().is_ok() && a.shape() != b.shape() {
+            return a.fail(
+                "dot",
+                format!("the other vector has {} elements", b.numel()),
+            );
+        }
+        a.mul(&b).sum()
     }
 
-    /// The adjoint of [`Tensor::conv2d`] in its input, to an image of `size`: PyTorch's `conv_transpose2d` with
-    /// `weight [channels of self, channels of the result / groups, kh, kw]`.
+    /// Matrix `[n, m]` by vector `[m]`.
     #[track_caller]
-    pub fn conv_transpose2d(
-        &self,
-        weight: &Tensor,
-        size: [usize; 2],
-        options: &ConvOptions<2>,
-    ) -> Tensor {
-        let op = ConvInputGrad {
-            geometry: options.geometry(),
-            input: size.to_vec(),
-        };
-        Tensor::record(op, &[self, weight])
+    pub fn mv(&self, vector: &Tensor) -> Tensor {
+        self.of_rank(2, "mv").matmul(&vector.of_rank(1, "mv"))
     }
-}
 
-/// `[channels, 1, …]`, to be broadcast over an image.
-fn channel_shape<const N: usize>() -> Vec<isize> {
-    let mut shape = vec![1; N + 1];
-    shape[0] = -1;
-    shape
+    /// Matrix `[n, k]` by matrix `[k, m]`, without broadcasting.
+    #[track_caller]
+    pub fn mm(&self, other: &Tensor) -> Tensor {
+        self.of_rank(2, "mm").matmul(&other.of_rank(2, "mm"))
+    }
+
+    /// A batch of products: `[batch, n, k]` by `[batch, k, m]`, without broadcasting.
+    #[track_caller]
+    pub fn bmm(&self, other: &Tensor) -> Tensor {
+        let (a, b) = (self.of_rank(3, "bmm"), other.of_rank(3, "bmm"));
+        if a.check().is_ok() && b.check().is_ok() && a.size(0) != b.size(0) {
+            return a.fail("bmm", format!("the other batch has {} matrices", b.size(0)));
+        }
+        a.matmul(&b)
+    }
 }

@@ -147,6 +147,7 @@ impl Tensor {
 }
 
 /// All whole: `1.`; else four decimals; scientific where the range is too wide for that.
+#[cfg(not(target_arch = "wasm32"))]
 fn floats(v: &[f32]) -> Vec<String> {
     let finite = || v.iter().filter(|x| x.is_finite());
     let most = finite().fold(0f32, |m, x| m.max(x.abs()));
@@ -167,6 +168,7 @@ fn floats(v: &[f32]) -> Vec<String> {
 }
 
 /// `1.0000e-05`.
+#[cfg(not(target_arch = "wasm32"))]
 fn scientific(x: f32) -> String {
     let text = format!("{x:.4e}");
     match text.split_once('e') {

@@ -18,14 +18,32 @@ impl Tensor {
         Tensor::record(ScatterAdd { dim, size }, &[self, index])
     }
 
-    /// `out[i] = self[i with dimension dim replaced by index[i]]`; `index` is i32 and agrees in all other sizes.
-    /// An index out of range makes the next read an error.
+    /// `out[i] = self[i with dimension dim replaced by index[i]]`; `index` is i32 and at most of this tensor's size in
+    /// the other dimensions. An index out of range makes the next read an error.
     #[track_caller]
     pub fn gather(&self, dim: isize, index: &Tensor) -> Tensor {
         match shape::dim(dim, self.rank()) {
-            Ok(d) => self.gather_at(d, index),
+            Ok(d) => self.cut_to(d, index).gather_at(d, index),
             Err(m) => self.fail("gather", m),
         }
+    }
+
+    /// The leading part that an index of smaller sizes reaches; the tensor itself where the index does not fit.
+    #[track_caller]
+    fn cut_to(&self, dim: usize, index: &Tensor) -> Tensor {
+        let fits = self.rank() == index.rank()
+            && (0..self.rank()).all(|d| d == dim || index.shape()[d] <= self.shape()[d]);
+        if !fits {
+            return self.clone();
+        }
+        let mut size = index.shape().to_vec();
+        if dim < size.len() {
+            size[dim] = self.shape()[dim];
+        }
+        if size == self.shape() {
+            return self.clone();
+        }
+        self.slice_to(&vec![0; size.len()], &vec![1; size.len()], &size)
     }
 
     /// Rows (along `dim`) in the order of a rank-1 index (i32).
@@ -41,7 +59,7 @@ impl Tensor {
     #[track_caller]
     pub fn index_select(&self, dim: isize, index: &Tensor) -> Tensor {
         match shape::dim(dim, self.rank()) {
-            Ok(d) if index.rank() == 1 && d < self.rank() => {
+            Ok(d) if index.rank() <= 1 && d < self.rank() => {
                 let mut thin = vec![1; self.rank()];
                 thin[d] = index.numel();
                 let mut wide = self.shape().to_vec();
@@ -56,11 +74,29 @@ impl Tensor {
         }
     }
 
-    /// A copy of `self` with every element of `src` added at the position along `dim` that `index` names.
+    /// A copy of `self` with elements of `src` added at the position along `dim` that `index` names. `index` may be
+    /// smaller than both, and then reaches only their leading parts.
     #[track_caller]
     pub fn scatter_add(&self, dim: isize, index: &Tensor, src: &Tensor) -> Tensor {
+        let (n, i) = (self.shape(), index.shape());
         match shape::dim(dim, self.rank()) {
-            Ok(d) if d < self.rank() => self.add(&src.scatter_add_to(d, index, self.shape()[d])),
+            Ok(d) if d < self.rank() => {
+                let fits = i.len() == n.len()
+                    && src.rank() == n.len()
+                    && (0..n.len()).all(|k| i[k] <= src.shape()[k] && (k == d || i[k] <= n[k]));
+                if !fits {
+                    let m = format!("index {i:?} and source {:?} do not fit {n:?}", src.shape());
+                    return self.fail("scatter_add", m);
+                }
+                let from = vec![0; n.len()];
+                let part = if src.shape() == i { src.clone() } else { src.slice_to(&from, &vec![1; n.len()], i) };
+                let sum = part.scatter_add_to(d, index, n[d]);
+                if sum.check().is_err() || sum.shape() == n {
+                    return self.add(&sum);
+                }
+                let rest: Vec<usize> = (0..n.len()).map(|k| n[k] - sum.shape()[k]).collect();
+                self.add(&sum.pad_to(&from, &rest, &from))
+            }
             Ok(_) => self.fail("scatter_add", "a tensor of rank 0 has no dimension"),
             Err(m) => self.fail("scatter_add", m),
         }
@@ -69,6 +105,9 @@ impl Tensor {
     /// Positions (i32) that sort along `dim`; stable; NaN is greatest.
     #[track_caller]
     pub fn argsort(&self, dim: isize, descending: bool) -> Tensor {
+        if matches!(self.dtype(), DType::Bool | DType::U8) {
+            return self.cast(DType::I32).argsort(dim, descending);
+        }
         let last = self.rank() as isize - 1;
         match shape::dim(dim, self.rank()) {
             Ok(_) if self.rank() == 0 => self.full_like_dtype(0.0, DType::I32),

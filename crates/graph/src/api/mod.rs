@@ -1,15 +1,28 @@
 //! The methods of [`Tensor`](crate::Tensor), by subject. Each records primitives; none runs anything.
 
+mod activation;
 mod arithmetic;
 mod contract;
+mod conv;
 mod create;
 mod display;
 mod index;
+mod indexing;
 mod movement;
+mod norms;
 mod operators;
+mod pad;
+mod pick;
 mod pool;
 mod reduce;
+mod special;
+mod statistics;
+mod views;
 
-pub use contract::ConvOptions;
+pub use activation::GeluApproximation;
+pub use conv::{ConvOptions, ConvTransposeOptions, Padding};
+pub use indexing::{Subscript, Subscripts};
+pub use norms::MatrixNorm;
 pub use operators::Scalar;
+pub use pad::PadMode;
 pub use pool::PoolOptions;

@@ -10,7 +10,7 @@ use crate::shape::dims;
 use crate::tensor::Tensor;
 
 impl Tensor {
-    fn all_dims(&self) -> Vec<isize> {
+    pub(crate) fn every_dim(&self) -> Vec<isize> {
         (0..self.rank() as isize).collect()
     }
 
@@ -36,7 +36,7 @@ impl Tensor {
     /// The sum of all elements; truth values and bytes are counted in i32.
     #[track_caller]
     pub fn sum(&self) -> Tensor {
-        self.sum_dims(&self.all_dims(), false)
+        self.sum_dims(&self.every_dim(), false)
     }
 
     /// Sums over some dimensions, which stay with size 1 if `keepdim`. Of no dimensions: the tensor itself.
@@ -68,7 +68,7 @@ impl Tensor {
     /// The mean of all elements, a float; NaN of nothing.
     #[track_caller]
     pub fn mean(&self) -> Tensor {
-        self.mean_dims(&self.all_dims(), false)
+        self.mean_dims(&self.every_dim(), false)
     }
 
     /// Means over some dimensions.
@@ -97,7 +97,7 @@ impl Tensor {
     /// The greatest element; NaN wins.
     #[track_caller]
     pub fn amax(&self) -> Tensor {
-        self.amax_dims(&self.all_dims(), false)
+        self.amax_dims(&self.every_dim(), false)
     }
 
     /// Maxima over some dimensions; of no dimensions: the tensor itself.
@@ -115,13 +115,26 @@ impl Tensor {
     /// The least element; NaN wins.
     #[track_caller]
     pub fn amin(&self) -> Tensor {
-        -(-self).amax()
+        self.mirrored().amax().mirrored().cast(self.dtype())
     }
 
     /// Minima over some dimensions.
     #[track_caller]
     pub fn amin_dims(&self, over: &[isize], keepdim: bool) -> Tensor {
-        -(-self).amax_dims(over, keepdim)
+        let least = self.mirrored().amax_dims(over, keepdim).mirrored();
+        least.cast(self.dtype())
+    }
+
+    /// The values in reverse order, without overflow: `−x` of floats, `−1 − x` of integers.
+    #[track_caller]
+    pub(crate) fn mirrored(&self) -> Tensor {
+        if self.dtype().is_float() {
+            -self
+        } else if self.dtype() == DType::U32 {
+            self.full_like(f64::from(u32::MAX)).sub(self)
+        } else {
+            self.rsub_scalar(-1.0)
+        }
     }
 
     /// Position (i32) of the first greatest element along `dim`.

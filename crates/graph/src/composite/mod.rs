@@ -1,6 +1,21 @@
 //! Functions composed of primitives: their shapes, gradients and reference follow from the expansion.
 
+mod adaptive_pool;
+mod attention;
+mod class_loss;
+mod distance;
+mod einsum;
+mod embedding_loss;
+mod fold;
+mod normalization;
+mod resize;
 mod loss;
 mod softmax;
 
-pub use loss::Reduction;
+pub use attention::AttentionOptions;
+pub use class_loss::CrossEntropyOptions;
+pub use embedding_loss::TripletMarginOptions;
+pub use fold::UnfoldOptions;
+pub use loss::{LossOptions, PoissonNllOptions, Reduction};
+pub use normalization::LocalResponseNormOptions;
+pub use resize::{InterpolateOptions, Interpolation};

@@ -27,17 +27,34 @@ impl Tensor {
     /// `log Σ exp(x)` along `dim`, without overflow; ±∞ where the maximum is.
     #[track_caller]
     pub fn logsumexp(&self, dim: isize, keepdim: bool) -> Tensor {
+        self.logsumexp_dims(&[dim], keepdim)
+    }
+
+    /// `log Σ exp(x)` over some dimensions. The gradient is 0 where the sum is.
+    #[track_caller]
+    pub fn logsumexp_dims(&self, over: &[isize], keepdim: bool) -> Tensor {
         let x = self.to_float();
-        let m = x.amax_dims(&[dim], true).stop_gradient();
-        let finite = m.abs().lt_scalar(f64::INFINITY);
-        let m = Tensor::where_(&finite, &m, &m.zeros_like());
-        let out = (&x - &m).exp().sum_dims(&[dim], true).log() + m;
-        if keepdim { out } else { out.squeeze(dim) }
+        if x.numel() == 0 {
+            return x.exp().sum_dims(over, keepdim).log();
+        }
+        let top = x.amax_dims(over, true).stop_gradient();
+        let finite = top.abs().lt_scalar(f64::INFINITY);
+        let top = Tensor::where_(&finite, &top, &top.zeros_like());
+        let sum = (&x - &top).exp().sum_dims(over, true);
+        // The operand is replaced, not the result: an infinite slope behind a mask would come back as NaN.
+        let none = sum.eq_scalar(0.0);
+        let log = Tensor::where_(&none, &sum.ones_like(), &sum).log() + top;
+        let out = Tensor::where_(&none, &log.full_like(f64::NEG_INFINITY), &log);
+        if keepdim { out } else { out.drop_dims(over) }
     }
 
     #[track_caller]
     fn below_maximum(&self, dim: isize) -> Tensor {
         let x = self.to_float();
+        if x.numel() == 0 {
+            // Nothing has no maximum, and needs none taken off.
+            return x;
+        }
         &x - x.amax_dims(&[dim], true).stop_gradient()
     }
 }

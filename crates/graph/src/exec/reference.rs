@@ -5,7 +5,7 @@ use crate::dtype::DType;
 use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::Value;
-use crate::ops::Lowered;
+use crate::ops::{Lowered, Op};
 use crate::shape;
 use crate::tensor::Tensor;
 use rustc_hash::FxHashMap;
@@ -180,7 +180,7 @@ impl Evaluator {
                 .map(|i| self.known[&i.0.id].clone())
                 .collect();
         let inputs: Vec<&Array> = inputs.iter().map(Arc::as_ref).collect();
-        let array = t.0.op.reference(&inputs, t.shape(), t.dtype());
+        let array = apply(t, &inputs)?;
         let floats = t.dtype().is_float();
         Ok(if self.round || !floats {
             array.round_to(t.dtype())
@@ -188,6 +188,20 @@ impl Evaluator {
             array
         })
     }
+}
+
+/// The value of a node in f64.
+fn apply(t: &Tensor, inputs: &[&Array]) -> Result<Array> {
+    match &t.0.op {
+        Op::Host(step) => step.run(inputs, t.shape(), t.dtype()).map_err(|m| host_error(t, m)),
+        op => Ok(op.reference(inputs, t.shape(), t.dtype())),
+    }
+}
+
+/// The error of a host step that has no value.
+pub(crate) fn host_error(t: &Tensor, message: String) -> Error {
+    let operands = t.0.inputs.iter().map(|i| (i.shape().to_vec(), i.dtype())).collect();
+    Error::new(ErrorKind::Value, t.op_name(), message).with_operands(operands).at(t.location())
 }
 
 /// The value of a leaf.
@@ -200,7 +214,7 @@ async fn read(t: &Tensor) -> Result<Array> {
     })
 }
 
-fn to_f64(bytes: &[u8], dtype: DType) -> Vec<f64> {
+pub(crate) fn to_f64(bytes: &[u8], dtype: DType) -> Vec<f64> {
     fn all<T: Element>(bytes: &[u8]) -> Vec<f64> {
         T::from_bytes(bytes, usize::MAX)
             .into_iter()
@@ -273,10 +287,7 @@ fn eval_one(tensor: &Tensor, known: &mut FxHashMap<u64, Arc<Array>>) -> Result<(
         let inputs: Vec<Arc<Array>> = t.0.inputs.iter().map(|i| known[&i.0.id].clone()).collect();
         let inputs: Vec<&Array> = inputs.iter().map(Arc::as_ref).collect();
         check_indices(&t, &inputs)?;
-        let array =
-            t.0.op
-                .reference(&inputs, t.shape(), t.dtype())
-                .round_to(t.dtype());
+        let array = apply(&t, &inputs)?.round_to(t.dtype());
         known.insert(t.0.id, Arc::new(array));
     }
     let value = Value::upload(tensor.device(), &to_bytes(&known[&tensor.0.id]))?;

@@ -36,6 +36,10 @@ impl Primitive for ArgMax {
         Derivative::Of(vec![None])
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        Tensor::record(ArgMax { dims: self.dims.iter().map(|d| d + 1).collect() }, &[&x[0]])
+    }
+
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         let mut out = Array::full(shape, dtype, 0.0);
         let mut best: Vec<Option<f64>> = vec![None; out.data.len()];

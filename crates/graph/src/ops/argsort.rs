@@ -37,6 +37,10 @@ impl Primitive for ArgSort {
         Derivative::Of(vec![None])
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        Tensor::record(self.clone(), &[&x[0]])
+    }
+
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         let n = shape[shape.len() - 1];
         let mut out = Array::full(shape, dtype, 0.0);

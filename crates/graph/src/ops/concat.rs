@@ -57,6 +57,10 @@ impl Primitive for Concat {
         Derivative::Of(self.starts().zip(&self.shapes).map(part).collect())
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        Tensor::concat_of(&x.iter().collect::<Vec<_>>(), self.dim + 1)
+    }
+
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         let mut out = Array::full(shape, dtype, 0.0);
         for (start, x) in self.starts().zip(x) {

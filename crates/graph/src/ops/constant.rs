@@ -64,6 +64,11 @@ impl Primitive for Constant {
         Derivative::Of(Vec::new())
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        // Without operands there is nothing to batch.
+        x[0].clone()
+    }
+
     fn reference(&self, _: &[&Array], shape: &[usize], dtype: DType) -> Array {
         Array::full(shape, dtype, self.value)
     }

@@ -102,6 +102,42 @@ impl Geometry {
     }
 }
 
+impl Geometry {
+    /// With `b` times as many groups.
+    pub(crate) fn times(&self, b: usize) -> Geometry {
+        Geometry { groups: self.groups * b, ..self.clone() }
+    }
+}
+
+/// `[b, n, c, …]` as `[n, b·c, …]`.
+pub(crate) fn into_channels(x: &Tensor) -> Tensor {
+    let s = x.shape();
+    let mut to = vec![s[1], s[0] * s[2]];
+    to.extend(&s[3..]);
+    x.transpose(0, 1).reshape_to(&to)
+}
+
+/// `[n, b·c, …]` as `[b, n, c, …]`.
+pub(crate) fn from_channels(y: &Tensor, b: usize) -> Tensor {
+    let s = y.shape();
+    let mut to = vec![s[0], b, s[1] / b.max(1)];
+    to.extend(&s[2..]);
+    y.reshape_to(&to).transpose(0, 1)
+}
+
+/// `[b, o, …]` as `[b·o, …]`.
+pub(crate) fn into_rows(w: &Tensor) -> Tensor {
+    w.flatten(0, 1)
+}
+
+/// `[b·o, …]` as `[b, o, …]`.
+pub(crate) fn from_rows(w: &Tensor, b: usize) -> Tensor {
+    let s = w.shape();
+    let mut to = vec![b, s[0] / b.max(1)];
+    to.extend(&s[1..]);
+    w.reshape_to(&to)
+}
+
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Conv {
@@ -157,6 +193,14 @@ impl Primitive for Conv {
         let dx = ConvInputGrad { geometry: geometry.clone(), input: x.shape()[2..].to_vec() };
         let dw = ConvWeightGrad { geometry, kernel: w.shape()[2..].to_vec() };
         Derivative::Of(vec![Some(Tensor::record(dx, &[upstream, w])), Some(Tensor::record(dw, &[x, upstream]))])
+    }
+
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        // The batch becomes groups: [b, n, c, …] as [n, b·c, …], weights [b·o, c/g, …].
+        let (x, w) = (&x[0], &x[1]);
+        let b = x.shape()[0];
+        let y = Tensor::record(Conv { geometry: self.geometry.times(b) }, &[&into_channels(x), &into_rows(w)]);
+        from_channels(&y, b)
     }
 
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {

@@ -5,7 +5,7 @@
 use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
 use crate::dtype::DType;
 use crate::exec::reference::Array;
-use crate::ops::conv::{self, Conv, Geometry, float_pair};
+use crate::ops::conv::{self, Conv, Geometry, float_pair, from_channels, into_channels, into_rows};
 use crate::ops::conv_weight_grad::ConvWeightGrad;
 use crate::plan::ConvKind;
 use crate::tensor::Tensor;
@@ -45,6 +45,13 @@ impl Primitive for ConvInputGrad {
         let geometry = self.geometry.clone();
         let dw = ConvWeightGrad { geometry: geometry.clone(), kernel: w.shape()[2..].to_vec() };
         Derivative::Of(vec![Some(Tensor::record(Conv { geometry }, &[upstream, w])), Some(Tensor::record(dw, &[upstream, y]))])
+    }
+
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        let (y, w) = (&x[0], &x[1]);
+        let b = y.shape()[0];
+        let op = ConvInputGrad { geometry: self.geometry.times(b), input: self.input.clone() };
+        from_channels(&Tensor::record(op, &[&into_channels(y), &into_rows(w)]), b)
     }
 
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {

@@ -4,7 +4,7 @@
 use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
 use crate::dtype::DType;
 use crate::exec::reference::Array;
-use crate::ops::conv::{self, Conv, Geometry, float_pair};
+use crate::ops::conv::{self, Conv, Geometry, float_pair, into_channels};
 use crate::ops::conv_input_grad::ConvInputGrad;
 use crate::plan::ConvKind;
 use crate::tensor::Tensor;
@@ -44,6 +44,14 @@ impl Primitive for ConvWeightGrad {
         let geometry = self.geometry.clone();
         let dx = ConvInputGrad { geometry: geometry.clone(), input: x.shape()[2..].to_vec() };
         Derivative::Of(vec![Some(Tensor::record(dx, &[y, upstream])), Some(Tensor::record(Conv { geometry }, &[x, upstream]))])
+    }
+
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        let (x, y) = (&x[0], &x[1]);
+        let b = x.shape()[0];
+        let op = ConvWeightGrad { geometry: self.geometry.times(b), kernel: self.kernel.clone() };
+        let w = Tensor::record(op, &[&into_channels(x), &into_channels(y)]);
+        conv::from_rows(&w, b)
     }
 
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {

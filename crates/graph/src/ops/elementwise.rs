@@ -91,6 +91,10 @@ macro_rules! elementwise {
                 $crate::ops::Elementwise::derivative(self, cx, upstream)
             }
 
+            fn batch(&self, x: &[$crate::tensor::Tensor]) -> $crate::tensor::Tensor {
+                $crate::tensor::Tensor::record(self.clone(), &x.iter().collect::<Vec<_>>())
+            }
+
             fn reference(
                 &self,
                 x: &[&$crate::exec::reference::Array],

@@ -34,6 +34,12 @@ impl Primitive for Expand {
         Derivative::Of(vec![Some(upstream.sum_dims(&dims, true))])
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        let mut shape = vec![x[0].shape()[0]];
+        shape.extend(&self.shape);
+        Tensor::record(Expand { shape }, &[&x[0]])
+    }
+
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         let mut from = vec![0; shape.len()];
         Array::from_index(shape, dtype, |i| {

@@ -33,6 +33,10 @@ impl Primitive for Flip {
         Derivative::Of(vec![Some(upstream.flip_to(&self.dims))])
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        x[0].flip_to(&self.dims.iter().map(|d| d + 1).collect::<Vec<_>>())
+    }
+
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         let mut from = vec![0; shape.len()];
         Array::from_index(shape, dtype, |i| {

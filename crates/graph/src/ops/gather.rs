@@ -51,6 +51,10 @@ impl Primitive for Gather {
         Derivative::Of(vec![Some(upstream.scatter_add_to(self.dim, &cx.inputs[1], x.shape()[self.dim])), None])
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        x[0].gather_at(self.dim + 1, &x[1])
+    }
+
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         let outside = if dtype.is_float() { f64::NAN } else { 0.0 };
         let mut from = vec![0; shape.len()];

@@ -28,6 +28,11 @@ impl Primitive for Iota {
         Derivative::Of(Vec::new())
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        // Without operands there is nothing to batch.
+        x[0].clone()
+    }
+
     fn reference(&self, _: &[&Array], shape: &[usize], dtype: DType) -> Array {
         let mut next = 0.0;
         Array::from_index(shape, dtype, |_| {

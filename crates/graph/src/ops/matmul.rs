@@ -42,6 +42,10 @@ impl Primitive for Matmul {
         ])
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        Tensor::record(Matmul, &[&x[0], &x[1]])
+    }
+
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         let r = shape.len();
         let (m, n, k) = (shape[r - 2], shape[r - 1], x[0].shape[r - 1]);

@@ -142,6 +142,8 @@ pub enum Lowered {
         /// Greatest first.
         descending: bool,
     },
+    /// A kernel of the user's own.
+    Custom(crate::plan::CustomKernel),
 }
 
 /// Values a sample fills an operand with.
@@ -253,6 +255,11 @@ pub trait Primitive: Clone + Debug + PartialEq + Eq + Hash + Send + Sync + 'stat
     /// Name, as in PyTorch where it has one.
     const NAME: &'static str;
 
+    /// The name in errors, where attributes tell it.
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
     /// The shape of the result, or what is wrong with the operands' shapes.
     fn shape(&self, x: &[Operand]) -> Result<Vec<usize>, String>;
 
@@ -261,6 +268,9 @@ pub trait Primitive: Clone + Debug + PartialEq + Eq + Hash + Send + Sync + 'stat
 
     /// Gradients of the operands, given that of the result.
     fn derivative(&self, cx: &Derive, upstream: &Tensor) -> Derivative;
+
+    /// The op applied to each of a batch at once: every operand and the result has a leading dimension more.
+    fn batch(&self, x: &[Tensor]) -> Tensor;
 
     /// The result in f64, element by element, as plainly as it can be said. `shape` and `dtype` are the result's;
     /// the caller rounds to `dtype` where that is asked for.
@@ -314,7 +324,7 @@ macro_rules! primitives {
 
             /// The primitive's name.
             pub fn name(&self) -> &'static str {
-                match self { $(Op::$name(_) => $file::$name::NAME,)* }
+                match self { $(Op::$name(op) => Primitive::name(op),)* }
             }
 
             pub(crate) fn shape(&self, x: &[Operand]) -> Result<Vec<usize>, String> {
@@ -327,6 +337,10 @@ macro_rules! primitives {
 
             pub(crate) fn derivative(&self, cx: &Derive, upstream: &Tensor) -> Derivative {
                 match self { $(Op::$name(op) => Primitive::derivative(op, cx, upstream),)* }
+            }
+
+            pub(crate) fn batch(&self, x: &[Tensor]) -> Tensor {
+                match self { $(Op::$name(op) => Primitive::batch(op, x),)* }
             }
 
             pub(crate) fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
@@ -361,7 +375,7 @@ macro_rules! primitives {
 primitives! {
     input::Input, constant::Constant, iota::Iota, random::Random,
     neg::Neg, abs::Abs, sign::Sign, exp::Exp, expm1::Expm1, log::Log, log1p::Log1p, sin::Sin, cos::Cos, atan::Atan,
-    tanh::Tanh, erf::Erf, sqrt::Sqrt, recip::Recip, floor::Floor, round::Round, trunc::Trunc, is_nan::IsNan,
+    tanh::Tanh, erf::Erf, sigmoid::Sigmoid, log2::Log2, asinh::Asinh, erfc::Erfc, sqrt::Sqrt, recip::Recip, floor::Floor, round::Round, trunc::Trunc, is_nan::IsNan,
     cast::Cast, not::Not,
     add::Add, mul::Mul, div::Div, max::Max, min::Min, pow::Pow, fmod::Fmod, atan2::Atan2, compare::Compare,
     shift_right::ShiftRight, where_::Where,
@@ -370,5 +384,5 @@ primitives! {
     matmul::Matmul, conv::Conv, conv_input_grad::ConvInputGrad, conv_weight_grad::ConvWeightGrad,
     window_sum::WindowSum, window_argmax::WindowArgMax,
     gather::Gather, scatter_add::ScatterAdd, argsort::ArgSort,
-    stop_gradient::StopGradient,
+    stop_gradient::StopGradient, host::Host, custom::Custom,
 }

@@ -42,6 +42,11 @@ impl Primitive for Pad {
         Derivative::Of(vec![Some(upstream.slice_to(&self.lo, &step, cx.inputs[0].shape()))])
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        let lead = |rest: &[usize]| [&[0], rest].concat();
+        x[0].pad_to(&lead(&self.lo), &lead(&self.hi), &lead(&self.interior))
+    }
+
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         let mut out = Array::full(shape, dtype, 0.0);
         let mut to = vec![0; shape.len()];

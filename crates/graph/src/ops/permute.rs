@@ -38,6 +38,12 @@ impl Primitive for Permute {
         Derivative::Of(vec![Some(upstream.permute_to(&inverse))])
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        let mut perm = vec![0];
+        perm.extend(self.perm.iter().map(|p| p + 1));
+        Tensor::record(Permute { perm }, &[&x[0]])
+    }
+
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         let mut from = vec![0; shape.len()];
         Array::from_index(shape, dtype, |i| {

@@ -44,6 +44,10 @@ impl Primitive for ReduceMax {
         Derivative::Of(vec![Some(hit * spread(&share, x, &self.dims))])
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        Tensor::record(ReduceMax { dims: self.dims.iter().map(|d| d + 1).collect() }, &[&x[0]])
+    }
+
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         let mut out = Array::full(shape, dtype, f64::NEG_INFINITY);
         for_each_reduced(x[0], &self.dims, |o, v| {

@@ -75,6 +75,10 @@ impl Primitive for ReduceSum {
         Derivative::Of(vec![Some(spread(upstream, &cx.inputs[0], &self.dims))])
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        Tensor::record(ReduceSum { dims: self.dims.iter().map(|d| d + 1).collect() }, &[&x[0]])
+    }
+
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         let mut out = Array::full(shape, dtype, 0.0);
         for_each_reduced(x[0], &self.dims, |o, v| out.data[o] += v);

@@ -32,6 +32,12 @@ impl Primitive for Reshape {
         Derivative::Of(vec![Some(upstream.reshape_to(cx.inputs[0].shape()))])
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        let mut shape = vec![x[0].shape()[0]];
+        shape.extend(&self.shape);
+        Tensor::record(Reshape { shape }, &[&x[0]])
+    }
+
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         Array { shape: shape.to_vec(), dtype, data: x[0].data.clone() }
     }

@@ -1,7 +1,7 @@
 //! Inclusive scan along one dimension: running sum, product, maximum (NaN wins) or log-sum-exp; from the end with
 //! `reverse`. Derivatives, with `S` the scan of the same direction and `S'` of the other:
-//! sum `S'(g)`; prod: by the products of prefixes and suffixes, so that zeros are right; max: to the element where
-//! the running maximum was attained; logsumexp `S'(g · exp(x − out))` in a stable form.
+//! sum `S'(g)`; prod: the products that leave one factor out, so that zeros are right; max: to the element where
+//! the running maximum was attained; logsumexp: `Σ g_j · exp(x_i − out_j)`.
 
 use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
 use crate::dtype::DType;
@@ -28,27 +28,14 @@ impl Scan {
     /// `Σ_{j ≥ i} g_j · Π_{k ≤ j, k ≠ i} x_k` for every `i`, as a sum over an `[n, n]` table: exact where `x` has
     /// zeros, and differentiable again.
     fn prod_grad(&self, x: &Tensor, g: &Tensor) -> Tensor {
-        let d = self.dim;
-        let n = x.shape()[d];
-        // One more axis at the end: x[.., k at d, .., i]; where k == i the factor is 1.
-        let rank = x.rank();
-        let mut wide = x.shape().to_vec();
-        wide.push(n);
-        let mut one = x.shape().to_vec();
-        one.push(1);
+        let (wide, one) = self.table(x);
         let spread = x.reshape_to(&one).expand_to(&wide);
-        let k = Tensor::iota_along(&wide, d, x.device());
-        let i = Tensor::iota_along(&wide, rank, x.device());
+        let k = Tensor::iota_along(&wide, self.dim, x.device());
+        let i = Tensor::iota_along(&wide, x.rank(), x.device());
         let left_out = Tensor::where_(&k.eq(&i), &spread.ones_like(), &spread);
-        let products = left_out.scan(ScanKind::Prod, d, self.reverse);
-        let reached = if self.reverse { k.le(&i) } else { k.ge(&i) };
+        let products = left_out.scan(ScanKind::Prod, self.dim, self.reverse);
         let terms = products * g.reshape_to(&one).expand_to(&wide);
-        let terms = Tensor::where_(&reached, &terms, &terms.zeros_like());
-        // Sum over j (axis d), then axis i takes its place.
-        let summed = terms.sum_dims(&[d as isize], false);
-        let mut perm: Vec<usize> = (0..rank - 1).collect();
-        perm.insert(d, rank - 1);
-        summed.permute_to(&perm)
+        self.collapse(&Tensor::where_(&self.reached(&wide, x), &terms, &terms.zeros_like()))
     }
 
     /// Where the running maximum changes hands the new element takes the gradient of the stretch it leads.
@@ -84,19 +71,47 @@ impl Scan {
         if self.reverse { Tensor::concat_of(&[&changed, &head], self.dim) } else { Tensor::concat_of(&[&head, &changed], self.dim) }
     }
 
-    /// `exp(x_i) Σ_{j ≥ i} g_j exp(−out_j)`, with positive and negative parts of `g` kept apart in the log domain so
-    /// that nothing overflows. Where `out` is −∞ so is every `x` below it, and its share is zero.
+    /// `Σ_{j ≥ i} g_j exp(x_i − out_j)` for every `i`, as a sum over an `[n, n]` table: no term exceeds `|g_j|`, and
+    /// the rule is linear in `g`. Where `out` is −∞ so is every `x` below it, and its share is zero.
     fn logsumexp_grad(&self, x: &Tensor, out: &Tensor, g: &Tensor) -> Tensor {
-        let out = &Tensor::where_(&out.eq_scalar(f64::NEG_INFINITY), &out.zeros_like(), out);
-        let part = |p: &Tensor| {
-            let log = p.log() - out;
-            (log.scan(ScanKind::LogSumExp, self.dim, !self.reverse) + x).exp()
-        };
-        let zero = g.zeros_like();
-        // A NaN passes into both.
-        let positive = Tensor::where_(&g.le(&zero), &zero, g);
-        let negative = Tensor::where_(&g.ge(&zero), &zero, &-g);
-        part(&positive) - part(&negative)
+        let d = self.dim;
+        let rank = x.rank();
+        let (wide, one) = self.table(x);
+        let out = Tensor::where_(&out.eq_scalar(f64::NEG_INFINITY), &out.zeros_like(), out);
+        // x_i stands along the new axis, out_j and g_j along the scanned one.
+        let mut swap: Vec<usize> = (0..=rank).collect();
+        swap.swap(d, rank);
+        let x_i = x.reshape_to(&one).permute_to(&swap).expand_to(&wide);
+        let out_j = out.reshape_to(&one).expand_to(&wide);
+        let reached = self.reached(&wide, x);
+        let exponent = Tensor::where_(&reached, &(x_i - out_j), &Tensor::full(&wide, f64::NEG_INFINITY, x.dtype(), x.device()));
+        let terms = exponent.exp() * g.reshape_to(&one).expand_to(&wide);
+        self.collapse(&Tensor::where_(&reached, &terms, &terms.zeros_like()))
+    }
+
+    /// The shape of the table, and `x`'s with a last dimension of 1.
+    fn table(&self, x: &Tensor) -> (Vec<usize>, Vec<usize>) {
+        let mut wide = x.shape().to_vec();
+        wide.push(x.shape()[self.dim]);
+        let mut one = x.shape().to_vec();
+        one.push(1);
+        (wide, one)
+    }
+
+    /// Where position `j` (along the scanned dimension) comes at or after position `i` (along the last).
+    fn reached(&self, wide: &[usize], x: &Tensor) -> Tensor {
+        let j = Tensor::iota_along(wide, self.dim, x.device());
+        let i = Tensor::iota_along(wide, wide.len() - 1, x.device());
+        if self.reverse { j.le(&i) } else { j.ge(&i) }
+    }
+
+    /// The table summed over `j`; axis `i` takes its place.
+    fn collapse(&self, table: &Tensor) -> Tensor {
+        let rank = table.rank() - 1;
+        let summed = table.sum_dims(&[self.dim as isize], false);
+        let mut perm: Vec<usize> = (0..rank - 1).collect();
+        perm.insert(self.dim, rank - 1);
+        summed.permute_to(&perm)
     }
 
     fn step(&self, state: f64, v: f64) -> f64 {
@@ -141,6 +156,10 @@ impl Primitive for Scan {
             ScanKind::Max => self.max_grad(x, out, upstream),
             ScanKind::LogSumExp => self.logsumexp_grad(x, out, upstream),
         })])
+    }
+
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        Tensor::record(Scan { dim: self.dim + 1, ..self.clone() }, &[&x[0]])
     }
 
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {

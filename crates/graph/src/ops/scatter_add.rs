@@ -42,6 +42,10 @@ impl Primitive for ScatterAdd {
         Derivative::Of(vec![Some(upstream.gather_at(self.dim, &cx.inputs[1])), None])
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        x[0].scatter_add_to(self.dim + 1, &x[1], self.size)
+    }
+
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         let mut out = Array::full(shape, dtype, 0.0);
         let mut to = vec![0; shape.len()];

@@ -51,6 +51,11 @@ impl Primitive for Slice {
         Derivative::Of(vec![Some(upstream.pad_to(&self.start, &hi, &interior))])
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        let lead = |first: usize, rest: &[usize]| [&[first], rest].concat();
+        x[0].slice_to(&lead(0, &self.start), &lead(1, &self.step), &lead(x[0].shape()[0], &self.size))
+    }
+
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         let mut from = vec![0; shape.len()];
         Array::from_index(shape, dtype, |i| {

@@ -25,6 +25,10 @@ impl Primitive for StopGradient {
         Derivative::Of(vec![None])
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        Tensor::record(self.clone(), &[&x[0]])
+    }
+
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         Array { shape: shape.to_vec(), dtype, data: x[0].data.clone() }
     }

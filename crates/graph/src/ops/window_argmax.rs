@@ -30,6 +30,10 @@ impl Primitive for WindowArgMax {
         Derivative::Of(vec![None])
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        Tensor::record(self.clone(), &[&x[0]])
+    }
+
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         let mut out = Array::full(shape, dtype, 0.0);
         let mut best: Vec<Option<f64>> = vec![None; out.data.len()];

@@ -126,6 +126,10 @@ impl Primitive for WindowSum {
         Derivative::Of(vec![Some(Tensor::record(WindowSum { frame }, &[&upstream.pad_to(&lo, &hi, &interior)]))])
     }
 
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        Tensor::record(self.clone(), &[&x[0]])
+    }
+
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         let mut out = Array::full(shape, dtype, 0.0);
         self.frame.for_each_tap(&x[0].shape, shape, |o, _, i| out.data[o] += x[0].data[i]);

@@ -46,8 +46,9 @@ pub(crate) fn collect(outputs: &[&Tensor]) -> Collected {
     collected
 }
 
+/// Host steps have run before anything is planned; only an explanation meets one that has not.
 fn is_leaf(t: &Tensor) -> bool {
-    t.0.value.get().is_some()
+    t.0.value.get().is_some() || matches!(t.0.op, crate::ops::Op::Host(_))
 }
 
 fn reachable(outputs: &[&Tensor]) -> Vec<Tensor> {
@@ -91,6 +92,12 @@ impl Collected {
         }
         self.outputs.hash(&mut h);
         h.finish()
+    }
+
+    /// A leaf that has no value: a stand-in of a transformation that leaked.
+    pub(crate) fn valueless(&self) -> Option<&Tensor> {
+        let empty = |t: &&Tensor| !is_leaf(t) && matches!(t.0.op.lower(), Lowered::Input);
+        self.nodes.iter().find(empty)
     }
 
     /// Hash of the structure; equal structures have equal hashes.

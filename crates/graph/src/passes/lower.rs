@@ -10,8 +10,8 @@ use crate::ops::conv::Geometry;
 use crate::ops::window_sum::Frame;
 use crate::ops::{Lowered, Movement, Region};
 use crate::plan::{
-    ArgSort, Conv, ConvKind, Expr, Inst, Kernel, Map, Matmul, Origin, Place, Plan, Reduce, Scan,
-    ScatterAdd, Slot, SlotId, Step, View, Window,
+    ArgSort, Conv, ConvKind, Custom, Expr, Inst, Kernel, Map, Matmul, Origin, Place, Plan, Reduce,
+    Scan, ScatterAdd, Slot, SlotId, Step, View, Window,
 };
 use crate::shape::numel;
 use rustc_hash::FxHashMap;
@@ -161,6 +161,26 @@ impl Lowering<'_> {
                 });
                 let inputs = vec![self.dense_slot(node.inputs[0])?];
                 self.step(n, kernel, inputs);
+                Ok(())
+            }
+            Lowered::Custom(kernel) => {
+                let shapes = node
+                    .inputs
+                    .iter()
+                    .map(|&i| graph.nodes[i].shape.clone())
+                    .collect();
+                let slots: Result<Vec<_>, _> =
+                    node.inputs.iter().map(|&i| self.dense_slot(i)).collect();
+                let custom = Custom {
+                    kernel: kernel.clone(),
+                    inputs: shapes,
+                    output: node.shape.clone(),
+                };
+                let name = kernel.name.clone();
+                self.step(n, Kernel::Custom(custom), slots?);
+                if let Some(step) = self.plan.steps.last_mut() {
+                    step.origin.name = name;
+                }
                 Ok(())
             }
             Lowered::ArgSort { descending } => {

@@ -101,6 +101,7 @@ impl<'g> Marked<'g> {
             Lowered::Window { .. } | Lowered::Scan { .. } | Lowered::ArgSort { .. } => {
                 self.require_dense(inputs[0])
             }
+            Lowered::Custom(_) => inputs.iter().for_each(|&i| self.require_dense(i)),
             Lowered::ScatterAdd { dim } => {
                 self.require_dense(inputs[0]);
                 self.require(inputs[1], |s| three(s, dim).is_some());
@@ -193,6 +194,7 @@ fn is_kernel(l: &Lowered) -> bool {
             | Lowered::ScatterAdd { .. }
             | Lowered::Scan { .. }
             | Lowered::ArgSort { .. }
+            | Lowered::Custom(_)
     )
 }
 

@@ -223,4 +223,6 @@ pub enum Kernel {
     Scan(Scan),
     /// Stable argsort.
     ArgSort(ArgSort),
+    /// The user's own.
+    Custom(crate::plan::Custom),
 }

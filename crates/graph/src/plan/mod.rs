@@ -1,10 +1,12 @@
 //! A plan: the list of kernel calls that computes some tensors, as plain data. Made by `passes`, run by an
 //! executor. Knows no device, no buffer and no graph.
 
+mod custom;
 pub mod expr;
 pub mod kernel;
 pub mod scalar_op;
 
+pub use custom::{Custom, CustomCpu, CustomKernel};
 pub use expr::{Expr, Inst, Reg, View};
 pub use kernel::*;
 pub use scalar_op::{BlockFn, ScalarOp};

@@ -72,6 +72,8 @@ macro_rules! adam {
             pub weight_decay: f64,
             /// Divides by the greatest second moment so far; false.
             pub amsgrad: bool,
+            /// Ascends instead; false.
+            pub maximize: bool,
             state: State,
         }
 
@@ -79,7 +81,7 @@ macro_rules! adam {
             /// PyTorch's defaults with this learning rate.
             pub fn new(lr: f64) -> $name {
                 let state = State::default();
-                $name { lr, betas: (0.9, 0.999), eps: 1e-8, weight_decay: $decay, amsgrad: false, state }
+                $name { lr, betas: (0.9, 0.999), eps: 1e-8, weight_decay: $decay, amsgrad: false, maximize: false, state }
             }
 
             /// With other decays of the moments.
@@ -100,6 +102,11 @@ macro_rules! adam {
             /// With AMSGrad; before the first step.
             pub fn amsgrad(self, amsgrad: bool) -> $name {
                 $name { amsgrad, ..self }
+            }
+
+            /// Ascending the loss.
+            pub fn maximize(self, maximize: bool) -> $name {
+                $name { maximize, ..self }
             }
 
             fn numbers(&self) -> Numbers {
@@ -151,11 +158,7 @@ impl Adam {
     #[track_caller]
     fn update(&self, u: &Update) -> (Tensor, Vec<Tensor>) {
         let p = u.parameter;
-        let g = if self.weight_decay == 0.0 {
-            u.gradient.clone()
-        } else {
-            u.gradient + p * self.weight_decay
-        };
+        let g = u.direction(self.maximize, self.weight_decay);
         self.numbers().update(u.step, p, &g, u.moments)
     }
 }
@@ -171,6 +174,6 @@ impl AdamW {
                 &shrunk
             }
         };
-        self.numbers().update(u.step, p, u.gradient, u.moments)
+        self.numbers().update(u.step, p, &u.direction(self.maximize, 0.0), u.moments)
     }
 }

@@ -1,11 +1,25 @@
 //! Optimisers: they record every new parameter and moment, run them with the loss in one evaluation, and only then
 //! touch the tree. Update rules are files of their own; what is common to all stands in `state`.
 
+mod adadelta;
+mod adagrad;
 mod adam;
+mod adamax;
+mod nadam;
+mod radam;
+mod rmsprop;
+mod rprop;
 mod sgd;
 mod state;
 
+pub use adadelta::Adadelta;
+pub use adagrad::Adagrad;
 pub use adam::{Adam, AdamW};
+pub use adamax::Adamax;
+pub use nadam::NAdam;
+pub use radam::RAdam;
+pub use rmsprop::RmsProp;
+pub use rprop::Rprop;
 pub use sgd::Sgd;
 
 use crate::gradients::Gradients;

@@ -29,6 +29,8 @@ pub struct Sgd {
     pub weight_decay: f64,
     /// Looks one moment ahead; needs momentum and no dampening.
     pub nesterov: bool,
+    /// Ascends instead; false.
+    pub maximize: bool,
     state: State,
 }
 
@@ -42,6 +44,7 @@ impl Sgd {
             dampening: 0.0,
             weight_decay: 0.0,
             nesterov: false,
+            maximize: false,
             state,
         }
     }
@@ -67,6 +70,11 @@ impl Sgd {
     /// With Nesterov's momentum.
     pub fn nesterov(self, nesterov: bool) -> Sgd {
         Sgd { nesterov, ..self }
+    }
+
+    /// Ascending the loss.
+    pub fn maximize(self, maximize: bool) -> Sgd {
+        Sgd { maximize, ..self }
     }
 
     fn validate(&self) -> Result<()> {
@@ -97,11 +105,7 @@ impl Sgd {
     #[track_caller]
     fn update(&self, u: &Update) -> (Tensor, Vec<Tensor>) {
         let p = u.parameter;
-        let g = if self.weight_decay == 0.0 {
-            u.gradient.clone()
-        } else {
-            u.gradient + p * self.weight_decay
-        };
+        let g = u.direction(self.maximize, self.weight_decay);
         let Some(old) = u.moments.first() else {
             return (p - g * self.lr, Vec::new());
         };

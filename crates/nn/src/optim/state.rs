@@ -25,6 +25,40 @@ pub(crate) struct Update<'a> {
     pub(crate) moments: &'a [Tensor],
 }
 
+impl Update<'_> {
+    /// The gradient, negated to ascend, with `weight_decay · p` added.
+    #[track_caller]
+    pub(crate) fn direction(&self, maximize: bool, weight_decay: f64) -> Tensor {
+        let g = if maximize { self.gradient.neg() } else { self.gradient.clone() };
+        if weight_decay == 0.0 { g } else { g + self.parameter * weight_decay }
+    }
+
+    /// The parameter, shrunk by `lr · weight_decay` of itself.
+    #[track_caller]
+    pub(crate) fn shrunk(&self, lr: f64, weight_decay: f64) -> Tensor {
+        if weight_decay == 0.0 {
+            self.parameter.clone()
+        } else {
+            self.parameter * (1.0 - lr * weight_decay)
+        }
+    }
+
+    /// A moment, which starts as `value`.
+    #[track_caller]
+    pub(crate) fn moment(&self, at: usize, value: f64) -> Tensor {
+        if self.first && value != 0.0 {
+            self.parameter.full_like(value)
+        } else {
+            self.moments[at].clone()
+        }
+    }
+}
+
+/// Whether a number is finite and not negative.
+pub(crate) fn fits(value: f64) -> bool {
+    value.is_finite() && value >= 0.0
+}
+
 /// A new parameter and its new moments, from an [`Update`].
 pub(crate) type Rule<'a> = dyn Fn(&Update) -> (Tensor, Vec<Tensor>) + 'a;
 

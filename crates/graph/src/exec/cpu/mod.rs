@@ -292,6 +292,17 @@ fn contents(buffer: &Option<HostBufferMut>) -> &[u8] {
     buffer.as_ref().map_or(&[], HostBufferMut::bytes)
 }
 
+/// Calls the user's function.
+fn run_custom(custom: &crate::plan::Custom, context: &Context<'_>, out: &mut [u8]) {
+    let inputs: Vec<(&[f32], &[usize])> = context
+        .inputs
+        .iter()
+        .zip(&custom.inputs)
+        .map(|(operand, shape)| (bytemuck::cast_slice(operand.bytes), shape.as_slice()))
+        .collect();
+    (custom.kernel.cpu)(&inputs, bytemuck::cast_slice_mut(out), &custom.output);
+}
+
 /// Runs one kernel on up to `threads` threads of the current pool. `out` holds elements of `dtype`, aligned to 4
 /// bytes. An index out of range writes `check` to `status` if that is 0.
 pub(crate) fn run_kernel(
@@ -318,5 +329,6 @@ pub(crate) fn run_kernel(
         Kernel::ScatterAdd(scatter) => scatter::run(scatter, context, out, dtype),
         Kernel::Scan(scan) => scan::run(scan, context, out, dtype),
         Kernel::ArgSort(sort) => sort::run(sort, context, out, context.inputs[0].dtype),
+        Kernel::Custom(custom) => run_custom(custom, &context, out),
     }
 }

@@ -132,7 +132,22 @@ impl<'a> Writer<'a> {
                     Class::Bool => format!("({word} != 0u)"),
                 }
             }
+            Inst::Literal {
+                value: 0,
+                dtype: DType::F32 | DType::F16,
+            } if zero_matters(expr, reg) => {
+                format!("bitcast<f32>({})", param(self.params.push_word(0)))
+            }
             Inst::Literal { value, dtype } => literal(*value, *dtype),
+            Inst::Apply {
+                op,
+                args,
+                dtype: DType::F32 | DType::F16,
+                ..
+            } if op.name == "neg" && cancels(expr, reg, args[0]) => {
+                let minus_one = self.params.push_word((-1.0f32).to_bits());
+                format!("(v{} * bitcast<f32>({}))", args[0], param(minus_one))
+            }
             Inst::Apply {
                 op,
                 args,
@@ -307,6 +322,26 @@ fn small_quotients(shape: &[usize]) -> bool {
     shape
         .split_last()
         .is_none_or(|(_, rest)| product(rest) < 1 << 22)
+}
+
+/// Whether a zero in `reg` decides between numbers, infinity and NaN. Compilers of shaders may assume that there are
+/// none and fold `x / 0.0` or `x * 0.0` to zero, so that such a zero must come from where they cannot see it.
+fn zero_matters(expr: &Expr, reg: usize) -> bool {
+    let harmless = ["add", "neg", "where", "max", "min", "eq", "ne", "lt", "le", "gt", "ge"];
+    expr.insts.iter().any(|inst| match inst {
+        Inst::Apply { op, args, .. } => args.contains(&reg) && !harmless.contains(&op.name),
+        _ => false,
+    })
+}
+
+/// Whether `reg`, the negative of `of`, is added to it: `x - x` is NaN where x is not finite, but compilers fold it.
+fn cancels(expr: &Expr, reg: usize, of: usize) -> bool {
+    expr.insts.iter().any(|inst| match inst {
+        Inst::Apply { op, args, .. } => {
+            op.name == "add" && (args[..] == [of, reg] || args[..] == [reg, of])
+        }
+        _ => false,
+    })
 }
 
 fn literal(value: i32, dtype: DType) -> String {

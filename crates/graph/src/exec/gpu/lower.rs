@@ -2,7 +2,7 @@
 //! text itself.
 
 use super::call::Lowered;
-use super::{argsort, gemm, map, reduce, scan, scatter, window};
+use super::{argsort, custom, gemm, map, reduce, scan, scatter, window};
 use crate::dtype::DType;
 use crate::plan::{Kernel, Plan, Step};
 use wgrad_device::Error;
@@ -64,6 +64,7 @@ pub(super) fn lower(plan: &Plan, step: &Step, target: Target) -> Result<Lowered,
         Kernel::ScatterAdd(kernel) => scatter::lower(&view, kernel),
         Kernel::Scan(kernel) => scan::lower(&view, kernel)?,
         Kernel::ArgSort(kernel) => argsort::lower(&view, kernel)?,
+        Kernel::Custom(kernel) => custom::lower(kernel),
     })
 }
 

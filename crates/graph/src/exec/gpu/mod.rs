@@ -8,6 +8,7 @@
 
 mod argsort;
 mod call;
+mod custom;
 mod expr;
 mod gemm;
 mod lower;

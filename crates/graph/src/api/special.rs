@@ -1,0 +1,289 @@
+//! Element-wise functions composed of primitives. Each composition keeps the accuracy of the primitives: none
+//! subtracts nearly equal numbers, none overflows where its result does not.
+
+use crate::dtype::DType;
+use crate::tensor::Tensor;
+use std::f64::consts::{LN_2, LOG10_2, PI};
+
+impl Tensor {
+    /// The least integer not below.
+    #[track_caller]
+    pub fn ceil(&self) -> Tensor {
+        -(-self.to_float()).floor()
+    }
+
+    /// The fraction that [`trunc`](Tensor::trunc) drops, with the sign of the element.
+    #[track_caller]
+    pub fn frac(&self) -> Tensor {
+        let x = self.to_float();
+        &x - x.trunc()
+    }
+
+    /// The nearest multiple of `10^−decimals`, halves to even.
+    #[track_caller]
+    pub fn round_decimals(&self, decimals: i32) -> Tensor {
+        let scale = 10f64.powi(decimals.saturating_abs());
+        if decimals < 0 {
+            (self.to_float() / scale).round() * scale
+        } else {
+            (self.to_float() * scale).round() / scale
+        }
+    }
+
+    /// Tangent of radians.
+    #[track_caller]
+    pub fn tan(&self) -> Tensor {
+        self.sin() / self.cos()
+    }
+
+    /// Arc sine, in radians; NaN outside −1 … 1.
+    #[track_caller]
+    pub fn asin(&self) -> Tensor {
+        let x = self.to_float();
+        x.atan2(&x.leg())
+    }
+
+    /// Arc cosine, in radians; NaN outside −1 … 1.
+    #[track_caller]
+    pub fn acos(&self) -> Tensor {
+        let x = self.to_float();
+        x.leg().atan2(&x)
+    }
+
+    /// `√(1 − x²)`, without cancellation near ±1.
+    #[track_caller]
+    fn leg(&self) -> Tensor {
+        ((1.0 - self) * (self + 1.0)).sqrt()
+    }
+
+    /// Hyperbolic sine.
+    #[track_caller]
+    pub fn sinh(&self) -> Tensor {
+        let x = self.to_float();
+        (x.expm1() - (-&x).expm1()) * 0.5
+    }
+
+    /// Hyperbolic cosine, as `1 + 2 sinh²(x/2)`, whose derivative is accurate at 0 too.
+    #[track_caller]
+    pub fn cosh(&self) -> Tensor {
+        (self.to_float() * 0.5).sinh().square() * 2.0 + 1.0
+    }
+
+    /// Inverse hyperbolic cosine; NaN below 1.
+    #[track_caller]
+    pub fn acosh(&self) -> Tensor {
+        let below = self.to_float() - 1.0;
+        let root = below.sqrt() * (self.to_float() + 1.0).sqrt();
+        (below + root).log1p()
+    }
+
+    /// Inverse hyperbolic tangent; NaN outside −1 … 1.
+    #[track_caller]
+    pub fn atanh(&self) -> Tensor {
+        let x = self.to_float();
+        (x.log1p() - (-&x).log1p()) * 0.5
+    }
+
+    /// `2^x`.
+    #[track_caller]
+    pub fn exp2(&self) -> Tensor {
+        let x = self.to_float();
+        x.full_like(2.0).pow(&x)
+    }
+
+    /// Logarithm to base 10.
+    #[track_caller]
+    pub fn log10(&self) -> Tensor {
+        self.log2() * LOG10_2
+    }
+
+    /// `log(x / (1 − x))`, the inverse of [`sigmoid`](Tensor::sigmoid).
+    #[track_caller]
+    pub fn logit(&self) -> Tensor {
+        let x = self.to_float();
+        x.log() - (-&x).log1p()
+    }
+
+    /// `sin(πx) / (πx)`, 1 at 0.
+    #[track_caller]
+    pub fn sinc(&self) -> Tensor {
+        let x = self.to_float() * PI;
+        let zero = x.eq_scalar(0.0);
+        let angle = Tensor::where_(&zero, &x.ones_like(), &x);
+        Tensor::where_(&zero, &x.ones_like(), &(angle.sin() / &angle))
+    }
+
+    /// Where the element is infinite.
+    #[track_caller]
+    pub fn isinf(&self) -> Tensor {
+        let x = self.cast(DType::F32).abs();
+        x.gt_scalar(f64::from(f32::MAX))
+    }
+
+    /// Where the element is a number and not infinite.
+    #[track_caller]
+    pub fn isfinite(&self) -> Tensor {
+        let x = self.cast(DType::F32).abs();
+        x.le_scalar(f64::from(f32::MAX))
+    }
+
+    /// The elements, with `nan` for NaN and `posinf`, `neginf` for infinities; no gradient flows to those.
+    #[track_caller]
+    pub fn nan_to_num(&self, nan: f64, posinf: f64, neginf: f64) -> Tensor {
+        let x = self.masked_fill(&self.isnan(), nan);
+        let infinite = self.isinf();
+        let up = infinite.logical_and(&self.gt_scalar(0.0));
+        let down = infinite.logical_and(&self.lt_scalar(0.0));
+        x.masked_fill(&up, posinf).masked_fill(&down, neginf)
+    }
+
+    /// Exactly one of two truth values.
+    #[track_caller]
+    pub fn logical_xor(&self, other: &Tensor) -> Tensor {
+        self.cast(DType::Bool).ne(&other.cast(DType::Bool))
+    }
+
+    /// The remainder of `self / other` with the sign of `other` (Python's and PyTorch's `remainder`).
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let d = Device::cpu();
+    /// let r = Tensor::new(&[-7, 7], &d).remainder(&Tensor::new(&[3, -3], &d));
+    /// assert_eq!(r.to_vec::<i32>()?, [2, -2]);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn remainder(&self, other: &Tensor) -> Tensor {
+        let r = self.fmod(other);
+        let opposite = r.lt_scalar(0.0).ne(&other.lt_scalar(0.0));
+        let move_up = r.ne_scalar(0.0).logical_and(&opposite);
+        Tensor::where_(&move_up, &(&r + other), &r)
+    }
+
+    /// `self / other` rounded down. Integers must stay below 2²⁴ in magnitude: they are divided as f32, after the
+    /// remainder is taken off, and are i32 again.
+    #[track_caller]
+    pub fn floor_divide(&self, other: &Tensor) -> Tensor {
+        let rest = self.remainder(other);
+        let dtype = rest.dtype();
+        ((self - rest) / other).round().cast(dtype)
+    }
+
+    /// `self + weight · (end − self)`, exact at both ends.
+    #[track_caller]
+    pub fn lerp(&self, end: &Tensor, weight: &Tensor) -> Tensor {
+        let way = end - self;
+        let from_start = self + &way * weight;
+        let from_end = end - way * (1.0 - weight);
+        Tensor::where_(&weight.abs().lt_scalar(0.5), &from_start, &from_end)
+    }
+
+    /// [`lerp`](Tensor::lerp) with one number as weight.
+    #[track_caller]
+    pub fn lerp_scalar(&self, end: &Tensor, weight: f64) -> Tensor {
+        let way = end - self;
+        if weight.abs() < 0.5 {
+            self + way * weight
+        } else {
+            end - way * (1.0 - weight)
+        }
+    }
+
+    /// `log(exp(self) + exp(other))`, without overflow.
+    #[track_caller]
+    pub fn logaddexp(&self, other: &Tensor) -> Tensor {
+        let difference = self.to_float() - other.to_float();
+        // Equal infinities: the difference is NaN, the result is either of them.
+        let same = self.eq(other).logical_and(&self.isinf());
+        let safe = difference.masked_fill(&same, 0.0);
+        Tensor::where_(
+            &same,
+            &self.to_float(),
+            &(other.to_float() + safe.softplus()),
+        )
+    }
+
+    /// `√(self² + other²)`, the length of the hypotenuse; its gradient at the origin is 0.
+    #[track_caller]
+    pub fn hypot(&self, other: &Tensor) -> Tensor {
+        let (a, b) = (self.abs(), other.abs());
+        let (long, short) = (a.maximum(&b), a.minimum(&b));
+        let origin = long.eq_scalar(0.0);
+        let length = long.masked_fill(&origin, 1.0);
+        let ratio = short / &length;
+        (length * (ratio.square() + 1.0).sqrt()).masked_fill(&origin, 0.0)
+    }
+
+    /// `self · log(other)`, 0 where `self` is 0.
+    #[track_caller]
+    pub fn xlogy(&self, other: &Tensor) -> Tensor {
+        let zero = self
+            .eq_scalar(0.0)
+            .logical_and(&other.isnan().logical_not());
+        let safe = Tensor::where_(&zero, &other.to_float().ones_like(), &other.to_float());
+        self * safe.log()
+    }
+
+    /// `value` where `mask` holds, else the element; the two broadcast.
+    #[track_caller]
+    pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Tensor {
+        Tensor::where_(mask, &self.weak(value), self)
+    }
+
+    /// Elements below `min` raised to it, above `max` lowered to it (`max` wins if they cross); NaN stays. The
+    /// derivative is 1 from bound to bound, both included.
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let x = Tensor::new(&[-2.0f32, 0.5, 2.0], &Device::cpu());
+    /// assert_eq!(x.clamp(0.0, 1.0).to_vec::<f32>()?, [0.0, 0.5, 1.0]);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn clamp(&self, min: f64, max: f64) -> Tensor {
+        self.clamp_min(min).clamp_max(max)
+    }
+
+    /// Elements below `min` raised to it.
+    #[track_caller]
+    pub fn clamp_min(&self, min: f64) -> Tensor {
+        self.clamp_min_tensor(&self.weak(min))
+    }
+
+    /// Elements above `max` lowered to it.
+    #[track_caller]
+    pub fn clamp_max(&self, max: f64) -> Tensor {
+        self.clamp_max_tensor(&self.weak(max))
+    }
+
+    /// [`clamp`](Tensor::clamp) with bounds that broadcast.
+    #[track_caller]
+    pub fn clamp_tensor(&self, min: &Tensor, max: &Tensor) -> Tensor {
+        self.clamp_min_tensor(min).clamp_max_tensor(max)
+    }
+
+    /// [`clamp_min`](Tensor::clamp_min) with a bound that broadcasts; NaN in either wins.
+    #[track_caller]
+    pub fn clamp_min_tensor(&self, min: &Tensor) -> Tensor {
+        let raised = self.lt(min).logical_or(&min.isnan());
+        Tensor::where_(&raised, min, self)
+    }
+
+    /// [`clamp_max`](Tensor::clamp_max) with a bound that broadcasts; NaN in either wins.
+    #[track_caller]
+    pub fn clamp_max_tensor(&self, max: &Tensor) -> Tensor {
+        let lowered = self.gt(max).logical_or(&max.isnan());
+        Tensor::where_(&lowered, max, self)
+    }
+
+    /// `log(exp(self) − 1)`, the inverse of [`softplus`](Tensor::softplus), of positive numbers.
+    #[track_caller]
+    pub fn softplus_inverse(&self) -> Tensor {
+        let x = self.to_float();
+        let small = x.lt_scalar(LN_2);
+        let near = Tensor::where_(&small, &x, &x.ones_like()).expm1().log();
+        let far = Tensor::where_(&small, &x.ones_like(), &x);
+        let far = &far + (-(-&far).exp()).log1p();
+        Tensor::where_(&small, &near, &far)
+    }
+}

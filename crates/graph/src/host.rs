@@ -1,0 +1,113 @@
+//! Runs the host steps that some tensors need, before those are planned: operands of all steps that are ready are
+//! computed in one run and read back, the functions run, the results are uploaded. Plans nothing itself.
+
+use crate::device::Kind;
+use crate::error::{Error, ErrorKind, Result};
+use crate::eval::{Value, eval_planned};
+use crate::exec::reference::{Array, host_error, to_bytes, to_f64};
+use crate::ops::Op;
+use crate::tensor::Tensor;
+use rustc_hash::FxHashSet;
+
+/// Whether a host step has to run before `tensors` can be planned. The reference runs its own.
+pub(crate) fn needed(tensors: &[&Tensor]) -> bool {
+    tensors.iter().any(|t| t.awaits_host() && !matches!(t.device().0.kind, Kind::Reference))
+}
+
+/// [`realise`], waiting for it.
+///
+/// # Errors
+/// As [`realise`]; in a browser, that a GPU has to be waited for.
+pub(crate) fn realise_blocking(tensors: &[&Tensor]) -> Result<()> {
+    #[cfg(not(target_arch = "wasm32"))]
+    return pollster::block_on(realise(tensors));
+    #[cfg(target_arch = "wasm32")]
+    match unrealised(tensors).iter().find(|t| !matches!(t.0.value.get(), Some(Value::Host(_))) && on_gpu(t)) {
+        Some(t) => {
+            let message = "reads its operands back, which cannot be waited for here; use eval_async";
+            Err(Error::new(ErrorKind::Unsupported, t.op_name(), message).at(t.location()))
+        }
+        None => futures::FutureExt::now_or_never(realise(tensors)).unwrap_or(Ok(())),
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+fn on_gpu(t: &Tensor) -> bool {
+    #[cfg(feature = "gpu")]
+    return matches!(t.device().0.kind, Kind::Gpu(_));
+    #[cfg(not(feature = "gpu"))]
+    let _ = t;
+    #[cfg(not(feature = "gpu"))]
+    false
+}
+
+/// Gives every host step below `tensors` its value.
+///
+/// # Errors
+/// A function's own error with the place where the step was recorded; running, reading or uploading fails.
+pub(crate) async fn realise(tensors: &[&Tensor]) -> Result<()> {
+    let tensors: Vec<&Tensor> =
+        tensors.iter().copied().filter(|t| !matches!(t.device().0.kind, Kind::Reference)).collect();
+    loop {
+        let steps = unrealised(&tensors);
+        let ready: Vec<&Tensor> =
+            steps.iter().filter(|t| unrealised(&t.0.inputs.iter().collect::<Vec<_>>()).is_empty()).collect();
+        if ready.is_empty() {
+            return Ok(());
+        }
+        eval_planned(&ready.iter().flat_map(|t| &t.0.inputs).collect::<Vec<_>>())?;
+        for step in ready {
+            run(step).await?;
+        }
+    }
+}
+
+/// Host steps without a value at or below `tensors`, each once.
+pub(crate) fn unrealised(tensors: &[&Tensor]) -> Vec<Tensor> {
+    let mut steps = Vec::new();
+    visit(tensors, |t| t.awaits_host(), |t| steps.push(t.clone()));
+    steps.sort_unstable_by_key(|t| t.0.id);
+    steps
+}
+
+/// Calls `found` on every host step at or below `tensors`, following nodes that `follow`.
+fn visit(tensors: &[&Tensor], follow: impl Fn(&Tensor) -> bool, mut found: impl FnMut(&Tensor)) {
+    let mut seen = FxHashSet::default();
+    let mut stack: Vec<Tensor> = tensors.iter().map(|&t| t.clone()).collect();
+    while let Some(t) = stack.pop() {
+        if !follow(&t) || !seen.insert(t.0.id) {
+            continue;
+        }
+        if matches!(t.0.op, Op::Host(_)) {
+            found(&t);
+        }
+        stack.extend(t.0.inputs.iter().cloned());
+    }
+}
+
+async fn run(t: &Tensor) -> Result<()> {
+    let Op::Host(step) = &t.0.op else {
+        return Err(Error::new(ErrorKind::Internal, t.op_name(), "is no host step"));
+    };
+    let mut arrays = Vec::with_capacity(t.0.inputs.len());
+    for input in &t.0.inputs {
+        let data = to_f64(&input.read_value().await?, input.dtype());
+        arrays.push(Array { shape: input.shape().to_vec(), dtype: input.dtype(), data });
+    }
+    let operands: Vec<&Array> = arrays.iter().collect();
+    let result = step.run(&operands, t.shape(), t.dtype()).map_err(|m| host_error(t, m))?;
+    // Another thread may have been first; its value is the same.
+    let _ = t.0.value.set(Value::upload(t.device(), &to_bytes(&result))?);
+    Ok(())
+}
+
+impl Tensor {
+    /// Names of the host steps this tensor is made of, whether they have run or not, in order of recording.
+    /// Each stops a run, reads its operands back and works on the host; none means the device does everything.
+    pub fn host_steps(&self) -> Vec<&'static str> {
+        let mut steps = Vec::new();
+        visit(&[self], |_| true, |t| steps.push((t.0.id, t.op_name())));
+        steps.sort_unstable();
+        steps.into_iter().map(|(_, name)| name).collect()
+    }
+}

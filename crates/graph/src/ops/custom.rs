@@ -1,0 +1,195 @@
+//! An operation of the user's own: shape rule, WGSL, cpu function, reference and derivative are given as data and
+//! closures. Derivative: the user's; without one it is marked not differentiable.
+
+use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample};
+use crate::dtype::DType;
+use crate::exec::reference::Array;
+use crate::plan::{CustomCpu, CustomKernel};
+use crate::tensor::Tensor;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+type ShapeRule = dyn Fn(&[&[usize]]) -> Result<Vec<usize>, String> + Send + Sync;
+type Reference = dyn Fn(&[&Array], &[usize]) -> Vec<f64> + Send + Sync;
+type DerivativeRule = dyn Fn(&[Tensor], &Tensor, &Tensor) -> Vec<Option<Tensor>> + Send + Sync;
+
+/// The definition of a custom operation on f32 tensors; make it once and apply it often.
+///
+/// ```
+/// use wgrad_graph::{CustomOp, Device, Tensor, grad};
+/// let cube = CustomOp::new("cube", "
+///     @group(0) @binding(0) var<storage, read> in_x: array<f32>;
+///     @group(0) @binding(1) var<storage, read_write> out_y: array<f32>;
+///     @compute @workgroup_size(64)
+///     fn main(@builtin(global_invocation_id) id: vec3u) {
+///         if id.x < arrayLength(&out_y) { out_y[id.x] = in_x[id.x] * in_x[id.x] * in_x[id.x]; }
+///     }")
+///     .cpu(|x, y, _| y.iter_mut().zip(x[0].0).for_each(|(y, x)| *y = x * x * x))
+///     .reference(|x, _| x[0].data.iter().map(|x| x * x * x).collect())
+///     .derivative(|x, _, g| vec![Some(g * x[0].square() * 3.0)]);
+/// let x = Tensor::new(&[2.0f32, -1.0], &Device::cpu());
+/// let y = cube.apply(&[&x]);
+/// assert_eq!(y.to_vec::<f32>()?, [8.0, -1.0]);
+/// assert_eq!(grad(&y.sum(), &[&x])?[0].to_vec::<f32>()?, [12.0, 3.0]);
+/// # Ok::<(), wgrad_graph::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct CustomOp(Arc<Definition>);
+
+#[derive(Clone)]
+struct Definition {
+    kernel: CustomKernel,
+    shape: Arc<ShapeRule>,
+    reference: Option<Arc<Reference>>,
+    derivative: Option<Arc<DerivativeRule>>,
+}
+
+impl CustomOp {
+    /// An operation whose result has its first operand's shape; see [`CustomKernel::wgsl`] for the module's form.
+    pub fn new(name: impl Into<String>, wgsl: impl Into<String>) -> CustomOp {
+        let cpu: Arc<CustomCpu> = Arc::new(|_, out, _| out.fill(f32::NAN));
+        let kernel = CustomKernel { name: name.into(), wgsl: wgsl.into().into(), params: Vec::new(), cpu };
+        let shape: Arc<ShapeRule> =
+            Arc::new(|x| x.first().map(|s| s.to_vec()).ok_or_else(|| "needs an operand".to_string()));
+        CustomOp(Arc::new(Definition { kernel, shape, reference: None, derivative: None }))
+    }
+
+    fn with(self, change: impl FnOnce(&mut Definition)) -> CustomOp {
+        let mut definition = Definition::clone(&self.0);
+        change(&mut definition);
+        CustomOp(Arc::new(definition))
+    }
+
+    /// With a function for the cpu: operands with shapes, result, its shape. Without one the result is NaN there.
+    pub fn cpu(self, f: impl Fn(&[(&[f32], &[usize])], &mut [f32], &[usize]) + Send + Sync + 'static) -> CustomOp {
+        self.with(|d| d.kernel.cpu = Arc::new(f))
+    }
+
+    /// With words for the kernel's uniform.
+    pub fn params(self, params: &[u32]) -> CustomOp {
+        self.with(|d| d.kernel.params = params.to_vec())
+    }
+
+    /// With a rule for the result's shape.
+    pub fn shape(self, f: impl Fn(&[&[usize]]) -> Result<Vec<usize>, String> + Send + Sync + 'static) -> CustomOp {
+        self.with(|d| d.shape = Arc::new(f))
+    }
+
+    /// With a function in f64 for the reference; without one it calls the cpu function.
+    pub fn reference(self, f: impl Fn(&[&Array], &[usize]) -> Vec<f64> + Send + Sync + 'static) -> CustomOp {
+        self.with(|d| d.reference = Some(Arc::new(f)))
+    }
+
+    /// With a derivative: operands, result and upstream gradient give each operand's gradient, `None` for zero.
+    pub fn derivative(
+        self,
+        f: impl Fn(&[Tensor], &Tensor, &Tensor) -> Vec<Option<Tensor>> + Send + Sync + 'static,
+    ) -> CustomOp {
+        self.with(|d| d.derivative = Some(Arc::new(f)))
+    }
+
+    /// Records the operation.
+    #[track_caller]
+    pub fn apply(&self, inputs: &[&Tensor]) -> Tensor {
+        if inputs.is_empty() {
+            let name = self.0.kernel.name.as_str();
+            let error = crate::Error::new(crate::ErrorKind::Value, name, "needs an operand");
+            return Tensor::invalid(error, &[], DType::F32, &crate::Device::reference());
+        }
+        let shapes = inputs.iter().map(|t| t.shape().to_vec()).collect();
+        Tensor::record(Custom { op: self.clone(), shapes }, inputs)
+    }
+}
+
+/// A custom operation with the shapes it is applied to.
+#[derive(Clone)]
+pub struct Custom {
+    op: CustomOp,
+    shapes: Vec<Vec<usize>>,
+}
+
+impl fmt::Debug for Custom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Custom({})", self.op.0.kernel.name)
+    }
+}
+
+impl PartialEq for Custom {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.op.0, &other.op.0) && self.shapes == other.shapes
+    }
+}
+
+impl Eq for Custom {}
+
+impl Hash for Custom {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.op.0.kernel.hash(state);
+        self.shapes.hash(state);
+    }
+}
+
+impl Custom {
+    fn output(&self) -> Result<Vec<usize>, String> {
+        (self.op.0.shape)(&self.shapes.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+}
+
+impl Primitive for Custom {
+    const NAME: &'static str = "custom";
+
+    fn shape(&self, _: &[Operand]) -> Result<Vec<usize>, String> {
+        self.output().map_err(|m| format!("{}: {m}", self.op.0.kernel.name))
+    }
+
+    fn dtype(&self, x: &[Operand]) -> Result<DType, String> {
+        match x.iter().find(|o| o.dtype != DType::F32) {
+            Some(o) => Err(format!("{} takes f32, not {}", self.op.0.kernel.name, o.dtype)),
+            None => Ok(DType::F32),
+        }
+    }
+
+    fn derivative(&self, cx: &Derive, upstream: &Tensor) -> Derivative {
+        match &self.op.0.derivative {
+            Some(rule) => Derivative::Of(rule(cx.inputs, cx.output, upstream)),
+            None => Derivative::NotDifferentiable,
+        }
+    }
+
+    fn batch(&self, x: &[Tensor]) -> Tensor {
+        // The user's kernel knows nothing of batches: it runs for each example.
+        let n = x[0].shape()[0];
+        let one = |i: usize| {
+            let examples: Vec<Tensor> = x.iter().map(|t| t.select(0, i as isize)).collect();
+            self.op.apply(&examples.iter().collect::<Vec<_>>())
+        };
+        let all: Vec<Tensor> = (0..n).map(one).collect();
+        Tensor::stack(&all.iter().collect::<Vec<_>>(), 0)
+    }
+
+    fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
+        let n = crate::shape::numel(shape);
+        let mut data = match &self.op.0.reference {
+            Some(f) => f(x, shape),
+            None => {
+                let narrow: Vec<Vec<f32>> = x.iter().map(|a| a.data.iter().map(|&v| v as f32).collect()).collect();
+                let operands: Vec<(&[f32], &[usize])> =
+                    narrow.iter().zip(x).map(|(v, a)| (v.as_slice(), a.shape.as_slice())).collect();
+                let mut out = vec![0.0f32; n];
+                (self.op.0.kernel.cpu)(&operands, &mut out, shape);
+                out.into_iter().map(f64::from).collect()
+            }
+        };
+        data.resize(n, f64::NAN);
+        Array { shape: shape.to_vec(), dtype, data }
+    }
+
+    fn lower(&self) -> Lowered {
+        Lowered::Custom(self.op.0.kernel.clone())
+    }
+
+    fn samples() -> Vec<Sample<Self>> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,111 @@
+//! Memory stays flat in a training loop. Measured in a process of its own, for other tests allocate too.
+
+use crate::models::{Run, mlp, own_cpu, own_gpu};
+use std::process::Command;
+use wgrad::Device;
+use wgrad::device::Stats;
+
+const STEPS: usize = 200;
+const WARM_UP: usize = 60;
+
+/// Bytes of the process that are in memory; `None` where the system does not say it as Linux does.
+fn resident_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find(|l| l.starts_with("VmRSS:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? << 10)
+}
+
+fn stats(device: &Device) -> Option<Stats> {
+    device.as_gpu().map(|gpu| gpu.stats())
+}
+
+/// Trains, and compares what there is after the warm-up with what there is at the end.
+fn measure(device: &Device) {
+    let mut run = Run::new(mlp(1, device), 128, 1, device);
+    let mut steps = |n: usize| {
+        for _ in 0..n / 20 {
+            let losses: Vec<_> = (0..20).map(|_| run.step().expect("a step")).collect();
+            let last = losses[19].item::<f32>().expect("a loss");
+            assert!(last.is_finite());
+        }
+    };
+    steps(WARM_UP);
+    let before = (resident_bytes(), stats(device), device.cached_plans());
+    steps(STEPS);
+    let after = (resident_bytes(), stats(device), device.cached_plans());
+    assert_eq!(after.2, before.2, "plans");
+    let (name, plans) = (device.to_string(), after.2);
+    if let (Some(b), Some(a)) = (before.1, after.1) {
+        println!(
+            "{name}: live {} -> {} bytes in {} -> {} buffers, pooled {} -> {} bytes, created {:?} -> {:?}",
+            b.memory.live_bytes,
+            a.memory.live_bytes,
+            b.memory.live_buffers,
+            a.memory.live_buffers,
+            b.memory.pooled_bytes,
+            a.memory.pooled_bytes,
+            b.created,
+            a.created
+        );
+        assert_eq!(a.memory.live_bytes, b.memory.live_bytes);
+        assert_eq!(a.memory.live_buffers, b.memory.live_buffers);
+        assert_eq!(a.memory.peak_bytes, b.memory.peak_bytes);
+        assert_eq!(a.created.pipelines, b.created.pipelines);
+        assert_eq!(a.created.buffers, b.created.buffers);
+        assert_eq!(a.created.bind_group_layouts, b.created.bind_group_layouts);
+    }
+    if let (Some(b), Some(a)) = (before.0, after.0) {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        println!(
+            "{name}: {plans} plans, resident {:.1} -> {:.1} MiB in {STEPS} steps",
+            mib(b),
+            mib(a)
+        );
+        // The parameters alone take 0.9 MiB, and each step makes three times that anew.
+        assert!(a < b + (8 << 20), "{name}: {b} -> {a} bytes");
+    } else {
+        println!("{name}: {plans} plans; this system does not tell the resident bytes");
+    }
+}
+
+/// Runs an ignored test of this program in a process of its own.
+fn alone(test: &str) {
+    let program = std::env::current_exe().expect("the path of this program");
+    let out = Command::new(program)
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .output()
+        .expect("the program starts");
+    let text = String::from_utf8_lossy(&out.stdout);
+    let shown = text.lines().filter(|l| l.contains(": "));
+    println!("{}", shown.collect::<Vec<_>>().join("\n"));
+    let ran = text.contains("1 passed");
+    assert!(
+        out.status.success() && ran,
+        "{text}\n{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+}
+
+#[test]
+#[ignore = "run by memory_of_the_cpu_is_flat in a process of its own"]
+fn cpu_process() {
+    measure(&own_cpu());
+}
+
+#[test]
+#[ignore = "run by memory_of_the_gpu_is_flat in a process of its own"]
+fn gpu_process() {
+    if let Some(device) = own_gpu() {
+        measure(&device);
+    }
+}
+
+#[test]
+fn memory_of_the_cpu_is_flat() {
+    alone("memory::cpu_process");
+}
+
+#[test]
+fn memory_of_the_gpu_is_flat() {
+    alone("memory::gpu_process");
+}
