@@ -194,7 +194,7 @@ impl<'a> Trainer<'a> {
         for (n, loss) in watch.read()?.into_iter().enumerate() {
             self.losses.push(loss);
             if let Some(metrics) = &mut self.metrics {
-                metrics.step(first + n as u64 - 1, loss)?;
+                metrics.step(first + n as u64, loss)?;
             }
         }
         Ok(())

@@ -38,8 +38,9 @@ pub use context::Context;
 pub use gradients::{Gradients, gradients, gradients_with};
 pub use layer::{Layer, LayerInfo, Sequential};
 pub use layers::{
-    AvgPool2d, BatchNorm, BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Embedding, Flatten, Gelu,
-    Identity, LayerNorm, LeakyRelu, Linear, MaxPool2d, Relu, Sigmoid, Softmax, Tanh,
+    AvgPool2d, BatchNorm, BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Embedding, Flatten, Gelu, Gru,
+    Identity, LayerNorm, LeakyRelu, Linear, Lstm, MaxPool2d, Nonlinearity, RecurrentOptions, Relu,
+    Rnn, Sigmoid, Softmax, Tanh,
 };
 pub use module::{Kind, Module, join, to_device_async};
 pub use optim::{

@@ -57,19 +57,30 @@ impl Sequential {
     pub fn new(parts: Vec<(u64, Box<dyn Schedule>)>) -> Result<Sequential> {
         let begins: Vec<u64> = parts.iter().map(|(begin, _)| *begin).collect();
         let fine = begins.first() == Some(&0) && begins.is_sorted();
-        require(fine, "Sequential", || format!("the schedules begin at {begins:?}"))?;
+        require(fine, "Sequential", || {
+            format!("the schedules begin at {begins:?}")
+        })?;
         Ok(Sequential { parts })
     }
 }
 
 impl Schedule for Sequential {
     fn lr(&self, epoch: u64) -> f64 {
-        let at = self.parts.partition_point(|(begin, _)| *begin <= epoch).saturating_sub(1);
-        self.parts.get(at).map_or(0.0, |(begin, part)| part.lr(epoch - begin))
+        let at = self
+            .parts
+            .partition_point(|(begin, _)| *begin <= epoch)
+            .saturating_sub(1);
+        self.parts
+            .get(at)
+            .map_or(0.0, |(begin, part)| part.lr(epoch - begin))
     }
 }
 
 /// An error of a schedule unless `ok`.
 fn require(ok: bool, name: &str, message: impl FnOnce() -> String) -> Result<()> {
-    if ok { Ok(()) } else { Err(Error::new(ErrorKind::Value, name, message())) }
+    if ok {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::Value, name, message()))
+    }
 }

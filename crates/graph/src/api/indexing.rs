@@ -170,7 +170,7 @@ impl Region {
             } else {
                 first.min(last) as usize
             };
-            region.step[d] = step.unsigned_abs();
+            region.step[d] = if count > 1 { step.unsigned_abs() } else { 1 };
             region.size[d] = count;
             if step < 0 {
                 region.reversed.push(d);

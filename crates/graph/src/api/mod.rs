@@ -6,6 +6,8 @@ mod contract;
 mod conv;
 mod create;
 mod display;
+#[cfg(test)]
+mod edges;
 mod index;
 mod indexing;
 mod movement;

@@ -52,10 +52,8 @@ impl Tensor {
         match dim(along, self.rank()) {
             Ok(d) if d < self.rank() => {
                 let of = |list: &[usize]| list.iter().map(|&n| n as isize).collect::<Vec<_>>();
-                let (n, known) = (self.shape()[d], sizes.iter().filter(|&&s| s != -1));
-                let known = known.fold(Some(1usize), |p, &s| {
-                    p?.checked_mul(usize::try_from(s).ok()?)
-                });
+                let (n, mut known) = (self.shape()[d], sizes.iter().filter(|&&s| s != -1));
+                let known = known.try_fold(1usize, |p, &s| p.checked_mul(usize::try_from(s).ok()?));
                 let open = sizes.iter().filter(|&&s| s == -1).count();
                 let rest = match (known, open) {
                     (Some(p), 0) if p == n => 0,

@@ -11,6 +11,8 @@ mod normalization;
 mod resize;
 mod loss;
 mod softmax;
+#[cfg(test)]
+mod tests;
 
 pub use attention::AttentionOptions;
 pub use class_loss::CrossEntropyOptions;

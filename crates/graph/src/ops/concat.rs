@@ -40,7 +40,7 @@ impl Primitive for Concat {
             if !fits || o.shape != self.shapes[n] {
                 return Err(format!("operand {n} of shape {:?} does not join {:?} along {}", o.shape, x[0].shape, self.dim));
             }
-            out[self.dim] += o.shape[self.dim];
+            out[self.dim] = out[self.dim].saturating_add(o.shape[self.dim]);
         }
         Ok(out)
     }

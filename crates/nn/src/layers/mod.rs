@@ -10,6 +10,7 @@ mod flatten;
 mod layer_norm;
 mod linear;
 mod pool;
+mod recurrent;
 
 pub use activation::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Softmax, Tanh};
 pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d};
@@ -20,6 +21,7 @@ pub use flatten::Flatten;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use pool::{AvgPool2d, MaxPool2d};
+pub use recurrent::{Gru, Lstm, Nonlinearity, RecurrentOptions, Rnn};
 
 use wgrad_graph::{Error, ErrorKind, Tensor};
 

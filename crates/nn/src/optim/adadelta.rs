@@ -59,7 +59,10 @@ impl Adadelta {
 
     /// With weight decay.
     pub fn weight_decay(self, weight_decay: f64) -> Adadelta {
-        Adadelta { weight_decay, ..self }
+        Adadelta {
+            weight_decay,
+            ..self
+        }
     }
 
     /// Ascending the loss.
@@ -68,8 +71,16 @@ impl Adadelta {
     }
 
     fn validate(&self) -> Result<()> {
-        let fine = [self.lr, self.rho, self.eps, self.weight_decay].iter().all(|&v| fits(v)) && self.rho <= 1.0;
-        require(fine, || format!("lr {}, rho {}, eps {}, weight decay {}", self.lr, self.rho, self.eps, self.weight_decay))
+        let fine = [self.lr, self.rho, self.eps, self.weight_decay]
+            .iter()
+            .all(|&v| fits(v))
+            && self.rho <= 1.0;
+        require(fine, || {
+            format!(
+                "lr {}, rho {}, eps {}, weight decay {}",
+                self.lr, self.rho, self.eps, self.weight_decay
+            )
+        })
     }
 
     fn moments(&self) -> &'static [&'static str] {

@@ -57,12 +57,18 @@ impl Adagrad {
 
     /// With weight decay.
     pub fn weight_decay(self, weight_decay: f64) -> Adagrad {
-        Adagrad { weight_decay, ..self }
+        Adagrad {
+            weight_decay,
+            ..self
+        }
     }
 
     /// With another start of the sum of squares; before the first step.
     pub fn initial_accumulator_value(self, initial_accumulator_value: f64) -> Adagrad {
-        Adagrad { initial_accumulator_value, ..self }
+        Adagrad {
+            initial_accumulator_value,
+            ..self
+        }
     }
 
     /// With another `eps`.
@@ -76,8 +82,21 @@ impl Adagrad {
     }
 
     fn validate(&self) -> Result<()> {
-        let fine = [self.lr, self.lr_decay, self.weight_decay, self.initial_accumulator_value, self.eps].iter().all(|&v| fits(v));
-        require(fine, || format!("lr {}, lr decay {}, weight decay {}, initial accumulator value {}, eps {}", self.lr, self.lr_decay, self.weight_decay, self.initial_accumulator_value, self.eps))
+        let fine = [
+            self.lr,
+            self.lr_decay,
+            self.weight_decay,
+            self.initial_accumulator_value,
+            self.eps,
+        ]
+        .iter()
+        .all(|&v| fits(v));
+        require(fine, || {
+            format!(
+                "lr {}, lr decay {}, weight decay {}, initial accumulator value {}, eps {}",
+                self.lr, self.lr_decay, self.weight_decay, self.initial_accumulator_value, self.eps
+            )
+        })
     }
 
     fn moments(&self) -> &'static [&'static str] {

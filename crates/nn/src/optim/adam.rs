@@ -174,6 +174,7 @@ impl AdamW {
                 &shrunk
             }
         };
-        self.numbers().update(u.step, p, &u.direction(self.maximize, 0.0), u.moments)
+        self.numbers()
+            .update(u.step, p, &u.direction(self.maximize, 0.0), u.moments)
     }
 }

@@ -49,7 +49,10 @@ impl Adamax {
 
     /// With other decays of the moments.
     pub fn betas(self, first: f64, second: f64) -> Adamax {
-        Adamax { betas: (first, second), ..self }
+        Adamax {
+            betas: (first, second),
+            ..self
+        }
     }
 
     /// With another `eps`.
@@ -59,7 +62,10 @@ impl Adamax {
 
     /// With weight decay.
     pub fn weight_decay(self, weight_decay: f64) -> Adamax {
-        Adamax { weight_decay, ..self }
+        Adamax {
+            weight_decay,
+            ..self
+        }
     }
 
     /// Ascending the loss.
@@ -68,8 +74,17 @@ impl Adamax {
     }
 
     fn validate(&self) -> Result<()> {
-        let fine = [self.lr, self.eps, self.weight_decay].iter().all(|&v| fits(v)) && (0.0..1.0).contains(&self.betas.0) && (0.0..1.0).contains(&self.betas.1);
-        require(fine, || format!("lr {}, betas {:?}, eps {}, weight decay {}", self.lr, self.betas, self.eps, self.weight_decay))
+        let fine = [self.lr, self.eps, self.weight_decay]
+            .iter()
+            .all(|&v| fits(v))
+            && (0.0..1.0).contains(&self.betas.0)
+            && (0.0..1.0).contains(&self.betas.1);
+        require(fine, || {
+            format!(
+                "lr {}, betas {:?}, eps {}, weight decay {}",
+                self.lr, self.betas, self.eps, self.weight_decay
+            )
+        })
     }
 
     fn moments(&self) -> &'static [&'static str] {

@@ -56,7 +56,10 @@ impl NAdam {
 
     /// With other decays of the moments.
     pub fn betas(self, first: f64, second: f64) -> NAdam {
-        NAdam { betas: (first, second), ..self }
+        NAdam {
+            betas: (first, second),
+            ..self
+        }
     }
 
     /// With another `eps`.
@@ -66,17 +69,26 @@ impl NAdam {
 
     /// With weight decay.
     pub fn weight_decay(self, weight_decay: f64) -> NAdam {
-        NAdam { weight_decay, ..self }
+        NAdam {
+            weight_decay,
+            ..self
+        }
     }
 
     /// With another growth of the momentum.
     pub fn momentum_decay(self, momentum_decay: f64) -> NAdam {
-        NAdam { momentum_decay, ..self }
+        NAdam {
+            momentum_decay,
+            ..self
+        }
     }
 
     /// With weight decay apart from the gradient.
     pub fn decoupled_weight_decay(self, decoupled_weight_decay: bool) -> NAdam {
-        NAdam { decoupled_weight_decay, ..self }
+        NAdam {
+            decoupled_weight_decay,
+            ..self
+        }
     }
 
     /// Ascending the loss.
@@ -85,8 +97,17 @@ impl NAdam {
     }
 
     fn validate(&self) -> Result<()> {
-        let fine = [self.lr, self.eps, self.weight_decay, self.momentum_decay].iter().all(|&v| fits(v)) && (0.0..1.0).contains(&self.betas.0) && (0.0..1.0).contains(&self.betas.1);
-        require(fine, || format!("lr {}, betas {:?}, eps {}, weight decay {}, momentum decay {}", self.lr, self.betas, self.eps, self.weight_decay, self.momentum_decay))
+        let fine = [self.lr, self.eps, self.weight_decay, self.momentum_decay]
+            .iter()
+            .all(|&v| fits(v))
+            && (0.0..1.0).contains(&self.betas.0)
+            && (0.0..1.0).contains(&self.betas.1);
+        require(fine, || {
+            format!(
+                "lr {}, betas {:?}, eps {}, weight decay {}, momentum decay {}",
+                self.lr, self.betas, self.eps, self.weight_decay, self.momentum_decay
+            )
+        })
     }
 
     fn moments(&self) -> &'static [&'static str] {

@@ -54,7 +54,10 @@ impl RAdam {
 
     /// With other decays of the moments.
     pub fn betas(self, first: f64, second: f64) -> RAdam {
-        RAdam { betas: (first, second), ..self }
+        RAdam {
+            betas: (first, second),
+            ..self
+        }
     }
 
     /// With another `eps`.
@@ -64,12 +67,18 @@ impl RAdam {
 
     /// With weight decay.
     pub fn weight_decay(self, weight_decay: f64) -> RAdam {
-        RAdam { weight_decay, ..self }
+        RAdam {
+            weight_decay,
+            ..self
+        }
     }
 
     /// With weight decay apart from the gradient.
     pub fn decoupled_weight_decay(self, decoupled_weight_decay: bool) -> RAdam {
-        RAdam { decoupled_weight_decay, ..self }
+        RAdam {
+            decoupled_weight_decay,
+            ..self
+        }
     }
 
     /// Ascending the loss.
@@ -78,8 +87,17 @@ impl RAdam {
     }
 
     fn validate(&self) -> Result<()> {
-        let fine = [self.lr, self.eps, self.weight_decay].iter().all(|&v| fits(v)) && (0.0..1.0).contains(&self.betas.0) && (0.0..1.0).contains(&self.betas.1);
-        require(fine, || format!("lr {}, betas {:?}, eps {}, weight decay {}", self.lr, self.betas, self.eps, self.weight_decay))
+        let fine = [self.lr, self.eps, self.weight_decay]
+            .iter()
+            .all(|&v| fits(v))
+            && (0.0..1.0).contains(&self.betas.0)
+            && (0.0..1.0).contains(&self.betas.1);
+        require(fine, || {
+            format!(
+                "lr {}, betas {:?}, eps {}, weight decay {}",
+                self.lr, self.betas, self.eps, self.weight_decay
+            )
+        })
     }
 
     fn moments(&self) -> &'static [&'static str] {
@@ -102,7 +120,10 @@ impl RAdam {
         let g = u.direction(self.maximize, decay(!self.decoupled_weight_decay));
         let p = u.shrunk(self.lr, decay(self.decoupled_weight_decay));
         let (beta1, beta2) = self.betas;
-        let (correction1, correction2) = (1.0 - beta1.powf(u.step as f64), 1.0 - beta2.powf(u.step as f64));
+        let (correction1, correction2) = (
+            1.0 - beta1.powf(u.step as f64),
+            1.0 - beta2.powf(u.step as f64),
+        );
         let m = &u.moments[0] * beta1 + &g * (1.0 - beta1);
         let v = &u.moments[1] * beta2 + g.square() * (1.0 - beta2);
         let lr = self.lr / correction1;

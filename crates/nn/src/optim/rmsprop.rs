@@ -66,7 +66,10 @@ impl RmsProp {
 
     /// With weight decay.
     pub fn weight_decay(self, weight_decay: f64) -> RmsProp {
-        RmsProp { weight_decay, ..self }
+        RmsProp {
+            weight_decay,
+            ..self
+        }
     }
 
     /// With momentum; before the first step.
@@ -85,8 +88,21 @@ impl RmsProp {
     }
 
     fn validate(&self) -> Result<()> {
-        let fine = [self.lr, self.alpha, self.eps, self.weight_decay, self.momentum].iter().all(|&v| fits(v));
-        require(fine, || format!("lr {}, alpha {}, eps {}, weight decay {}, momentum {}", self.lr, self.alpha, self.eps, self.weight_decay, self.momentum))
+        let fine = [
+            self.lr,
+            self.alpha,
+            self.eps,
+            self.weight_decay,
+            self.momentum,
+        ]
+        .iter()
+        .all(|&v| fits(v));
+        require(fine, || {
+            format!(
+                "lr {}, alpha {}, eps {}, weight decay {}, momentum {}",
+                self.lr, self.alpha, self.eps, self.weight_decay, self.momentum
+            )
+        })
     }
 
     fn moments(&self) -> &'static [&'static str] {
@@ -103,7 +119,9 @@ impl RmsProp {
         let g = u.direction(self.maximize, self.weight_decay);
         let mean = |old: &Tensor, new: &Tensor| old * self.alpha + new * (1.0 - self.alpha);
         let mut new = vec![mean(&u.moments[0], &g.square())];
-        let centre = self.centered.then(|| mean(&u.moments[u.moments.len() - 1], &g));
+        let centre = self
+            .centered
+            .then(|| mean(&u.moments[u.moments.len() - 1], &g));
         let square = match &centre {
             // Rounding may take the difference below zero.
             Some(a) => (&new[0] - a.square()).relu(),

@@ -47,12 +47,18 @@ impl Rprop {
 
     /// With other factors of the step size.
     pub fn etas(self, first: f64, second: f64) -> Rprop {
-        Rprop { etas: (first, second), ..self }
+        Rprop {
+            etas: (first, second),
+            ..self
+        }
     }
 
     /// With other bounds of the step size.
     pub fn step_sizes(self, first: f64, second: f64) -> Rprop {
-        Rprop { step_sizes: (first, second), ..self }
+        Rprop {
+            step_sizes: (first, second),
+            ..self
+        }
     }
 
     /// Ascending the loss.
@@ -61,9 +67,19 @@ impl Rprop {
     }
 
     fn validate(&self) -> Result<()> {
-        let fine = fits(self.lr) && 0.0 < self.etas.0 && self.etas.0 < 1.0 && 1.0 < self.etas.1 && self.etas.1.is_finite()
-            && fits(self.step_sizes.0) && self.step_sizes.0 <= self.step_sizes.1;
-        require(fine, || format!("lr {}, etas {:?}, step sizes {:?}", self.lr, self.etas, self.step_sizes))
+        let fine = fits(self.lr)
+            && 0.0 < self.etas.0
+            && self.etas.0 < 1.0
+            && 1.0 < self.etas.1
+            && self.etas.1.is_finite()
+            && fits(self.step_sizes.0)
+            && self.step_sizes.0 <= self.step_sizes.1;
+        require(fine, || {
+            format!(
+                "lr {}, etas {:?}, step sizes {:?}",
+                self.lr, self.etas, self.step_sizes
+            )
+        })
     }
 
     fn moments(&self) -> &'static [&'static str] {

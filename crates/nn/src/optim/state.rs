@@ -29,8 +29,16 @@ impl Update<'_> {
     /// The gradient, negated to ascend, with `weight_decay · p` added.
     #[track_caller]
     pub(crate) fn direction(&self, maximize: bool, weight_decay: f64) -> Tensor {
-        let g = if maximize { self.gradient.neg() } else { self.gradient.clone() };
-        if weight_decay == 0.0 { g } else { g + self.parameter * weight_decay }
+        let g = if maximize {
+            self.gradient.neg()
+        } else {
+            self.gradient.clone()
+        };
+        if weight_decay == 0.0 {
+            g
+        } else {
+            g + self.parameter * weight_decay
+        }
     }
 
     /// The parameter, shrunk by `lr · weight_decay` of itself.

@@ -24,7 +24,11 @@ impl CosineAnnealing {
     /// `t_max` is 0.
     pub fn new(base_lr: f64, t_max: u64) -> Result<CosineAnnealing> {
         require(t_max > 0, "CosineAnnealing", || "a wave of 0 epochs".into())?;
-        Ok(CosineAnnealing { base: base_lr, t_max, eta_min: 0.0 })
+        Ok(CosineAnnealing {
+            base: base_lr,
+            t_max,
+            eta_min: 0.0,
+        })
     }
 
     /// Down to this rate instead.
@@ -54,8 +58,15 @@ impl CosineAnnealingWarmRestarts {
     /// # Errors
     /// `t_0` is 0.
     pub fn new(base_lr: f64, t_0: u64) -> Result<CosineAnnealingWarmRestarts> {
-        require(t_0 > 0, "CosineAnnealingWarmRestarts", || "a wave of 0 epochs".into())?;
-        Ok(CosineAnnealingWarmRestarts { base: base_lr, t_0, t_mult: 1, eta_min: 0.0 })
+        require(t_0 > 0, "CosineAnnealingWarmRestarts", || {
+            "a wave of 0 epochs".into()
+        })?;
+        Ok(CosineAnnealingWarmRestarts {
+            base: base_lr,
+            t_0,
+            t_mult: 1,
+            eta_min: 0.0,
+        })
     }
 
     /// Every wave this many times as long as the one before.
@@ -63,7 +74,9 @@ impl CosineAnnealingWarmRestarts {
     /// # Errors
     /// It is 0.
     pub fn t_mult(self, t_mult: u64) -> Result<CosineAnnealingWarmRestarts> {
-        require(t_mult > 0, "CosineAnnealingWarmRestarts", || "waves of 0 epochs".into())?;
+        require(t_mult > 0, "CosineAnnealingWarmRestarts", || {
+            "waves of 0 epochs".into()
+        })?;
         Ok(CosineAnnealingWarmRestarts { t_mult, ..self })
     }
 

@@ -62,7 +62,9 @@ impl OneCycle {
     /// # Errors
     /// It is not within 0 and 1.
     pub fn pct_start(self, pct_start: f64) -> Result<OneCycle> {
-        require((0.0..=1.0).contains(&pct_start), "OneCycle", || format!("a share of {pct_start}"))?;
+        require((0.0..=1.0).contains(&pct_start), "OneCycle", || {
+            format!("a share of {pct_start}")
+        })?;
         Ok(OneCycle { pct_start, ..self })
     }
 
@@ -78,17 +80,27 @@ impl OneCycle {
 
     /// Ends at the first rate divided by this; 10⁴.
     pub fn final_div_factor(self, final_div_factor: f64) -> OneCycle {
-        OneCycle { final_div_factor, ..self }
+        OneCycle {
+            final_div_factor,
+            ..self
+        }
     }
 
     /// Goes down to the first rate in as many steps as up, and then to the last; false.
     pub fn three_phase(self, three_phase: bool) -> OneCycle {
-        OneCycle { three_phase, ..self }
+        OneCycle {
+            three_phase,
+            ..self
+        }
     }
 
     /// With other bounds of the momentum; 0.85 and 0.95.
     pub fn momentums(self, base: f64, max: f64) -> OneCycle {
-        OneCycle { base_momentum: base, max_momentum: max, ..self }
+        OneCycle {
+            base_momentum: base,
+            max_momentum: max,
+            ..self
+        }
     }
 
     /// The momentum of a step, high where the rate is low.
@@ -99,16 +111,32 @@ impl OneCycle {
 
     /// The value at `step` that is `first`, `peak`, `first` again and `last` at the ends of the phases.
     fn at(&self, step: u64, [first, peak, again, last]: [f64; 4]) -> f64 {
-        let (rise, end) = (self.pct_start * self.total as f64 - 1.0, (self.total - 1) as f64);
+        let (rise, end) = (
+            self.pct_start * self.total as f64 - 1.0,
+            (self.total - 1) as f64,
+        );
         let two = [(0.0, rise, first, peak), (rise, end, peak, last)];
         let back = 2.0 * self.pct_start * self.total as f64 - 2.0;
-        let three = [(0.0, rise, first, peak), (rise, back, peak, again), (back, end, again, last)];
+        let three = [
+            (0.0, rise, first, peak),
+            (rise, back, peak, again),
+            (back, end, again, last),
+        ];
         let phases: &[_] = if self.three_phase { &three } else { &two };
         let step = (step as f64).min(end);
-        let within = phases.iter().find(|(_, to, ..)| step <= *to).or(phases.last());
-        let Some(&(from, to, a, b)) = within else { return last };
+        let within = phases
+            .iter()
+            .find(|(_, to, ..)| step <= *to)
+            .or(phases.last());
+        let Some(&(from, to, a, b)) = within else {
+            return last;
+        };
         // A phase of no length is at its end.
-        let share = if to > from { (step - from) / (to - from) } else { 1.0 };
+        let share = if to > from {
+            (step - from) / (to - from)
+        } else {
+            1.0
+        };
         self.anneal.between(a, b, share)
     }
 }
@@ -116,7 +144,10 @@ impl OneCycle {
 impl Schedule for OneCycle {
     fn lr(&self, epoch: u64) -> f64 {
         let first = self.max_lr / self.div_factor;
-        self.at(epoch, [first, self.max_lr, first, first / self.final_div_factor])
+        self.at(
+            epoch,
+            [first, self.max_lr, first, first / self.final_div_factor],
+        )
     }
 }
 
@@ -163,7 +194,9 @@ impl Cyclic {
     /// # Errors
     /// Both are 0.
     pub fn step_sizes(self, up: u64, down: u64) -> Result<Cyclic> {
-        require(up.saturating_add(down) > 0, "Cyclic", || "a cycle of 0 steps".into())?;
+        require(up.saturating_add(down) > 0, "Cyclic", || {
+            "a cycle of 0 steps".into()
+        })?;
         Ok(Cyclic { up, down, ..self })
     }
 
@@ -174,7 +207,11 @@ impl Cyclic {
 
     /// With other bounds of the momentum; 0.8 and 0.9.
     pub fn momentums(self, base: f64, max: f64) -> Cyclic {
-        Cyclic { base_momentum: base, max_momentum: max, ..self }
+        Cyclic {
+            base_momentum: base,
+            max_momentum: max,
+            ..self
+        }
     }
 
     /// The momentum of a step, high where the rate is low.
@@ -188,7 +225,11 @@ impl Cyclic {
         let ratio = self.up as f64 / total;
         let cycle = (1.0 + step as f64 / total).floor();
         let x = 1.0 + step as f64 / total - cycle;
-        let height = if x <= ratio && ratio > 0.0 { x / ratio } else { (x - 1.0) / (ratio - 1.0) };
+        let height = if x <= ratio && ratio > 0.0 {
+            x / ratio
+        } else {
+            (x - 1.0) / (ratio - 1.0)
+        };
         height
             * match self.mode {
                 CyclicMode::Triangular => 1.0,

@@ -18,7 +18,11 @@ impl Step {
     /// `step_size` is 0.
     pub fn new(base_lr: f64, step_size: u64, gamma: f64) -> Result<Step> {
         require(step_size > 0, "Step", || "a step of 0 epochs".into())?;
-        Ok(Step { base: base_lr, size: step_size, gamma })
+        Ok(Step {
+            base: base_lr,
+            size: step_size,
+            gamma,
+        })
     }
 }
 
@@ -40,7 +44,11 @@ impl MultiStep {
     /// From `base_lr`, times `gamma` (PyTorch's default is 0.1) at each of these epochs, in any order; one that stands there
     /// twice counts twice.
     pub fn new(base_lr: f64, milestones: &[u64], gamma: f64) -> MultiStep {
-        MultiStep { base: base_lr, milestones: milestones.to_vec(), gamma }
+        MultiStep {
+            base: base_lr,
+            milestones: milestones.to_vec(),
+            gamma,
+        }
     }
 }
 
@@ -61,7 +69,10 @@ pub struct Exponential {
 impl Exponential {
     /// From `base_lr`, times `gamma` after every epoch.
     pub fn new(base_lr: f64, gamma: f64) -> Exponential {
-        Exponential { base: base_lr, gamma }
+        Exponential {
+            base: base_lr,
+            gamma,
+        }
     }
 }
 
@@ -73,7 +84,11 @@ impl Schedule for Exponential {
 
 /// The share of `total` that has passed, 1 from there on; 0 if there is nothing to pass.
 fn passed(epoch: u64, total: u64) -> f64 {
-    if total == 0 { 0.0 } else { epoch.min(total) as f64 / total as f64 }
+    if total == 0 {
+        0.0
+    } else {
+        epoch.min(total) as f64 / total as f64
+    }
 }
 
 /// A factor that moves along a line and then stays: PyTorch's `LinearLR`.
@@ -88,7 +103,12 @@ pub struct Linear {
 impl Linear {
     /// From a third of `base_lr` to all of it, over 5 epochs.
     pub fn new(base_lr: f64) -> Linear {
-        Linear { base: base_lr, start: 1.0 / 3.0, end: 1.0, total: 5 }
+        Linear {
+            base: base_lr,
+            start: 1.0 / 3.0,
+            end: 1.0,
+            total: 5,
+        }
     }
 
     /// With another first factor.
@@ -124,7 +144,11 @@ pub struct Constant {
 impl Constant {
     /// A third of `base_lr` for 5 epochs, then all of it.
     pub fn new(base_lr: f64) -> Constant {
-        Constant { base: base_lr, factor: 1.0 / 3.0, total: 5 }
+        Constant {
+            base: base_lr,
+            factor: 1.0 / 3.0,
+            total: 5,
+        }
     }
 
     /// With another factor.
@@ -140,7 +164,11 @@ impl Constant {
 
 impl Schedule for Constant {
     fn lr(&self, epoch: u64) -> f64 {
-        if epoch < self.total { self.base * self.factor } else { self.base }
+        if epoch < self.total {
+            self.base * self.factor
+        } else {
+            self.base
+        }
     }
 }
 
@@ -155,7 +183,11 @@ pub struct Polynomial {
 impl Polynomial {
     /// Over `total_iters` epochs (PyTorch's defaults are 5 and a power of 1).
     pub fn new(base_lr: f64, total_iters: u64, power: f64) -> Polynomial {
-        Polynomial { base: base_lr, total: total_iters, power }
+        Polynomial {
+            base: base_lr,
+            total: total_iters,
+            power,
+        }
     }
 }
 

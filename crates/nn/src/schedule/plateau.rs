@@ -77,7 +77,9 @@ impl ReduceOnPlateau {
     /// # Errors
     /// It is not below 1.
     pub fn factor(self, factor: f64) -> Result<ReduceOnPlateau> {
-        require(factor < 1.0, "ReduceOnPlateau", || format!("a factor of {factor}"))?;
+        require(factor < 1.0, "ReduceOnPlateau", || {
+            format!("a factor of {factor}")
+        })?;
         Ok(ReduceOnPlateau { factor, ..self })
     }
 
@@ -88,7 +90,11 @@ impl ReduceOnPlateau {
 
     /// With another least progress; 10⁻⁴ of the best value.
     pub fn threshold(self, threshold: f64, mode: ThresholdMode) -> ReduceOnPlateau {
-        ReduceOnPlateau { threshold, threshold_mode: mode, ..self }
+        ReduceOnPlateau {
+            threshold,
+            threshold_mode: mode,
+            ..self
+        }
     }
 
     /// Counts nothing for this many epochs after a fall; 0.
