@@ -15,7 +15,6 @@ pub struct Store {
 /// One case with its inputs on a device.
 pub struct Case {
     pub id: String,
-    pub group: String,
     /// PyTorch's name.
     pub op: String,
     pub args: Map<String, Value>,
@@ -136,7 +135,6 @@ impl Store {
             .collect();
         let mut case = Case {
             id: id.to_string(),
-            group: text_of(line, "group")?,
             op: text_of(line, "op")?,
             args: line
                 .get("args")

@@ -81,7 +81,7 @@ fn anomaly_mode() -> bool {
     *MODE.get_or_init(|| std::env::var("WGRAD_ANOMALY").is_ok_and(|v| v == "1"))
 }
 
-fn eval_rest<'a>(rest: &mut Vec<&'a Tensor>) -> Result<()> {
+fn eval_rest(rest: &mut Vec<&Tensor>) -> Result<()> {
     while let Some(first) = rest.first() {
         let device = first.device().clone();
         let (mine, others): (Vec<&Tensor>, Vec<&Tensor>) =
@@ -167,12 +167,22 @@ pub fn explain(tensors: &[&Tensor]) -> Result<String> {
     for t in tensors {
         t.check()?;
     }
+    let mut out = String::new();
+    for step in crate::host::unrealised(tensors) {
+        explain_planned(&step.0.inputs.iter().collect::<Vec<_>>(), &mut out);
+        out.push_str(&format!("host step {}\n\n", step.op_name()));
+    }
+    explain_planned(tensors, &mut out);
+    Ok(out)
+}
+
+/// As [`explain`], with host steps as leaves.
+fn explain_planned(tensors: &[&Tensor], out: &mut String) {
     let mut rest: Vec<&Tensor> = tensors
         .iter()
         .copied()
         .filter(|t| t.0.value.get().is_none())
         .collect();
-    let mut out = String::new();
     while let Some(first) = rest.first() {
         let device = first.device().clone();
         let (mine, others): (Vec<&Tensor>, Vec<&Tensor>) =
@@ -190,7 +200,6 @@ pub fn explain(tensors: &[&Tensor]) -> Result<String> {
         }
         rest = others;
     }
-    Ok(out)
 }
 
 /// Prints a stage of the pipeline when `WGRAD_DUMP` lists it.

@@ -55,7 +55,7 @@ pub fn gradcheck(output: &Tensor, inputs: &[&Tensor], options: &GradcheckOptions
         random: options.seed,
     };
     let points = check.points()?;
-    let f = check.project(&[output.clone()], &[output])?;
+    let f = check.project(std::slice::from_ref(output), &[output])?;
     for _ in 0..options.directions {
         check.slope(&f, &points, 1).map_err(|e| e.at(location))?;
     }

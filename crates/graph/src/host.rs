@@ -11,7 +11,9 @@ use rustc_hash::FxHashSet;
 
 /// Whether a host step has to run before `tensors` can be planned. The reference runs its own.
 pub(crate) fn needed(tensors: &[&Tensor]) -> bool {
-    tensors.iter().any(|t| t.awaits_host() && !matches!(t.device().0.kind, Kind::Reference))
+    tensors
+        .iter()
+        .any(|t| t.awaits_host() && !matches!(t.device().0.kind, Kind::Reference))
 }
 
 /// [`realise`], waiting for it.
@@ -22,9 +24,13 @@ pub(crate) fn realise_blocking(tensors: &[&Tensor]) -> Result<()> {
     #[cfg(not(target_arch = "wasm32"))]
     return pollster::block_on(realise(tensors));
     #[cfg(target_arch = "wasm32")]
-    match unrealised(tensors).iter().find(|t| !matches!(t.0.value.get(), Some(Value::Host(_))) && on_gpu(t)) {
+    match unrealised(tensors)
+        .iter()
+        .find(|t| !matches!(t.0.value.get(), Some(Value::Host(_))) && on_gpu(t))
+    {
         Some(t) => {
-            let message = "reads its operands back, which cannot be waited for here; use eval_async";
+            let message =
+                "reads its operands back, which cannot be waited for here; use eval_async";
             Err(Error::new(ErrorKind::Unsupported, t.op_name(), message).at(t.location()))
         }
         None => futures::FutureExt::now_or_never(realise(tensors)).unwrap_or(Ok(())),
@@ -46,12 +52,17 @@ fn on_gpu(t: &Tensor) -> bool {
 /// # Errors
 /// A function's own error with the place where the step was recorded; running, reading or uploading fails.
 pub(crate) async fn realise(tensors: &[&Tensor]) -> Result<()> {
-    let tensors: Vec<&Tensor> =
-        tensors.iter().copied().filter(|t| !matches!(t.device().0.kind, Kind::Reference)).collect();
+    let tensors: Vec<&Tensor> = tensors
+        .iter()
+        .copied()
+        .filter(|t| !matches!(t.device().0.kind, Kind::Reference))
+        .collect();
     loop {
         let steps = unrealised(&tensors);
-        let ready: Vec<&Tensor> =
-            steps.iter().filter(|t| unrealised(&t.0.inputs.iter().collect::<Vec<_>>()).is_empty()).collect();
+        let ready: Vec<&Tensor> = steps
+            .iter()
+            .filter(|t| unrealised(&t.0.inputs.iter().collect::<Vec<_>>()).is_empty())
+            .collect();
         if ready.is_empty() {
             return Ok(());
         }
@@ -87,17 +98,29 @@ fn visit(tensors: &[&Tensor], follow: impl Fn(&Tensor) -> bool, mut found: impl 
 
 async fn run(t: &Tensor) -> Result<()> {
     let Op::Host(step) = &t.0.op else {
-        return Err(Error::new(ErrorKind::Internal, t.op_name(), "is no host step"));
+        return Err(Error::new(
+            ErrorKind::Internal,
+            t.op_name(),
+            "is no host step",
+        ));
     };
     let mut arrays = Vec::with_capacity(t.0.inputs.len());
     for input in &t.0.inputs {
         let data = to_f64(&input.read_value().await?, input.dtype());
-        arrays.push(Array { shape: input.shape().to_vec(), dtype: input.dtype(), data });
+        arrays.push(Array {
+            shape: input.shape().to_vec(),
+            dtype: input.dtype(),
+            data,
+        });
     }
     let operands: Vec<&Array> = arrays.iter().collect();
-    let result = step.run(&operands, t.shape(), t.dtype()).map_err(|m| host_error(t, m))?;
+    let result = step
+        .run(&operands, t.shape(), t.dtype())
+        .map_err(|m| host_error(t, m))?;
     // Another thread may have been first; its value is the same.
-    let _ = t.0.value.set(Value::upload(t.device(), &to_bytes(&result))?);
+    let _ =
+        t.0.value
+            .set(Value::upload(t.device(), &to_bytes(&result))?);
     Ok(())
 }
 

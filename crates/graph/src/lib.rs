@@ -38,12 +38,13 @@ mod storage;
 mod tensor;
 mod transform;
 
-pub use api::{GeluApproximation, MatrixNorm, PadMode, Subscript, Subscripts};
 pub use api::{ConvOptions, ConvTransposeOptions, Padding, PoolOptions, Scalar};
+pub use api::{GeluApproximation, MatrixNorm, PadMode, Subscript, Subscripts};
 pub use autodiff::{GradOptions, grad, grad_with, value_and_grad};
 pub use composite::{
-    AttentionOptions, CrossEntropyOptions, InterpolateOptions, Interpolation, LocalResponseNormOptions, LossOptions,
-    PoissonNllOptions, Reduction, TripletMarginOptions, UnfoldOptions,
+    AttentionOptions, CrossEntropyOptions, InterpolateOptions, Interpolation,
+    LocalResponseNormOptions, LossOptions, PoissonNllOptions, Reduction, TripletMarginOptions,
+    UnfoldOptions,
 };
 pub use debug::{Departure, NonFinite, graph_dot};
 #[cfg(not(target_arch = "wasm32"))]
@@ -59,9 +60,9 @@ pub use exec::reference;
 #[cfg(not(target_arch = "wasm32"))]
 pub use gradcheck::{GradcheckOptions, gradcheck};
 pub use half::f16;
-pub use ops::custom::CustomOp;
 #[cfg(feature = "linalg")]
 pub use linalg::{PinvOptions, Triangle};
+pub use ops::custom::CustomOp;
 pub use rng::Generator;
 pub use tensor::Tensor;
 pub use transform::{hvp, jvp, vmap};

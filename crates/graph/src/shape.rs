@@ -9,9 +9,9 @@ pub fn checked_numel(shape: &[usize]) -> Option<usize> {
     (n <= i32::MAX as usize).then_some(n)
 }
 
-/// Number of elements of a shape that has been checked when its tensor was recorded.
+/// Number of elements; of an invalid tensor's absurd shape as many as `usize` holds.
 pub fn numel(shape: &[usize]) -> usize {
-    shape.iter().product()
+    shape.iter().fold(1, |n: usize, &d| n.saturating_mul(d))
 }
 
 /// The shape two operands broadcast to: sizes are aligned from the right; a 1 stretches.

@@ -89,6 +89,12 @@ impl HostBuffer {
     pub fn bytes(&self) -> &[u8] {
         self.0.bytes()
     }
+
+    /// The contents as elements, for tests.
+    #[cfg(test)]
+    pub fn slice<T: bytemuck::Pod>(&self) -> &[T] {
+        bytemuck::cast_slice(self.bytes())
+    }
 }
 
 impl std::fmt::Debug for HostBuffer {

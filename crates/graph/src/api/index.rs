@@ -89,7 +89,11 @@ impl Tensor {
                     return self.fail("scatter_add", m);
                 }
                 let from = vec![0; n.len()];
-                let part = if src.shape() == i { src.clone() } else { src.slice_to(&from, &vec![1; n.len()], i) };
+                let part = if src.shape() == i {
+                    src.clone()
+                } else {
+                    src.slice_to(&from, &vec![1; n.len()], i)
+                };
                 let sum = part.scatter_add_to(d, index, n[d]);
                 if sum.check().is_err() || sum.shape() == n {
                     return self.add(&sum);

@@ -98,7 +98,9 @@ impl<const N: usize> PoolOptions<N> {
             let span = (k - 1)
                 .checked_mul(self.dilation[d])
                 .and_then(|n| n.checked_add(1));
-            let span = span.ok_or("the window's size overflows")?;
+            let span = span
+                .filter(|&n| n <= i32::MAX as usize)
+                .ok_or("the window's size overflows")?;
             if p > span / 2 {
                 return Err(format!("padding {p} exceeds half the window {span}"));
             }

@@ -207,10 +207,9 @@ impl Labelled {
         let (batch, inner) = (both(true), both(false));
         let (rows, columns) = (only(&a, &b), only(&b, &a));
         let labels = [batch.as_slice(), &rows, &columns].concat();
-        let matrix = !inner.is_empty()
-            && !(rows.is_empty() && columns.is_empty())
-            && a.tensor.dtype().is_float()
-            && a.tensor.dtype() == b.tensor.dtype();
+        let lone = rows.is_empty() && columns.is_empty();
+        let (ta, tb) = (a.tensor.dtype(), b.tensor.dtype());
+        let matrix = !inner.is_empty() && !lone && ta.is_float() && ta == tb;
         if !matrix {
             let order = [labels.as_slice(), &inner].concat();
             let product = a.ordered(&order) * b.ordered(&order);

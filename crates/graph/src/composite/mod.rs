@@ -7,9 +7,9 @@ mod distance;
 mod einsum;
 mod embedding_loss;
 mod fold;
+mod loss;
 mod normalization;
 mod resize;
-mod loss;
 mod softmax;
 #[cfg(test)]
 mod tests;

@@ -192,16 +192,24 @@ impl Evaluator {
 
 /// The value of a node in f64.
 fn apply(t: &Tensor, inputs: &[&Array]) -> Result<Array> {
-    match &t.0.op {
-        Op::Host(step) => step.run(inputs, t.shape(), t.dtype()).map_err(|m| host_error(t, m)),
-        op => Ok(op.reference(inputs, t.shape(), t.dtype())),
+    if let Op::Host(step) = &t.0.op {
+        return step
+            .run(inputs, t.shape(), t.dtype())
+            .map_err(|m| host_error(t, m));
     }
+    Ok(t.0.op.reference(inputs, t.shape(), t.dtype()))
 }
 
 /// The error of a host step that has no value.
 pub(crate) fn host_error(t: &Tensor, message: String) -> Error {
-    let operands = t.0.inputs.iter().map(|i| (i.shape().to_vec(), i.dtype())).collect();
-    Error::new(ErrorKind::Value, t.op_name(), message).with_operands(operands).at(t.location())
+    let operands =
+        t.0.inputs
+            .iter()
+            .map(|i| (i.shape().to_vec(), i.dtype()))
+            .collect();
+    Error::new(ErrorKind::Value, t.op_name(), message)
+        .with_operands(operands)
+        .at(t.location())
 }
 
 /// The value of a leaf.

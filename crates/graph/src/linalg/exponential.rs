@@ -30,11 +30,17 @@ const RADIUS: f64 = 5.371920351148152;
 
 fn exponential(a: MatRef<f64>) -> Mat<f64> {
     let n = a.nrows();
-    let norm = (0..n).map(|j| (0..n).map(|i| a[(i, j)].abs()).sum::<f64>()).fold(0.0, f64::max);
+    let norm = (0..n)
+        .map(|j| (0..n).map(|i| a[(i, j)].abs()).sum::<f64>())
+        .fold(0.0, f64::max);
     if (0..n).any(|j| (0..n).any(|i| !a[(i, j)].is_finite())) {
         return Mat::full(n, n, f64::NAN);
     }
-    let squarings = if norm > RADIUS { (norm / RADIUS).log2().ceil().min(1100.0) as i32 } else { 0 };
+    let squarings = if norm > RADIUS {
+        (norm / RADIUS).log2().ceil().min(1100.0) as i32
+    } else {
+        0
+    };
     let mut result = pade((a * Scale(0.5f64.powi(squarings))).as_ref());
     for _ in 0..squarings {
         result = &result * &result;
@@ -85,7 +91,8 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn matrix_exp(&self) -> Tensor {
-        self.square_matrices("matrix_exp").map_or_else(|e| e, |x| call(&EXPONENTIAL, &[], &[&x]))
+        self.square_matrices("matrix_exp")
+            .map_or_else(|e| e, |x| call(&EXPONENTIAL, &[], &[&x]))
     }
 
     /// `Aⁿ` of matrices `[…, n, n]`; a negative power is one of the inverse.

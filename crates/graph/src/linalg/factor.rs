@@ -21,10 +21,13 @@ pub(super) static CHOLESKY: Function = Function {
         each(x, |m| {
             let whole = super::triangle::mirrored(m[0], which);
             match whole.llt(Side::Lower) {
-                Ok(llt) => Ok(Mat::from_fn(m[0].nrows(), m[0].nrows(), |i, j| if i >= j { llt.L()[(i, j)] } else { 0.0 })),
-                Err(LltError::NonPositivePivot { index }) => {
-                    Err(format!("the matrix is not positive-definite: its leading minor of order {} is not", index + 1))
-                }
+                Ok(llt) => Ok(Mat::from_fn(m[0].nrows(), m[0].nrows(), |i, j| {
+                    if i >= j { llt.L()[(i, j)] } else { 0.0 }
+                })),
+                Err(LltError::NonPositivePivot { index }) => Err(format!(
+                    "the matrix is not positive-definite: its leading minor of order {} is not",
+                    index + 1
+                )),
             }
         })
     },
@@ -32,7 +35,8 @@ pub(super) static CHOLESKY: Function = Function {
         let l = cx.output;
         let turned = l.mt();
         let product = turned.matmul(g);
-        let phi = (triangle(&product, Triangle::Lower, 0) + triangle(&product, Triangle::Lower, 1)) * 0.5;
+        let phi =
+            (triangle(&product, Triangle::Lower, 0) + triangle(&product, Triangle::Lower, 1)) * 0.5;
         let half = solve_triangle(&turned, &phi, Triangle::Upper, false);
         let s = solve_triangle(&turned, &half.mt(), Triangle::Upper, false);
         one((&s + s.mt()) * 0.5)
@@ -49,7 +53,13 @@ pub(super) static Q: Function = Function {
     },
     run: |attributes, x, _| {
         let complete = attributes[0] == 1;
-        each(x, |m| Ok(if complete { m[0].qr().compute_Q() } else { m[0].qr().compute_thin_Q() }))
+        each(x, |m| {
+            Ok(if complete {
+                m[0].qr().compute_Q()
+            } else {
+                m[0].qr().compute_thin_Q()
+            })
+        })
     },
     derivative: |attributes, cx, g| {
         let a = &cx.inputs[0];
@@ -76,7 +86,13 @@ pub(super) static R: Function = Function {
         each(x, |m| {
             let qr = m[0].qr();
             let r = qr.R();
-            Ok(Mat::from_fn(rows, m[0].ncols(), |i, j| if i <= j && i < r.nrows() { r[(i, j)] } else { 0.0 }))
+            Ok(Mat::from_fn(rows, m[0].ncols(), |i, j| {
+                if i <= j && i < r.nrows() {
+                    r[(i, j)]
+                } else {
+                    0.0
+                }
+            }))
         })
     },
     derivative: |_, cx, g| {
@@ -120,7 +136,11 @@ impl Tensor {
         };
         // PyTorch reads the triangle it returns.
         let factor = call(&CHOLESKY, &[which.attribute()], &[&x]);
-        if which == Triangle::Lower { factor } else { factor.mt() }
+        if which == Triangle::Lower {
+            factor
+        } else {
+            factor.mt()
+        }
     }
 
     /// `Q` with orthonormal columns and upper triangular `R`, `A = Q R`, as Householder's reflections give them.
@@ -147,9 +167,15 @@ impl Tensor {
     #[track_caller]
     pub fn cholesky_solve(&self, b: &Tensor, which: Triangle) -> Tensor {
         let Err(invalid) = self.square_matrices("cholesky_solve") else {
-            let lower = if which == Triangle::Lower { self.clone() } else { self.mt() };
+            let lower = if which == Triangle::Lower {
+                self.clone()
+            } else {
+                self.mt()
+            };
             let half = lower.solve_triangular(b, Triangle::Lower, true, false);
-            return lower.mt().solve_triangular(&half, Triangle::Upper, true, false);
+            return lower
+                .mt()
+                .solve_triangular(&half, Triangle::Upper, true, false);
         };
         invalid
     }

@@ -18,7 +18,10 @@ pub(super) fn system(_: &[i64], x: &[Operand]) -> Result<Vec<usize>, String> {
     let (lead, n) = square(&x[0])?;
     let (other, rows, _) = super::split(&x[1])?;
     if lead != other || rows != n {
-        return Err(format!("a matrix of {:?} does not fit a right-hand side of {:?}", x[0].shape, x[1].shape));
+        return Err(format!(
+            "a matrix of {:?} does not fit a right-hand side of {:?}",
+            x[0].shape, x[1].shape
+        ));
     }
     Ok(x[1].shape.to_vec())
 }
@@ -48,7 +51,11 @@ fn sign_log(a: MatRef<f64>) -> (f64, f64) {
     let mut log = 0.0;
     for k in 0..a.nrows() {
         let pivot = lu.U()[(k, k)];
-        sign *= if pivot == 0.0 || pivot.is_nan() { pivot } else { pivot.signum() };
+        sign *= if pivot == 0.0 || pivot.is_nan() {
+            pivot
+        } else {
+            pivot.signum()
+        };
         log += pivot.abs().ln();
     }
     (sign, log)
@@ -93,7 +100,9 @@ struct Singular {
 
 fn singular(a: MatRef<f64>) -> Result<Singular, String> {
     finite(a)?;
-    let svd = a.svd().map_err(|_| "singular values did not converge".to_string())?;
+    let svd = a
+        .svd()
+        .map_err(|_| "singular values did not converge".to_string())?;
     let (u, v) = (svd.U().to_owned(), svd.V().to_owned());
     let s = (0..a.nrows()).map(|i| svd.S().column_vector()[i]).collect();
     let sign = (determinant(u.as_ref()) * determinant(v.as_ref())).signum();
@@ -102,7 +111,11 @@ fn singular(a: MatRef<f64>) -> Result<Singular, String> {
 
 /// `Π_{k ∉ {i, j}} s_k`.
 fn product_without(s: &[f64], i: usize, j: usize) -> f64 {
-    s.iter().enumerate().filter(|(k, _)| *k != i && *k != j).map(|(_, v)| v).product()
+    s.iter()
+        .enumerate()
+        .filter(|(k, _)| *k != i && *k != j)
+        .map(|(_, v)| v)
+        .product()
 }
 
 /// `∂ det / ∂A = det(U) det(V) U diag(Π_{j≠i} s_j) Vᵀ`, which needs no inverse.
@@ -114,7 +127,9 @@ static COFACTORS: Function = Function {
         each(x, |m| {
             let d = singular(m[0])?;
             let n = d.s.len();
-            let scaled = Mat::from_fn(n, n, |i, j| d.sign * d.u[(i, j)] * product_without(&d.s, j, j));
+            let scaled = Mat::from_fn(n, n, |i, j| {
+                d.sign * d.u[(i, j)] * product_without(&d.s, j, j)
+            });
             Ok(scaled * d.v.transpose())
         })
     },
@@ -159,8 +174,16 @@ static COFACTORS_ALONG: Function = Function {
 /// The vector-Jacobian product of a composition at `x`, itself differentiable by `x`.
 fn with_respect_to(x: &Tensor, upstream: &Tensor, f: impl Fn(&Tensor) -> Tensor) -> Option<Tensor> {
     // A node of its own, so that no path to `x` but through `f` counts.
-    let variable = Tensor::record(Reshape { shape: x.shape().to_vec() }, &[x]);
-    let options = GradOptions { upstream: Some(upstream.clone()), allow_unused: true };
+    let variable = Tensor::record(
+        Reshape {
+            shape: x.shape().to_vec(),
+        },
+        &[x],
+    );
+    let options = GradOptions {
+        upstream: Some(upstream.clone()),
+        allow_unused: true,
+    };
     match grad_with(&f(&variable), &[&variable], &options) {
         Ok(mut list) => list.pop(),
         Err(e) => Some(Tensor::invalid(e, x.shape(), x.dtype(), x.device())),
@@ -187,7 +210,11 @@ pub(super) static INV: Function = Function {
     name: "inv",
     batched: true,
     shape: same_square,
-    run: |_, x, _| each(x, |m| Ok(regular(m[0])?.solve(Mat::<f64>::identity(m[0].nrows(), m[0].nrows())))),
+    run: |_, x, _| {
+        each(x, |m| {
+            Ok(regular(m[0])?.solve(Mat::<f64>::identity(m[0].nrows(), m[0].nrows())))
+        })
+    },
     derivative: |_, cx, g| {
         let turned = cx.output.mt();
         one(turned.matmul(g).matmul(&turned).neg())
@@ -219,7 +246,8 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn det(&self) -> Tensor {
-        self.square_matrices("det").map_or_else(|e| e, |x| call(&DET, &[], &[&x]))
+        self.square_matrices("det")
+            .map_or_else(|e| e, |x| call(&DET, &[], &[&x]))
     }
 
     /// Sign and logarithm of the absolute value of determinants: `[…, n, n]` to two of `[…]`. 0 and −∞ where a matrix is
@@ -252,7 +280,8 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn inv(&self) -> Tensor {
-        self.square_matrices("inv").map_or_else(|e| e, |x| call(&INV, &[], &[&x]))
+        self.square_matrices("inv")
+            .map_or_else(|e| e, |x| call(&INV, &[], &[&x]))
     }
 
     /// `X` of `A X = B` where `self` is `A` `[…, n, n]` and `B` is `[…, n, k]`, or `[…, n]` where that is a batch of
@@ -275,7 +304,8 @@ impl Tensor {
         if is_vector(self, b) {
             return self.solve(&b.unsqueeze(-1)).squeeze(-1);
         }
-        self.pair(b, "solve").map_or_else(|e| e, |(a, b)| call(&SOLVE, &[], &[&a, &b]))
+        self.pair(b, "solve")
+            .map_or_else(|e| e, |(a, b)| call(&SOLVE, &[], &[&a, &b]))
     }
 
     /// `X` of `X A = B` where `self` is `A`: PyTorch's `solve` with `left=False`.

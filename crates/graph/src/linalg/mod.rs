@@ -7,6 +7,8 @@ mod factor;
 mod lu;
 mod samples;
 mod spectral;
+#[cfg(test)]
+mod tests;
 mod triangle;
 
 pub(crate) use samples::samples;
@@ -61,17 +63,31 @@ fn same_square(_: &[i64], x: &[Operand]) -> Result<Vec<usize>, String> {
 
 /// Applies `f` to each matrix of a batch and gives all elements of the results, row by row. Vectors and numbers are
 /// results of one column.
-fn each(x: &[&Array], f: impl Fn(&[MatRef<f64>]) -> Result<Mat<f64>, String>) -> Result<Vec<f64>, String> {
-    let sizes: Vec<(usize, usize)> = x.iter().map(|a| (a.shape[a.shape.len() - 2], a.shape[a.shape.len() - 1])).collect();
+fn each(
+    x: &[&Array],
+    f: impl Fn(&[MatRef<f64>]) -> Result<Mat<f64>, String>,
+) -> Result<Vec<f64>, String> {
+    let sizes: Vec<(usize, usize)> = x
+        .iter()
+        .map(|a| (a.shape[a.shape.len() - 2], a.shape[a.shape.len() - 1]))
+        .collect();
     let count = shape::numel(&x[0].shape[..x[0].shape.len() - 2]);
     let mut out = Vec::new();
     for i in 0..count {
         let matrices: Vec<MatRef<f64>> = x
             .iter()
             .zip(&sizes)
-            .map(|(a, &(m, n))| MatRef::from_row_major_slice(&a.data[i * m * n..(i + 1) * m * n], m, n))
+            .map(|(a, &(m, n))| {
+                MatRef::from_row_major_slice(&a.data[i * m * n..(i + 1) * m * n], m, n)
+            })
             .collect();
-        let result = f(&matrices).map_err(|e| if count > 1 { format!("{e} (matrix {i} of the batch)") } else { e })?;
+        let result = f(&matrices).map_err(|e| {
+            if count > 1 {
+                format!("{e} (matrix {i} of the batch)")
+            } else {
+                e
+            }
+        })?;
         for r in 0..result.nrows() {
             out.extend((0..result.ncols()).map(|c| result[(r, c)]));
         }
@@ -87,7 +103,11 @@ fn column(values: &[f64]) -> Mat<f64> {
 /// An error unless every element is finite: iterations would not end otherwise.
 fn finite(a: MatRef<f64>) -> Result<(), String> {
     let fine = (0..a.ncols()).all(|j| (0..a.nrows()).all(|i| a[(i, j)].is_finite()));
-    if fine { Ok(()) } else { Err("a matrix has an element that is not finite".into()) }
+    if fine {
+        Ok(())
+    } else {
+        Err("a matrix has an element that is not finite".into())
+    }
 }
 
 impl Tensor {
@@ -128,7 +148,11 @@ impl Tensor {
     #[track_caller]
     fn square_matrices(&self, op: &'static str) -> Result<Tensor, Tensor> {
         let x = self.matrices(op)?;
-        if x.size(-1) == x.size(-2) { Ok(x) } else { Err(self.fail(op, "takes square matrices")) }
+        if x.size(-1) == x.size(-2) {
+            Ok(x)
+        } else {
+            Err(self.fail(op, "takes square matrices"))
+        }
     }
 
     /// Two batches of matrices with equal leading dimensions and dtype, or the invalid result of `op`.
@@ -137,8 +161,15 @@ impl Tensor {
         let (a, b) = (self.matrices(op)?, other.matrices(op)?);
         let lead = |t: &Tensor| t.shape()[..t.rank() - 2].to_vec();
         let common = shape::broadcast(&lead(&a), &lead(&b)).map_err(|m| self.fail(op, m))?;
-        let dtype = if a.dtype() == b.dtype() { a.dtype() } else { DType::F32 };
-        let whole = |t: &Tensor| t.cast(dtype).broadcast_to(&extended(&common, &t.shape()[t.rank() - 2..]));
+        let dtype = if a.dtype() == b.dtype() {
+            a.dtype()
+        } else {
+            DType::F32
+        };
+        let whole = |t: &Tensor| {
+            t.cast(dtype)
+                .broadcast_to(&extended(&common, &t.shape()[t.rank() - 2..]))
+        };
         Ok((whole(&a), whole(&b)))
     }
 }

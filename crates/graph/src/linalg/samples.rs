@@ -18,13 +18,21 @@ fn matrix(lead: &[usize], m: usize, n: usize, seed: usize) -> SampleInput {
         .map(|at| {
             let (b, i, j) = (at / (m * n).max(1), at / n.max(1) % m.max(1), at % n.max(1));
             let noise = ((at * 37 + seed * 101 + 11) * 29 % 97) as f64 / 97.0 - 0.5;
-            let diagonal = if i == j { 2.0 + 0.75 * i as f64 + 0.25 * b as f64 } else { 0.0 };
+            let diagonal = if i == j {
+                2.0 + 0.75 * i as f64 + 0.25 * b as f64
+            } else {
+                0.0
+            };
             diagonal + noise
         })
         .collect();
     let shape = [lead, &[m, n]].concat();
     // An empty operand takes no value, but the list may not be empty.
-    SampleInput::values(&shape, DType::F32, if values.is_empty() { &[0.0] } else { &values })
+    SampleInput::values(
+        &shape,
+        DType::F32,
+        if values.is_empty() { &[0.0] } else { &values },
+    )
 }
 
 /// A positive-definite matrix.
@@ -33,7 +41,11 @@ fn definite(lead: &[usize], n: usize) -> SampleInput {
     let values: Vec<f64> = (0..count * n * n)
         .map(|at| {
             let (i, j) = (at / n % n, at % n);
-            if i == j { 3.0 + i as f64 } else { 0.5 / (1 + i + j) as f64 }
+            if i == j {
+                3.0 + i as f64
+            } else {
+                0.5 / (1 + i + j) as f64
+            }
         })
         .collect();
     let shape = [lead, &[n, n]].concat();
@@ -51,10 +63,22 @@ pub(crate) fn samples() -> Vec<Sample<Host>> {
         smooth(f, &[], vec![matrix(&[], 1, 1, 3)]);
         smooth(f, &[], vec![matrix(&[], 0, 0, 0)]);
     }
-    smooth(&SOLVE, &[], vec![matrix(&[], 3, 3, 4), matrix(&[], 3, 2, 5)]);
-    smooth(&SOLVE, &[], vec![matrix(&[2], 2, 2, 6), matrix(&[2], 2, 1, 7)]);
+    smooth(
+        &SOLVE,
+        &[],
+        vec![matrix(&[], 3, 3, 4), matrix(&[], 3, 2, 5)],
+    );
+    smooth(
+        &SOLVE,
+        &[],
+        vec![matrix(&[2], 2, 2, 6), matrix(&[2], 2, 1, 7)],
+    );
     for attributes in [[0, 0], [0, 1], [1, 0], [1, 1]] {
-        smooth(&TRIANGULAR, &attributes, vec![matrix(&[2], 3, 3, 8), matrix(&[2], 3, 2, 9)]);
+        smooth(
+            &TRIANGULAR,
+            &attributes,
+            vec![matrix(&[2], 3, 3, 8), matrix(&[2], 3, 2, 9)],
+        );
     }
     for (m, n) in [(3, 3), (4, 2), (2, 3)] {
         smooth(&SINGULAR_VALUES, &[], vec![matrix(&[], m, n, 10)]);
@@ -70,8 +94,14 @@ pub(crate) fn samples() -> Vec<Sample<Host>> {
     }
     for f in [&CHOLESKY, &EIGENVALUES, &EIGENVECTORS] {
         for attribute in [0, 1] {
-            all.push(Sample::special(Host::new(f, &[attribute]), vec![definite(&[], 3)]));
-            all.push(Sample::special(Host::new(f, &[attribute]), vec![definite(&[2], 2)]));
+            all.push(Sample::special(
+                Host::new(f, &[attribute]),
+                vec![definite(&[], 3)],
+            ));
+            all.push(Sample::special(
+                Host::new(f, &[attribute]),
+                vec![definite(&[2], 2)],
+            ));
         }
     }
     all

@@ -28,7 +28,9 @@ pub(super) static EIGENVALUES: Function = Function {
         each(x, |m| {
             finite(m[0])?;
             let whole = mirrored(m[0], of(attributes));
-            Ok(column(&converged(whole.self_adjoint_eigenvalues(Side::Lower))?))
+            Ok(column(&converged(
+                whole.self_adjoint_eigenvalues(Side::Lower),
+            )?))
         })
     },
     derivative: |attributes, cx, g| {
@@ -45,7 +47,9 @@ pub(super) static EIGENVECTORS: Function = Function {
         each(x, |m| {
             finite(m[0])?;
             let whole = mirrored(m[0], of(attributes));
-            Ok(converged(whole.self_adjoint_eigen(Side::Lower))?.U().to_owned())
+            Ok(converged(whole.self_adjoint_eigen(Side::Lower))?
+                .U()
+                .to_owned())
         })
     },
     derivative: |attributes, cx, g| {
@@ -102,7 +106,12 @@ pub(super) static LEFT: Function = Function {
         let a = &cx.inputs[0];
         let k = a.size(-1).min(a.size(-2));
         let s = call(&SINGULAR_VALUES, &[], &[a]);
-        one(left_gradient(&cx.output.narrow(-1, 0, k), &s, &call(&RIGHT, &[0], &[a]), &g.narrow(-1, 0, k)))
+        one(left_gradient(
+            &cx.output.narrow(-1, 0, k),
+            &s,
+            &call(&RIGHT, &[0], &[a]),
+            &g.narrow(-1, 0, k),
+        ))
     },
 };
 
@@ -126,7 +135,13 @@ pub(super) static RIGHT: Function = Function {
         let s = call(&SINGULAR_VALUES, &[], &[a]);
         // Vᵀ of A is Uᵀ of Aᵀ.
         let v = cx.output.narrow(-2, 0, k).mt();
-        one(left_gradient(&v, &s, &call(&LEFT, &[0], &[a]).mt(), &g.narrow(-2, 0, k).mt()).mt())
+        one(left_gradient(
+            &v,
+            &s,
+            &call(&LEFT, &[0], &[a]).mt(),
+            &g.narrow(-2, 0, k).mt(),
+        )
+        .mt())
     },
 };
 
@@ -168,7 +183,11 @@ pub(super) static PINV: Function = Function {
             let largest = if s.nrows() > 0 { s[0] } else { 0.0 };
             let least = atol.max(rtol * largest);
             let scaled = Mat::from_fn(m[0].ncols(), s.nrows(), |i, j| {
-                if s[j] > least { svd.V()[(i, j)] / s[j] } else { 0.0 }
+                if s[j] > least {
+                    svd.V()[(i, j)] / s[j]
+                } else {
+                    0.0
+                }
             });
             Ok(scaled * svd.U().transpose())
         })
@@ -176,7 +195,10 @@ pub(super) static PINV: Function = Function {
     derivative: |_, cx, g| {
         let (a, p) = (&cx.inputs[0], cx.output);
         let (pt, gt) = (p.mt(), g.mt());
-        let (left, right) = (a.identity(a.size(-2)) - a.matmul(p), a.identity(a.size(-1)) - p.matmul(a));
+        let (left, right) = (
+            a.identity(a.size(-2)) - a.matmul(p),
+            a.identity(a.size(-1)) - p.matmul(a),
+        );
         let direct = pt.matmul(g).matmul(&pt);
         let rows = left.matmul(&gt).matmul(p).matmul(&pt);
         let columns = pt.matmul(p).matmul(&gt).matmul(&right);
@@ -196,12 +218,18 @@ pub struct PinvOptions {
 impl PinvOptions {
     /// With an absolute tolerance.
     pub fn atol(self, atol: f64) -> PinvOptions {
-        PinvOptions { atol: Some(atol), ..self }
+        PinvOptions {
+            atol: Some(atol),
+            ..self
+        }
     }
 
     /// With a relative tolerance.
     pub fn rtol(self, rtol: f64) -> PinvOptions {
-        PinvOptions { rtol: Some(rtol), ..self }
+        PinvOptions {
+            rtol: Some(rtol),
+            ..self
+        }
     }
 
     /// Both for matrices `x`, by PyTorch's defaults.
@@ -229,9 +257,10 @@ impl Tensor {
     #[track_caller]
     pub fn eigh(&self, which: Triangle) -> (Tensor, Tensor) {
         match self.square_matrices("eigh") {
-            Ok(x) => {
-                (call(&EIGENVALUES, &[which.attribute()], &[&x]), call(&EIGENVECTORS, &[which.attribute()], &[&x]))
-            }
+            Ok(x) => (
+                call(&EIGENVALUES, &[which.attribute()], &[&x]),
+                call(&EIGENVECTORS, &[which.attribute()], &[&x]),
+            ),
             Err(e) => (e.clone(), e),
         }
     }
@@ -239,7 +268,8 @@ impl Tensor {
     /// Eigenvalues, ascending, of symmetric matrices of which one triangle is read: `[…, n, n]` to `[…, n]`.
     #[track_caller]
     pub fn eigvalsh(&self, which: Triangle) -> Tensor {
-        self.square_matrices("eigvalsh").map_or_else(|e| e, |x| call(&EIGENVALUES, &[which.attribute()], &[&x]))
+        self.square_matrices("eigvalsh")
+            .map_or_else(|e| e, |x| call(&EIGENVALUES, &[which.attribute()], &[&x]))
     }
 
     /// `U`, `S` (descending) and `Vᵀ` of `A = U S Vᵀ`: `[…, m, n]` to `[…, m, k]`, `[…, k]`, `[…, k, n]` with
@@ -248,7 +278,11 @@ impl Tensor {
     pub fn svd(&self, full_matrices: bool) -> (Tensor, Tensor, Tensor) {
         let full = [i64::from(full_matrices)];
         match self.matrices("svd") {
-            Ok(x) => (call(&LEFT, &full, &[&x]), call(&SINGULAR_VALUES, &[], &[&x]), call(&RIGHT, &full, &[&x])),
+            Ok(x) => (
+                call(&LEFT, &full, &[&x]),
+                call(&SINGULAR_VALUES, &[], &[&x]),
+                call(&RIGHT, &full, &[&x]),
+            ),
             Err(e) => (e.clone(), e.clone(), e),
         }
     }
@@ -256,7 +290,8 @@ impl Tensor {
     /// Singular values, descending: `[…, m, n]` to `[…, min(m, n)]`.
     #[track_caller]
     pub fn svdvals(&self) -> Tensor {
-        self.matrices("svdvals").map_or_else(|e| e, |x| call(&SINGULAR_VALUES, &[], &[&x]))
+        self.matrices("svdvals")
+            .map_or_else(|e| e, |x| call(&SINGULAR_VALUES, &[], &[&x]))
     }
 
     /// Pseudo-inverses (Moore–Penrose): `[…, m, n]` to `[…, n, m]`. The gradient holds where the rank is constant.
@@ -274,7 +309,11 @@ impl Tensor {
             Err(e) => return e,
         };
         let (atol, rtol) = options.tolerances(&x);
-        call(&PINV, &[atol.to_bits() as i64, rtol.to_bits() as i64], &[&x])
+        call(
+            &PINV,
+            &[atol.to_bits() as i64, rtol.to_bits() as i64],
+            &[&x],
+        )
     }
 
     /// How many singular values are not counted as zero: `[…, m, n]` to `[…]`, i32.
@@ -289,7 +328,8 @@ impl Tensor {
         if values.size(-1) == 0 {
             return values.sum_dims(&[-1], false).cast(DType::I32);
         }
-        let least = (values.amax_dims(&[-1], true) * rtol).maximum(&values.amax_dims(&[-1], true).full_like(atol));
+        let least = (values.amax_dims(&[-1], true) * rtol)
+            .maximum(&values.amax_dims(&[-1], true).full_like(atol));
         values.gt(&least).cast(DType::I32).sum_dims(&[-1], false)
     }
 
@@ -304,10 +344,20 @@ impl Tensor {
         if is_vector(self, b) {
             return self.lstsq(&b.unsqueeze(-1), rcond).squeeze(-1);
         }
-        let options = PinvOptions { atol: None, rtol: rcond };
+        let options = PinvOptions {
+            atol: None,
+            rtol: rcond,
+        };
         match self.pair(b, "lstsq") {
             Ok((a, b)) if a.size(-2) == b.size(-2) => a.pinv(&options).matmul(&b),
-            Ok((a, b)) => a.fail("lstsq", format!("{} rows on the left, {} on the right", a.size(-2), b.size(-2))),
+            Ok((a, b)) => a.fail(
+                "lstsq",
+                format!(
+                    "{} rows on the left, {} on the right",
+                    a.size(-2),
+                    b.size(-2)
+                ),
+            ),
             Err(e) => e,
         }
     }

@@ -23,11 +23,19 @@ impl Triangle {
     }
 
     fn of(attribute: i64) -> Triangle {
-        if attribute == 1 { Triangle::Upper } else { Triangle::Lower }
+        if attribute == 1 {
+            Triangle::Upper
+        } else {
+            Triangle::Lower
+        }
     }
 
     fn other(self) -> Triangle {
-        if self == Triangle::Upper { Triangle::Lower } else { Triangle::Upper }
+        if self == Triangle::Upper {
+            Triangle::Lower
+        } else {
+            Triangle::Upper
+        }
     }
 }
 
@@ -46,8 +54,17 @@ pub(super) fn triangle(x: &Tensor, which: Triangle, offset: i32) -> Tensor {
 
 /// `X` of `A X = B`; reads one triangle of `A`, and its diagonal as ones if `unitriangular`. Equal leading dimensions.
 #[track_caller]
-pub(super) fn solve_triangle(a: &Tensor, b: &Tensor, which: Triangle, unitriangular: bool) -> Tensor {
-    call(&SOLVE, &[which.attribute(), i64::from(unitriangular)], &[a, b])
+pub(super) fn solve_triangle(
+    a: &Tensor,
+    b: &Tensor,
+    which: Triangle,
+    unitriangular: bool,
+) -> Tensor {
+    call(
+        &SOLVE,
+        &[which.attribute(), i64::from(unitriangular)],
+        &[a, b],
+    )
 }
 
 pub(super) static SOLVE: Function = Function {
@@ -79,7 +96,11 @@ pub(super) static SOLVE: Function = Function {
 pub(super) fn mirrored(m: faer::MatRef<f64>, which: Triangle) -> Mat<f64> {
     Mat::from_fn(m.nrows(), m.ncols(), |i, j| {
         let (low, high) = (i.max(j), i.min(j));
-        if which == Triangle::Lower { m[(low, high)] } else { m[(high, low)] }
+        if which == Triangle::Lower {
+            m[(low, high)]
+        } else {
+            m[(high, low)]
+        }
     })
 }
 
@@ -107,10 +128,19 @@ impl Tensor {
     ///
     /// A zero on the diagonal gives infinities or NaN.
     #[track_caller]
-    pub fn solve_triangular(&self, b: &Tensor, which: Triangle, left: bool, unitriangular: bool) -> Tensor {
+    pub fn solve_triangular(
+        &self,
+        b: &Tensor,
+        which: Triangle,
+        left: bool,
+        unitriangular: bool,
+    ) -> Tensor {
         if !left {
             return match b.matrices("solve_triangular") {
-                Ok(b) if self.rank() >= 2 => self.mt().solve_triangular(&b.mt(), which.other(), true, unitriangular).mt(),
+                Ok(b) if self.rank() >= 2 => self
+                    .mt()
+                    .solve_triangular(&b.mt(), which.other(), true, unitriangular)
+                    .mt(),
                 Ok(_) => self.fail("solve_triangular", "takes at least two dimensions"),
                 Err(invalid) => invalid,
             };

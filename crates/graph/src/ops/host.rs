@@ -55,7 +55,10 @@ impl Host {
     /// `function` with its attributes.
     pub fn new(function: &'static Function, attributes: &[i64]) -> Host {
         let attributes = attributes.to_vec();
-        Host { function, attributes }
+        Host {
+            function,
+            attributes,
+        }
     }
 
     /// The value, checked to have as many elements as the shape.
@@ -65,7 +68,11 @@ impl Host {
         if data.len() != want {
             return Err(format!("gave {} elements instead of {want}", data.len()));
         }
-        Ok(Array { shape: shape.to_vec(), dtype, data })
+        Ok(Array {
+            shape: shape.to_vec(),
+            dtype,
+            data,
+        })
     }
 }
 
@@ -101,9 +108,15 @@ impl Primitive for Host {
     }
 
     fn dtype(&self, x: &[Operand]) -> Result<DType, String> {
-        let Some(first) = x.first() else { return Err("takes at least one operand".into()) };
+        let Some(first) = x.first() else {
+            return Err("takes at least one operand".into());
+        };
         same_dtype(x)?;
-        if first.dtype.is_float() { Ok(first.dtype) } else { Err(format!("takes floats, not {}", first.dtype)) }
+        if first.dtype.is_float() {
+            Ok(first.dtype)
+        } else {
+            Err(format!("takes floats, not {}", first.dtype))
+        }
     }
 
     fn derivative(&self, cx: &Derive, upstream: &Tensor) -> Derivative {
@@ -125,7 +138,8 @@ impl Primitive for Host {
 
     fn reference(&self, x: &[&Array], shape: &[usize], dtype: DType) -> Array {
         // The evaluators call `run` themselves, for its error.
-        self.run(x, shape, dtype).unwrap_or_else(|_| Array::full(shape, dtype, f64::NAN))
+        self.run(x, shape, dtype)
+            .unwrap_or_else(|_| Array::full(shape, dtype, f64::NAN))
     }
 
     fn lower(&self) -> Lowered {
@@ -141,6 +155,9 @@ impl Primitive for Host {
     }
 
     fn tolerance() -> super::Tolerance {
-        super::Tolerance { rtol: 1e-4, atol: 1e-4 }
+        super::Tolerance {
+            rtol: 1e-4,
+            atol: 1e-4,
+        }
     }
 }

@@ -1,3 +1,5 @@
+//! Batch normalisation: training, evaluation, running statistics and gradients.
+
 use super::{close, devices, spread, values};
 use wgrad_graph::reference::{Array, Evaluator};
 use wgrad_graph::{DType, Device, ErrorKind, Tensor, grad};

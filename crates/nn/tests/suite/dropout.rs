@@ -1,3 +1,5 @@
+//! Dropout: how much falls, and that it repeats.
+
 use super::{devices, values};
 use wgrad_graph::{DType, Device, ErrorKind, Tensor, grad};
 use wgrad_nn::{Context, Dropout};

@@ -1,3 +1,5 @@
+//! Gradients of a module: what they refuse, clip and carry along.
+
 use super::{close, devices, values};
 use wgrad_graph::{DType, Device, ErrorKind, Generator, Tensor};
 use wgrad_nn::{Linear, Module, Optimizer, Sgd, gradients, gradients_with};

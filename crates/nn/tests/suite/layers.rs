@@ -1,3 +1,5 @@
+//! Each layer against numbers computed by hand.
+
 use super::{close, devices, spread, values};
 use wgrad_graph::{ConvOptions, DType, Device, ErrorKind, Generator, PoolOptions, Tensor};
 use wgrad_nn::{

@@ -1,3 +1,5 @@
+//! The tree of tensors: names, loading, moving, ties, and the derive.
+
 use super::devices;
 use std::marker::PhantomData;
 use wgrad_graph::{DType, Device, ErrorKind, Generator, Tensor};

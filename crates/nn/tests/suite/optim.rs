@@ -1,3 +1,5 @@
+//! Optimisers against their formulas in f64, and steps that fail.
+
 use super::{close, devices, values};
 use wgrad_graph::{DType, Device, ErrorKind, Generator, Settings, Tensor};
 use wgrad_nn::{Adam, AdamW, Embedding, Linear, Module, Optimizer, Sgd, gradients, loss};

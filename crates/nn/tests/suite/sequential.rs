@@ -1,3 +1,5 @@
+//! Layers in sequence: names, summary, errors that name the layer.
+
 use wgrad_graph::{ConvOptions, DType, Device, Generator, Tensor};
 use wgrad_nn::{
     BatchNorm2d, Context, Conv2d, Dropout, Embedding, Flatten, Layer, LayerInfo, Linear, MaxPool2d,

@@ -1,3 +1,5 @@
+//! Small models that must learn.
+
 use super::{close, devices, values};
 use wgrad_graph::{Device, Generator, Tensor};
 use wgrad_nn::{

@@ -11,7 +11,7 @@ use crate::plan::{BlockFn, Expr, Inst, View};
 pub(super) const LANES: usize = 1024;
 
 /// An instruction ready to run.
-pub(super) enum Op<'a> {
+pub(super) enum Instr<'a> {
     Load {
         data: Data<'a>,
         walk: usize,
@@ -49,7 +49,7 @@ pub(super) struct Program<'a> {
     /// The walks of the operations, then those of the additional views.
     pub(super) walks: Vec<Walk>,
     /// One operation for each register.
-    pub(super) ops: Vec<Op<'a>>,
+    pub(super) ops: Vec<Instr<'a>>,
     /// Registers that hold the same value in every lane of every block.
     pub(super) still: Vec<bool>,
     /// The lane buffer of each register; registers whose lives do not overlap share one.
@@ -122,7 +122,7 @@ fn cost_of(inst: &Inst) -> usize {
     }
 }
 
-fn lower<'a>(context: &Context<'a>, expr: &Expr, walks: &[Walk]) -> Vec<Op<'a>> {
+fn lower<'a>(context: &Context<'a>, expr: &Expr, walks: &[Walk]) -> Vec<Instr<'a>> {
     let mut next_walk = 0;
     let mut walk = || {
         next_walk += 1;
@@ -136,7 +136,7 @@ fn lower<'a>(context: &Context<'a>, expr: &Expr, walks: &[Walk]) -> Vec<Op<'a>> 
             Inst::Load { input, .. } => {
                 let walk = walk();
                 (
-                    Op::Load {
+                    Instr::Load {
                         data: Data::of(context, *input, expr.inputs[*input]),
                         walk,
                     },
@@ -160,7 +160,7 @@ fn lower<'a>(context: &Context<'a>, expr: &Expr, walks: &[Walk]) -> Vec<Op<'a>> 
                     (walk(), Data::of(context, *input, dtype), by_row[*index]);
                 let same = by_row && walks[walk].step() == 0;
                 (
-                    Op::Gather {
+                    Instr::Gather {
                         data,
                         walk,
                         index: *index,
@@ -174,13 +174,13 @@ fn lower<'a>(context: &Context<'a>, expr: &Expr, walks: &[Walk]) -> Vec<Op<'a>> 
             }
             Inst::Index { .. } => {
                 let walk = walk();
-                (Op::Index { walk }, walks[walk].step() == 0)
+                (Instr::Index { walk }, walks[walk].step() == 0)
             }
             Inst::Random { scalar, .. } => {
                 let s = &context.scalars[*scalar..*scalar + 5];
                 let walk = walk();
                 (
-                    Op::Random {
+                    Instr::Random {
                         walk,
                         key: [s[0], s[1]],
                         stream: [s[4], s[2], s[3]],
@@ -188,8 +188,10 @@ fn lower<'a>(context: &Context<'a>, expr: &Expr, walks: &[Walk]) -> Vec<Op<'a>> 
                     walks[walk].step() == 0,
                 )
             }
-            Inst::Scalar { scalar, .. } => (Op::Constant(context.scalars[*scalar]), true),
-            Inst::Literal { value, dtype } => (Op::Constant(literal(*value, dtype.class())), true),
+            Inst::Scalar { scalar, .. } => (Instr::Constant(context.scalars[*scalar]), true),
+            Inst::Literal { value, dtype } => {
+                (Instr::Constant(literal(*value, dtype.class())), true)
+            }
             Inst::Apply {
                 op,
                 args,
@@ -204,7 +206,7 @@ fn lower<'a>(context: &Context<'a>, expr: &Expr, walks: &[Walk]) -> Vec<Op<'a>> 
                     )
                 });
                 (
-                    Op::Apply {
+                    Instr::Apply {
                         f,
                         args: args.clone(),
                     },
@@ -226,16 +228,16 @@ fn literal(value: i32, class: Class) -> u32 {
     }
 }
 
-fn still_registers(ops: &[Op<'_>], walks: &[Walk], nest: &Nest) -> Vec<bool> {
+fn still_registers(ops: &[Instr<'_>], walks: &[Walk], nest: &Nest) -> Vec<bool> {
     let mut still: Vec<bool> = Vec::with_capacity(ops.len());
     for op in ops {
         let same = match op {
-            Op::Load { walk, .. } | Op::Index { walk } | Op::Random { walk, .. } => {
+            Instr::Load { walk, .. } | Instr::Index { walk } | Instr::Random { walk, .. } => {
                 walks[*walk].is_still(nest)
             }
-            Op::Gather { walk, index, .. } => still[*index] && walks[*walk].is_still(nest),
-            Op::Constant(_) => true,
-            Op::Apply { args, .. } => args.iter().all(|&a| still[a]),
+            Instr::Gather { walk, index, .. } => still[*index] && walks[*walk].is_still(nest),
+            Instr::Constant(_) => true,
+            Instr::Apply { args, .. } => args.iter().all(|&a| still[a]),
         };
         still.push(same);
     }
@@ -244,7 +246,7 @@ fn still_registers(ops: &[Op<'_>], walks: &[Walk], nest: &Nest) -> Vec<bool> {
 
 /// Gives each register a lane buffer. A buffer is free again after the last use of its register; a result never
 /// shares one with its operands, and still registers keep theirs.
-fn assign(ops: &[Op<'_>], still: &[bool]) -> (Vec<usize>, usize) {
+fn assign(ops: &[Instr<'_>], still: &[bool]) -> (Vec<usize>, usize) {
     let mut last_use: Vec<usize> = (0..ops.len()).collect();
     for (at, op) in ops.iter().enumerate() {
         operands(op).for_each(|r| last_use[r] = at);
@@ -268,10 +270,10 @@ fn assign(ops: &[Op<'_>], still: &[bool]) -> (Vec<usize>, usize) {
     (buffer, n_buffers)
 }
 
-fn operands<'o>(op: &'o Op<'_>) -> impl Iterator<Item = usize> + 'o {
+fn operands<'o>(op: &'o Instr<'_>) -> impl Iterator<Item = usize> + 'o {
     let (index, args): (Option<usize>, &[usize]) = match op {
-        Op::Gather { index, .. } => (Some(*index), &[]),
-        Op::Apply { args, .. } => (None, args),
+        Instr::Gather { index, .. } => (Some(*index), &[]),
+        Instr::Apply { args, .. } => (None, args),
         _ => (None, &[]),
     };
     index.into_iter().chain(args.iter().copied())

@@ -3,7 +3,7 @@
 use super::Context;
 use super::load::Data;
 use super::philox;
-use super::program::{LANES, Op, Program};
+use super::program::{Instr, LANES, Program};
 use crate::plan::BlockFn;
 use std::sync::atomic::Ordering;
 
@@ -64,8 +64,8 @@ impl<'p, 'a> Worker<'p, 'a> {
         for reg in (0..self.program.ops.len()).filter(|&r| self.program.still[r]) {
             let mut out = std::mem::take(&mut self.lanes[self.program.buffer[reg]]);
             match self.program.ops[reg] {
-                Op::Constant(word) => out.fill(word),
-                Op::Apply { .. } => self.compute(reg, 0, &mut out[..lanes], &mut Vec::new()),
+                Instr::Constant(word) => out.fill(word),
+                Instr::Apply { .. } => self.compute(reg, 0, &mut out[..lanes], &mut Vec::new()),
                 _ => {
                     self.compute(reg, 0, &mut out[..1], &mut Vec::new());
                     let word = out[0];
@@ -104,7 +104,7 @@ impl<'p, 'a> Worker<'p, 'a> {
 
     /// The input itself, where the block of a load is contiguous words.
     fn borrowed(&self, reg: usize, start: usize, len: usize) -> Option<&'a [u32]> {
-        let Op::Load {
+        let Instr::Load {
             data: Data::Words(words),
             walk,
         } = &self.program.ops[reg]
@@ -128,13 +128,13 @@ impl<'p, 'a> Worker<'p, 'a> {
             &program.walks[walk]
         };
         match &program.ops[reg] {
-            Op::Constant(word) => out.fill(*word),
-            Op::Apply { f, args } => self.apply(*f, args, out),
-            Op::Load { data, walk } => {
+            Instr::Constant(word) => out.fill(*word),
+            Instr::Apply { f, args } => self.apply(*f, args, out),
+            Instr::Load { data, walk } => {
                 let walk = walked(*walk);
                 data.load(walk, &program.nest, start, odometer, out);
             }
-            Op::Index { walk } => {
+            Instr::Index { walk } => {
                 let walk = walked(*walk);
                 let step = walk.step() as i32;
                 walk.stretches(&program.nest, odometer, out.len(), |lane, n, at| {
@@ -144,7 +144,7 @@ impl<'p, 'a> Worker<'p, 'a> {
                     }
                 });
             }
-            Op::Random { walk, key, stream } => {
+            Instr::Random { walk, key, stream } => {
                 let walk = walked(*walk);
                 if walk.flat {
                     philox::words((walk.offset + start as i64) as u64, *stream, *key, out);
@@ -165,7 +165,7 @@ impl<'p, 'a> Worker<'p, 'a> {
                     },
                 );
             }
-            Op::Gather { walk, .. } => {
+            Instr::Gather { walk, .. } => {
                 walked(*walk);
                 self.gather(&program.ops[reg], out, odometer);
             }
@@ -185,9 +185,9 @@ impl<'p, 'a> Worker<'p, 'a> {
         }
     }
 
-    fn gather(&self, op: &Op<'a>, out: &mut [u32], odometer: &mut [usize]) {
+    fn gather(&self, op: &Instr<'a>, out: &mut [u32], odometer: &mut [usize]) {
         let program = self.program;
-        let Op::Gather {
+        let Instr::Gather {
             data,
             walk,
             index,

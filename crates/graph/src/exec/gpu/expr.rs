@@ -327,7 +327,9 @@ fn small_quotients(shape: &[usize]) -> bool {
 /// Whether a zero in `reg` decides between numbers, infinity and NaN. Compilers of shaders may assume that there are
 /// none and fold `x / 0.0` or `x * 0.0` to zero, so that such a zero must come from where they cannot see it.
 fn zero_matters(expr: &Expr, reg: usize) -> bool {
-    let harmless = ["add", "neg", "where", "max", "min", "eq", "ne", "lt", "le", "gt", "ge"];
+    let harmless = [
+        "add", "neg", "where", "max", "min", "eq", "ne", "lt", "le", "gt", "ge",
+    ];
     expr.insts.iter().any(|inst| match inst {
         Inst::Apply { op, args, .. } => args.contains(&reg) && !harmless.contains(&op.name),
         _ => false,
