@@ -91,8 +91,10 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn matrix_exp(&self) -> Tensor {
-        self.square_matrices("matrix_exp")
-            .map_or_else(|e| e, |x| call(&EXPONENTIAL, &[], &[&x]))
+        match self.square_matrices("matrix_exp") {
+            Ok(x) => call(&EXPONENTIAL, &[], &[&x]),
+            Err(e) => e,
+        }
     }
 
     /// `Aⁿ` of matrices `[…, n, n]`; a negative power is one of the inverse.
@@ -107,7 +109,10 @@ impl Tensor {
         let mut result: Option<Tensor> = None;
         while left > 0 {
             if left & 1 == 1 {
-                result = Some(result.map_or_else(|| base.clone(), |r| r.matmul(&base)));
+                result = Some(match result {
+                    Some(r) => r.matmul(&base),
+                    None => base.clone(),
+                });
             }
             left >>= 1;
             if left > 0 {

@@ -47,18 +47,9 @@ fn regular(a: MatRef<f64>) -> Result<PartialPivLu<f64>, String> {
 /// Sign and `log|det|`.
 fn sign_log(a: MatRef<f64>) -> (f64, f64) {
     let lu = a.partial_piv_lu();
-    let mut sign = parity(lu.P().arrays().0);
-    let mut log = 0.0;
-    for k in 0..a.nrows() {
-        let pivot = lu.U()[(k, k)];
-        sign *= if pivot == 0.0 || pivot.is_nan() {
-            pivot
-        } else {
-            pivot.signum()
-        };
-        log += pivot.abs().ln();
-    }
-    (sign, log)
+    let sign_of = |v: f64| if v == 0.0 { 0.0 } else { v.signum() };
+    let start = (parity(lu.P().arrays().0), 0.0);
+    pivots(&lu).fold(start, |(sign, log), v| (sign * sign_of(v), log + v.abs().ln()))
 }
 
 /// 1 for an even permutation, −1 for an odd one.
@@ -79,7 +70,14 @@ fn parity(permutation: &[usize]) -> f64 {
 
 fn determinant(a: MatRef<f64>) -> f64 {
     let lu = a.partial_piv_lu();
-    (0..a.nrows()).fold(parity(lu.P().arrays().0), |d, k| d * lu.U()[(k, k)])
+    pivots(&lu).fold(parity(lu.P().arrays().0), |d, pivot| d * pivot)
+}
+
+/// The pivots up to the first zero: what comes after it has been divided by it.
+fn pivots(lu: &PartialPivLu<f64>) -> impl Iterator<Item = f64> {
+    let mut met = false;
+    let until = move |pivot: &f64| !std::mem::replace(&mut met, met || *pivot == 0.0);
+    (0..lu.U().nrows()).map(|k| lu.U()[(k, k)]).take_while(until)
 }
 
 static DET: Function = Function {
@@ -246,8 +244,10 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn det(&self) -> Tensor {
-        self.square_matrices("det")
-            .map_or_else(|e| e, |x| call(&DET, &[], &[&x]))
+        match self.square_matrices("det") {
+            Ok(x) => call(&DET, &[], &[&x]),
+            Err(e) => e,
+        }
     }
 
     /// Sign and logarithm of the absolute value of determinants: `[…, n, n]` to two of `[…]`. 0 and −∞ where a matrix is
@@ -280,8 +280,10 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn inv(&self) -> Tensor {
-        self.square_matrices("inv")
-            .map_or_else(|e| e, |x| call(&INV, &[], &[&x]))
+        match self.square_matrices("inv") {
+            Ok(x) => call(&INV, &[], &[&x]),
+            Err(e) => e,
+        }
     }
 
     /// `X` of `A X = B` where `self` is `A` `[…, n, n]` and `B` is `[…, n, k]`, or `[…, n]` where that is a batch of
@@ -304,8 +306,10 @@ impl Tensor {
         if is_vector(self, b) {
             return self.solve(&b.unsqueeze(-1)).squeeze(-1);
         }
-        self.pair(b, "solve")
-            .map_or_else(|e| e, |(a, b)| call(&SOLVE, &[], &[&a, &b]))
+        match self.pair(b, "solve") {
+            Ok((a, b)) => call(&SOLVE, &[], &[&a, &b]),
+            Err(e) => e,
+        }
     }
 
     /// `X` of `X A = B` where `self` is `A`: PyTorch's `solve` with `left=False`.

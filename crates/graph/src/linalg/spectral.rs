@@ -102,16 +102,14 @@ pub(super) static LEFT: Function = Function {
             Ok(decomposed(m[0], attributes[0] == 1)?.0)
         })
     },
-    derivative: |_, cx, g| {
+    derivative: |attributes, cx, g| {
         let a = &cx.inputs[0];
         let k = a.size(-1).min(a.size(-2));
         let s = call(&SINGULAR_VALUES, &[], &[a]);
-        one(left_gradient(
-            &cx.output.narrow(-1, 0, k),
-            &s,
-            &call(&RIGHT, &[0], &[a]),
-            &g.narrow(-1, 0, k),
-        ))
+        // Of the same decomposition, for the signs.
+        let vt = call(&RIGHT, attributes, &[a]).narrow(-2, 0, k);
+        let (u, g) = (cx.output.narrow(-1, 0, k), g.narrow(-1, 0, k));
+        one(left_gradient(&u, &s, &vt, &g))
     },
 };
 
@@ -129,7 +127,7 @@ pub(super) static RIGHT: Function = Function {
             Ok(decomposed(m[0], attributes[0] == 1)?.1)
         })
     },
-    derivative: |_, cx, g| {
+    derivative: |attributes, cx, g| {
         let a = &cx.inputs[0];
         let k = a.size(-1).min(a.size(-2));
         let s = call(&SINGULAR_VALUES, &[], &[a]);
@@ -268,8 +266,10 @@ impl Tensor {
     /// Eigenvalues, ascending, of symmetric matrices of which one triangle is read: `[…, n, n]` to `[…, n]`.
     #[track_caller]
     pub fn eigvalsh(&self, which: Triangle) -> Tensor {
-        self.square_matrices("eigvalsh")
-            .map_or_else(|e| e, |x| call(&EIGENVALUES, &[which.attribute()], &[&x]))
+        match self.square_matrices("eigvalsh") {
+            Ok(x) => call(&EIGENVALUES, &[which.attribute()], &[&x]),
+            Err(e) => e,
+        }
     }
 
     /// `U`, `S` (descending) and `Vᵀ` of `A = U S Vᵀ`: `[…, m, n]` to `[…, m, k]`, `[…, k]`, `[…, k, n]` with
@@ -290,8 +290,10 @@ impl Tensor {
     /// Singular values, descending: `[…, m, n]` to `[…, min(m, n)]`.
     #[track_caller]
     pub fn svdvals(&self) -> Tensor {
-        self.matrices("svdvals")
-            .map_or_else(|e| e, |x| call(&SINGULAR_VALUES, &[], &[&x]))
+        match self.matrices("svdvals") {
+            Ok(x) => call(&SINGULAR_VALUES, &[], &[&x]),
+            Err(e) => e,
+        }
     }
 
     /// Pseudo-inverses (Moore–Penrose): `[…, m, n]` to `[…, n, m]`. The gradient holds where the rank is constant.

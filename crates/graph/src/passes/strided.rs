@@ -161,7 +161,8 @@ mod tests {
             None
         );
         let s = moved(&[2, 3], &[t, Movement::Reshape(vec![3, 1, 2])]).unwrap();
-        assert_eq!(s.strides, [1, 0, 3]);
+        // The stride of a single element does not matter.
+        assert_eq!((s.strides[0], s.strides[2]), (1, 3));
         let s = moved(&[4, 6], &[Movement::Reshape(vec![2, 2, 3, 2])]).unwrap();
         assert_eq!(s.strides, [12, 6, 2, 1]);
         assert!(s.is_dense());
