@@ -11,7 +11,7 @@ use wgrad::data::{ImageDataset, Mnist, digits};
 pub enum Decay {
     /// It stays.
     None,
-    /// In a straight line to zero at the end of the last epoch.
+    /// It stays for half the run, then falls in a straight line to zero.
     Linear,
 }
 
@@ -83,7 +83,7 @@ impl Options {
     pub fn lr_at(&self, step: u64, steps: u64) -> f64 {
         match self.decay {
             Decay::None => self.lr,
-            Decay::Linear => self.lr * (1.0 - step as f64 / steps.max(1) as f64),
+            Decay::Linear => self.lr * (2.0 - 2.0 * step as f64 / steps.max(1) as f64).min(1.0),
         }
     }
 

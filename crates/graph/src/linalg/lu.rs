@@ -49,7 +49,9 @@ fn sign_log(a: MatRef<f64>) -> (f64, f64) {
     let lu = a.partial_piv_lu();
     let sign_of = |v: f64| if v == 0.0 { 0.0 } else { v.signum() };
     let start = (parity(lu.P().arrays().0), 0.0);
-    pivots(&lu).fold(start, |(sign, log), v| (sign * sign_of(v), log + v.abs().ln()))
+    pivots(&lu).fold(start, |(sign, log), v| {
+        (sign * sign_of(v), log + v.abs().ln())
+    })
 }
 
 /// 1 for an even permutation, −1 for an odd one.
@@ -75,9 +77,10 @@ fn determinant(a: MatRef<f64>) -> f64 {
 
 /// The pivots up to the first zero: what comes after it has been divided by it.
 fn pivots(lu: &PartialPivLu<f64>) -> impl Iterator<Item = f64> {
-    let mut met = false;
-    let until = move |pivot: &f64| !std::mem::replace(&mut met, met || *pivot == 0.0);
-    (0..lu.U().nrows()).map(|k| lu.U()[(k, k)]).take_while(until)
+    let all = (0..lu.U().nrows()).map(|k| lu.U()[(k, k)]);
+    all.scan(1.0, |last, pivot| {
+        (std::mem::replace(last, pivot) != 0.0).then_some(pivot)
+    })
 }
 
 static DET: Function = Function {

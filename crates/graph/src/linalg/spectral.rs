@@ -132,14 +132,9 @@ pub(super) static RIGHT: Function = Function {
         let k = a.size(-1).min(a.size(-2));
         let s = call(&SINGULAR_VALUES, &[], &[a]);
         // Vᵀ of A is Uᵀ of Aᵀ.
-        let v = cx.output.narrow(-2, 0, k).mt();
-        one(left_gradient(
-            &v,
-            &s,
-            &call(&LEFT, &[0], &[a]).mt(),
-            &g.narrow(-2, 0, k).mt(),
-        )
-        .mt())
+        let (v, g) = (cx.output.narrow(-2, 0, k).mt(), g.narrow(-2, 0, k).mt());
+        let ut = call(&LEFT, attributes, &[a]).narrow(-1, 0, k).mt();
+        one(left_gradient(&v, &s, &ut, &g).mt())
     },
 };
 

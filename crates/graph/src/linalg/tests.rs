@@ -133,6 +133,15 @@ fn compositions_agree_with_finite_differences() {
         gradcheck(&y, &[&wide], &options).unwrap();
     }
     gradcheck(&full, &[&tall], &options).unwrap();
+    for x in [&tall, &wide] {
+        let (u, s, vt) = x.svd(true);
+        let k = s.size(-1);
+        // Products of both, for neither is without the other's signs.
+        let whole = (u.narrow(-1, 0, k) * s.exp().unsqueeze(-2)).matmul(&vt.narrow(-2, 0, k));
+        gradcheck(&whole, &[x], &options).unwrap();
+        gradcheck(&u.narrow(-1, 0, k), &[x], &options).unwrap();
+        gradcheck(&vt.narrow(-2, 0, k), &[x], &options).unwrap();
+    }
     assert_eq!(
         grad(&tall.qr(true).0.sum(), &[&tall]).unwrap_err().kind(),
         ErrorKind::Gradient

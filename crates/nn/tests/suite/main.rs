@@ -7,6 +7,9 @@ mod gradients;
 mod layers;
 mod module;
 mod optim;
+mod recurrent;
+mod rules;
+mod schedules;
 mod sequential;
 mod training;
 

@@ -16,7 +16,7 @@ fn lr(step: usize) -> f64 {
 
 /// Minimises `Σ a p² + b p`, whose gradient is `2 a p + b`, and compares every step with `rule(step, lr, p, g)`, which
 /// keeps its own moments by element.
-fn check<O: Optimizer>(
+pub(super) fn check<O: Optimizer>(
     make: impl Fn(f64) -> O,
     rule: impl Fn(&mut [f64; 3], i32, f64, f64, f64) -> f64,
 ) {
