@@ -89,6 +89,7 @@ fn steps<'a>(root: &'a Path, options: &Options) -> Vec<Step<'a>> {
         return steps;
     }
     steps.push(("tests", command(tests(options, &[]))));
+    steps.push(("conformance", command(conformance(options))));
     steps.push(("doc tests", command(doc_tests(options))));
     if !options.no_browser {
         steps.push(("browser", Box::new(move || browser::browser(root))));
@@ -140,6 +141,12 @@ fn tests(options: &Options, targets: &[&str]) -> Invocation {
         targets,
     ]
     .concat();
+    with_test_variables(Invocation::new("cargo", &arguments), options)
+}
+
+/// The cases computed by PyTorch: a test with a `main` of its own, which nextest does not list.
+fn conformance(options: &Options) -> Invocation {
+    let arguments = ["test", "--profile", TEST_PROFILE, "--test", "conformance"];
     with_test_variables(Invocation::new("cargo", &arguments), options)
 }
 

@@ -156,13 +156,15 @@ impl From<Failure> for String {
 }
 
 impl Tally {
-    /// Takes note of a line if it is a closing line of `cargo test`, of nextest or of the browser run.
+    /// Takes note of a line if it is a closing line of `cargo test`, of nextest, of the conformance run or of the
+    /// browser run.
     pub(crate) fn take(&mut self, line: &str) {
         let line = without_colours(line);
         let line = line.trim();
         let closing = line.starts_with("test result:")
             || (line.starts_with("Summary [") && line.contains("tests run:"));
-        if closing || line.starts_with("browser: ") && line.contains(" passed, ") {
+        let named = line.starts_with("browser: ") && line.contains(" passed, ");
+        if closing || named || is_plain_count(line) {
             // `cargo test` prints one line for each binary, most of them empty.
             self.passed += count_before(line, "passed");
             self.failed += count_before(line, "failed");
@@ -187,6 +189,17 @@ impl Tally {
         self.lines.extend(other.lines);
         self.passed += other.passed;
         self.failed += other.failed;
+    }
+}
+
+/// `N passed, N failed` and nothing else: the closing line of the conformance run.
+fn is_plain_count(line: &str) -> bool {
+    let words: Vec<&str> = line.split(' ').collect();
+    match words.as_slice() {
+        [passed, "passed,", failed, "failed"] => {
+            passed.parse::<usize>().is_ok() && failed.parse::<usize>().is_ok()
+        }
+        _ => false,
     }
 }
 
