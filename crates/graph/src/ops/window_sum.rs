@@ -28,6 +28,9 @@ impl Frame {
         if x.len() < n {
             return Err(format!("{x:?} has fewer than {n} dimensions"));
         }
+        if x[x.len() - n..].contains(&0) {
+            return Err(format!("a windowed dimension of {x:?} has size 0"));
+        }
         for d in 0..n {
             let most = self.kernel[d].saturating_sub(1).saturating_mul(*self.dilation.get(d).unwrap_or(&1));
             let (lo, hi) = *self.padding.get(d).unwrap_or(&(0, 0));

@@ -18,9 +18,12 @@ pub struct View {
 }
 
 impl View {
-    /// The row-major walk over `shape`.
+    /// The row-major walk over `shape`. Of nothing all strides are zero: other sizes may be absurd then.
     pub fn contiguous(shape: &[usize]) -> View {
         let mut strides = vec![0; shape.len()];
+        if shape.contains(&0) {
+            return View { offset: 0, strides };
+        }
         let mut step = 1;
         for d in (0..shape.len()).rev() {
             strides[d] = step;
@@ -32,6 +35,9 @@ impl View {
     /// Whether the walk over `shape` visits elements 0, 1, 2, … in order.
     /// Dimensions of size 1 may have any stride.
     pub fn is_contiguous(&self, shape: &[usize]) -> bool {
+        if shape.contains(&0) {
+            return self.offset == 0;
+        }
         let mut step = 1;
         for d in (0..shape.len()).rev() {
             if shape[d] != 1 && self.strides[d] != step {
