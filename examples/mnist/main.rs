@@ -15,12 +15,12 @@ use evaluate::{Evaluation, evaluate};
 use options::Options;
 use std::time::Instant;
 use wgrad::data::{Batches, BatchesState, DeviceDataset, ImageDataset, Loader};
-use wgrad::nn::{Adam, Context, Sequential, gradients};
+use wgrad::nn::{Adam, Compiled, Context, Layer, Sequential, compile, gradients};
 use wgrad::train::session::{capture, restore};
 use wgrad::train::{
     Checkpoint, Counters, EndRecord, EpochRecord, MetricsWriter, Progress, RunningMean,
 };
-use wgrad::{Device, Generator, Optimizer, Reduction, Tensor};
+use wgrad::{Device, Generator, Module, Optimizer, Reduction, Tensor};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -52,17 +52,27 @@ fn run(options: &Options) -> Result<()> {
         trainer.epoch(&test_set)?;
     }
     let seconds = began.elapsed().as_secs_f64();
-    let result = evaluate(&mut trainer.model, &test_set)?;
+    let result = evaluate(&mut trainer.state.model, &test_set)?;
     finish(options, &trainer, &result, &test, &data, seconds)
 }
+
+/// What training changes.
+#[derive(Module)]
+struct State {
+    model: Sequential,
+    optimizer: Adam,
+    context: Context,
+}
+
+/// From the indices of a batch to its loss and the number of its hits.
+type StepFunction = dyn FnMut(&mut State, &[Tensor]) -> wgrad::Result<(Tensor, Tensor)>;
 
 /// A training run: what a checkpoint holds, and what is shown on the way.
 struct Trainer<'a> {
     options: &'a Options,
     device: Device,
-    model: Sequential,
-    optimizer: Adam,
-    context: Context,
+    state: State,
+    train_step: Compiled<State, (Tensor, Tensor), Box<StepFunction>>,
     loader: Loader,
     step: u64,
     samples: u64,
@@ -74,9 +84,11 @@ struct Trainer<'a> {
 
 impl<'a> Trainer<'a> {
     fn new(options: &'a Options, device: &Device, train: &ImageDataset) -> Result<Trainer<'a>> {
-        let mut model = model::build(options.model, &mut Generator::new(options.seed), device);
-        let mut optimizer = Adam::new(options.lr);
-        let mut context = Context::train(options.seed);
+        let mut state = State {
+            model: model::build(options.model, &mut Generator::new(options.seed), device),
+            optimizer: Adam::new(options.lr),
+            context: Context::train(options.seed),
+        };
         let (mean, std) = train.mean_std();
         let dataset = DeviceDataset::new(train, device)?.normalized(mean.into(), std.into());
         let mut loader = Loader::new(dataset, options.batch_size(), options.seed)?;
@@ -85,17 +97,17 @@ impl<'a> Trainer<'a> {
             let checkpoint = Checkpoint::load(path)?;
             let (counters, warning) = restore(
                 &checkpoint,
-                &mut model,
-                &mut optimizer,
-                &mut context,
+                &mut state.model,
+                &mut state.optimizer,
+                &mut state.context,
                 device,
             )?;
             if let Some(warning) = warning {
                 eprintln!("warning: {warning}");
             }
             step = counters.get("step").copied().unwrap_or(0);
-            let state = resumed_position(loader.state(), &counters);
-            loader = loader.with_batches(Batches::from_state(state)?);
+            let position = resumed_position(loader.state(), &counters);
+            loader = loader.with_batches(Batches::from_state(position)?);
             println!("resumed from {} at step {step}", path.display());
         }
         let resumed = options.resumed().is_some();
@@ -109,9 +121,8 @@ impl<'a> Trainer<'a> {
         Ok(Trainer {
             options,
             device: device.clone(),
-            model,
-            optimizer,
-            context,
+            state,
+            train_step: compile(train_step(loader.dataset().clone())),
             loader,
             step,
             samples: 0,
@@ -123,7 +134,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn summary(&mut self) -> Result<wgrad::train::Summary> {
-        let rows = self.model.summary(&[1, 1, 28, 28], &self.device)?;
+        let rows = self.state.model.summary(&[1, 1, 28, 28], &self.device)?;
         Ok(model::summary(rows))
     }
 
@@ -139,9 +150,9 @@ impl<'a> Trainer<'a> {
         let mut watch = Watch::default();
         let began = Instant::now();
         let first = self.samples;
-        while let Some((x, y)) = self.loader.next_batch() {
-            let (loss, correct) = self.step(&x, &y)?;
-            watch.push(loss, correct, y.numel());
+        while let Some(index) = self.loader.next_index() {
+            let (loss, correct) = self.step(&index)?;
+            watch.push(loss, correct, index.numel());
             if watch.due() || self.checkpoint_due() {
                 self.read(&mut watch)?;
                 let done = self.position_in_epoch();
@@ -163,29 +174,20 @@ impl<'a> Trainer<'a> {
             watch.accuracy(),
         );
         progress.finish();
-        let result = evaluate(&mut self.model, test)?;
+        let result = evaluate(&mut self.state.model, test)?;
         self.record(epoch, &watch, &result, began.elapsed().as_secs_f64())?;
         self.save()
     }
 
     /// One step: one plan, one submission. Nothing is read back here.
-    fn step(&mut self, x: &Tensor, y: &Tensor) -> Result<(Tensor, Tensor)> {
-        let logits = self.model_forward(x);
-        let loss = logits.cross_entropy(y, Reduction::Mean);
-        let correct = logits.argmax(1, false).eq(y).sum();
-        let gradients = gradients(&loss, &self.model)?.also(&correct);
+    fn step(&mut self, index: &Tensor) -> Result<(Tensor, Tensor)> {
         let steps = self.options.epochs * self.loader.batches_per_epoch() as u64;
-        self.optimizer.set_lr(self.options.lr_at(self.step, steps));
-        self.optimizer.step(&mut self.model, &gradients)?;
-        self.context.next_step();
+        let lr = self.options.lr_at(self.step, steps);
+        self.state.optimizer.set_lr(lr);
+        let outputs = self.train_step.call(&mut self.state, &[index])?;
         self.step += 1;
-        self.samples += y.numel() as u64;
-        Ok((loss, correct))
-    }
-
-    fn model_forward(&mut self, x: &Tensor) -> Tensor {
-        use wgrad::nn::Layer;
-        self.model.forward(x, &mut self.context)
+        self.samples += index.numel() as u64;
+        Ok(outputs)
     }
 
     /// Fetches the losses of the last steps in one read.
@@ -255,15 +257,29 @@ impl<'a> Trainer<'a> {
         counters.insert("epoch".into(), state.epoch);
         counters.insert("position".into(), u64::from(state.position));
         let captured = capture(
-            &self.model,
-            &self.optimizer,
-            &self.context,
+            &self.state.model,
+            &self.state.optimizer,
+            &self.state.context,
             &self.device,
             &counters,
         );
         wgrad::block_on(captured)?.save(path)?;
         Ok(())
     }
+}
+
+/// The step that is compiled: forward, backward and update, on a batch gathered from `data`.
+fn train_step(data: DeviceDataset) -> Box<StepFunction> {
+    Box::new(move |state, inputs| {
+        let (x, y) = data.gather(&inputs[0]);
+        let logits = state.model.forward(&x, &mut state.context);
+        let loss = logits.cross_entropy(&y, Reduction::Mean);
+        let correct = logits.argmax(1, false).eq(&y).sum();
+        let gradients = gradients(&loss, &state.model)?.also(&correct);
+        state.optimizer.step(&mut state.model, &gradients)?;
+        state.context.next_step();
+        Ok((loss, correct))
+    })
 }
 
 /// Where the saved run's loader stood, for the dataset and batch size of this one.

@@ -68,16 +68,28 @@ impl DeviceDataset {
     /// ```
     #[track_caller]
     pub fn batch(&self, indices: &[u32]) -> (Tensor, Tensor) {
+        self.gather(&self.index(indices))
+    }
+
+    /// Indices as a tensor on the dataset's device, for [`DeviceDataset::gather`].
+    #[track_caller]
+    pub fn index(&self, indices: &[u32]) -> Tensor {
         let list: Vec<i32> = indices
             .iter()
             .map(|&i| i32::try_from(i).unwrap_or(-1))
             .collect();
-        let index = Tensor::new(&list, self.images.device());
-        let pixels = self.images.index_select(0, &index).cast(DType::F32);
+        Tensor::new(&list, self.images.device())
+    }
+
+    /// As [`DeviceDataset::batch`], by indices that are a tensor, i32 `[batch]`: the form for a compiled step, whose
+    /// input is the index, so that gathering is part of its plan.
+    #[track_caller]
+    pub fn gather(&self, index: &Tensor) -> (Tensor, Tensor) {
+        let pixels = self.images.index_select(0, index).cast(DType::F32);
         let scaled = pixels * (1.0 / (255.0 * self.std)) - self.mean / self.std;
         let (h, w) = self.size;
-        let x = scaled.reshape(&[indices.len() as isize, 1, h as isize, w as isize]);
-        (x, self.labels.index_select(0, &index))
+        let x = scaled.reshape(&[index.numel() as isize, 1, h as isize, w as isize]);
+        (x, self.labels.index_select(0, index))
     }
 }
 
@@ -110,6 +122,24 @@ impl Loader {
         self.batches
             .next_batch()
             .map(|indices| self.dataset.batch(indices))
+    }
+
+    /// As [`Loader::next_batch`], the indices alone, for [`DeviceDataset::gather`].
+    ///
+    /// ```
+    /// use wgrad_data::{DeviceDataset, Loader, digits};
+    /// use wgrad_graph::Device;
+    /// let set = DeviceDataset::new(&digits::generate(10, 1), &Device::cpu())?;
+    /// let mut loader = Loader::new(set.clone(), 4, 0)?;
+    /// let index = loader.next_index().expect("the first batch");
+    /// let (x, y) = set.gather(&index);
+    /// assert_eq!((x.shape(), y.shape()), (&[4, 1, 28, 28][..], &[4][..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn next_index(&mut self) -> Option<Tensor> {
+        let indices = self.batches.next_batch()?;
+        Some(self.dataset.index(indices))
     }
 
     /// The epoch that the next batch belongs to, from 0.

@@ -1,4 +1,4 @@
-//! `#[derive(Module)]`: makes a struct a tree of named tensors. It generates the two visits of `wgrad_nn::Module` and
+//! `#[derive(Module)]`: makes a struct a tree of named tensors. It generates the visits of `wgrad_nn::Module` and
 //! nothing else; names, state and checks are provided by the trait. It knows no tensor type and depends on no crate
 //! of wgrad: the paths it emits start at `::wgrad::nn` unless `#[module(crate = …)]` says otherwise.
 
@@ -47,6 +47,7 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let visits_mut = fields
         .iter()
         .map(|(f, role, at)| visit(&krate, f, *role, *at, true));
+    let visits_host = fields.iter().map(|(f, _, at)| visit_host(&krate, f, *at));
     let mut generics = input.generics.clone();
     bound(&mut generics, &krate, fields.iter().map(|(f, ..)| &f.ty));
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
@@ -62,6 +63,11 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
             #[allow(unused_variables, reason = "a struct may hold no tensors")]
             fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, #krate::Kind, &mut #krate::Tensor)) {
                 #(#visits_mut)*
+            }
+
+            #[allow(unused_variables, reason = "a struct may be empty")]
+            fn visit_host(&mut self, visitor: &mut dyn FnMut(#krate::Host<'_>)) {
+                #(#visits_host)*
             }
         }
     })
@@ -80,11 +86,7 @@ fn members(fields: &Fields) -> Result<Vec<(&Field, Role, usize)>> {
 }
 
 fn visit(krate: &Path, field: &Field, role: Role, at: usize, mutable: bool) -> TokenStream {
-    let index = Index::from(at);
-    let (member, name) = match &field.ident {
-        Some(ident) => (quote!(#ident), ident.unraw().to_string()),
-        None => (quote!(#index), at.to_string()),
-    };
+    let (member, name) = member(field, at);
     let (method, borrow) = if mutable {
         (quote!(visit_mut), quote!(&mut))
     } else {
@@ -96,6 +98,22 @@ fn visit(krate: &Path, field: &Field, role: Role, at: usize, mutable: bool) -> T
     };
     quote_spanned! { field.ty.span() =>
         #krate::Module::#method(#borrow self.#member, &#krate::join(path, #name), #visitor);
+    }
+}
+
+fn visit_host(krate: &Path, field: &Field, at: usize) -> TokenStream {
+    let (member, _) = member(field, at);
+    quote_spanned! { field.ty.span() =>
+        #krate::Module::visit_host(&mut self.#member, visitor);
+    }
+}
+
+/// How a field is reached, and the name it is visited under.
+fn member(field: &Field, at: usize) -> (TokenStream, String) {
+    let index = Index::from(at);
+    match &field.ident {
+        Some(ident) => (quote!(#ident), ident.unraw().to_string()),
+        None => (quote!(#index), at.to_string()),
     }
 }
 

@@ -29,10 +29,12 @@ pub fn eval(tensors: &[&Tensor]) -> Result<()> {
     for t in tensors {
         t.check()?;
     }
+    let tracing = crate::replay::is_tracing();
     let mut rest: Vec<&Tensor> = tensors
         .iter()
         .copied()
         .filter(|t| t.0.value.get().is_none())
+        .filter(|t| !tracing || !crate::replay::is_symbolic(t))
         .collect();
     #[cfg(not(target_arch = "wasm32"))]
     if !rest.is_empty() && anomaly_mode() {
@@ -76,7 +78,7 @@ pub(crate) fn eval_planned(tensors: &[&Tensor]) -> Result<()> {
 
 /// Whether `WGRAD_ANOMALY=1` asks every run to stop at the first NaN or infinity.
 #[cfg(not(target_arch = "wasm32"))]
-fn anomaly_mode() -> bool {
+pub(crate) fn anomaly_mode() -> bool {
     static MODE: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     *MODE.get_or_init(|| std::env::var("WGRAD_ANOMALY").is_ok_and(|v| v == "1"))
 }
@@ -98,8 +100,7 @@ fn eval_on(device: &Device, tensors: &[&Tensor]) -> Result<()> {
     }
     let collected = passes::collect(tensors);
     if let Some(t) = collected.valueless() {
-        let message = "a tensor that stands for an example has no value of its own";
-        return Err(Error::new(ErrorKind::Value, "eval", message).at(t.location()));
+        return Err(valueless(t));
     }
     let plan = device.cached_plan(
         collected.hash(),
@@ -119,7 +120,13 @@ fn eval_on(device: &Device, tensors: &[&Tensor]) -> Result<()> {
     Ok(())
 }
 
-fn make_plan(device: &Device, graph: passes::Graph) -> Result<CachedPlan> {
+/// The error of a stand-in that is to be read.
+pub(crate) fn valueless(t: &Tensor) -> Error {
+    let message = "inside vmap and compile a tensor stands for others and has no value of its own";
+    Error::new(ErrorKind::Value, "eval", message).at(t.location())
+}
+
+pub(crate) fn make_plan(device: &Device, graph: passes::Graph) -> Result<CachedPlan> {
     dump("graph", || passes::graph_text(&graph));
     let plan = passes::plan(&graph, &device.0.limits, &mut |origin| {
         device.check_code(origin)
@@ -148,6 +155,11 @@ fn make_plan(device: &Device, graph: passes::Graph) -> Result<CachedPlan> {
         #[cfg(feature = "gpu")]
         prepared,
     })
+}
+
+/// The value of a tensor that has one.
+pub(crate) fn value_of(t: &Tensor) -> Result<&Value> {
+    t.0.value.get().ok_or_else(|| valueless(t))
 }
 
 /// What computing `tensors` would do, as text for each device: the collected graph, and the plan made of it.
@@ -225,7 +237,7 @@ fn run(
     match &device.0.kind {
         #[cfg(feature = "cpu")]
         Kind::Cpu(cpu) => {
-            let leaves: Vec<HostBuffer> = leaves.iter().filter_map(|v| v.host().cloned()).collect();
+            let leaves: Vec<&HostBuffer> = leaves.iter().filter_map(|v| v.host()).collect();
             let out = cpu
                 .executor
                 .run(&cached.plan, &leaves, scalars, &cpu.status, None);
@@ -233,16 +245,9 @@ fn run(
         }
         #[cfg(feature = "gpu")]
         Kind::Gpu(gpu) => {
-            let leaves: Vec<wgrad_device::Buffer> =
-                leaves.iter().filter_map(|v| v.gpu().cloned()).collect();
-            let missing = || {
-                Error::new(
-                    ErrorKind::Internal,
-                    "eval",
-                    "a plan of a GPU was not prepared",
-                )
-            };
-            let prepared = cached.prepared.as_ref().ok_or_else(missing)?;
+            let leaves: Vec<&wgrad_device::Buffer> =
+                leaves.iter().filter_map(|v| v.gpu()).collect();
+            let prepared = cached.prepared.as_ref().ok_or_else(unprepared)?;
             let out = gpu
                 .executor
                 .run(prepared, &leaves, scalars)
@@ -255,6 +260,68 @@ fn run(
             "the reference runs no plans",
         )),
     }
+}
+
+/// The memory of one plan that is run again and again.
+pub(crate) struct Memory {
+    #[cfg(feature = "cpu")]
+    cpu: crate::exec::cpu::Memory,
+}
+
+impl Memory {
+    #[allow(unused_variables, reason = "without the cpu there is nothing to keep")]
+    pub(crate) fn new(cached: &CachedPlan) -> Memory {
+        Memory {
+            #[cfg(feature = "cpu")]
+            cpu: crate::exec::cpu::Memory::new(&cached.plan),
+        }
+    }
+
+    /// As [`run`]; `buffers` are those that results may be written to, by number.
+    pub(crate) fn run(
+        &mut self,
+        device: &Device,
+        cached: &CachedPlan,
+        leaves: &[&Value],
+        scalars: &[u32],
+        buffers: Vec<Option<Value>>,
+    ) -> Result<Vec<Value>> {
+        match &device.0.kind {
+            #[cfg(feature = "cpu")]
+            Kind::Cpu(cpu) => {
+                self.cpu.offer(buffers.into_iter().map(|v| match v {
+                    Some(Value::Host(buffer)) => buffer.into_mut(),
+                    _ => None,
+                }));
+                let leaves: Vec<&HostBuffer> = leaves.iter().filter_map(|v| v.host()).collect();
+                let (executor, status) = (&cpu.executor, &cpu.status);
+                let out = executor.run_in(&mut self.cpu, &cached.plan, &leaves, scalars, status);
+                Ok(out.into_iter().map(Value::Host).collect())
+            }
+            #[cfg(feature = "gpu")]
+            Kind::Gpu(gpu) => {
+                let own = buffers.into_iter().map(|v| match v {
+                    Some(Value::Gpu(buffer)) => Some(buffer),
+                    _ => None,
+                });
+                let leaves: Vec<&wgrad_device::Buffer> =
+                    leaves.iter().filter_map(|v| v.gpu()).collect();
+                let prepared = cached.prepared.as_ref().ok_or_else(unprepared)?;
+                let out = gpu
+                    .executor
+                    .run_into(prepared, &leaves, scalars, own.collect())
+                    .map_err(|e| crate::device::from_device(&e))?;
+                Ok(out.into_iter().map(Value::Gpu).collect())
+            }
+            Kind::Reference => run(device, cached, leaves, scalars),
+        }
+    }
+}
+
+#[cfg(feature = "gpu")]
+fn unprepared() -> Error {
+    let message = "a plan of a GPU was not prepared";
+    Error::new(ErrorKind::Internal, "eval", message)
 }
 
 impl Value {
@@ -343,10 +410,10 @@ impl Tensor {
             Error::new(
                 ErrorKind::Internal,
                 "read",
-                "the tensor has no value after its run",
+                "the value lies on another device",
             )
         };
-        let value = self.0.value.get().ok_or_else(missing)?;
+        let value = value_of(self)?;
         let out = match value {
             Value::Host(buffer) => buffer.bytes()[..bytes].to_vec(),
             #[cfg(feature = "gpu")]
@@ -446,6 +513,9 @@ impl Tensor {
     #[track_caller]
     pub fn detach(&self) -> Result<Tensor> {
         eval(&[self])?;
+        if self.0.value.get().is_none() && crate::replay::is_tracing() {
+            return Ok(self.stop_gradient());
+        }
         match self.0.value.get() {
             Some(v) => Ok(Tensor::from_value(
                 v.clone(),
@@ -471,6 +541,25 @@ impl Device {
         self.take_status().await
     }
 
+    /// The error of a bad index, where it is known without waiting: on the cpu.
+    pub(crate) fn known_bad_index(&self) -> Result<()> {
+        match &self.0.kind {
+            #[cfg(feature = "cpu")]
+            Kind::Cpu(cpu) => {
+                self.no_bad_index(cpu.status.swap(0, std::sync::atomic::Ordering::Relaxed))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn no_bad_index(&self, code: u32) -> Result<()> {
+        if code == 0 {
+            Ok(())
+        } else {
+            Err(self.index_error(code))
+        }
+    }
+
     pub(crate) async fn take_status(&self) -> Result<()> {
         let code = match &self.0.kind {
             #[cfg(feature = "cpu")]
@@ -483,11 +572,7 @@ impl Device {
                 .map_err(|e| crate::device::from_device(&e))?,
             Kind::Reference => 0,
         };
-        if code == 0 {
-            Ok(())
-        } else {
-            Err(self.index_error(code))
-        }
+        self.no_bad_index(code)
     }
 }
 

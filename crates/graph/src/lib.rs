@@ -29,9 +29,11 @@ mod host;
 #[cfg(feature = "linalg")]
 mod linalg;
 pub mod math;
+mod number;
 pub mod ops;
 mod passes;
 pub mod plan;
+pub mod replay;
 mod rng;
 mod shape;
 mod storage;
@@ -62,6 +64,7 @@ pub use gradcheck::{GradcheckOptions, gradcheck};
 pub use half::f16;
 #[cfg(feature = "linalg")]
 pub use linalg::{PinvOptions, Triangle};
+pub use number::Number;
 pub use ops::custom::CustomOp;
 pub use rng::Generator;
 pub use tensor::Tensor;

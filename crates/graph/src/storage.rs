@@ -53,6 +53,11 @@ impl HostBufferMut {
         buffer
     }
 
+    /// How many bytes it holds.
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
     /// The contents.
     pub fn bytes(&self) -> &[u8] {
         &bytemuck::cast_slice(&self.lines)[..self.bytes]
@@ -85,6 +90,11 @@ impl Drop for HostBufferMut {
 }
 
 impl HostBuffer {
+    /// The buffer, to write again, where nobody else holds it.
+    pub fn into_mut(self) -> Option<HostBufferMut> {
+        Arc::into_inner(self.0)
+    }
+
     /// The contents.
     pub fn bytes(&self) -> &[u8] {
         self.0.bytes()

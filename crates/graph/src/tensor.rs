@@ -121,7 +121,7 @@ impl Tensor {
             awaits_host,
         };
         let tensor = Tensor(Arc::new(node));
-        if depth >= MAX_DEPTH && tensor.0.error.is_none() {
+        if depth >= MAX_DEPTH && tensor.0.error.is_none() && !crate::replay::is_tracing() {
             // A failure shows again when somebody reads the tensor.
             let _ = crate::eval::eval(&[&tensor]);
         }
@@ -223,6 +223,11 @@ impl Tensor {
                 .with_operands(vec![(self.shape().to_vec(), self.dtype())]),
         };
         Tensor::invalid(error, &[], self.dtype(), self.device())
+    }
+
+    /// The id that the next node will have, or a later one where other threads record too.
+    pub(crate) fn next_id() -> u64 {
+        NEXT_ID.load(Ordering::Relaxed)
     }
 
     fn depth(&self) -> u32 {

@@ -1,6 +1,7 @@
 //! What a forward pass needs besides its input: whether it trains, and random numbers. Holds no parameters.
 
-use wgrad_graph::Generator;
+use crate::{Host, Kind, Module};
+use wgrad_graph::{Generator, Tensor};
 
 /// Given to the `forward` of layers that behave differently in training, or that draw random numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,5 +39,16 @@ impl Context {
     /// Goes to the next training step of the stream: draws are then named by step, so a resumed run repeats them.
     pub fn next_step(&mut self) {
         self.rng.next_step();
+    }
+}
+
+impl Module for Context {
+    fn visit(&self, _: &str, _: &mut dyn FnMut(&str, Kind, &Tensor)) {}
+
+    fn visit_mut(&mut self, _: &str, _: &mut dyn FnMut(&str, Kind, &mut Tensor)) {}
+
+    fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
+        visitor(Host::Number(u64::from(self.training)));
+        visitor(Host::Generator(&mut self.rng));
     }
 }

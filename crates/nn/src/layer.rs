@@ -1,7 +1,7 @@
 //! Modules that map one tensor to one, and their composition in order. Runs nothing.
 
 use crate::context::Context;
-use crate::module::{Kind, Module, join};
+use crate::module::{Host, Kind, Module, join};
 use wgrad_graph::{DType, Device, Error, ErrorKind, Result, Tensor};
 
 /// A module that maps a tensor to a tensor.
@@ -169,6 +169,13 @@ impl Module for Sequential {
     fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor)) {
         for (name, layer) in &mut self.layers {
             layer.visit_mut(&join(path, name), visitor);
+        }
+    }
+
+    fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
+        visitor(Host::Number(self.layers.len() as u64));
+        for (_, layer) in &mut self.layers {
+            layer.visit_host(visitor);
         }
     }
 }

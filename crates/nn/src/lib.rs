@@ -24,6 +24,7 @@
 //! # Ok::<(), wgrad_graph::Error>(())
 //! ```
 
+mod compile;
 mod context;
 mod gradients;
 pub mod init;
@@ -34,6 +35,7 @@ mod module;
 pub mod optim;
 pub mod schedule;
 
+pub use compile::{Compiled, Outputs, compile};
 pub use context::Context;
 pub use gradients::{Gradients, gradients, gradients_with};
 pub use layer::{Layer, LayerInfo, Sequential};
@@ -42,9 +44,9 @@ pub use layers::{
     Identity, LayerNorm, LeakyRelu, Linear, Lstm, MaxPool2d, Nonlinearity, RecurrentOptions, Relu,
     Rnn, Sigmoid, Softmax, Tanh,
 };
-pub use module::{Kind, Module, join, to_device_async};
+pub use module::{Host, Kind, Module, join, to_device_async};
 pub use optim::{
-    Adadelta, Adagrad, Adam, AdamW, Adamax, NAdam, Optimizer, RAdam, RmsProp, Rprop, Sgd,
+    Adadelta, Adagrad, Adam, AdamW, Adamax, Hooks, NAdam, Optimizer, RAdam, RmsProp, Rprop, Sgd,
 };
 /// Implements [`trait@Module`] for a struct: every field is visited under its own name, a field of a tuple struct
 /// under its number.

@@ -1,9 +1,13 @@
 //! The tree of named tensors: visiting it, counting it, saving and loading its state. Knows no layer and no
 //! derivative; tensors are shared by handle, so two places that hold one tensor stay tied when both are replaced.
 
+use crate::optim::Hooks;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
-use wgrad_graph::{ConvOptions, Device, Error, ErrorKind, PoolOptions, Result, Tensor, eval};
+use wgrad_graph::{
+    ConvOptions, Device, Error, ErrorKind, Generator, PoolOptions, Result, Tensor, eval,
+};
 
 /// What a tensor of a module is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,6 +16,16 @@ pub enum Kind {
     Parameter,
     /// State that is saved but not trained, such as running statistics.
     Buffer,
+}
+
+/// What a module holds besides tensors.
+pub enum Host<'a> {
+    /// A number that is built into what the module computes, as bits.
+    Number(u64),
+    /// A stream of random numbers.
+    Generator(&'a mut Generator),
+    /// An optimiser.
+    Optimizer(&'a mut dyn Hooks),
 }
 
 /// A tree of named tensors. Derive it: see [`derive@crate::Module`].
@@ -24,6 +38,13 @@ pub trait Module: Send + Sync {
 
     /// As [`Module::visit`], in the same order, for replacing tensors.
     fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor));
+
+    /// Shows what the tree holds besides tensors and what its computations depend on: numbers, random streams and
+    /// optimisers, so that [`compile`](crate::compile()) can keep up with them. The derive macro does it for every
+    /// field that it visits.
+    fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
+        let _ = visitor;
+    }
 
     /// The parameters with their names, in visiting order. A tensor that stands in two places comes twice.
     fn named_parameters(&self) -> Vec<(String, Tensor)> {
@@ -243,6 +264,13 @@ impl<M: Module> Module for Option<M> {
             m.visit_mut(path, visitor);
         }
     }
+
+    fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
+        visitor(Host::Number(u64::from(self.is_some())));
+        if let Some(m) = self {
+            m.visit_host(visitor);
+        }
+    }
 }
 
 impl<M: Module + ?Sized> Module for Box<M> {
@@ -252,6 +280,10 @@ impl<M: Module + ?Sized> Module for Box<M> {
 
     fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor)) {
         (**self).visit_mut(path, visitor);
+    }
+
+    fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
+        (**self).visit_host(visitor);
     }
 }
 
@@ -267,6 +299,11 @@ impl<M: Module> Module for [M] {
             m.visit_mut(&join(path, &i.to_string()), visitor);
         }
     }
+
+    fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
+        visitor(Host::Number(self.len() as u64));
+        self.iter_mut().for_each(|m| m.visit_host(visitor));
+    }
 }
 
 impl<M: Module> Module for Vec<M> {
@@ -277,6 +314,10 @@ impl<M: Module> Module for Vec<M> {
     fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor)) {
         self.as_mut_slice().visit_mut(path, visitor);
     }
+
+    fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
+        self.as_mut_slice().visit_host(visitor);
+    }
 }
 
 impl<M: Module, const N: usize> Module for [M; N] {
@@ -286,6 +327,10 @@ impl<M: Module, const N: usize> Module for [M; N] {
 
     fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor)) {
         self.as_mut_slice().visit_mut(path, visitor);
+    }
+
+    fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
+        self.as_mut_slice().visit_host(visitor);
     }
 }
 
@@ -298,6 +343,10 @@ macro_rules! tuples {
 
             fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor)) {
                 $(self.$at.visit_mut(&join(path, stringify!($at)), visitor);)+
+            }
+
+            fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
+                $(self.$at.visit_host(visitor);)+
             }
         }
     )*};
@@ -313,18 +362,56 @@ tuples! {
 }
 
 macro_rules! without_tensors {
-    ($({$($generics:tt)*} $t:ty;)*) => {$(
+    ($({$($generics:tt)*} $t:ty |$x:tt| $numbers:expr;)*) => {$(
         impl<$($generics)*> Module for $t {
             fn visit(&self, _: &str, _: &mut dyn FnMut(&str, Kind, &Tensor)) {}
 
             fn visit_mut(&mut self, _: &str, _: &mut dyn FnMut(&str, Kind, &mut Tensor)) {}
+
+            fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
+                let numbers = |$x: &$t| -> Vec<u64> { $numbers };
+                numbers(self).into_iter().for_each(|n| visitor(Host::Number(n)));
+            }
         }
     )*};
 }
 
 without_tensors! {
-    {} (); {} bool; {} char; {} String; {} &'static str;
-    {} i8; {} i16; {} i32; {} i64; {} isize; {} u8; {} u16; {} u32; {} u64; {} usize; {} f32; {} f64;
-    {const N: usize} ConvOptions<N>; {} PoolOptions;
-    {T: Send + Sync} PhantomData<T>;
+    {} () |_| Vec::new();
+    {} bool |x| vec![u64::from(*x)];
+    {} char |x| vec![u64::from(*x)];
+    {} String |x| hashed(x);
+    {} &'static str |x| hashed(x);
+    {} i8 |x| vec![*x as u64];
+    {} i16 |x| vec![*x as u64];
+    {} i32 |x| vec![*x as u64];
+    {} i64 |x| vec![*x as u64];
+    {} isize |x| vec![*x as u64];
+    {} u8 |x| vec![u64::from(*x)];
+    {} u16 |x| vec![u64::from(*x)];
+    {} u32 |x| vec![u64::from(*x)];
+    {} u64 |x| vec![*x];
+    {} usize |x| vec![*x as u64];
+    {} f32 |x| vec![u64::from(x.to_bits())];
+    {} f64 |x| vec![x.to_bits()];
+    {const N: usize} ConvOptions<N> |x| hashed(x);
+    {} PoolOptions |x| hashed(x);
+    {T: Send + Sync} PhantomData<T> |_| Vec::new();
+}
+
+/// Options or a text as a number.
+fn hashed(x: &impl Hash) -> Vec<u64> {
+    let mut hasher = DefaultHasher::new();
+    x.hash(&mut hasher);
+    vec![hasher.finish()]
+}
+
+impl Module for Generator {
+    fn visit(&self, _: &str, _: &mut dyn FnMut(&str, Kind, &Tensor)) {}
+
+    fn visit_mut(&mut self, _: &str, _: &mut dyn FnMut(&str, Kind, &mut Tensor)) {}
+
+    fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
+        visitor(Host::Generator(self));
+    }
 }

@@ -94,7 +94,7 @@ pub fn restore(
     ];
     let steps = number("optimizer.steps")?;
     model.load_state(&section(checkpoint, "model.", device))?;
-    optimizer.load_state(&section(checkpoint, "optimizer.", device), steps)?;
+    optimizer.load_moments(&section(checkpoint, "optimizer.", device), steps)?;
     context.rng = Generator::from_state(rng);
     let mut counters = Counters::new();
     for name in checkpoint.metadata.keys() {

@@ -6,7 +6,7 @@ use crate::ops::conv_input_grad::ConvInputGrad;
 use crate::tensor::Tensor;
 
 /// Zeros around the spatial dimensions of a convolution's input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Padding<const N: usize> {
     /// As many before as after each dimension; `[0; N]` is PyTorch's `'valid'`.
     Both([usize; N]),
@@ -24,7 +24,7 @@ pub enum Padding<const N: usize> {
 /// let same = ConvOptions::<2>::default().padding([1, 1]);
 /// assert_eq!(same.stride, [1, 1]);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvOptions<const N: usize> {
     /// Elements between neighbouring windows; 1.
     pub stride: [usize; N],

@@ -74,7 +74,7 @@ impl Tensor {
     /// One number, rank 0. Its value is an input of the plans it enters, not part of them.
     #[track_caller]
     pub fn scalar(value: f64, dtype: DType, device: &Device) -> Tensor {
-        let op = Op::from(Constant { value, dtype });
+        let op = Op::from(Constant::new(value, dtype));
         Tensor::record_on(op, &[], device.clone(), Location::caller())
     }
 

@@ -11,7 +11,7 @@ use crate::tensor::Tensor;
 /// let halves = PoolOptions::<2>::new(2);
 /// assert_eq!(halves.stride, [2, 2]);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PoolOptions<const N: usize = 2> {
     /// Sizes of a window.
     pub kernel_size: [usize; N],

@@ -1,36 +1,65 @@
 //! A number, rank 0. Its value is an input of the plan, not part of it: only whether it is exactly 0, 1 or −1
-//! enters the plan's key, so a changing learning rate reuses the plan.
+//! enters the plan's key, so a changing learning rate reuses the plan. A number in a cell never enters it.
 //! Derivative: nothing flows further.
 
 use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample};
 use crate::dtype::DType;
 use crate::exec::reference::Array;
+use crate::number::Number;
 use crate::tensor::Tensor;
 use std::hash::{Hash, Hasher};
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Constant {
-    /// The value.
-    pub value: f64,
-    /// Its dtype.
-    pub dtype: DType,
+    value: Source,
+    dtype: DType,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Fixed(f64),
+    Cell(Number),
 }
 
 impl Constant {
+    /// A number that is known now.
+    pub fn new(value: f64, dtype: DType) -> Constant {
+        Constant { value: Source::Fixed(value), dtype }
+    }
+
+    /// What the cell holds when the tensor is computed.
+    pub(crate) fn cell(number: Number, dtype: DType) -> Constant {
+        Constant { value: Source::Cell(number), dtype }
+    }
+
+    /// Whether the value is that of a cell, which changes.
+    pub(crate) fn is_cell(&self) -> bool {
+        matches!(self.value, Source::Cell(_))
+    }
+
+    fn value(&self) -> f64 {
+        match &self.value {
+            Source::Fixed(value) => *value,
+            Source::Cell(number) => number.get(),
+        }
+    }
+
     /// The value if it is part of a plan's structure.
     pub(crate) fn literal(&self) -> Option<i32> {
-        [0, 1, -1].into_iter().find(|&v| self.value == f64::from(v) && !(v == 0 && self.value.is_sign_negative()))
+        let Source::Fixed(value) = self.value else { return None };
+        [0, 1, -1].into_iter().find(|&v| value == f64::from(v) && !(v == 0 && value.is_sign_negative()))
     }
 
     /// The value as a 32-bit register holds it.
     pub(crate) fn bits(&self) -> u32 {
+        let value = self.value();
         match self.dtype {
-            DType::F32 => (self.value as f32).to_bits(),
-            DType::F16 => half::f16::from_f64(self.value).to_f32().to_bits(),
-            DType::I32 => self.value as i64 as i32 as u32,
-            DType::U32 | DType::U8 => self.value as i64 as u32,
-            DType::Bool => u32::from(self.value != 0.0),
+            DType::F32 => (value as f32).to_bits(),
+            DType::F16 => half::f16::from_f64(value).to_f32().to_bits(),
+            DType::I32 => value as i64 as i32 as u32,
+            DType::U32 | DType::U8 => value as i64 as u32,
+            DType::Bool => u32::from(value != 0.0),
         }
     }
 }
@@ -70,7 +99,7 @@ impl Primitive for Constant {
     }
 
     fn reference(&self, _: &[&Array], shape: &[usize], dtype: DType) -> Array {
-        Array::full(shape, dtype, self.value)
+        Array::full(shape, dtype, self.value())
     }
 
     fn lower(&self) -> Lowered {
@@ -79,7 +108,7 @@ impl Primitive for Constant {
 
     fn samples() -> Vec<Sample<Self>> {
         [0.0, 1.0, -1.0, 2.5, f64::NAN, f64::INFINITY]
-            .map(|value| Sample::special(Constant { value, dtype: DType::F32 }, Vec::new()))
+            .map(|value| Sample::special(Constant::new(value, DType::F32), Vec::new()))
             .to_vec()
     }
 }

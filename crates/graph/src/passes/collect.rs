@@ -17,10 +17,22 @@ pub(crate) struct Collected {
     /// The run-time scalars, in the order of [`GraphNode::scalar`].
     pub(crate) scalars: Vec<u32>,
     hash: u64,
+    /// Whether leaves without a value count as leaves.
+    symbols: bool,
 }
 
 /// Collects everything `outputs` (valid, one device) depend on down to nodes that have values.
 pub(crate) fn collect(outputs: &[&Tensor]) -> Collected {
+    collect_down_to(outputs, false)
+}
+
+/// As [`collect`], down to stand-ins too, which are leaves without a value.
+pub(crate) fn collect_traced(outputs: &[&Tensor]) -> Collected {
+    collect_down_to(outputs, true)
+}
+
+fn collect_down_to(outputs: &[&Tensor], symbols: bool) -> Collected {
+    let is_leaf = |t: &Tensor| is_leaf(t, symbols);
     let mut nodes = reachable(outputs);
     nodes.sort_unstable_by_key(|t| t.0.id);
     let position: FxHashMap<u64, usize> =
@@ -41,14 +53,17 @@ pub(crate) fn collect(outputs: &[&Tensor]) -> Collected {
         leaves,
         scalars,
         hash: 0,
+        symbols,
     };
     collected.hash = collected.compute_hash();
     collected
 }
 
 /// Host steps have run before anything is planned; only an explanation meets one that has not.
-fn is_leaf(t: &Tensor) -> bool {
-    t.0.value.get().is_some() || matches!(t.0.op, crate::ops::Op::Host(_))
+fn is_leaf(t: &Tensor, symbols: bool) -> bool {
+    use crate::ops::Op;
+    let symbol = symbols && matches!(t.0.op, Op::Input(_));
+    symbol || t.0.value.get().is_some() || matches!(t.0.op, Op::Host(_))
 }
 
 fn reachable(outputs: &[&Tensor]) -> Vec<Tensor> {
@@ -59,7 +74,7 @@ fn reachable(outputs: &[&Tensor]) -> Vec<Tensor> {
         if !seen.insert(t.0.id) {
             continue;
         }
-        if !is_leaf(&t) {
+        if !is_leaf(&t, false) {
             stack.extend(t.0.inputs.iter().cloned());
         }
         nodes.push(t);
@@ -79,11 +94,31 @@ fn push_scalars(t: &Tensor, scalars: &mut Vec<u32>) {
 }
 
 impl Collected {
+    fn is_leaf(&self, t: &Tensor) -> bool {
+        is_leaf(t, self.symbols)
+    }
+
+    /// The nodes with run-time scalars, each with the place of its first.
+    pub(crate) fn scalar_nodes(&self) -> Vec<(usize, &Tensor)> {
+        let mut words = Vec::new();
+        let mut nodes = Vec::new();
+        for t in &self.nodes {
+            if !self.is_leaf(t) && t.0.inputs.is_empty() {
+                let at = words.len();
+                push_scalars(t, &mut words);
+                if words.len() > at {
+                    nodes.push((at, t));
+                }
+            }
+        }
+        nodes
+    }
+
     fn compute_hash(&self) -> u64 {
         let mut h = FxHasher::default();
         for t in &self.nodes {
-            (t.0.dtype, &t.0.shape, is_leaf(t)).hash(&mut h);
-            if !is_leaf(t) {
+            (t.0.dtype, &t.0.shape, self.is_leaf(t)).hash(&mut h);
+            if !self.is_leaf(t) {
                 t.0.op.hash(&mut h);
                 for i in &t.0.inputs {
                     self.position[&i.0.id].hash(&mut h);
@@ -96,7 +131,7 @@ impl Collected {
 
     /// A leaf that has no value: a stand-in of a transformation that leaked.
     pub(crate) fn valueless(&self) -> Option<&Tensor> {
-        let empty = |t: &&Tensor| !is_leaf(t) && matches!(t.0.op.lower(), Lowered::Input);
+        let empty = |t: &&Tensor| !self.is_leaf(t) && matches!(t.0.op.lower(), Lowered::Input);
         self.nodes.iter().find(empty)
     }
 
@@ -112,7 +147,7 @@ impl Collected {
             && self.nodes.iter().zip(&graph.nodes).all(|(t, n)| {
                 t.0.dtype == n.dtype
                     && t.0.shape == n.shape
-                    && is_leaf(t) == n.leaf.is_some()
+                    && self.is_leaf(t) == n.leaf.is_some()
                     && (n.leaf.is_some() || t.0.op == n.op)
                     && (n.leaf.is_some() || self.same_inputs(t, &n.inputs))
             })
@@ -134,7 +169,7 @@ impl Collected {
             ..Graph::default()
         };
         for t in &self.nodes {
-            let leaf = is_leaf(t).then_some(graph.n_leaves);
+            let leaf = self.is_leaf(t).then_some(graph.n_leaves);
             graph.n_leaves += usize::from(leaf.is_some());
             let mut words = Vec::new();
             if leaf.is_none() && t.0.inputs.is_empty() {

@@ -12,7 +12,7 @@ mod strided;
 mod verify;
 mod widen;
 
-pub(crate) use collect::collect;
+pub(crate) use collect::{Collected, collect, collect_traced};
 pub(crate) use dump::{graph_text, plan_text};
 pub(crate) use verify::{verify_graph, verify_plan};
 

@@ -2,7 +2,7 @@
 //! `s ← ρ s + (1 − ρ) g²`, `d = √(a + ε) / √(s + ε) · g`, `a ← ρ a + (1 − ρ) d²`, `p ← p − lr · d`.
 
 use super::optimizer;
-use super::state::{State, Update, fits, require};
+use super::state::{Moment, State, Update, fits, require};
 use wgrad_graph::{Result, Tensor};
 
 /// Adadelta: steps in the units of the parameter, from moving averages of both.
@@ -83,8 +83,21 @@ impl Adadelta {
         })
     }
 
-    fn moments(&self) -> &'static [&'static str] {
-        &["square_avg", "acc_delta"]
+    fn moments(&self) -> Vec<Moment> {
+        vec![("square_avg", 0.0), ("acc_delta", 0.0)]
+    }
+
+    fn numbers(&self, _: u64) -> Vec<f64> {
+        vec![self.lr]
+    }
+
+    fn hyperparameters(&self) -> Vec<f64> {
+        vec![
+            self.rho,
+            self.eps,
+            self.weight_decay,
+            f64::from(u8::from(self.maximize)),
+        ]
     }
 
     #[track_caller]
@@ -94,7 +107,7 @@ impl Adadelta {
         let square = mean(&u.moments[0], &g.square());
         let delta = (&u.moments[1] + self.eps).sqrt() / (&square + self.eps).sqrt() * g;
         let sum = mean(&u.moments[1], &delta.square());
-        (u.parameter - delta * self.lr, vec![square, sum])
+        (u.parameter - delta * u.number(0), vec![square, sum])
     }
 }
 

@@ -2,7 +2,7 @@
 //! `s ← s + g²`, `p ← p − lr / (1 + (t − 1) lr_decay) · g / (√s + ε)`.
 
 use super::optimizer;
-use super::state::{State, Update, fits, require};
+use super::state::{Moment, State, Update, fits, require};
 use wgrad_graph::{Result, Tensor};
 
 /// Adagrad: every element has a learning rate that falls with its gradients so far.
@@ -99,16 +99,28 @@ impl Adagrad {
         })
     }
 
-    fn moments(&self) -> &'static [&'static str] {
-        &["sum"]
+    fn moments(&self) -> Vec<Moment> {
+        vec![("sum", self.initial_accumulator_value)]
+    }
+
+    fn numbers(&self, step: u64) -> Vec<f64> {
+        vec![self.lr / (1.0 + (step - 1) as f64 * self.lr_decay)]
+    }
+
+    fn hyperparameters(&self) -> Vec<f64> {
+        vec![
+            self.weight_decay,
+            self.eps,
+            f64::from(u8::from(self.maximize)),
+        ]
     }
 
     #[track_caller]
     fn update(&self, u: &Update) -> (Tensor, Vec<Tensor>) {
         let g = u.direction(self.maximize, self.weight_decay);
-        let lr = self.lr / (1.0 + (u.step - 1) as f64 * self.lr_decay);
-        let sum = u.moment(0, self.initial_accumulator_value) + g.square();
-        (u.parameter - g / (sum.sqrt() + self.eps) * lr, vec![sum])
+        let sum = &u.moments[0] + g.square();
+        let step = g / (sum.sqrt() + self.eps) * u.number(0);
+        (u.parameter - step, vec![sum])
     }
 }
 

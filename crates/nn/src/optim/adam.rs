@@ -5,18 +5,18 @@
 //! AMSGrad (Reddi et al. 2018) divides by the greatest `v` so far.
 
 use super::optimizer;
-use super::state::{State, Update, require};
+use super::state::{Moment, State, Update, require};
 use wgrad_graph::{Result, Tensor};
 
 /// What both optimisers compute alike.
-struct Numbers {
+struct Settings {
     lr: f64,
     betas: (f64, f64),
     eps: f64,
     amsgrad: bool,
 }
 
-impl Numbers {
+impl Settings {
     fn validate(&self, weight_decay: f64) -> Result<()> {
         let beta = |b: f64| (0.0..1.0).contains(&b);
         let fine =
@@ -29,31 +29,36 @@ impl Numbers {
         })
     }
 
-    fn moments(&self) -> &'static [&'static str] {
-        const ALL: &[&str] = &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"];
-        if self.amsgrad { ALL } else { &ALL[..2] }
+    fn moments(&self) -> Vec<Moment> {
+        const ALL: [Moment; 3] = [
+            ("exp_avg", 0.0),
+            ("exp_avg_sq", 0.0),
+            ("max_exp_avg_sq", 0.0),
+        ];
+        ALL[..if self.amsgrad { 3 } else { 2 }].to_vec()
+    }
+
+    /// The step's length, the correction of the second moment, and what decoupled decay leaves of a parameter.
+    fn of_step(&self, step: u64, weight_decay: f64) -> Vec<f64> {
+        let t = step as f64;
+        let (beta1, beta2) = self.betas;
+        let length = self.lr / (1.0 - beta1.powf(t));
+        let kept = 1.0 - self.lr * weight_decay;
+        vec![length, (1.0 - beta2.powf(t)).sqrt(), kept]
     }
 
     /// `p` less the step, and the new moments.
     #[track_caller]
-    fn update(
-        &self,
-        step: u64,
-        p: &Tensor,
-        g: &Tensor,
-        moments: &[Tensor],
-    ) -> (Tensor, Vec<Tensor>) {
+    fn update(&self, u: &Update, p: &Tensor, g: &Tensor) -> (Tensor, Vec<Tensor>) {
         let (beta1, beta2) = self.betas;
-        let t = step as f64;
-        let (correction1, correction2) = (1.0 - beta1.powf(t), 1.0 - beta2.powf(t));
-        let m = &moments[0] * beta1 + g * (1.0 - beta1);
-        let v = &moments[1] * beta2 + g.square() * (1.0 - beta2);
+        let m = &u.moments[0] * beta1 + g * (1.0 - beta1);
+        let v = &u.moments[1] * beta2 + g.square() * (1.0 - beta2);
         let mut new = vec![m, v];
-        if let Some(greatest) = moments.get(2) {
+        if let Some(greatest) = u.moments.get(2) {
             new.push(greatest.maximum(&new[1]));
         }
-        let denominator = new[new.len() - 1].sqrt() / correction2.sqrt() + self.eps;
-        (p - &new[0] / denominator * (self.lr / correction1), new)
+        let denominator = new[new.len() - 1].sqrt() / u.number(1) + self.eps;
+        (p - &new[0] / denominator * u.number(0), new)
     }
 }
 
@@ -109,16 +114,26 @@ macro_rules! adam {
                 $name { maximize, ..self }
             }
 
-            fn numbers(&self) -> Numbers {
-                Numbers { lr: self.lr, betas: self.betas, eps: self.eps, amsgrad: self.amsgrad }
+            fn settings(&self) -> Settings {
+                Settings { lr: self.lr, betas: self.betas, eps: self.eps, amsgrad: self.amsgrad }
             }
 
             fn validate(&self) -> Result<()> {
-                self.numbers().validate(self.weight_decay)
+                self.settings().validate(self.weight_decay)
             }
 
-            fn moments(&self) -> &'static [&'static str] {
-                self.numbers().moments()
+            fn moments(&self) -> Vec<Moment> {
+                self.settings().moments()
+            }
+
+            fn numbers(&self, step: u64) -> Vec<f64> {
+                self.settings().of_step(step, self.weight_decay)
+            }
+
+            fn hyperparameters(&self) -> Vec<f64> {
+                let flags = [self.amsgrad, self.maximize].map(|f| f64::from(u8::from(f)));
+                let (beta1, beta2) = self.betas;
+                vec![beta1, beta2, self.eps, self.weight_decay, flags[0], flags[1]]
             }
         }
 
@@ -157,24 +172,16 @@ adam! {
 impl Adam {
     #[track_caller]
     fn update(&self, u: &Update) -> (Tensor, Vec<Tensor>) {
-        let p = u.parameter;
         let g = u.direction(self.maximize, self.weight_decay);
-        self.numbers().update(u.step, p, &g, u.moments)
+        self.settings().update(u, u.parameter, &g)
     }
 }
 
 impl AdamW {
     #[track_caller]
     fn update(&self, u: &Update) -> (Tensor, Vec<Tensor>) {
-        let shrunk;
-        let p = match self.weight_decay {
-            0.0 => u.parameter,
-            decay => {
-                shrunk = u.parameter * (1.0 - self.lr * decay);
-                &shrunk
-            }
-        };
-        self.numbers()
-            .update(u.step, p, &u.direction(self.maximize, 0.0), u.moments)
+        let p = u.shrunk(2, self.weight_decay);
+        self.settings()
+            .update(u, &p, &u.direction(self.maximize, 0.0))
     }
 }

@@ -2,7 +2,7 @@
 //! `m ← β₁ m + (1 − β₁) g`, `u ← max(β₂ u, |g| + ε)`, `p ← p − lr / (1 − β₁ᵗ) · m / u`.
 
 use super::optimizer;
-use super::state::{State, Update, fits, require};
+use super::state::{Moment, State, Update, fits, require};
 use wgrad_graph::{Result, Tensor};
 
 /// Adamax: Adam with the greatest gradient instead of the mean square.
@@ -87,8 +87,23 @@ impl Adamax {
         })
     }
 
-    fn moments(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_inf"]
+    fn moments(&self) -> Vec<Moment> {
+        vec![("exp_avg", 0.0), ("exp_inf", 0.0)]
+    }
+
+    fn numbers(&self, step: u64) -> Vec<f64> {
+        vec![self.lr / (1.0 - self.betas.0.powf(step as f64))]
+    }
+
+    fn hyperparameters(&self) -> Vec<f64> {
+        let (beta1, beta2) = self.betas;
+        vec![
+            beta1,
+            beta2,
+            self.eps,
+            self.weight_decay,
+            f64::from(u8::from(self.maximize)),
+        ]
     }
 
     #[track_caller]
@@ -97,8 +112,8 @@ impl Adamax {
         let (beta1, beta2) = self.betas;
         let m = &u.moments[0] * beta1 + &g * (1.0 - beta1);
         let greatest = (&u.moments[1] * beta2).maximum(&(g.abs() + self.eps));
-        let lr = self.lr / (1.0 - beta1.powf(u.step as f64));
-        (u.parameter - &m / &greatest * lr, vec![m, greatest])
+        let step = &m / &greatest * u.number(0);
+        (u.parameter - step, vec![m, greatest])
     }
 }
 

@@ -24,10 +24,11 @@ pub use sgd::Sgd;
 
 use crate::gradients::Gradients;
 use crate::module::Module;
-use wgrad_graph::{Result, Tensor};
+use wgrad_graph::{Number, Result, Tensor};
 
-/// Moves the parameters of a module against a gradient.
-pub trait Optimizer: Send {
+/// Moves the parameters of a module against a gradient. As a [`Module`] it is the tree of its moments, which are
+/// buffers, so that it can be part of the state of a compiled step.
+pub trait Optimizer: Module {
     /// One training step in one run: the loss, the tensors of [`Gradients::also`], new parameters, new moments and the
     /// module's buffers. The tree then holds leaves, and reading the loss costs no further run.
     ///
@@ -48,20 +49,69 @@ pub trait Optimizer: Send {
     /// Steps taken.
     fn steps(&self) -> u64;
 
-    /// The moments, named by parameter and kind: `conv1.weight.exp_avg`.
-    fn state(&self) -> Vec<(String, Tensor)>;
-
-    /// Goes on from saved moments and a number of steps; shapes are checked by the next step.
+    /// Goes on from saved moments ([`Module::state`], named by parameter and kind: `conv1.weight.exp_avg`) and a number
+    /// of steps; shapes are checked by the next step.
     ///
     /// # Errors
     /// A name is given twice or is no moment of this optimiser, a parameter lacks one of its moments, or a tensor is
     /// invalid: one error lists them all, and nothing is changed.
-    fn load_state(&mut self, state: &[(String, Tensor)], steps: u64) -> Result<()>;
+    fn load_moments(&mut self, state: &[(String, Tensor)], steps: u64) -> Result<()>;
+
+    /// What [`compile`](crate::compile()) asks for.
+    fn hooks(&mut self) -> &mut dyn Hooks;
 }
 
-/// Implements [`Optimizer`] for a struct with fields `lr` and `state`, and methods `validate` and `update`.
+/// How a compiled step keeps an optimiser's numbers up to date without running its code.
+pub trait Hooks {
+    /// The numbers that change from step to step, for this step (from 1).
+    ///
+    /// # Errors
+    /// A hyperparameter is out of its range.
+    fn numbers(&self, step: u64) -> Result<Vec<f64>>;
+
+    /// The numbers that are built into a compiled step: it is traced anew when one changes.
+    fn hyperparameters(&self) -> Vec<f64>;
+
+    /// Whether the moments exist: they are made in the first step.
+    fn is_ready(&self) -> bool;
+
+    /// The cells that were used for the numbers of each step since the last call, while a function was traced.
+    fn take_traced(&mut self) -> Vec<Vec<Number>>;
+
+    /// Steps taken.
+    fn steps(&self) -> u64;
+
+    /// Another number of steps taken.
+    fn set_steps(&mut self, steps: u64);
+}
+
+/// Implements [`Optimizer`] for a struct with fields `lr` and `state`, and methods `validate`, `numbers`,
+/// `hyperparameters` and `update`. The third argument gives the moments.
 macro_rules! optimizer {
     ($t:ty, $moments:expr) => {
+        impl crate::Module for $t {
+            fn visit(
+                &self,
+                path: &str,
+                visitor: &mut dyn FnMut(&str, crate::Kind, &wgrad_graph::Tensor),
+            ) {
+                self.state.visit(path, &$moments(self), visitor);
+            }
+
+            fn visit_mut(
+                &mut self,
+                path: &str,
+                visitor: &mut dyn FnMut(&str, crate::Kind, &mut wgrad_graph::Tensor),
+            ) {
+                let moments = $moments(self);
+                self.state.visit_mut(path, &moments, visitor);
+            }
+
+            fn visit_host(&mut self, visitor: &mut dyn FnMut(crate::Host<'_>)) {
+                visitor(crate::Host::Optimizer(self));
+            }
+        }
+
         impl crate::optim::Optimizer for $t {
             #[track_caller]
             fn step(
@@ -70,10 +120,11 @@ macro_rules! optimizer {
                 gradients: &crate::Gradients,
             ) -> wgrad_graph::Result<()> {
                 self.validate()?;
-                let moments: &[&str] = $moments(&*self);
+                let numbers = self.numbers(self.state.steps + 1);
+                let rule = |u: &crate::optim::state::Update| self.update(u);
                 let next = self
                     .state
-                    .next(model, gradients, moments, &|u| self.update(u))?;
+                    .next(model, gradients, &$moments(self), &numbers, &rule)?;
                 self.state.commit(model, next);
                 Ok(())
             }
@@ -90,17 +141,44 @@ macro_rules! optimizer {
                 self.state.steps
             }
 
-            fn state(&self) -> Vec<(String, wgrad_graph::Tensor)> {
-                self.state.named($moments(self))
-            }
-
-            fn load_state(
+            fn load_moments(
                 &mut self,
                 state: &[(String, wgrad_graph::Tensor)],
                 steps: u64,
             ) -> wgrad_graph::Result<()> {
-                self.state = crate::optim::state::State::load(state, $moments(&*self), steps)?;
+                self.state = crate::optim::state::State::load(state, &$moments(self), steps)?;
                 Ok(())
+            }
+
+            fn hooks(&mut self) -> &mut dyn crate::optim::Hooks {
+                self
+            }
+        }
+
+        impl crate::optim::Hooks for $t {
+            fn numbers(&self, step: u64) -> wgrad_graph::Result<Vec<f64>> {
+                self.validate()?;
+                Ok(self.numbers(step))
+            }
+
+            fn hyperparameters(&self) -> Vec<f64> {
+                self.hyperparameters()
+            }
+
+            fn is_ready(&self) -> bool {
+                self.state.is_ready(&$moments(self))
+            }
+
+            fn take_traced(&mut self) -> Vec<Vec<wgrad_graph::Number>> {
+                self.state.take_traced()
+            }
+
+            fn steps(&self) -> u64 {
+                self.state.steps
+            }
+
+            fn set_steps(&mut self, steps: u64) {
+                self.state.steps = steps;
             }
         }
     };

@@ -3,7 +3,7 @@
 //! `p ← p − lr ((1 − μ_t) / (1 − M_t) · g + μ_{t+1} / (1 − M_{t+1}) · m) / d`.
 
 use super::optimizer;
-use super::state::{State, Update, fits, require};
+use super::state::{Moment, State, Update, fits, require};
 use wgrad_graph::{Result, Tensor};
 
 /// NAdam: Adam with Nesterov's momentum.
@@ -110,8 +110,36 @@ impl NAdam {
         })
     }
 
-    fn moments(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_avg_sq"]
+    fn moments(&self) -> Vec<Moment> {
+        vec![("exp_avg", 0.0), ("exp_avg_sq", 0.0)]
+    }
+
+    /// The learning rate, the correction of the second moment, the weights of gradient and moment, and what decoupled
+    /// decay leaves of a parameter.
+    fn numbers(&self, step: u64) -> Vec<f64> {
+        let (now, next) = (self.momentum(step), self.momentum(step + 1));
+        let product = self.product(step);
+        vec![
+            self.lr,
+            1.0 - self.betas.1.powf(step as f64),
+            (1.0 - now) / (1.0 - product),
+            next / (1.0 - product * next),
+            1.0 - self.lr * self.weight_decay,
+        ]
+    }
+
+    fn hyperparameters(&self) -> Vec<f64> {
+        let flags = [self.decoupled_weight_decay, self.maximize].map(|f| f64::from(u8::from(f)));
+        let (beta1, beta2) = self.betas;
+        vec![
+            beta1,
+            beta2,
+            self.eps,
+            self.weight_decay,
+            self.momentum_decay,
+            flags[0],
+            flags[1],
+        ]
     }
 
     /// `μ_t`.
@@ -135,15 +163,13 @@ impl NAdam {
     fn update(&self, u: &Update) -> (Tensor, Vec<Tensor>) {
         let decay = |wanted: bool| if wanted { self.weight_decay } else { 0.0 };
         let g = u.direction(self.maximize, decay(!self.decoupled_weight_decay));
-        let p = u.shrunk(self.lr, decay(self.decoupled_weight_decay));
+        let p = u.shrunk(4, decay(self.decoupled_weight_decay));
         let (beta1, beta2) = self.betas;
-        let (now, next) = (self.momentum(u.step), self.momentum(u.step + 1));
-        let product = self.product(u.step);
         let m = &u.moments[0] * beta1 + &g * (1.0 - beta1);
         let v = &u.moments[1] * beta2 + g.square() * (1.0 - beta2);
-        let denominator = (&v / (1.0 - beta2.powf(u.step as f64))).sqrt() + self.eps;
-        let direction = g * ((1.0 - now) / (1.0 - product)) + &m * (next / (1.0 - product * next));
-        (p - direction / denominator * self.lr, vec![m, v])
+        let denominator = (&v / u.number(1)).sqrt() + self.eps;
+        let direction = g * u.number(2) + &m * u.number(3);
+        (p - direction / denominator * u.number(0), vec![m, v])
     }
 }
 

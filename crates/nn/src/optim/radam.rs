@@ -4,7 +4,7 @@
 //! `p ← p − lr · m̂`.
 
 use super::optimizer;
-use super::state::{State, Update, fits, require};
+use super::state::{Moment, State, Update, fits, require};
 use wgrad_graph::{Result, Tensor};
 
 /// RAdam: Adam that begins without its second moment, until that is reliable.
@@ -100,8 +100,33 @@ impl RAdam {
         })
     }
 
-    fn moments(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_avg_sq"]
+    fn moments(&self) -> Vec<Moment> {
+        vec![("exp_avg", 0.0), ("exp_avg_sq", 0.0)]
+    }
+
+    /// The weights of the plain and of the adaptive step, one of which is 0, and what decoupled decay leaves.
+    fn numbers(&self, step: u64) -> Vec<f64> {
+        let t = step as f64;
+        let lr = self.lr / (1.0 - self.betas.0.powf(t));
+        let correction = (1.0 - self.betas.1.powf(t)).sqrt();
+        let (plain, adaptive) = match self.rectification(step) {
+            Some(r) => (0.0, lr * r * correction),
+            None => (lr, 0.0),
+        };
+        vec![plain, adaptive, 1.0 - self.lr * self.weight_decay]
+    }
+
+    fn hyperparameters(&self) -> Vec<f64> {
+        let flags = [self.decoupled_weight_decay, self.maximize].map(|f| f64::from(u8::from(f)));
+        let (beta1, beta2) = self.betas;
+        vec![
+            beta1,
+            beta2,
+            self.eps,
+            self.weight_decay,
+            flags[0],
+            flags[1],
+        ]
     }
 
     /// `r`, once the variance of the second moment is finite.
@@ -118,20 +143,12 @@ impl RAdam {
     fn update(&self, u: &Update) -> (Tensor, Vec<Tensor>) {
         let decay = |wanted: bool| if wanted { self.weight_decay } else { 0.0 };
         let g = u.direction(self.maximize, decay(!self.decoupled_weight_decay));
-        let p = u.shrunk(self.lr, decay(self.decoupled_weight_decay));
+        let p = u.shrunk(2, decay(self.decoupled_weight_decay));
         let (beta1, beta2) = self.betas;
-        let (correction1, correction2) = (
-            1.0 - beta1.powf(u.step as f64),
-            1.0 - beta2.powf(u.step as f64),
-        );
         let m = &u.moments[0] * beta1 + &g * (1.0 - beta1);
         let v = &u.moments[1] * beta2 + g.square() * (1.0 - beta2);
-        let lr = self.lr / correction1;
-        let step = match self.rectification(u.step) {
-            Some(r) => &m / (v.sqrt() + self.eps) * (lr * r * correction2.sqrt()),
-            None => &m * lr,
-        };
-        (p - step, vec![m, v])
+        let adaptive = &m / (v.sqrt() + self.eps) * u.number(1);
+        (p - (&m * u.number(0) + adaptive), vec![m, v])
     }
 }
 

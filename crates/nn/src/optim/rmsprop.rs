@@ -3,7 +3,7 @@
 //! `b ← momentum · b + d`, `p ← p − lr · b`; without momentum `p ← p − lr · d`.
 
 use super::optimizer;
-use super::state::{State, Update, fits, require};
+use super::state::{Moment, State, Update, fits, require};
 use wgrad_graph::{Result, Tensor};
 
 /// RMSprop: gradients divided by a moving root mean square.
@@ -105,13 +105,31 @@ impl RmsProp {
         })
     }
 
-    fn moments(&self) -> &'static [&'static str] {
-        match (self.momentum > 0.0, self.centered) {
-            (false, false) => &["square_avg"],
-            (false, true) => &["square_avg", "grad_avg"],
-            (true, false) => &["square_avg", "momentum_buffer"],
-            (true, true) => &["square_avg", "momentum_buffer", "grad_avg"],
+    fn moments(&self) -> Vec<Moment> {
+        let mut moments = vec![("square_avg", 0.0)];
+        if self.momentum > 0.0 {
+            moments.push(("momentum_buffer", 0.0));
         }
+        if self.centered {
+            moments.push(("grad_avg", 0.0));
+        }
+        moments
+    }
+
+    fn numbers(&self, _: u64) -> Vec<f64> {
+        vec![self.lr]
+    }
+
+    fn hyperparameters(&self) -> Vec<f64> {
+        let flags = [self.centered, self.maximize].map(|f| f64::from(u8::from(f)));
+        vec![
+            self.alpha,
+            self.eps,
+            self.weight_decay,
+            self.momentum,
+            flags[0],
+            flags[1],
+        ]
     }
 
     #[track_caller]
@@ -133,7 +151,7 @@ impl RmsProp {
             new.push(step.clone());
         }
         new.extend(centre);
-        (u.parameter - step * self.lr, new)
+        (u.parameter - step * u.number(0), new)
     }
 }
 

@@ -3,7 +3,7 @@
 //! `s` stays within bounds, `p ← p − s · sign g`, `q ← g`.
 
 use super::optimizer;
-use super::state::{State, Update, fits, require};
+use super::state::{Moment, State, Update, fits, require};
 use wgrad_graph::{Result, Tensor};
 
 /// Rprop: steps by the sign of the gradient alone; for full batches.
@@ -82,14 +82,29 @@ impl Rprop {
         })
     }
 
-    fn moments(&self) -> &'static [&'static str] {
-        &["prev", "step_size"]
+    fn moments(&self) -> Vec<Moment> {
+        vec![("prev", 0.0), ("step_size", self.lr)]
+    }
+
+    fn numbers(&self, _: u64) -> Vec<f64> {
+        Vec::new()
+    }
+
+    fn hyperparameters(&self) -> Vec<f64> {
+        let (etas, sizes) = (self.etas, self.step_sizes);
+        vec![
+            etas.0,
+            etas.1,
+            sizes.0,
+            sizes.1,
+            f64::from(u8::from(self.maximize)),
+        ]
     }
 
     #[track_caller]
     fn update(&self, u: &Update) -> (Tensor, Vec<Tensor>) {
         let g = u.direction(self.maximize, 0.0);
-        let size = u.moment(1, self.lr);
+        let size = u.moments[1].clone();
         // The product of signs: that of the gradients may underflow.
         let agree = g.sign() * u.moments[0].sign();
         let (same, opposite) = (agree.gt_scalar(0.0), agree.lt_scalar(0.0));

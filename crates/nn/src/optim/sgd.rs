@@ -3,7 +3,7 @@
 //! `p ← p − lr · (g + momentum · b if nesterov, else b)`.
 
 use super::optimizer;
-use super::state::{State, Update, require};
+use super::state::{Moment, State, Update, require};
 use wgrad_graph::{Result, Tensor};
 
 /// Stochastic gradient descent.
@@ -94,12 +94,30 @@ impl Sgd {
         })
     }
 
-    fn moments(&self) -> &'static [&'static str] {
+    fn moments(&self) -> Vec<Moment> {
         if self.momentum == 0.0 {
-            &[]
+            Vec::new()
         } else {
-            &["momentum_buffer"]
+            vec![("momentum_buffer", 0.0)]
         }
+    }
+
+    /// The learning rate, and the weight of the gradient in the moment: the first moment is the gradient itself, zeros
+    /// before it, and nothing damped.
+    fn numbers(&self, step: u64) -> Vec<f64> {
+        let weight = if step == 1 { 1.0 } else { 1.0 - self.dampening };
+        vec![self.lr, weight]
+    }
+
+    fn hyperparameters(&self) -> Vec<f64> {
+        let flags = [self.nesterov, self.maximize].map(|f| f64::from(u8::from(f)));
+        vec![
+            self.momentum,
+            self.dampening,
+            self.weight_decay,
+            flags[0],
+            flags[1],
+        ]
     }
 
     #[track_caller]
@@ -107,13 +125,12 @@ impl Sgd {
         let p = u.parameter;
         let g = u.direction(self.maximize, self.weight_decay);
         let Some(old) = u.moments.first() else {
-            return (p - g * self.lr, Vec::new());
+            return (p - g * u.number(0), Vec::new());
         };
-        // The first moment is the gradient itself: zeros before it, and nothing damped.
-        let damped = if u.first || self.dampening == 0.0 {
+        let damped = if self.dampening == 0.0 {
             g.clone()
         } else {
-            &g * (1.0 - self.dampening)
+            &g * u.number(1)
         };
         let buffer = old * self.momentum + damped;
         let direction = if self.nesterov {
@@ -121,7 +138,7 @@ impl Sgd {
         } else {
             buffer.clone()
         };
-        (p - direction * self.lr, vec![buffer])
+        (p - direction * u.number(0), vec![buffer])
     }
 }
 

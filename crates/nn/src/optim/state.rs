@@ -2,24 +2,28 @@
 //! it has succeeded.
 
 use crate::gradients::Gradients;
-use crate::module::{Kind, Module, by_name, identity, mismatch, replace};
+use crate::module::{Kind, Module, by_name, identity, join, mismatch, replace};
 use std::collections::{BTreeMap, HashMap};
 use std::task::{Context, Poll, Waker};
-use wgrad_graph::{DType, Error, ErrorKind, Result, Tensor, eval, f16};
+use wgrad_graph::replay::is_tracing;
+use wgrad_graph::{DType, Error, ErrorKind, Number, Result, Tensor, eval, f16};
 
 /// Moments of every parameter, and the number of steps taken.
 #[derive(Clone, Default)]
 pub(crate) struct State {
     pub(crate) steps: u64,
     slots: BTreeMap<String, Vec<Tensor>>,
+    /// The cells of the steps that were taken while a compiled function was traced.
+    traced: Vec<Vec<Number>>,
 }
+
+/// A moment: what it is called, and the value that it starts with.
+pub(crate) type Moment = (&'static str, f64);
 
 /// What an update rule is given for one parameter.
 pub(crate) struct Update<'a> {
-    /// Number of this step, from 1.
-    pub(crate) step: u64,
-    /// Whether the parameter has no moments from an earlier step (they are zeros).
-    pub(crate) first: bool,
+    /// The numbers that change from step to step.
+    pub(crate) numbers: &'a [Number],
     pub(crate) parameter: &'a Tensor,
     pub(crate) gradient: &'a Tensor,
     pub(crate) moments: &'a [Tensor],
@@ -41,24 +45,20 @@ impl Update<'_> {
         }
     }
 
-    /// The parameter, shrunk by `lr · weight_decay` of itself.
+    /// The parameter times number `at` if there is decoupled weight decay.
     #[track_caller]
-    pub(crate) fn shrunk(&self, lr: f64, weight_decay: f64) -> Tensor {
+    pub(crate) fn shrunk(&self, at: usize, weight_decay: f64) -> Tensor {
         if weight_decay == 0.0 {
             self.parameter.clone()
         } else {
-            self.parameter * (1.0 - lr * weight_decay)
+            self.parameter * self.number(at)
         }
     }
 
-    /// A moment, which starts as `value`.
+    /// Number `at` of those that change from step to step, of the parameter's dtype.
     #[track_caller]
-    pub(crate) fn moment(&self, at: usize, value: f64) -> Tensor {
-        if self.first && value != 0.0 {
-            self.parameter.full_like(value)
-        } else {
-            self.moments[at].clone()
-        }
+    pub(crate) fn number(&self, at: usize) -> Tensor {
+        self.numbers[at].like(self.parameter)
     }
 }
 
@@ -72,28 +72,29 @@ pub(crate) type Rule<'a> = dyn Fn(&Update) -> (Tensor, Vec<Tensor>) + 'a;
 
 /// The evaluated outcome of a step, all leaves.
 pub(crate) struct Next {
+    numbers: Vec<Number>,
     slots: BTreeMap<String, Vec<Tensor>>,
     tensors: HashMap<String, Tensor>,
 }
 
 impl State {
-    /// Records and evaluates a step. Changes nothing.
+    /// Records and evaluates a step, with these numbers that change from step to step. Changes nothing.
     #[track_caller]
     pub(crate) fn next(
         &self,
         model: &dyn Module,
         gradients: &Gradients,
-        moments: &[&str],
+        moments: &[Moment],
+        numbers: &[f64],
         rule: &Rule,
     ) -> Result<Next> {
+        let numbers: Vec<Number> = numbers.iter().map(|&v| Number::new(v)).collect();
         let parameters = unique(model, gradients)?;
         let before = self.moments(&parameters, moments)?;
         let mut updated = Vec::with_capacity(parameters.len());
         for ((name, parameter, gradient), old) in parameters.iter().zip(&before) {
-            let first = !self.slots.contains_key(name);
             let (new, new_moments) = rule(&Update {
-                step: self.steps + 1,
-                first,
+                numbers: &numbers,
                 parameter,
                 gradient,
                 moments: old,
@@ -113,6 +114,7 @@ impl State {
         eval(&all)?;
         met_bad_index(gradients.loss())?;
         let mut next = Next {
+            numbers,
             slots: BTreeMap::new(),
             tensors: HashMap::new(),
         };
@@ -134,16 +136,61 @@ impl State {
         replace(model, &mut |name, _| next.tensors.remove(name));
         self.slots = next.slots;
         self.steps += 1;
+        if is_tracing() {
+            self.traced.push(next.numbers);
+        }
     }
 
-    /// The moments of each parameter: those of the last step, or zeros, which are computed here all at once so that
-    /// the first step has the kernels of all others.
+    /// The cells of the steps traced since the last call.
+    pub(crate) fn take_traced(&mut self) -> Vec<Vec<Number>> {
+        std::mem::take(&mut self.traced)
+    }
+
+    /// Whether moments have been made, if there are to be any.
+    pub(crate) fn is_ready(&self, moments: &[Moment]) -> bool {
+        moments.is_empty() || !self.slots.is_empty()
+    }
+
+    /// Shows every moment under its name.
+    pub(crate) fn visit(
+        &self,
+        path: &str,
+        moments: &[Moment],
+        visitor: &mut dyn FnMut(&str, Kind, &Tensor),
+    ) {
+        for (name, tensors) in &self.slots {
+            let name = join(path, name);
+            for ((kind, _), tensor) in moments.iter().zip(tensors) {
+                visitor(&join(&name, kind), Kind::Buffer, tensor);
+            }
+        }
+    }
+
+    /// As [`State::visit`], for replacing moments.
+    pub(crate) fn visit_mut(
+        &mut self,
+        path: &str,
+        moments: &[Moment],
+        visitor: &mut dyn FnMut(&str, Kind, &mut Tensor),
+    ) {
+        for (name, tensors) in &mut self.slots {
+            let name = join(path, name);
+            for ((kind, _), tensor) in moments.iter().zip(tensors) {
+                visitor(&join(&name, kind), Kind::Buffer, tensor);
+            }
+        }
+    }
+
+    /// The moments of each parameter: those of the last step, or first values, which are computed here all at once so
+    /// that the first step has the kernels of all others.
     fn moments(
         &self,
         parameters: &[(String, Tensor, Tensor)],
-        names: &[&str],
+        names: &[Moment],
     ) -> Result<Vec<Vec<Tensor>>> {
-        let fresh = |p: &Tensor| -> Vec<Tensor> { names.iter().map(|_| p.zeros_like()).collect() };
+        let fresh = |p: &Tensor| -> Vec<Tensor> {
+            names.iter().map(|(_, value)| p.full_like(*value)).collect()
+        };
         let all: Vec<Vec<Tensor>> = parameters
             .iter()
             .map(|(name, parameter, _)| match self.slots.get(name) {
@@ -155,7 +202,7 @@ impl State {
             let problem = moments
                 .iter()
                 .zip(names)
-                .find_map(|(m, kind)| mismatch(&format!("{name}.{kind}"), parameter, m));
+                .find_map(|(m, (kind, _))| mismatch(&format!("{name}.{kind}"), parameter, m));
             let count = (moments.len() != names.len())
                 .then(|| format!("{name} has {} moments, not {}", moments.len(), names.len()));
             if let Some(message) = problem.or(count) {
@@ -167,25 +214,26 @@ impl State {
     }
 
     /// The moments by name: parameter, dot, kind.
-    pub(crate) fn named(&self, moments: &[&str]) -> Vec<(String, Tensor)> {
-        let of = |(name, tensors): (&String, &Vec<Tensor>)| -> Vec<(String, Tensor)> {
-            moments
-                .iter()
-                .zip(tensors)
-                .map(|(kind, t)| (format!("{name}.{kind}"), t.clone()))
-                .collect()
-        };
-        self.slots.iter().flat_map(of).collect()
+    pub(crate) fn named(&self, moments: &[Moment]) -> Vec<(String, Tensor)> {
+        let mut named = Vec::new();
+        self.visit("", moments, &mut |name, _, t| {
+            named.push((name.to_string(), t.clone()))
+        });
+        named
     }
 
     /// The reverse of [`State::named`].
-    pub(crate) fn load(state: &[(String, Tensor)], moments: &[&str], steps: u64) -> Result<State> {
+    pub(crate) fn load(
+        state: &[(String, Tensor)],
+        moments: &[Moment],
+        steps: u64,
+    ) -> Result<State> {
         let given = by_name("load_state", state)?;
         let mut problems = Vec::new();
         let mut parameters = BTreeMap::new();
         for (&name, tensor) in &given {
             match name.rsplit_once('.') {
-                Some((parameter, kind)) if moments.contains(&kind) => {
+                Some((parameter, kind)) if moments.iter().any(|(m, _)| *m == kind) => {
                     parameters.insert(parameter, Vec::with_capacity(moments.len()));
                 }
                 _ => problems.push(format!("unexpected {name}")),
@@ -198,7 +246,7 @@ impl State {
             );
         }
         for (parameter, tensors) in &mut parameters {
-            for kind in moments {
+            for (kind, _) in moments {
                 match given.get(format!("{parameter}.{kind}").as_str()) {
                     Some(&t) => tensors.push(t.clone()),
                     None => problems.push(format!("missing {parameter}.{kind}")),
@@ -218,6 +266,7 @@ impl State {
                 .into_iter()
                 .map(|(name, t)| (name.to_string(), t))
                 .collect(),
+            traced: Vec::new(),
         })
     }
 }
@@ -260,7 +309,7 @@ fn check_update(name: &str, old: &Tensor, new: &Tensor) -> Result<()> {
 /// The error of a bad index met by the run. On the cpu it is known by now and reading costs nothing; other devices
 /// tell it with the next read, for a training step must not wait for one.
 fn met_bad_index(loss: &Tensor) -> Result<()> {
-    if loss.device().to_string() != "cpu" {
+    if is_tracing() || loss.device().to_string() != "cpu" {
         return Ok(());
     }
     match loss.dtype() {

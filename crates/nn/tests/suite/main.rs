@@ -2,6 +2,7 @@
 #![cfg(feature = "cpu")]
 
 mod batch_norm;
+mod compile;
 mod dropout;
 mod gradients;
 mod layers;

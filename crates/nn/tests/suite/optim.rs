@@ -168,7 +168,7 @@ fn a_resumed_run_is_the_same_run() {
         let mut first = make();
         train(&mut half, first.as_mut(), 3);
         let mut second = make();
-        second.load_state(&first.state(), first.steps()).unwrap();
+        second.load_moments(&first.state(), first.steps()).unwrap();
         let mut resumed = Linear::new(2, 1, &mut Generator::new(5), &d);
         resumed.load_state(&half.state()).unwrap();
         train(&mut resumed, second.as_mut(), 3);
@@ -198,7 +198,7 @@ fn moments_are_named_by_parameter() {
     );
 
     let mut other = Adam::new(0.1);
-    let text = other.load_state(&state[1..], 1).unwrap_err().to_string();
+    let text = other.load_moments(&state[1..], 1).unwrap_err().to_string();
     assert!(text.contains("missing bias.exp_avg"), "{text}");
     let odd = [
         state.clone(),
@@ -207,7 +207,7 @@ fn moments_are_named_by_parameter() {
     .concat();
     assert!(
         other
-            .load_state(&odd, 1)
+            .load_moments(&odd, 1)
             .unwrap_err()
             .to_string()
             .contains("unexpected weight.other")
@@ -216,7 +216,7 @@ fn moments_are_named_by_parameter() {
     // Shapes are known to the next step.
     let mut swapped = state.clone();
     swapped[0].1 = state[2].1.clone();
-    other.load_state(&swapped, 1).unwrap();
+    other.load_moments(&swapped, 1).unwrap();
     let g = gradients(&quadratic(&model), &model).unwrap();
     let text = other.step(&mut model, &g).unwrap_err().to_string();
     assert!(

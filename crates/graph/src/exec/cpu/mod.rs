@@ -113,7 +113,7 @@ impl Executor {
     pub(crate) fn run(
         &self,
         plan: &Plan,
-        leaves: &[HostBuffer],
+        leaves: &[&HostBuffer],
         scalars: &[u32],
         status: &AtomicU32,
         observer: Option<&mut Observer<'_>>,
@@ -129,18 +129,45 @@ impl Executor {
                     }
                 }
             }
-            // A plan of small steps stays on this thread; entering the pool costs more than it brings.
-            None => {
-                let large = plan.steps.iter().any(|step| is_large(plan, step));
-                let threads = if large { self.threads() } else { 1 };
-                self.inside(large, || {
-                    plan.steps
-                        .iter()
-                        .for_each(|step| buffers.step(plan, step, scalars, status, threads));
-                });
-            }
+            None => self.run_steps(&mut buffers, plan, scalars, status),
         }
         buffers.finish(plan)
+    }
+
+    /// As [`Executor::run`], in memory that is kept from run to run.
+    pub(crate) fn run_in(
+        &self,
+        memory: &mut Memory,
+        plan: &Plan,
+        leaves: &[&HostBuffer],
+        scalars: &[u32],
+        status: &AtomicU32,
+    ) -> Vec<HostBuffer> {
+        let mut buffers = Buffers {
+            leaves,
+            outputs: memory.take_outputs(),
+            temps: std::mem::take(&mut memory.temps),
+        };
+        self.run_steps(&mut buffers, plan, scalars, status);
+        memory.temps = std::mem::take(&mut buffers.temps);
+        buffers.finish(plan)
+    }
+
+    /// A plan of small steps stays on this thread; entering the pool costs more than it brings.
+    fn run_steps(
+        &self,
+        buffers: &mut Buffers<'_>,
+        plan: &Plan,
+        scalars: &[u32],
+        status: &AtomicU32,
+    ) {
+        let large = plan.steps.iter().any(|step| is_large(plan, step));
+        let threads = if large { self.threads() } else { 1 };
+        self.inside(large, || {
+            plan.steps
+                .iter()
+                .for_each(|step| buffers.step(plan, step, scalars, status, threads));
+        });
     }
 
     /// Calls `f` where parallel work starts quickly.
@@ -179,36 +206,73 @@ fn is_large(plan: &Plan, step: &Step) -> bool {
     }
 }
 
+/// What a plan that is run again keeps: its temporary buffers, and buffers that results may be written to.
+pub(crate) struct Memory {
+    /// Bytes of each output buffer.
+    sizes: Vec<usize>,
+    offered: Vec<Option<HostBufferMut>>,
+    temps: Vec<Option<HostBufferMut>>,
+}
+
+impl Memory {
+    /// Memory for a plan.
+    pub(crate) fn new(plan: &Plan) -> Memory {
+        Memory {
+            sizes: output_sizes(plan),
+            offered: Vec::new(),
+            temps: temps(plan),
+        }
+    }
+
+    /// Gives buffers for the next run's results, by number; those of another size are not used.
+    pub(crate) fn offer(&mut self, buffers: impl Iterator<Item = Option<HostBufferMut>>) {
+        self.offered = buffers.collect();
+    }
+
+    fn take_outputs(&mut self) -> Vec<Option<HostBufferMut>> {
+        let mut offered = std::mem::take(&mut self.offered).into_iter();
+        let sizes = self.sizes.iter();
+        let outputs = sizes.map(|&bytes| {
+            let fits = |b: &HostBufferMut| b.len() == bytes;
+            let kept = offered.next().flatten().filter(fits);
+            Some(kept.unwrap_or_else(|| HostBufferMut::scratch(bytes)))
+        });
+        outputs.collect()
+    }
+}
+
+/// Bytes of each output buffer of a plan.
+fn output_sizes(plan: &Plan) -> Vec<usize> {
+    let mut sizes: Vec<usize> = Vec::new();
+    for slot in &plan.slots {
+        if let Place::Output(i) = slot.place {
+            sizes.resize(sizes.len().max(i + 1), 0);
+            sizes[i] = sizes[i].max(slot.len * slot.dtype.size());
+        }
+    }
+    sizes
+}
+
+fn temps(plan: &Plan) -> Vec<Option<HostBufferMut>> {
+    let scratch = |&bytes: &usize| Some(HostBufferMut::scratch(bytes));
+    plan.temps.iter().map(scratch).collect()
+}
+
 /// The memory of one run.
 struct Buffers<'r> {
-    leaves: &'r [HostBuffer],
+    leaves: &'r [&'r HostBuffer],
     /// None while a step writes it, likewise below.
     outputs: Vec<Option<HostBufferMut>>,
     temps: Vec<Option<HostBufferMut>>,
 }
 
 impl<'r> Buffers<'r> {
-    fn new(plan: &Plan, leaves: &'r [HostBuffer]) -> Self {
-        let mut sizes: Vec<usize> = Vec::new();
-        for slot in &plan.slots {
-            if let Place::Output(i) = slot.place {
-                sizes.resize(sizes.len().max(i + 1), 0);
-                sizes[i] = sizes[i].max(slot.len * slot.dtype.size());
-            }
-        }
-        let outputs = sizes
-            .into_iter()
-            .map(|bytes| Some(HostBufferMut::scratch(bytes)))
-            .collect();
-        let temps = plan
-            .temps
-            .iter()
-            .map(|&bytes| Some(HostBufferMut::scratch(bytes)))
-            .collect();
+    fn new(plan: &Plan, leaves: &'r [&'r HostBuffer]) -> Self {
+        let scratch = |bytes| Some(HostBufferMut::scratch(bytes));
         Buffers {
             leaves,
-            outputs,
-            temps,
+            outputs: output_sizes(plan).into_iter().map(scratch).collect(),
+            temps: temps(plan),
         }
     }
 
@@ -267,12 +331,8 @@ impl<'r> Buffers<'r> {
     }
 
     fn finish(self, plan: &Plan) -> Vec<HostBuffer> {
-        let frozen: Vec<HostBuffer> = self
-            .outputs
-            .into_iter()
-            .flatten()
-            .map(HostBufferMut::freeze)
-            .collect();
+        let outputs = self.outputs.into_iter().flatten();
+        let frozen: Vec<HostBuffer> = outputs.map(HostBufferMut::freeze).collect();
         let result = |&id: &SlotId| {
             let slot = &plan.slots[id];
             match slot.place {

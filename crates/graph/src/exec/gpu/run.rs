@@ -72,8 +72,22 @@ impl Executor {
     pub(crate) fn run(
         &self,
         prepared: &Prepared,
-        leaves: &[Buffer],
+        leaves: &[&Buffer],
         scalars: &[u32],
+    ) -> Result<Vec<Buffer>, Error> {
+        self.run_into(prepared, leaves, scalars, Vec::new())
+    }
+
+    /// As [`Executor::run`]; `own` are buffers that results are written to, by number, if they have their size.
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub(crate) fn run_into(
+        &self,
+        prepared: &Prepared,
+        leaves: &[&Buffer],
+        scalars: &[u32],
+        own: Vec<Option<Buffer>>,
     ) -> Result<Vec<Buffer>, Error> {
         if leaves.len() < prepared.n_leaves || scalars.len() < prepared.n_scalars {
             return Err(Error::Unsupported {
@@ -86,10 +100,14 @@ impl Executor {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         self.write_params(prepared, &mut state, scalars)?;
-        let outputs = prepared
-            .output_bytes
-            .iter()
-            .map(|&bytes| self.gpu.alloc(bytes.max(4)));
+        let mut own = own.into_iter();
+        let outputs = prepared.output_bytes.iter().map(|&bytes| {
+            let fits = |b: &Buffer| b.is_unique() && b.offset() == 0 && b.len() == bytes;
+            match own.next().flatten().filter(fits) {
+                Some(buffer) => Ok(buffer),
+                None => self.gpu.alloc(bytes.max(4)),
+            }
+        });
         let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
         let buffers = Buffers {
             executor: self,
@@ -135,14 +153,14 @@ impl Executor {
 struct Buffers<'a> {
     executor: &'a Executor,
     prepared: &'a Prepared,
-    leaves: &'a [Buffer],
+    leaves: &'a [&'a Buffer],
     outputs: &'a [Buffer],
 }
 
 impl<'a> Buffers<'a> {
     fn at(&self, at: At) -> &'a Buffer {
         let buffer = match at {
-            At::Leaf(i) => &self.leaves[i],
+            At::Leaf(i) => self.leaves[i],
             At::Output(i) => &self.outputs[i],
             At::Temp(i) => &self.prepared.temps[i],
             At::Scratch(i) => &self.prepared.scratch[i],

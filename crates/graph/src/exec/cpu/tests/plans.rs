@@ -110,20 +110,14 @@ fn plans_run_on_any_number_of_threads() {
             let mut seen = Vec::new();
             let mut observer =
                 |step: usize, out: &HostBufferMut| seen.push((step, out.bytes().len()));
-            let observed = executor.run(
-                &plan,
-                std::slice::from_ref(&leaf),
-                &[],
-                &status,
-                Some(&mut observer),
-            );
+            let observed = executor.run(&plan, &[&leaf], &[], &status, Some(&mut observer));
             assert_eq!(
                 seen.iter().map(|s| s.0).collect::<Vec<_>>(),
                 [0, 1, 2, 3, 4]
             );
             assert_eq!(seen[3].1, 2 * n * n * 4);
             all.push(observed);
-            all.push(executor.run(&plan, std::slice::from_ref(&leaf), &[], &status, None));
+            all.push(executor.run(&plan, &[&leaf], &[], &status, None));
         }
         let first = &all[0];
         for other in &all {
@@ -190,7 +184,7 @@ fn the_first_bad_index_is_kept() {
     for (index, want) in [([0, 0, 0], 0), ([0, 1, 0], 6), ([0, 2, 0], 5)] {
         let index = HostBufferMut::copy_of(bytes::<i32>(&index)).freeze();
         let status = AtomicU32::new(0);
-        let out = Executor::new().run(&plan, &[index, table.clone()], &[], &status, None);
+        let out = Executor::new().run(&plan, &[&index, &table], &[], &status, None);
         assert_eq!(status.load(Ordering::Relaxed), want);
         assert_eq!(out[0].slice::<f32>()[0], 1.5);
         assert_eq!(out[0].slice::<f32>()[1].is_nan(), want == 5);

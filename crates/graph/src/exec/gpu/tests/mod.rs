@@ -194,7 +194,7 @@ pub(super) fn run(
     let mut words = [0; 16];
     words[..scalars.len()].copy_from_slice(scalars);
     let results = executor
-        .run(&prepared, &leaves, &words)
+        .run(&prepared, &leaves.iter().collect::<Vec<_>>(), &words)
         .unwrap_or_else(|e| panic!("{kernel:?}: {e}"));
     let bytes = executor.gpu().read_blocking(&results[0]).expect("read");
     assert_eq!(bytes.len(), out.0.size() * out.1);

@@ -43,7 +43,7 @@ fn regions_leave_the_rest() {
         let prepared = executor.prepare(&plan).expect("prepares");
         assert_eq!((prepared.n_dispatches(), prepared.wgsl(1).len()), (2, 1));
         let leaf = executor.gpu().upload(&x.bytes()).expect("uploads");
-        let out = executor.run(&prepared, &[leaf], &[0; 16]).expect("runs");
+        let out = executor.run(&prepared, &[&leaf], &[0; 16]).expect("runs");
         let got = Data::from_bytes(
             DType::F32,
             &executor.gpu().read_blocking(&out[0]).expect("reads"),
@@ -144,7 +144,7 @@ fn scalars_change_between_runs() {
                 let mut scalars = [0; 16];
                 scalars[3] = s.to_bits();
                 executor
-                    .run(&prepared, std::slice::from_ref(&leaf), &scalars)
+                    .run(&prepared, &[&leaf], &scalars)
                     .expect("runs")
                     .remove(0)
             })
@@ -218,9 +218,7 @@ fn temps_carry_values_and_leaves_may_be_results() {
         let leaf = executor.gpu().upload(&x.bytes()).expect("uploads");
         let missing = executor.run(&prepared, &[], &[]);
         assert!(missing.is_err(), "a leaf is missing");
-        let out = executor
-            .run(&prepared, std::slice::from_ref(&leaf), &[])
-            .expect("runs");
+        let out = executor.run(&prepared, &[&leaf], &[]).expect("runs");
         let read = |i: usize| executor.gpu().read_blocking(&out[i]).expect("reads");
         assert_eq!(read(1), x.bytes());
         let expected = Data::f32(vec![2.0 * x.values.iter().sum::<f64>()]);
@@ -259,9 +257,7 @@ fn replays_create_nothing() {
     let prepared = executor.prepare(&plan).expect("prepares");
     let leaf = gpu.upload(&x.bytes()).expect("uploads");
     let step = || {
-        let out = executor
-            .run(&prepared, std::slice::from_ref(&leaf), &[0; 16])
-            .expect("runs");
+        let out = executor.run(&prepared, &[&leaf], &[0; 16]).expect("runs");
         drop(out);
         gpu.synchronize_blocking().expect("waits");
     };

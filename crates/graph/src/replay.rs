@@ -1,0 +1,338 @@
+//! A graph traced once and run many times. [`Tracing`] makes stand-ins for what a function is given and keeps everything
+//! computed from them unevaluated; [`Replay`] is the plan of what came out, with the places of leaves and numbers found
+//! beforehand, so that a run records, hashes and plans nothing. Knows no modules: see `wgrad_nn::compile`.
+
+use crate::device::{CachedPlan, Device, Kind};
+use crate::error::{Error, ErrorKind, Result};
+use crate::eval::{self, Memory, Value};
+use crate::ops::{Lowered, Op};
+use crate::passes::{self, Collected};
+use crate::tensor::Tensor;
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+thread_local! {
+    static TRACING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is tracing: then [`eval`](crate::eval()) leaves alone what depends on a stand-in.
+pub fn is_tracing() -> bool {
+    TRACING.get()
+}
+
+/// Whether `WGRAD_ANOMALY=1` has every run watched, which takes operations one by one.
+pub fn is_watched() -> bool {
+    #[cfg(not(target_arch = "wasm32"))]
+    return eval::anomaly_mode();
+    #[cfg(target_arch = "wasm32")]
+    false
+}
+
+/// Whether a tensor has no value and none can be computed, because a stand-in lies below it.
+pub(crate) fn is_symbolic(t: &Tensor) -> bool {
+    let mut seen = rustc_hash::FxHashSet::default();
+    let mut stack = vec![t.clone()];
+    while let Some(t) = stack.pop() {
+        if t.0.value.get().is_some() || !seen.insert(t.0.id) {
+            continue;
+        }
+        if matches!(t.0.op, Op::Input(_)) {
+            return true;
+        }
+        stack.extend(t.0.inputs.iter().cloned());
+    }
+    false
+}
+
+/// The time between making stand-ins and having what is computed from them. Ends when dropped.
+pub struct Tracing {
+    first_id: u64,
+    /// Belongs to its thread.
+    _local: PhantomData<*const ()>,
+}
+
+/// Numbers of a random stream: seed, step and draws, as [`Generator::state`](crate::Generator::state) gives them.
+pub type StreamState = [u64; 3];
+
+impl Tracing {
+    /// Begins to trace on this thread.
+    ///
+    /// # Errors
+    /// It is tracing already: a compiled function called within another one.
+    pub fn start() -> Result<Tracing> {
+        if TRACING.replace(true) {
+            let message = "a compiled function cannot be traced within another one";
+            return Err(Error::new(ErrorKind::Unsupported, "compile", message));
+        }
+        Ok(Tracing {
+            first_id: Tensor::next_id(),
+            _local: PhantomData,
+        })
+    }
+
+    /// A stand-in of this tensor's shape, dtype and device.
+    #[track_caller]
+    pub fn symbol(&self, like: &Tensor) -> Tensor {
+        Tensor::symbol(like.shape(), like.dtype(), like.device())
+    }
+
+    /// Plans `results`, which depend on the stand-ins `given`. Other tensors that were made before the trace began are
+    /// computed now and bound by reference. `streams` are the states that random streams had when the trace began; a
+    /// draw that belongs to none of them would repeat itself in every run.
+    ///
+    /// # Errors
+    /// A result is invalid or a host step has to run for it, tensors live on several devices or on the reference, a
+    /// draw belongs to no stream, or planning fails.
+    pub fn finish(
+        self,
+        given: &[Tensor],
+        results: &[&Tensor],
+        streams: &[StreamState],
+    ) -> Result<Replay> {
+        for t in results {
+            t.check()?;
+        }
+        let device = one_device(given, results)?;
+        self.bind_captured(results)?;
+        if let Some(t) = results.iter().find(|t| t.awaits_host()) {
+            let message = "a host step cannot be part of a compiled function";
+            return Err(Error::new(ErrorKind::Unsupported, "compile", message).at(t.location()));
+        }
+        let collected = passes::collect_traced(results);
+        let changing = changing(&collected, streams)?;
+        let sources = collected.leaves.iter().map(|leaf| Source::of(leaf, given));
+        let sources = sources.collect::<Result<Vec<_>>>()?;
+        let plan = eval::make_plan(&device, collected.graph())?;
+        Ok(Replay {
+            memory: Memory::new(&plan),
+            words: collected.scalars,
+            device,
+            plan,
+            sources,
+            changing,
+        })
+    }
+
+    /// Gives a value to every tensor below `results` that is older than the trace and does not depend on it.
+    fn bind_captured(&self, results: &[&Tensor]) -> Result<()> {
+        let mut seen = rustc_hash::FxHashSet::default();
+        let mut stack: Vec<Tensor> = results.iter().map(|&t| t.clone()).collect();
+        let mut captured = Vec::new();
+        while let Some(t) = stack.pop() {
+            if t.0.value.get().is_some() || !seen.insert(t.0.id) {
+                continue;
+            }
+            let old = t.0.id < self.first_id && !t.0.inputs.is_empty();
+            if old || (t.0.awaits_host && !is_symbolic(&t)) {
+                captured.push(t);
+            } else {
+                stack.extend(t.0.inputs.iter().cloned());
+            }
+        }
+        eval::eval(&captured.iter().collect::<Vec<_>>())
+    }
+}
+
+impl Drop for Tracing {
+    fn drop(&mut self) {
+        TRACING.set(false);
+    }
+}
+
+fn one_device(given: &[Tensor], results: &[&Tensor]) -> Result<Device> {
+    let mut all = given.iter().chain(results.iter().copied());
+    let fail = |kind, message: String| Err(Error::new(kind, "compile", message));
+    let Some(device) = all.next().map(|t| t.device().clone()) else {
+        return fail(ErrorKind::Value, "there is nothing to compute".into());
+    };
+    if let Some(other) = all.find(|t| *t.device() != device) {
+        let message = format!("tensors live on {device} and on {}", other.device());
+        return fail(ErrorKind::Device, message);
+    }
+    match device.0.kind {
+        Kind::Reference => fail(ErrorKind::Unsupported, "the reference runs no plans".into()),
+        _ => Ok(device),
+    }
+}
+
+/// Where a leaf of the plan comes from.
+enum Source {
+    /// The given tensor of this number.
+    Given(usize),
+    /// A tensor from outside.
+    Captured(Tensor),
+}
+
+impl Source {
+    fn of(leaf: &Tensor, given: &[Tensor]) -> Result<Source> {
+        if let Some(i) = given.iter().position(|g| g.same(leaf)) {
+            return Ok(Source::Given(i));
+        }
+        match leaf.0.value.get() {
+            Some(_) => Ok(Source::Captured(leaf.clone())),
+            None => Err(eval::valueless(leaf)),
+        }
+    }
+}
+
+/// A run-time number of the plan that is found anew for each run.
+enum Changing {
+    /// What the cell of this constant holds.
+    Cell(Tensor),
+    /// The five numbers of a draw.
+    Draw(Draw),
+}
+
+/// A draw in terms of the state that a stream has at the beginning of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Draw {
+    stream: usize,
+    steps: u64,
+    ordinal: u32,
+}
+
+impl Draw {
+    /// The scalars of [`Inst::Random`](crate::plan::Inst::Random).
+    fn words(self, streams: &[StreamState]) -> [u32; 5] {
+        let [seed, step, draws] = streams[self.stream];
+        let before = if self.steps == 0 { draws as u32 } else { 0 };
+        let step = step.wrapping_add(self.steps);
+        let ordinal = before.wrapping_add(self.ordinal);
+        [
+            seed as u32,
+            (seed >> 32) as u32,
+            step as u32,
+            (step >> 32) as u32,
+            ordinal,
+        ]
+    }
+}
+
+/// The stream that a draw recorded during the trace belongs to.
+fn draw_of(node: &Tensor, scalars: [u32; 5], streams: &[StreamState]) -> Result<Draw> {
+    let [seed_lo, seed_hi, step_lo, step_hi, ordinal] = scalars;
+    let wide = |lo: u32, hi: u32| u64::from(lo) | u64::from(hi) << 32;
+    let (seed, step) = (wide(seed_lo, seed_hi), wide(step_lo, step_hi));
+    let belongs = |s: &StreamState| {
+        s[0] == seed && (step > s[1] || (step == s[1] && u64::from(ordinal) >= s[2]))
+    };
+    let Some(stream) = streams.iter().position(belongs) else {
+        let message = "a draw from a generator that is no part of the compiled function's state would repeat itself \
+                       in every call";
+        return Err(Error::new(ErrorKind::Value, "compile", message).at(node.location()));
+    };
+    let steps = step - streams[stream][1];
+    let before = if steps == 0 {
+        streams[stream][2] as u32
+    } else {
+        0
+    };
+    Ok(Draw {
+        stream,
+        steps,
+        ordinal: ordinal - before,
+    })
+}
+
+/// The numbers that change, with the place of their first word.
+fn changing(collected: &Collected, streams: &[StreamState]) -> Result<Vec<(usize, Changing)>> {
+    let mut changing = Vec::new();
+    for (at, node) in collected.scalar_nodes() {
+        match node.0.op.lower() {
+            Lowered::Random { scalars } => {
+                changing.push((at, Changing::Draw(draw_of(node, scalars, streams)?)));
+            }
+            _ if matches!(&node.0.op, Op::Constant(c) if c.is_cell()) => {
+                changing.push((at, Changing::Cell(node.clone())))
+            }
+            _ => {}
+        }
+    }
+    Ok(changing)
+}
+
+/// A planned graph whose leaves and numbers are given anew for each run.
+pub struct Replay {
+    device: Device,
+    plan: CachedPlan,
+    sources: Vec<Source>,
+    changing: Vec<(usize, Changing)>,
+    /// All run-time numbers, as of the last run.
+    words: Vec<u32>,
+    memory: Memory,
+}
+
+impl Replay {
+    /// Runs the plan on tensors in the place of the stand-ins, of their shapes, dtypes and device, and with streams in
+    /// these states. `spares[i]` is a tensor whose memory result `i` may take: it is overwritten if nobody else holds
+    /// it. A result without a spare gets memory of its own. Does not wait for a GPU.
+    ///
+    /// # Errors
+    /// A given tensor has no value; running fails. On the cpu: an index out of range; a GPU tells it with the next
+    /// read. The spares are gone then, and nothing else has changed.
+    pub fn run(
+        &mut self,
+        given: &[&Tensor],
+        streams: &[StreamState],
+        spares: &mut [Option<Tensor>],
+    ) -> Result<Vec<Tensor>> {
+        self.renew_numbers(streams);
+        let leaves = self.sources.iter().map(|source| match source {
+            Source::Given(i) => eval::value_of(given[*i]),
+            Source::Captured(t) => eval::value_of(t),
+        });
+        let leaves = leaves.collect::<Result<Vec<&Value>>>()?;
+        let mut nodes: Vec<Option<Tensor>> = spares.iter_mut().map(Option::take).collect();
+        let buffers = nodes.iter_mut().map(take_value).collect();
+        let device = &self.device;
+        let values = self
+            .memory
+            .run(device, &self.plan, &leaves, &self.words, buffers)?;
+        device.known_bad_index()?;
+        let graph = &self.plan.graph;
+        let results = values.into_iter().zip(&graph.outputs).zip(nodes);
+        Ok(results
+            .map(|((value, &output), spare)| match spare {
+                Some(tensor) => filled(tensor, value),
+                None => {
+                    let node = &graph.nodes[output];
+                    Tensor::from_value(value, node.shape.clone(), node.dtype, device.clone())
+                }
+            })
+            .collect())
+    }
+
+    fn renew_numbers(&mut self, streams: &[StreamState]) {
+        for (at, changing) in &self.changing {
+            match changing {
+                Changing::Cell(node) => {
+                    if let Lowered::Constant { bits, .. } = node.0.op.lower() {
+                        self.words[*at] = bits;
+                    }
+                }
+                Changing::Draw(draw) => {
+                    self.words[*at..at + 5].copy_from_slice(&draw.words(streams));
+                }
+            }
+        }
+    }
+}
+
+/// Takes the value out of a tensor that nobody else holds; otherwise it is no spare.
+fn take_value(spare: &mut Option<Tensor>) -> Option<Value> {
+    let value = spare
+        .as_mut()
+        .and_then(|t| Arc::get_mut(&mut t.0))
+        .and_then(|node| node.value.take());
+    if value.is_none() {
+        *spare = None;
+    }
+    value
+}
+
+/// Puts a value into a tensor that [`take_value`] emptied.
+fn filled(tensor: Tensor, value: Value) -> Tensor {
+    let _ = tensor.0.value.set(value);
+    tensor
+}
