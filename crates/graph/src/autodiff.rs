@@ -5,6 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{Derivative, Derive};
 use crate::tensor::Tensor;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::panic::Location;
 
 /// Optional arguments of [`grad_with`].
 #[derive(Clone, Debug, Default)]
@@ -48,13 +49,72 @@ pub fn grad_with(
     for i in inputs {
         i.check()?;
     }
-    let location = std::panic::Location::caller();
+    let location = Location::caller();
     let fail = |message: String| Error::new(ErrorKind::Gradient, "grad", message).at(location);
     let seed = seed(output, options.upstream.as_ref()).map_err(fail)?;
-    let on_path = on_path(output, inputs);
+    let request = Request::new(output, inputs);
+    let gradients = pull_back(output, seed, &request, location)?;
+    inputs
+        .iter()
+        .map(|i| finish(&gradients, &request.path, i, options).map_err(fail))
+        .collect()
+}
+
+/// The gradients of `inputs` alone, for a derivative rule that differentiates a graph of its own: `None` where the
+/// gradient is zero, by rule or for want of a path.
+#[track_caller]
+pub(crate) fn pulled_back(
+    output: &Tensor,
+    inputs: &[&Tensor],
+    upstream: &Tensor,
+) -> Result<Vec<Option<Tensor>>> {
+    let request = Request::new(output, inputs);
+    let location = Location::caller();
+    let gradients = pull_back(output, upstream.clone(), &request, location)?;
+    Ok(inputs
+        .iter()
+        .map(|i| gradients.get(&i.0.id).cloned())
+        .collect())
+}
+
+/// What a gradient is asked for.
+pub(crate) struct Request {
+    /// Ids of the inputs.
+    wanted: FxHashSet<u64>,
+    /// Ids of the nodes between output and inputs, both included, that carry floats.
+    path: FxHashSet<u64>,
+}
+
+impl Request {
+    fn new(output: &Tensor, inputs: &[&Tensor]) -> Request {
+        let wanted = inputs.iter().map(|t| t.0.id).collect();
+        let path = on_path(output, &wanted);
+        Request { wanted, path }
+    }
+
+    /// Whether the gradient of this very tensor is asked for.
+    pub(crate) fn names(&self, t: &Tensor) -> bool {
+        self.wanted.contains(&t.0.id)
+    }
+
+    /// Whether a gradient has to reach this tensor.
+    pub(crate) fn reaches(&self, t: &Tensor) -> bool {
+        self.path.contains(&t.0.id)
+    }
+}
+
+/// Gradients by id of every node of the path, walking from the output down.
+fn pull_back(
+    output: &Tensor,
+    seed: Tensor,
+    request: &Request,
+    location: &'static Location<'static>,
+) -> Result<FxHashMap<u64, Tensor>> {
     let mut gradients: FxHashMap<u64, Tensor> = FxHashMap::default();
-    gradients.insert(output.0.id, seed);
-    for node in descending(output, &on_path) {
+    if request.reaches(output) {
+        gradients.insert(output.0.id, seed);
+    }
+    for node in descending(output, &request.path) {
         let Some(upstream) = gradients.get(&node.0.id).cloned() else {
             continue;
         };
@@ -64,22 +124,18 @@ pub fn grad_with(
         let cx = Derive {
             inputs: &node.0.inputs,
             output: &node,
+            request,
         };
         match node.0.op.derivative(&cx, &upstream) {
-            Derivative::Of(list) => add_up(&mut gradients, &node, list, &on_path)?,
+            Derivative::Of(list) => add_up(&mut gradients, &node, list, &request.path)?,
             Derivative::NotDifferentiable => {
                 let place = node.location();
-                return Err(fail(format!(
-                    "{} (recorded at {place}) has no derivative",
-                    node.op_name()
-                )));
+                let message = format!("{} (recorded at {place}) has no derivative", node.op_name());
+                return Err(Error::new(ErrorKind::Gradient, "grad", message).at(location));
             }
         }
     }
-    inputs
-        .iter()
-        .map(|i| finish(&gradients, &on_path, i, options).map_err(fail))
-        .collect()
+    Ok(gradients)
 }
 
 fn seed(output: &Tensor, upstream: Option<&Tensor>) -> Result<Tensor, String> {
@@ -105,8 +161,7 @@ fn seed(output: &Tensor, upstream: Option<&Tensor>) -> Result<Tensor, String> {
 }
 
 /// Ids of the nodes between `output` and `inputs`, both included, that carry floats.
-fn on_path(output: &Tensor, inputs: &[&Tensor]) -> FxHashSet<u64> {
-    let wanted: FxHashSet<u64> = inputs.iter().map(|t| t.0.id).collect();
+fn on_path(output: &Tensor, wanted: &FxHashSet<u64>) -> FxHashSet<u64> {
     let lowest = wanted.iter().copied().min().unwrap_or(u64::MAX);
     let mut seen = FxHashSet::default();
     let mut stack = vec![output.clone()];

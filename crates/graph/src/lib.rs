@@ -15,6 +15,7 @@
 
 mod api;
 mod autodiff;
+mod checkpoint;
 mod composite;
 mod debug;
 mod device;
@@ -43,6 +44,7 @@ mod transform;
 pub use api::{ConvOptions, ConvTransposeOptions, Padding, PoolOptions, Scalar};
 pub use api::{GeluApproximation, MatrixNorm, PadMode, Subscript, Subscripts};
 pub use autodiff::{GradOptions, grad, grad_with, value_and_grad};
+pub use checkpoint::{Tensors, checkpoint};
 pub use composite::{
     AttentionOptions, CrossEntropyOptions, InterpolateOptions, Interpolation,
     LocalResponseNormOptions, LossOptions, PoissonNllOptions, Reduction, TripletMarginOptions,

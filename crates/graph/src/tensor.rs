@@ -47,6 +47,11 @@ pub(crate) struct Node {
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
+/// An id that no node recorded so far has reached, and every later node of this thread does.
+pub(crate) fn next_id() -> u64 {
+    NEXT_ID.load(Ordering::Relaxed)
+}
+
 /// A graph that nobody reads is run when a chain of it gets this long.
 const MAX_DEPTH: u32 = 4000;
 

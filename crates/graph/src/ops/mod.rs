@@ -2,6 +2,7 @@
 //! known about its primitive: formula, shape rule, dtype rule, derivative, reference evaluation, what it lowers to,
 //! and samples for tests. No other module matches on all operations.
 
+use crate::autodiff::Request;
 use crate::dtype::DType;
 use crate::exec::reference::Array;
 use crate::plan::{ConvKind, ReduceKind, ScalarOp, ScanKind, WindowKind};
@@ -24,6 +25,24 @@ pub struct Derive<'a> {
     pub inputs: &'a [Tensor],
     /// The node itself: its value may be used in the rule.
     pub output: &'a Tensor,
+    /// What is differentiated with respect to what.
+    pub(crate) request: &'a Request,
+}
+
+impl Derive<'_> {
+    /// Whether a gradient has to flow on through an operand; what a rule gives for others is dropped.
+    ///
+    /// ```
+    /// # use wgrad_graph::ops::Derive;
+    /// fn rule(cx: &Derive) -> usize {
+    ///     (0..cx.inputs.len()).filter(|&i| cx.wants(i)).count()
+    /// }
+    /// ```
+    pub fn wants(&self, operand: usize) -> bool {
+        self.inputs
+            .get(operand)
+            .is_some_and(|t| self.request.reaches(t))
+    }
 }
 
 /// The derivative of a node with respect to its operands, contracted with the upstream gradient.
@@ -88,6 +107,9 @@ pub enum Lowered {
     View(Movement),
     /// Operand 0 passed on as it is.
     Identity,
+    /// Operand 0 passed on, but what is computed from it counts as different from what is computed from the operand
+    /// itself, so that it is computed again.
+    Barrier,
     /// `x, index`: elements of `x` picked along `dim`.
     Gather {
         /// The indexed dimension.
@@ -384,5 +406,5 @@ primitives! {
     matmul::Matmul, conv::Conv, conv_input_grad::ConvInputGrad, conv_weight_grad::ConvWeightGrad,
     window_sum::WindowSum, window_argmax::WindowArgMax,
     gather::Gather, scatter_add::ScatterAdd, argsort::ArgSort,
-    stop_gradient::StopGradient, host::Host, custom::Custom,
+    stop_gradient::StopGradient, checkpoint::Checkpoint, barrier::Barrier, host::Host, custom::Custom,
 }

@@ -1,5 +1,6 @@
 //! Algebra that keeps every bit: common subexpressions are computed once, operations that change nothing
-//! disappear, what nobody reads is dropped.
+//! disappear, what nobody reads is dropped. What stands on barriers is recomputed on purpose: merging anything after
+//! this pass would undo it.
 
 use super::{Graph, GraphNode};
 use crate::ops::{Lowered, Movement, Op};
@@ -33,7 +34,20 @@ pub(crate) fn simplify(graph: &Graph) -> Graph {
         to.push(at);
     }
     out.outputs = graph.outputs.iter().map(|&o| to[o]).collect();
+    drop_barriers(&mut out);
     drop_dead(out)
+}
+
+/// Readers of barriers read what stands behind them: nothing is merged any more.
+fn drop_barriers(graph: &mut Graph) {
+    let mut to: Vec<usize> = Vec::with_capacity(graph.nodes.len());
+    for n in 0..graph.nodes.len() {
+        let node = &mut graph.nodes[n];
+        node.inputs.iter_mut().for_each(|i| *i = to[*i]);
+        let barrier = matches!(node.op.lower(), Lowered::Barrier);
+        to.push(if barrier { node.inputs[0] } else { n });
+    }
+    graph.outputs.iter_mut().for_each(|o| *o = to[*o]);
 }
 
 /// The operand whose value the node repeats, if there is one.
