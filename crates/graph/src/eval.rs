@@ -142,11 +142,16 @@ fn make_plan(device: &Device, graph: passes::Graph) -> Result<CachedPlan> {
         }
         _ => None,
     };
+    #[cfg(feature = "cpu")]
+    let on_cpu =
+        matches!(device.0.kind, Kind::Cpu(_)).then(|| crate::exec::cpu::Prepared::new(&plan));
     Ok(CachedPlan {
         graph,
         plan,
         #[cfg(feature = "gpu")]
         prepared,
+        #[cfg(feature = "cpu")]
+        on_cpu,
     })
 }
 
@@ -226,9 +231,18 @@ fn run(
         #[cfg(feature = "cpu")]
         Kind::Cpu(cpu) => {
             let leaves: Vec<HostBuffer> = leaves.iter().filter_map(|v| v.host().cloned()).collect();
+            let missing = || {
+                Error::new(
+                    ErrorKind::Internal,
+                    "eval",
+                    "a plan of the cpu was not prepared",
+                )
+            };
+            let prepared = cached.on_cpu.as_ref().ok_or_else(missing)?;
+            let plan = (&cached.plan, prepared);
             let out = cpu
                 .executor
-                .run(&cached.plan, &leaves, scalars, &cpu.status, None);
+                .run(plan, &leaves, scalars, &cpu.status, None);
             Ok(out.into_iter().map(Value::Host).collect())
         }
         #[cfg(feature = "gpu")]
