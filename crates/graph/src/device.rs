@@ -82,6 +82,8 @@ pub(crate) struct CachedPlan {
     pub(crate) plan: Plan,
     #[cfg(feature = "gpu")]
     pub(crate) prepared: Option<crate::exec::gpu::Prepared>,
+    #[cfg(feature = "cpu")]
+    pub(crate) on_cpu: Option<crate::exec::cpu::Prepared>,
 }
 
 impl Device {

@@ -149,11 +149,16 @@ pub(crate) fn make_plan(device: &Device, graph: passes::Graph) -> Result<CachedP
         }
         _ => None,
     };
+    #[cfg(feature = "cpu")]
+    let on_cpu =
+        matches!(device.0.kind, Kind::Cpu(_)).then(|| crate::exec::cpu::Prepared::new(&plan));
     Ok(CachedPlan {
         graph,
         plan,
         #[cfg(feature = "gpu")]
         prepared,
+        #[cfg(feature = "cpu")]
+        on_cpu,
     })
 }
 
@@ -238,9 +243,9 @@ fn run(
         #[cfg(feature = "cpu")]
         Kind::Cpu(cpu) => {
             let leaves: Vec<&HostBuffer> = leaves.iter().filter_map(|v| v.host()).collect();
-            let out = cpu
-                .executor
-                .run(&cached.plan, &leaves, scalars, &cpu.status, None);
+            let prepared = cached.on_cpu.as_ref().ok_or_else(unprepared)?;
+            let plan = (&cached.plan, prepared);
+            let out = cpu.executor.run(plan, &leaves, scalars, &cpu.status, None);
             Ok(out.into_iter().map(Value::Host).collect())
         }
         #[cfg(feature = "gpu")]
@@ -295,7 +300,8 @@ impl Memory {
                 }));
                 let leaves: Vec<&HostBuffer> = leaves.iter().filter_map(|v| v.host()).collect();
                 let (executor, status) = (&cpu.executor, &cpu.status);
-                let out = executor.run_in(&mut self.cpu, &cached.plan, &leaves, scalars, status);
+                let plan = (&cached.plan, cached.on_cpu.as_ref().ok_or_else(unprepared)?);
+                let out = executor.run_in(&mut self.cpu, plan, &leaves, scalars, status);
                 Ok(out.into_iter().map(Value::Host).collect())
             }
             #[cfg(feature = "gpu")]
@@ -318,9 +324,9 @@ impl Memory {
     }
 }
 
-#[cfg(feature = "gpu")]
+#[cfg(any(feature = "cpu", feature = "gpu"))]
 fn unprepared() -> Error {
-    let message = "a plan of a GPU was not prepared";
+    let message = "a plan was not prepared for its device";
     Error::new(ErrorKind::Internal, "eval", message)
 }
 

@@ -1,12 +1,16 @@
 //! How Reduce combines blocks of lanes: horizontally into one accumulator, or vertically lane by lane.
 
+use super::scratch::Scratch;
 use super::simd::simd_fn;
 use std::marker::PhantomData;
+
+/// Rows that [`Combine::add_batch`] takes at once: each is a stream of its own for the processor to prefetch.
+pub(super) const BATCH: usize = 8;
 
 /// A way to combine. Accumulators are merged in a fixed order.
 pub(super) trait Combine {
     /// What is kept for one result.
-    type Acc: Copy + Send + Sync;
+    type Acc: bytemuck::Pod + Send + Sync;
     /// What is kept for a block of lanes.
     type Columns;
     /// The accumulator of nothing.
@@ -23,6 +27,12 @@ pub(super) trait Combine {
     fn columns(lanes: usize) -> Self::Columns;
     /// Adds lane by lane. The block starts with position `row` of the reduction and holds one or several rows.
     fn add_column(state: &mut Self::Columns, lanes: &[u32], row: usize, single: bool);
+    /// Adds rows from position `first` of the reduction on, of as many lanes as the state has.
+    fn add_batch(state: &mut Self::Columns, first: usize, rows: &[&[u32]; BATCH]) {
+        for (i, row) in rows.iter().enumerate() {
+            Self::add_column(state, row, first + i, true);
+        }
+    }
     /// Folds the lanes, rows of `accs.len()`, into `accs`.
     fn fold_columns(state: Self::Columns, accs: &mut [Self::Acc]);
 }
@@ -35,14 +45,14 @@ const CHAIN: usize = 16;
 
 /// Vertical f32 sums.
 pub(super) struct SumColumns {
-    short: Vec<f32>,
-    long: Vec<f64>,
+    short: Scratch<f32>,
+    long: Scratch<f64>,
     chain: usize,
 }
 
 impl SumColumns {
     fn flush(&mut self) {
-        for (long, short) in self.long.iter_mut().zip(&mut self.short) {
+        for (long, short) in self.long.iter_mut().zip(self.short.iter_mut()) {
             *long += f64::from(*short);
             *short = 0.0;
         }
@@ -74,14 +84,23 @@ impl Combine for SumF32 {
 
     fn columns(lanes: usize) -> SumColumns {
         SumColumns {
-            short: vec![0.0; lanes],
-            long: vec![0.0; lanes],
+            short: Scratch::filled(lanes, 0.0),
+            long: Scratch::filled(lanes, 0.0),
             chain: 0,
         }
     }
 
     fn add_column(state: &mut SumColumns, lanes: &[u32], _: usize, _: bool) {
         add_lanes(&mut state.short[..lanes.len()], bytemuck::cast_slice(lanes));
+        state.chain += 1;
+        if state.chain == CHAIN {
+            state.flush();
+        }
+    }
+
+    fn add_batch(state: &mut SumColumns, _: usize, rows: &[&[u32]; BATCH]) {
+        let rows = rows.map(bytemuck::cast_slice);
+        add_eight(&mut state.short, rows);
         state.chain += 1;
         if state.chain == CHAIN {
             state.flush();
@@ -119,6 +138,19 @@ simd_fn! {
 }
 
 simd_fn! {
+    /// Adds eight rows, pairwise.
+    fn add_eight(acc: &mut [f32], rows: [&[f32]; BATCH]) {
+        let n = acc.len();
+        let [a, b, c, d, e, f, g, h] = rows.map(|row| &row[..n]);
+        for i in 0..n {
+            let low = (a[i] + b[i]) + (c[i] + d[i]);
+            let high = (e[i] + f[i]) + (g[i] + h[i]);
+            acc[i] += low + high;
+        }
+    }
+}
+
+simd_fn! {
     fn add_lanes(acc: &mut [f32], lanes: &[f32]) {
         for (acc, &x) in acc.iter_mut().zip(lanes) {
             *acc += x;
@@ -145,7 +177,7 @@ simd_fn! {
 
 impl Combine for SumInt {
     type Acc = u32;
-    type Columns = Vec<u32>;
+    type Columns = Scratch<u32>;
     const EMPTY: u32 = 0;
 
     fn add_row(acc: &mut u32, lanes: &[u32], _: usize) {
@@ -160,15 +192,15 @@ impl Combine for SumInt {
         acc
     }
 
-    fn columns(lanes: usize) -> Vec<u32> {
-        vec![0; lanes]
+    fn columns(lanes: usize) -> Scratch<u32> {
+        Scratch::filled(lanes, 0)
     }
 
-    fn add_column(state: &mut Vec<u32>, lanes: &[u32], _: usize, _: bool) {
+    fn add_column(state: &mut Scratch<u32>, lanes: &[u32], _: usize, _: bool) {
         add_words(&mut state[..lanes.len()], lanes);
     }
 
-    fn fold_columns(state: Vec<u32>, accs: &mut [u32]) {
+    fn fold_columns(state: Scratch<u32>, accs: &mut [u32]) {
         for row in state.chunks_exact(accs.len()) {
             add_words(accs, row);
         }
@@ -292,7 +324,7 @@ pub(super) struct Max<K>(PhantomData<K>);
 
 impl<K: Key> Combine for Max<K> {
     type Acc = i32;
-    type Columns = Vec<i32>;
+    type Columns = Scratch<i32>;
     const EMPTY: i32 = K::LEAST;
 
     fn add_row(acc: &mut i32, lanes: &[u32], _: usize) {
@@ -307,15 +339,15 @@ impl<K: Key> Combine for Max<K> {
         K::lane(acc)
     }
 
-    fn columns(lanes: usize) -> Vec<i32> {
-        vec![K::LEAST; lanes]
+    fn columns(lanes: usize) -> Scratch<i32> {
+        Scratch::filled(lanes, K::LEAST)
     }
 
-    fn add_column(state: &mut Vec<i32>, lanes: &[u32], _: usize, _: bool) {
+    fn add_column(state: &mut Scratch<i32>, lanes: &[u32], _: usize, _: bool) {
         K::raise(&mut state[..lanes.len()], lanes);
     }
 
-    fn fold_columns(state: Vec<i32>, accs: &mut [i32]) {
+    fn fold_columns(state: Scratch<i32>, accs: &mut [i32]) {
         for row in state.chunks_exact(accs.len()) {
             accs.iter_mut()
                 .zip(row)
@@ -328,7 +360,8 @@ impl<K: Key> Combine for Max<K> {
 pub(super) struct ArgMax<K>(PhantomData<K>);
 
 /// The best key and its position; `u32::MAX` before any.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
 pub(super) struct Best {
     key: i32,
     at: u32,
@@ -347,8 +380,8 @@ impl Best {
 
 /// Vertical state: for each lane the best key and the number of the block it came from.
 pub(super) struct BestColumns {
-    keys: Vec<i32>,
-    blocks: Vec<u32>,
+    keys: Scratch<i32>,
+    blocks: Scratch<u32>,
     /// The row each block starts with.
     rows: Vec<u32>,
 }
@@ -386,8 +419,8 @@ impl<K: Key> Combine for ArgMax<K> {
     fn columns(lanes: usize) -> BestColumns {
         // The first block fills every lane it has; a lane that no block reaches keeps the number of none.
         BestColumns {
-            keys: vec![i32::MIN; lanes],
-            blocks: vec![u32::MAX; lanes],
+            keys: Scratch::filled(lanes, i32::MIN),
+            blocks: Scratch::filled(lanes, u32::MAX),
             rows: Vec::new(),
         }
     }
@@ -409,7 +442,7 @@ impl<K: Key> Combine for ArgMax<K> {
 
     fn fold_columns(state: BestColumns, accs: &mut [Best]) {
         let width = accs.len();
-        for (lane, (&key, &block)) in state.keys.iter().zip(&state.blocks).enumerate() {
+        for (lane, (&key, &block)) in state.keys.iter().zip(state.blocks.iter()).enumerate() {
             if let Some(&row) = state.rows.get(block as usize) {
                 let acc = &mut accs[lane % width];
                 *acc = acc.join(Best {

@@ -9,31 +9,30 @@ use crate::dtype::DType;
 use crate::plan::Map;
 use half::f16;
 
-/// Runs `map`; `out` holds elements of `dtype`.
-pub(super) fn run(map: &Map, context: Context<'_>, out: &mut [u8], dtype: DType) {
+/// `map`, whose output has elements of `dtype`, made ready; `None` where there is nothing to do.
+pub(super) fn prepare(map: &Map, dtype: DType) -> Option<Program> {
     if map.shape.contains(&0) {
-        return;
+        return None;
     }
     let order: Vec<usize> = (0..map.shape.len()).collect();
-    let program = Program::new(
-        context,
-        &map.expr,
-        &map.shape,
-        &order,
-        &[&map.store],
-        dtype.size() == 4,
-    );
+    let tiles = dtype.size() == 4;
+    let store = [&map.store];
+    Some(Program::new(&map.expr, &map.shape, &order, &store, tiles))
+}
+
+/// Runs a prepared map; `out` holds elements of `dtype`.
+pub(super) fn run(program: &Program, context: Context<'_>, out: &mut [u8], dtype: DType) {
     match dtype {
-        DType::U8 => dense::<u8>(&program, context, out),
-        DType::F16 => dense::<f16>(&program, context, bytemuck::cast_slice_mut(out)),
+        DType::U8 => dense::<u8>(program, context, out),
+        DType::F16 => dense::<f16>(program, context, bytemuck::cast_slice_mut(out)),
         _ if program.last_walk().flat => {
-            dense::<u32>(&program, context, bytemuck::cast_slice_mut(out))
+            dense::<u32>(program, context, bytemuck::cast_slice_mut(out))
         }
-        _ => strided(&program, context, bytemuck::cast_slice_mut(out)),
+        _ => strided(program, context, bytemuck::cast_slice_mut(out)),
     }
 }
 
-fn dense<T: Stored>(program: &Program<'_>, context: Context<'_>, out: &mut [T]) {
+fn dense<T: Stored>(program: &Program, context: Context<'_>, out: &mut [T]) {
     let nest = &program.nest;
     let at = program.last_walk().offset as usize;
     let out = &mut out[at..at + nest.len];
@@ -46,7 +45,7 @@ fn dense<T: Stored>(program: &Program<'_>, context: Context<'_>, out: &mut [T]) 
     };
     let size = nest.len.div_ceil(par.pieces()).next_multiple_of(unit);
     par.chunks(out, size, |first, piece| {
-        let mut worker = Worker::new(program, piece.len());
+        let mut worker = Worker::new(program, context, piece.len());
         let end = first + piece.len();
         let mut start = first;
         while start < end {
@@ -57,7 +56,7 @@ fn dense<T: Stored>(program: &Program<'_>, context: Context<'_>, out: &mut [T]) 
     });
 }
 
-fn strided(program: &Program<'_>, context: Context<'_>, out: &mut [u32]) {
+fn strided(program: &Program, context: Context<'_>, out: &mut [u32]) {
     let (nest, store) = (&program.nest, program.last_walk());
     let par = context.par.for_work(nest.len * program.cost);
     let rows = nest.shape[0];
@@ -65,7 +64,7 @@ fn strided(program: &Program<'_>, context: Context<'_>, out: &mut [u32]) {
     if !separable(&nest.shape, store) || par.threads() == 1 {
         store_range(
             program,
-            &mut Worker::new(program, nest.len),
+            &mut Worker::new(program, context, nest.len),
             0..nest.len,
             out,
             0,
@@ -81,7 +80,7 @@ fn strided(program: &Program<'_>, context: Context<'_>, out: &mut [u32]) {
         let range = row * inner..(row + size).min(rows) * inner;
         store_range(
             program,
-            &mut Worker::new(program, range.len()),
+            &mut Worker::new(program, context, range.len()),
             range,
             piece,
             base + first,
@@ -102,7 +101,7 @@ fn separable(shape: &[usize], store: &Walk) -> bool {
 
 /// Stores the linear positions `range`; `out` begins at element `base` of the output.
 fn store_range(
-    program: &Program<'_>,
+    program: &Program,
     worker: &mut Worker<'_, '_>,
     range: std::ops::Range<usize>,
     out: &mut [u32],

@@ -8,10 +8,12 @@ mod map;
 mod matmul;
 mod par;
 mod philox;
+mod prepared;
 mod program;
 mod reduce;
 mod scan;
 mod scatter;
+mod scratch;
 pub(crate) mod simd;
 mod sort;
 #[cfg(test)]
@@ -25,6 +27,8 @@ use crate::dtype::DType;
 use crate::plan::{Kernel, Place, Plan, Slot, SlotId, Step};
 use crate::storage::{HostBuffer, HostBufferMut};
 use par::Par;
+pub(crate) use prepared::Prepared;
+use prepared::Ready;
 use std::sync::atomic::AtomicU32;
 
 /// An input of a kernel: its element type and contents, aligned to 4 bytes at least.
@@ -35,6 +39,16 @@ pub(crate) struct Operand<'a> {
     /// Elements, as they lie in a buffer.
     pub(crate) bytes: &'a [u8],
 }
+
+impl Operand<'_> {
+    const NONE: Operand<'static> = Operand {
+        dtype: DType::F32,
+        bytes: &[],
+    };
+}
+
+/// Operands of a step that need no list of their own on the heap.
+const FEW: usize = 8;
 
 /// What a kernel runs with.
 #[derive(Clone, Copy)]
@@ -112,24 +126,26 @@ impl Executor {
     /// out of range writes the step's `check` to `status` if that is 0. `observer` sees the output of each step.
     pub(crate) fn run(
         &self,
-        plan: &Plan,
+        (plan, prepared): (&Plan, &Prepared),
         leaves: &[&HostBuffer],
         scalars: &[u32],
         status: &AtomicU32,
         observer: Option<&mut Observer<'_>>,
     ) -> Vec<HostBuffer> {
         let mut buffers = Buffers::new(plan, leaves);
+        let steps = plan.steps.iter().zip(&prepared.steps);
+        let run = Run { scalars, status };
         match observer {
             Some(observer) => {
-                for (i, step) in plan.steps.iter().enumerate() {
+                for (i, (step, ready)) in steps.enumerate() {
                     let threads = self.threads();
-                    self.inside(true, || buffers.step(plan, step, scalars, status, threads));
+                    self.inside(true, || buffers.step(plan, step, ready, run, threads));
                     if let Some(Some(buffer)) = buffers.written(plan.slots[step.output].place) {
                         observer(i, buffer);
                     }
                 }
             }
-            None => self.run_steps(&mut buffers, plan, scalars, status),
+            None => self.run_steps(&mut buffers, (plan, prepared), run),
         }
         buffers.finish(plan)
     }
@@ -138,7 +154,7 @@ impl Executor {
     pub(crate) fn run_in(
         &self,
         memory: &mut Memory,
-        plan: &Plan,
+        (plan, prepared): (&Plan, &Prepared),
         leaves: &[&HostBuffer],
         scalars: &[u32],
         status: &AtomicU32,
@@ -148,7 +164,7 @@ impl Executor {
             outputs: memory.take_outputs(),
             temps: std::mem::take(&mut memory.temps),
         };
-        self.run_steps(&mut buffers, plan, scalars, status);
+        self.run_steps(&mut buffers, (plan, prepared), Run { scalars, status });
         memory.temps = std::mem::take(&mut buffers.temps);
         buffers.finish(plan)
     }
@@ -157,16 +173,14 @@ impl Executor {
     fn run_steps(
         &self,
         buffers: &mut Buffers<'_>,
-        plan: &Plan,
-        scalars: &[u32],
-        status: &AtomicU32,
+        (plan, prepared): (&Plan, &Prepared),
+        run: Run<'_>,
     ) {
-        let large = plan.steps.iter().any(|step| is_large(plan, step));
-        let threads = if large { self.threads() } else { 1 };
-        self.inside(large, || {
-            plan.steps
-                .iter()
-                .for_each(|step| buffers.step(plan, step, scalars, status, threads));
+        let threads = if prepared.large { self.threads() } else { 1 };
+        self.inside(prepared.large, || {
+            for (step, ready) in plan.steps.iter().zip(&prepared.steps) {
+                buffers.step(plan, step, ready, run, threads);
+            }
         });
     }
 
@@ -186,24 +200,11 @@ impl Executor {
     }
 }
 
-/// Whether a step may be worth more than one thread; cheap to ask.
-fn is_large(plan: &Plan, step: &Step) -> bool {
-    const LANES: usize = 1 << 14;
-    const MULTIPLICATIONS: usize = 1 << 20;
-    let product = |sizes: &[usize]| sizes.iter().product::<usize>();
-    match &step.kernel {
-        Kernel::Matmul(m) => m.batch * m.m * m.n * m.k >= MULTIPLICATIONS,
-        Kernel::Conv(c) => {
-            let sums = c.batch * c.groups * c.in_channels * c.out_channels;
-            sums * product(&c.output) * product(&c.kernel) >= MULTIPLICATIONS
-        }
-        Kernel::Reduce(r) => product(&r.outer) * product(&r.inner) >= LANES,
-        _ => step
-            .inputs
-            .iter()
-            .chain([&step.output])
-            .any(|&s| plan.slots[s].len >= LANES),
-    }
+/// What all steps of a run share.
+#[derive(Clone, Copy)]
+struct Run<'r> {
+    scalars: &'r [u32],
+    status: &'r AtomicU32,
 }
 
 /// What a plan that is run again keeps: its temporary buffers, and buffers that results may be written to.
@@ -276,33 +277,36 @@ impl<'r> Buffers<'r> {
         }
     }
 
-    fn step(
-        &mut self,
-        plan: &Plan,
-        step: &Step,
-        scalars: &[u32],
-        status: &AtomicU32,
-        threads: usize,
-    ) {
+    fn step(&mut self, plan: &Plan, step: &Step, ready: &Ready, run: Run<'_>, threads: usize) {
         let slot = &plan.slots[step.output];
         let Some(mut out) = self.written(slot.place).and_then(Option::take) else {
             return;
         };
-        let inputs: Vec<Operand<'_>> = step
-            .inputs
-            .iter()
-            .map(|&id| self.operand(plan, id))
-            .collect();
+        let mut few = [Operand::NONE; FEW];
+        let many: Vec<Operand<'_>>;
+        let n = step.inputs.len();
+        let inputs = if n <= FEW {
+            for (operand, &id) in few.iter_mut().zip(&step.inputs) {
+                *operand = self.operand(plan, id);
+            }
+            &few[..n]
+        } else {
+            many = step
+                .inputs
+                .iter()
+                .map(|&id| self.operand(plan, id))
+                .collect();
+            &many[..]
+        };
+        let context = Context {
+            inputs,
+            scalars: run.scalars,
+            check: step.check,
+            status: run.status,
+            par: Par::new(threads),
+        };
         let out_bytes = &mut out.bytes_mut()[..slot.len * slot.dtype.size()];
-        let check = (step.check, status);
-        run_kernel(
-            &step.kernel,
-            &inputs,
-            (out_bytes, slot.dtype),
-            scalars,
-            check,
-            threads,
-        );
+        run_ready(&step.kernel, ready, context, out_bytes, slot.dtype);
         if let Some(place) = self.written(slot.place) {
             *place = Some(out);
         }
@@ -363,8 +367,26 @@ fn run_custom(custom: &crate::plan::Custom, context: &Context<'_>, out: &mut [u8
     (custom.kernel.cpu)(&inputs, bytemuck::cast_slice_mut(out), &custom.output);
 }
 
-/// Runs one kernel on up to `threads` threads of the current pool. `out` holds elements of `dtype`, aligned to 4
-/// bytes. An index out of range writes `check` to `status` if that is 0.
+/// Runs one kernel. `out` holds elements of `dtype`, aligned to 4 bytes.
+fn run_ready(kernel: &Kernel, ready: &Ready, context: Context<'_>, out: &mut [u8], dtype: DType) {
+    match (kernel, ready) {
+        (Kernel::Map(_), Ready::Map(Some(program))) => map::run(program, context, out, dtype),
+        (Kernel::Reduce(_), Ready::Reduce(ready)) => reduce::run(ready, context, out, dtype),
+        // Prepared as having nothing to do.
+        (Kernel::Map(_) | Kernel::Reduce(_), _) => {}
+        (Kernel::Matmul(matmul), _) => matmul::run(matmul, context, out),
+        (Kernel::Conv(conv), _) => conv::run(conv, context, out),
+        (Kernel::Window(window), _) => window::run(window, context, out),
+        (Kernel::ScatterAdd(scatter), _) => scatter::run(scatter, context, out, dtype),
+        (Kernel::Scan(scan), _) => scan::run(scan, context, out, dtype),
+        (Kernel::ArgSort(sort), _) => sort::run(sort, context, out, context.inputs[0].dtype),
+        (Kernel::Custom(custom), _) => run_custom(custom, &context, out),
+    }
+}
+
+/// Prepares and runs one kernel on up to `threads` threads of the current pool. `out` holds elements of `dtype`,
+/// aligned to 4 bytes. An index out of range writes `check` to `status` if that is 0.
+#[cfg(test)]
 pub(crate) fn run_kernel(
     kernel: &Kernel,
     inputs: &[Operand<'_>],
@@ -380,15 +402,5 @@ pub(crate) fn run_kernel(
         status,
         par: Par::new(threads),
     };
-    match kernel {
-        Kernel::Map(map) => map::run(map, context, out, dtype),
-        Kernel::Reduce(reduce) => reduce::run(reduce, context, out, dtype),
-        Kernel::Matmul(matmul) => matmul::run(matmul, context, out),
-        Kernel::Conv(conv) => conv::run(conv, context, out),
-        Kernel::Window(window) => window::run(window, context, out),
-        Kernel::ScatterAdd(scatter) => scatter::run(scatter, context, out, dtype),
-        Kernel::Scan(scan) => scan::run(scan, context, out, dtype),
-        Kernel::ArgSort(sort) => sort::run(sort, context, out, context.inputs[0].dtype),
-        Kernel::Custom(custom) => run_custom(custom, &context, out),
-    }
+    run_ready(kernel, &Ready::new(kernel, dtype), context, out, dtype);
 }

@@ -73,7 +73,27 @@ impl Par {
             }
             return;
         }
-        let tasks = items.chunks_mut(size).enumerate().collect();
-        self.for_each(tasks, |(i, piece)| f(i * size, piece));
+        #[cfg(not(target_arch = "wasm32"))]
+        halves(items, 0, size, &f);
     }
+}
+
+/// Halves the pieces until one is left: nothing is allocated, and a thread that is free takes the largest part.
+#[cfg(not(target_arch = "wasm32"))]
+fn halves<T: Send>(
+    items: &mut [T],
+    first: usize,
+    size: usize,
+    f: &(impl Fn(usize, &mut [T]) + Sync),
+) {
+    let pieces = items.len().div_ceil(size);
+    if pieces <= 1 {
+        return f(first, items);
+    }
+    let middle = pieces / 2 * size;
+    let (low, high) = items.split_at_mut(middle);
+    rayon::join(
+        || halves(low, first, size, f),
+        || halves(high, first + middle, size, f),
+    );
 }

@@ -1,23 +1,25 @@
-//! Evaluates an [`Expr`] in blocks of lanes that stay in the first-level cache. Map and Reduce drive it; it knows
-//! neither.
+//! An [`Expr`] made ready to be evaluated in blocks of lanes that stay in the first-level cache. Made once for a
+//! plan and run many times: it holds no buffer, no scalar and nothing else of a run. Map, Reduce and Rows drive it;
+//! it knows none of them.
 
-use super::Context;
-use super::load::Data;
 use super::walk::{Nest, Walk};
-use crate::dtype::Class;
+use crate::dtype::{Class, DType};
 use crate::plan::{BlockFn, Expr, Inst, View};
 
 /// The most lanes of a block: 4 KiB, so that ten registers fit in the first-level cache.
 pub(super) const LANES: usize = 1024;
 
 /// An instruction ready to run.
-pub(super) enum Instr<'a> {
+#[derive(Debug)]
+pub(super) enum Instr {
     Load {
-        data: Data<'a>,
+        input: usize,
+        dtype: DType,
         walk: usize,
     },
     Gather {
-        data: Data<'a>,
+        input: usize,
+        dtype: DType,
         walk: usize,
         index: usize,
         size: usize,
@@ -30,9 +32,9 @@ pub(super) enum Instr<'a> {
     },
     Random {
         walk: usize,
-        key: [u32; 2],
-        stream: [u32; 3],
+        scalar: usize,
     },
+    Scalar(usize),
     Constant(u32),
     Apply {
         f: BlockFn,
@@ -41,15 +43,14 @@ pub(super) enum Instr<'a> {
 }
 
 /// An expression ready to run over a merged loop nest.
-pub(super) struct Program<'a> {
-    /// Inputs and where to report.
-    pub(super) context: Context<'a>,
+#[derive(Debug)]
+pub(super) struct Program {
     /// The loops.
     pub(super) nest: Nest,
     /// The walks of the operations, then those of the additional views.
     pub(super) walks: Vec<Walk>,
     /// One operation for each register.
-    pub(super) ops: Vec<Instr<'a>>,
+    pub(super) ops: Vec<Instr>,
     /// Registers that hold the same value in every lane of every block.
     pub(super) still: Vec<bool>,
     /// The lane buffer of each register; registers whose lives do not overlap share one.
@@ -60,11 +61,10 @@ pub(super) struct Program<'a> {
     pub(super) cost: usize,
 }
 
-impl<'a> Program<'a> {
+impl Program {
     /// Prepares `expr` for the loop nest `shape` walked in the order `order` of its dimensions. The views `more`
     /// take part in merging. With `tiles` the nest may be cut into tiles where a load runs across its rows.
     pub(super) fn new(
-        context: Context<'a>,
         expr: &Expr,
         shape: &[usize],
         order: &[usize],
@@ -81,12 +81,11 @@ impl<'a> Program<'a> {
         if tiles {
             nest.cut_tiles(&mut walks, LANES);
         }
-        let ops = lower(&context, expr, &walks);
+        let ops = lower(expr, &walks);
         let still = still_registers(&ops, &walks, &nest);
         let (buffer, n_buffers) = assign(&ops, &still);
         let cost = expr.insts.iter().map(cost_of).sum::<usize>() + 1;
         Program {
-            context,
             nest,
             walks,
             ops,
@@ -122,7 +121,7 @@ fn cost_of(inst: &Inst) -> usize {
     }
 }
 
-fn lower<'a>(context: &Context<'a>, expr: &Expr, walks: &[Walk]) -> Vec<Instr<'a>> {
+fn lower(expr: &Expr, walks: &[Walk]) -> Vec<Instr> {
     let mut next_walk = 0;
     let mut walk = || {
         next_walk += 1;
@@ -137,7 +136,8 @@ fn lower<'a>(context: &Context<'a>, expr: &Expr, walks: &[Walk]) -> Vec<Instr<'a
                 let walk = walk();
                 (
                     Instr::Load {
-                        data: Data::of(context, *input, expr.inputs[*input]),
+                        input: *input,
+                        dtype: expr.inputs[*input],
                         walk,
                     },
                     walks[walk].step() == 0,
@@ -156,12 +156,12 @@ fn lower<'a>(context: &Context<'a>, expr: &Expr, walks: &[Walk]) -> Vec<Instr<'a
                 } else {
                     0
                 };
-                let (walk, data, by_row) =
-                    (walk(), Data::of(context, *input, dtype), by_row[*index]);
+                let (walk, by_row) = (walk(), by_row[*index]);
                 let same = by_row && walks[walk].step() == 0;
                 (
                     Instr::Gather {
-                        data,
+                        input: *input,
+                        dtype,
                         walk,
                         index: *index,
                         size: *size,
@@ -177,18 +177,16 @@ fn lower<'a>(context: &Context<'a>, expr: &Expr, walks: &[Walk]) -> Vec<Instr<'a
                 (Instr::Index { walk }, walks[walk].step() == 0)
             }
             Inst::Random { scalar, .. } => {
-                let s = &context.scalars[*scalar..*scalar + 5];
                 let walk = walk();
                 (
                     Instr::Random {
                         walk,
-                        key: [s[0], s[1]],
-                        stream: [s[4], s[2], s[3]],
+                        scalar: *scalar,
                     },
                     walks[walk].step() == 0,
                 )
             }
-            Inst::Scalar { scalar, .. } => (Instr::Constant(context.scalars[*scalar]), true),
+            Inst::Scalar { scalar, .. } => (Instr::Scalar(*scalar), true),
             Inst::Literal { value, dtype } => {
                 (Instr::Constant(literal(*value, dtype.class())), true)
             }
@@ -228,7 +226,7 @@ fn literal(value: i32, class: Class) -> u32 {
     }
 }
 
-fn still_registers(ops: &[Instr<'_>], walks: &[Walk], nest: &Nest) -> Vec<bool> {
+fn still_registers(ops: &[Instr], walks: &[Walk], nest: &Nest) -> Vec<bool> {
     let mut still: Vec<bool> = Vec::with_capacity(ops.len());
     for op in ops {
         let same = match op {
@@ -236,7 +234,7 @@ fn still_registers(ops: &[Instr<'_>], walks: &[Walk], nest: &Nest) -> Vec<bool> 
                 walks[*walk].is_still(nest)
             }
             Instr::Gather { walk, index, .. } => still[*index] && walks[*walk].is_still(nest),
-            Instr::Constant(_) => true,
+            Instr::Scalar(_) | Instr::Constant(_) => true,
             Instr::Apply { args, .. } => args.iter().all(|&a| still[a]),
         };
         still.push(same);
@@ -246,7 +244,7 @@ fn still_registers(ops: &[Instr<'_>], walks: &[Walk], nest: &Nest) -> Vec<bool> 
 
 /// Gives each register a lane buffer. A buffer is free again after the last use of its register; a result never
 /// shares one with its operands, and still registers keep theirs.
-fn assign(ops: &[Instr<'_>], still: &[bool]) -> (Vec<usize>, usize) {
+fn assign(ops: &[Instr], still: &[bool]) -> (Vec<usize>, usize) {
     let mut last_use: Vec<usize> = (0..ops.len()).collect();
     for (at, op) in ops.iter().enumerate() {
         operands(op).for_each(|r| last_use[r] = at);
@@ -270,7 +268,7 @@ fn assign(ops: &[Instr<'_>], still: &[bool]) -> (Vec<usize>, usize) {
     (buffer, n_buffers)
 }
 
-fn operands<'o>(op: &'o Instr<'_>) -> impl Iterator<Item = usize> + 'o {
+fn operands(op: &Instr) -> impl Iterator<Item = usize> + '_ {
     let (index, args): (Option<usize>, &[usize]) = match op {
         Instr::Gather { index, .. } => (Some(*index), &[]),
         Instr::Apply { args, .. } => (None, args),

@@ -3,13 +3,15 @@
 //! alone, so results do not depend on the number of threads.
 
 use super::Context;
-use super::combine::{ArgMax, Combine, Key, KeyF32, KeyI32, KeyU32, Max, SumF32, SumInt};
+use super::combine::{ArgMax, BATCH, Combine, Key, KeyF32, KeyI32, KeyU32, Max, SumF32, SumInt};
 use super::load::Stored;
 use super::program::{LANES, Program};
+use super::scratch::Scratch;
 use super::worker::Worker;
 use crate::dtype::{Class, DType};
 use crate::plan::{Inst, Reduce, ReduceKind};
 use half::f16;
+use std::ops::Range;
 
 /// Elements of one part of a long reduction.
 const PART: usize = 1 << 16;
@@ -17,78 +19,85 @@ const PART: usize = 1 << 16;
 /// With this many independent reductions none is cut into parts.
 const ENOUGH: usize = 64;
 
-/// Runs `reduce`; `out` holds elements of `dtype`.
-pub(super) fn run(reduce: &Reduce, context: Context<'_>, out: &mut [u8], dtype: DType) {
-    let class = reduce.expr.dtype(reduce.expr.result()).class();
-    match (reduce.kind, class) {
-        (ReduceKind::Sum, Class::F32) => with::<SumF32>(reduce, context, out, dtype),
-        (ReduceKind::Sum, _) => with::<SumInt>(reduce, context, out, dtype),
-        (ReduceKind::Max, class) => keyed(
-            class,
-            Ordered {
-                arg: false,
-                reduce,
-                context,
-                out,
-                dtype,
-            },
-        ),
-        (ReduceKind::ArgMax, class) => keyed(
-            class,
-            Ordered {
-                arg: true,
-                reduce,
-                context,
-                out,
-                dtype,
-            },
-        ),
-    }
+/// A reduction made ready.
+#[derive(Debug)]
+pub(super) struct Ready {
+    kind: ReduceKind,
+    class: Class,
+    /// Results, and operands of each.
+    outer: usize,
+    inner: usize,
+    /// The operand's program; none where there is nothing to reduce.
+    program: Option<Program>,
+    /// The size of the last kept dimension, where blocks run across it.
+    width: Option<usize>,
 }
 
-struct Ordered<'r> {
-    arg: bool,
-    reduce: &'r Reduce,
-    context: Context<'r>,
-    out: &'r mut [u8],
-    dtype: DType,
-}
-
-fn keyed(class: Class, job: Ordered<'_>) {
-    match class {
-        Class::F32 => job.run::<KeyF32>(),
-        Class::I32 => job.run::<KeyI32>(),
-        Class::U32 | Class::Bool => job.run::<KeyU32>(),
-    }
-}
-
-impl Ordered<'_> {
-    fn run<K: Key>(self) {
-        if self.arg {
-            with::<ArgMax<K>>(self.reduce, self.context, self.out, self.dtype);
-        } else {
-            with::<Max<K>>(self.reduce, self.context, self.out, self.dtype);
-        }
-    }
-}
-
-fn with<C: Combine>(reduce: &Reduce, context: Context<'_>, out: &mut [u8], dtype: DType) {
+/// Prepares `reduce`.
+pub(super) fn prepare(reduce: &Reduce) -> Ready {
     let outer: usize = reduce.outer.iter().product();
     let inner: usize = reduce.inner.iter().product();
-    if outer == 0 {
-        return;
-    }
-    let words: Vec<u32> = if inner == 0 {
-        vec![C::finish(C::EMPTY); outer]
-    } else if prefers_columns(reduce, inner) {
-        columns::<C>(reduce, context, outer, inner)
+    let shape = [&reduce.outer[..], &reduce.inner].concat();
+    let some = outer > 0 && inner > 0;
+    let across = some && prefers_columns(reduce, inner);
+    let kept = reduce.outer.iter().rposition(|&n| n > 1).unwrap_or(0);
+    let order: Vec<usize> = if across {
+        // Kept dimensions before the last, the reduced ones, the last kept one.
+        let reduced = reduce.outer.len()..shape.len();
+        (0..kept).chain(reduced).chain([kept]).collect()
     } else {
-        rows::<C>(reduce, context, outer, inner)
+        (0..shape.len()).collect()
     };
+    Ready {
+        kind: reduce.kind,
+        class: reduce.expr.dtype(reduce.expr.result()).class(),
+        outer,
+        inner,
+        program: some.then(|| Program::new(&reduce.expr, &shape, &order, &[], false)),
+        width: across.then(|| reduce.outer[kept]),
+    }
+}
+
+/// Runs a prepared reduction; `out` holds elements of `dtype`.
+pub(super) fn run(ready: &Ready, context: Context<'_>, out: &mut [u8], dtype: DType) {
     match dtype {
-        DType::U8 => u8::narrow(&words, out),
-        DType::F16 => f16::narrow(&words, bytemuck::cast_slice_mut(out)),
-        _ => bytemuck::cast_slice_mut(out).copy_from_slice(&words),
+        DType::U8 => {
+            let mut words = Scratch::filled(ready.outer, 0);
+            into_words(ready, context, &mut words);
+            u8::narrow(&words, out);
+        }
+        DType::F16 => {
+            let mut words = Scratch::filled(ready.outer, 0);
+            into_words(ready, context, &mut words);
+            f16::narrow(&words, bytemuck::cast_slice_mut(out));
+        }
+        _ => into_words(ready, context, bytemuck::cast_slice_mut(out)),
+    }
+}
+
+fn into_words(ready: &Ready, context: Context<'_>, out: &mut [u32]) {
+    match (ready.kind, ready.class) {
+        (ReduceKind::Sum, Class::F32) => with::<SumF32>(ready, context, out),
+        (ReduceKind::Sum, _) => with::<SumInt>(ready, context, out),
+        (_, Class::F32) => keyed::<KeyF32>(ready, context, out),
+        (_, Class::I32) => keyed::<KeyI32>(ready, context, out),
+        (_, Class::U32 | Class::Bool) => keyed::<KeyU32>(ready, context, out),
+    }
+}
+
+fn keyed<K: Key>(ready: &Ready, context: Context<'_>, out: &mut [u32]) {
+    if ready.kind == ReduceKind::ArgMax {
+        with::<ArgMax<K>>(ready, context, out);
+    } else {
+        with::<Max<K>>(ready, context, out);
+    }
+}
+
+fn with<C: Combine>(ready: &Ready, context: Context<'_>, out: &mut [u32]) {
+    match (&ready.program, ready.width) {
+        (None, _) => out.fill(C::finish(C::EMPTY)),
+        (Some(program), Some(width)) => columns::<C>(ready, program, width, context, out),
+        (Some(program), None) => rows::<C>(ready, program, context, out),
     }
 }
 
@@ -113,135 +122,177 @@ fn prefers_columns(reduce: &Reduce, inner: usize) -> bool {
     score > 0 || (score == 0 && inner < 8 && reduce.outer[kept] > 64)
 }
 
-fn rows<C: Combine>(reduce: &Reduce, context: Context<'_>, outer: usize, inner: usize) -> Vec<u32> {
-    let shape = [&reduce.outer[..], &reduce.inner].concat();
-    let order: Vec<usize> = (0..shape.len()).collect();
-    let program = Program::new(context, &reduce.expr, &shape, &order, &[], false);
+fn rows<C: Combine>(ready: &Ready, program: &Program, context: Context<'_>, out: &mut [u32]) {
+    let (outer, inner) = (ready.outer, ready.inner);
     let par = context.par.for_work(outer * inner * program.cost);
-    let parts = if outer < ENOUGH {
-        inner.div_ceil(PART)
-    } else {
-        1
-    };
-    let part = inner.div_ceil(parts);
-    let mut accs = vec![C::EMPTY; outer * parts];
-    let size = accs.len().div_ceil(par.pieces());
-    if inner * 2 <= LANES {
-        let per_block = LANES / inner;
-        par.chunks(&mut accs, size, |first, accs| {
-            let mut worker = Worker::new(&program, accs.len() * inner);
-            for (i, block) in accs.chunks_mut(per_block).enumerate() {
-                let lanes = worker.eval((first + i * per_block) * inner, block.len() * inner);
-                for (acc, row) in block.iter_mut().zip(lanes.chunks_exact(inner)) {
-                    C::add_row(acc, row, 0);
-                }
-            }
-        });
-    } else {
-        par.chunks(&mut accs, size, |first, accs| {
-            let mut worker = Worker::new(&program, part);
-            for (i, acc) in accs.iter_mut().enumerate() {
-                let (row, p) = ((first + i) / parts, (first + i) % parts);
-                let end = row * inner + ((p + 1) * part).min(inner);
-                let mut start = row * inner + p * part;
-                while start < end {
-                    let stop = (start + LANES).min(end);
-                    C::add_row(acc, worker.eval(start, stop - start), start - row * inner);
-                    start = stop;
-                }
-            }
-        });
+    if outer < ENOUGH && inner > PART {
+        return long_rows::<C>(ready, program, context, out);
     }
-    merge::<C>(&accs, outer, parts, 1)
+    let size = outer.div_ceil(par.pieces());
+    par.chunks(out, size, |first, out| {
+        let mut worker = Worker::new(program, context, out.len() * inner);
+        if inner * 2 <= LANES {
+            let per_block = LANES / inner;
+            for (i, block) in out.chunks_mut(per_block).enumerate() {
+                let lanes = worker.eval((first + i * per_block) * inner, block.len() * inner);
+                for (out, row) in block.iter_mut().zip(lanes.chunks_exact(inner)) {
+                    let mut acc = C::EMPTY;
+                    C::add_row(&mut acc, row, 0);
+                    *out = C::finish(acc);
+                }
+            }
+            return;
+        }
+        for (i, out) in out.iter_mut().enumerate() {
+            let row = (first + i) * inner;
+            *out = C::finish(run_of::<C>(&mut worker, row, 0..inner));
+        }
+    });
 }
 
-/// Merges `[groups, parts, width]` accumulators over the parts, in order.
-fn merge<C: Combine>(accs: &[C::Acc], groups: usize, parts: usize, width: usize) -> Vec<u32> {
-    let mut words = Vec::with_capacity(groups * width);
-    for group in accs.chunks_exact(parts * width) {
-        for c in 0..width {
-            let total = (1..parts).fold(group[c], |total, p| C::merge(total, group[p * width + c]));
-            words.push(C::finish(total));
+/// The positions `range` of the reduction that starts at linear position `row`.
+fn run_of<C: Combine>(worker: &mut Worker<'_, '_>, row: usize, range: Range<usize>) -> C::Acc {
+    let mut acc = C::EMPTY;
+    let mut start = range.start;
+    while start < range.end {
+        let stop = (start + LANES).min(range.end);
+        C::add_row(&mut acc, worker.eval(row + start, stop - start), start);
+        start = stop;
+    }
+    acc
+}
+
+/// Few long reductions, each cut into parts.
+fn long_rows<C: Combine>(ready: &Ready, program: &Program, context: Context<'_>, out: &mut [u32]) {
+    let (outer, inner) = (ready.outer, ready.inner);
+    let par = context.par.for_work(outer * inner * program.cost);
+    let parts = inner.div_ceil(PART);
+    let part = inner.div_ceil(parts);
+    let mut accs = Scratch::filled(outer * parts, C::EMPTY);
+    let size = accs.len().div_ceil(par.pieces());
+    par.chunks(&mut accs, size, |first, accs| {
+        let mut worker = Worker::new(program, context, part);
+        for (i, acc) in accs.iter_mut().enumerate() {
+            let (row, p) = ((first + i) / parts, (first + i) % parts);
+            let range = p * part..((p + 1) * part).min(inner);
+            *acc = run_of::<C>(&mut worker, row * inner, range);
+        }
+    });
+    merge::<C>(&accs, parts, 1, 1, out);
+}
+
+/// Joins `[groups, parts, stride]` accumulators over the parts, in order; the first columns of a row count.
+fn merge<C: Combine>(accs: &[C::Acc], parts: usize, stride: usize, width: usize, out: &mut [u32]) {
+    let groups = accs.chunks_exact(parts * stride);
+    for (group, out) in groups.zip(out.chunks_exact_mut(width)) {
+        for (c, out) in out.iter_mut().enumerate() {
+            let later = (1..parts).map(|p| group[p * stride + c]);
+            *out = C::finish(later.fold(group[c], C::merge));
         }
     }
-    words
 }
 
-/// One run of vertical accumulation: reduced positions `from..to` for columns `first..` of a group.
-struct Column<'t, A> {
-    group: usize,
-    first: usize,
-    from: usize,
-    to: usize,
-    accs: &'t mut [A],
+/// How blocks across the kept dimension are cut: `[groups, parts, strips]` tasks. Depends on shapes alone.
+struct Cut {
+    width: usize,
+    /// Columns of a strip, and strips beside each other.
+    columns: usize,
+    strips: usize,
+    /// Rows of a part, and parts below each other.
+    rows: usize,
+    parts: usize,
+    /// Rows evaluated at once, where they are short.
+    together: usize,
+}
+
+impl Cut {
+    fn new(width: usize, outer: usize, inner: usize) -> Cut {
+        let columns = width.min(LANES);
+        let strips = width.div_ceil(columns);
+        let together = (LANES / width).clamp(1, inner);
+        // Parts enough for all threads, but none so short that joining them shows.
+        let tasks = outer / width * strips;
+        let fair = inner.div_ceil(ENOUGH.div_ceil(2).div_ceil(tasks));
+        let rows = fair.max(PART / columns).next_multiple_of(together);
+        Cut {
+            width,
+            columns,
+            strips,
+            rows,
+            parts: inner.div_ceil(rows),
+            together,
+        }
+    }
 }
 
 fn columns<C: Combine>(
-    reduce: &Reduce,
+    ready: &Ready,
+    program: &Program,
+    width: usize,
     context: Context<'_>,
-    outer: usize,
-    inner: usize,
-) -> Vec<u32> {
-    let shape = [&reduce.outer[..], &reduce.inner].concat();
-    let n_outer = reduce.outer.len();
-    let kept = reduce.outer.iter().rposition(|&n| n > 1).unwrap_or(0);
-    // Kept dimensions before the last, the reduced ones, the last kept one.
-    let order: Vec<usize> = (0..kept)
-        .chain(n_outer..shape.len())
-        .chain([kept])
-        .collect();
-    let program = Program::new(context, &reduce.expr, &shape, &order, &[], false);
+    out: &mut [u32],
+) {
+    let (outer, inner) = (ready.outer, ready.inner);
     let par = context.par.for_work(outer * inner * program.cost);
-    let width = reduce.outer[kept];
-    let groups = outer / width;
-    // Several rows at once where they are short.
-    let together = (LANES / width).clamp(1, inner);
-    let pieces = groups * width.div_ceil(LANES);
-    let part = if pieces >= ENOUGH {
-        inner
-    } else {
-        (PART / width.min(LANES)).next_multiple_of(together)
-    };
-    let parts = inner.div_ceil(part);
-    let mut accs = vec![C::EMPTY; groups * parts * width];
-    let tasks: Vec<Column<'_, C::Acc>> = accs
-        .chunks_mut(width)
-        .enumerate()
-        .flat_map(|(i, row)| {
-            let (group, p) = (i / parts, i % parts);
-            row.chunks_mut(LANES).enumerate().map(move |(c, accs)| {
-                let (from, to) = (p * part, ((p + 1) * part).min(inner));
-                Column {
-                    group,
-                    first: c * LANES,
-                    from,
-                    to,
-                    accs,
-                }
-            })
-        })
-        .collect();
-    let mut tasks = tasks;
-    let size = tasks.len().div_ceil(par.pieces());
-    par.chunks(&mut tasks, size, |_, tasks| {
-        let mut worker = Worker::new(&program, LANES);
-        for task in tasks {
-            let lanes = task.accs.len() * together;
-            let mut state = C::columns(lanes);
-            let mut row = task.from;
-            while row < task.to {
-                let n = together.min(task.to - row);
-                let start = (task.group * inner + row) * width + task.first;
-                C::add_column(
-                    &mut state,
-                    worker.eval(start, n * task.accs.len()),
-                    row,
-                    together == 1,
-                );
-                row += n;
-            }
-            C::fold_columns(state, task.accs);
+    let cut = Cut::new(width, outer, inner);
+    let stride = cut.strips * cut.columns;
+    let mut accs = Scratch::filled(outer / width * cut.parts * stride, C::EMPTY);
+    let tasks = accs.len() / cut.columns;
+    let size = tasks.div_ceil(par.pieces()) * cut.columns;
+    par.chunks(&mut accs, size, |first, accs| {
+        let mut worker = Worker::new(program, context, LANES);
+        for (i, accs) in accs.chunks_exact_mut(cut.columns).enumerate() {
+            let task = first / cut.columns + i;
+            let (row, strip) = (task / cut.strips, task % cut.strips);
+            let (group, part) = (row / cut.parts, row % cut.parts);
+            let from = part * cut.rows;
+            let rows = from..(from + cut.rows).min(inner);
+            let column = strip * cut.columns;
+            let n = cut.columns.min(width - column);
+            let start = group * inner * width + column;
+            accumulate::<C>(&mut worker, &cut, start, rows, &mut accs[..n]);
         }
     });
-    merge::<C>(&accs, groups, parts, width)
+    merge::<C>(&accs, cut.parts, stride, width, out);
+}
+
+/// Reduced positions `rows` of as many columns as there are accumulators; `start` is the first one's position 0.
+fn accumulate<C: Combine>(
+    worker: &mut Worker<'_, '_>,
+    cut: &Cut,
+    start: usize,
+    rows: Range<usize>,
+    accs: &mut [C::Acc],
+) {
+    let n = accs.len();
+    let mut state = C::columns(n * cut.together);
+    let mut row = rows.start;
+    while cut.together == 1
+        && row + BATCH <= rows.end
+        && let Some(lines) = lines(worker, start + row * cut.width, cut.width, n)
+    {
+        C::add_batch(&mut state, row, &lines);
+        row += BATCH;
+    }
+    while row < rows.end {
+        let together = cut.together.min(rows.end - row);
+        let lanes = worker.eval(start + row * cut.width, together * n);
+        C::add_column(&mut state, lanes, row, cut.together == 1);
+        row += together;
+    }
+    C::fold_columns(state, accs);
+}
+
+/// The next rows of an operand that is an input as it stands.
+fn lines<'a>(
+    worker: &mut Worker<'_, 'a>,
+    start: usize,
+    width: usize,
+    n: usize,
+) -> Option<[&'a [u32]; BATCH]> {
+    let mut lines = [&[][..]; BATCH];
+    for (i, line) in lines.iter_mut().enumerate() {
+        *line = worker.line(start + i * width, n)?;
+    }
+    Some(lines)
 }

@@ -1,40 +1,82 @@
-//! Runs a [`Program`] block by block on one thread, in lanes that stay in the first-level cache.
+//! Runs a [`Program`] block by block on one thread, in lanes that stay in the first-level cache. The lanes outlive
+//! the worker: a thread keeps them for the next one, so that a replayed plan allocates nothing.
 
 use super::Context;
 use super::load::Data;
 use super::philox;
 use super::program::{Instr, LANES, Program};
+use crate::dtype::DType;
 use crate::plan::BlockFn;
+use std::cell::RefCell;
 use std::sync::atomic::Ordering;
 
-#[derive(Clone, Copy)]
-enum Held<'a> {
+/// Where the value of a register is.
+#[derive(Clone, Copy, Debug)]
+enum Held {
+    /// In a lane buffer.
     Lanes(usize),
-    Input(&'a [u32]),
+    /// In an input, from this word on.
+    Input(usize, usize),
 }
 
-/// Runs a program block by block on one thread.
-pub(super) struct Worker<'p, 'a> {
-    program: &'p Program<'a>,
+/// What a worker writes to. Contents are arbitrary between workers.
+#[derive(Debug, Default)]
+struct Memory {
     lanes: Vec<Vec<u32>>,
-    held: Vec<Held<'a>>,
+    held: Vec<Held>,
     /// Loop indices of the block's first point.
     index: Vec<usize>,
     odometer: Vec<usize>,
 }
 
+thread_local! {
+    /// Memory that no worker of this thread uses. A stack: while one worker waits for another thread, its own may
+    /// start the next.
+    static IDLE: RefCell<Vec<Memory>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Memory {
+    fn take(buffers: usize, registers: usize) -> Memory {
+        let mut memory = IDLE
+            .with(|idle| idle.borrow_mut().pop())
+            .unwrap_or_default();
+        while memory.lanes.len() < buffers {
+            memory.lanes.push(vec![0; LANES]);
+        }
+        memory.held.clear();
+        memory.held.resize(registers, Held::Lanes(0));
+        memory
+    }
+}
+
+/// Runs a program block by block on one thread.
+pub(super) struct Worker<'p, 'a> {
+    program: &'p Program,
+    context: Context<'a>,
+    memory: Memory,
+}
+
+impl Drop for Worker<'_, '_> {
+    fn drop(&mut self) {
+        let memory = std::mem::take(&mut self.memory);
+        // A thread that ends has no use for it.
+        let _ = IDLE.try_with(|idle| idle.borrow_mut().push(memory));
+    }
+}
+
 impl<'p, 'a> Worker<'p, 'a> {
     /// A worker for blocks of up to `lanes` lanes.
-    pub(super) fn new(program: &'p Program<'a>, lanes: usize) -> Self {
-        let lanes = lanes.clamp(1, LANES);
+    pub(super) fn new(program: &'p Program, context: Context<'a>, lanes: usize) -> Self {
+        let mut memory = Memory::take(program.n_buffers, program.ops.len());
+        for (held, &buffer) in memory.held.iter_mut().zip(&program.buffer) {
+            *held = Held::Lanes(buffer);
+        }
         let mut worker = Worker {
             program,
-            lanes: (0..program.n_buffers).map(|_| vec![0; lanes]).collect(),
-            held: program.buffer.iter().map(|&b| Held::Lanes(b)).collect(),
-            index: Vec::new(),
-            odometer: Vec::new(),
+            context,
+            memory,
         };
-        worker.fill_still();
+        worker.fill_still(lanes.clamp(1, LANES));
         worker
     }
 
@@ -52,86 +94,107 @@ impl<'p, 'a> Worker<'p, 'a> {
         if self.program.still[result] {
             out.copy_from_slice(self.value(result, out.len()));
         } else {
-            let mut odometer = std::mem::take(&mut self.odometer);
+            let mut odometer = std::mem::take(&mut self.memory.odometer);
             self.compute(result, start, out, &mut odometer);
-            self.odometer = odometer;
+            self.memory.odometer = odometer;
         }
     }
 
-    fn fill_still(&mut self) {
-        let lanes = self.lanes.first().map_or(0, Vec::len);
-        self.program.nest.index_of(0, &mut self.index);
-        for reg in (0..self.program.ops.len()).filter(|&r| self.program.still[r]) {
-            let mut out = std::mem::take(&mut self.lanes[self.program.buffer[reg]]);
-            match self.program.ops[reg] {
-                Instr::Constant(word) => out.fill(word),
+    /// The values at `start..start + len` where the program is nothing but a load of contiguous words.
+    pub(super) fn line(&mut self, start: usize, len: usize) -> Option<&'a [u32]> {
+        if self.program.ops.len() != 1 {
+            return None;
+        }
+        self.program.nest.index_of(start, &mut self.memory.index);
+        match self.borrowed(0, start, len)? {
+            Held::Input(input, at) => Some(&self.context.words(input)[at..at + len]),
+            Held::Lanes(_) => None,
+        }
+    }
+
+    fn fill_still(&mut self, lanes: usize) {
+        let program = self.program;
+        for reg in (0..program.ops.len()).filter(|&r| program.still[r]) {
+            let mut out = std::mem::take(&mut self.memory.lanes[program.buffer[reg]]);
+            match program.ops[reg] {
+                Instr::Constant(word) => out[..lanes].fill(word),
+                Instr::Scalar(scalar) => out[..lanes].fill(self.context.scalars[scalar]),
                 Instr::Apply { .. } => self.compute(reg, 0, &mut out[..lanes], &mut Vec::new()),
                 _ => {
-                    self.compute(reg, 0, &mut out[..1], &mut Vec::new());
+                    program.nest.index_of(0, &mut self.memory.index);
+                    let mut odometer = std::mem::take(&mut self.memory.odometer);
+                    self.compute(reg, 0, &mut out[..1], &mut odometer);
+                    self.memory.odometer = odometer;
                     let word = out[0];
-                    out.fill(word);
+                    out[..lanes].fill(word);
                 }
             }
-            self.lanes[self.program.buffer[reg]] = out;
+            self.memory.lanes[program.buffer[reg]] = out;
         }
     }
 
     /// Computes registers `..until` for the block.
     fn run(&mut self, start: usize, len: usize, until: usize) {
         let program = self.program;
-        program.nest.index_of(start, &mut self.index);
-        let mut odometer = std::mem::take(&mut self.odometer);
+        program.nest.index_of(start, &mut self.memory.index);
+        let mut odometer = std::mem::take(&mut self.memory.odometer);
         for reg in (0..until).filter(|&r| !program.still[r]) {
-            if let Some(words) = self.borrowed(reg, start, len) {
-                self.held[reg] = Held::Input(words);
+            if let Some(held) = self.borrowed(reg, start, len) {
+                self.memory.held[reg] = held;
                 continue;
             }
             let buffer = program.buffer[reg];
-            let mut out = std::mem::take(&mut self.lanes[buffer]);
+            let mut out = std::mem::take(&mut self.memory.lanes[buffer]);
             self.compute(reg, start, &mut out[..len], &mut odometer);
-            self.lanes[buffer] = out;
-            self.held[reg] = Held::Lanes(buffer);
+            self.memory.lanes[buffer] = out;
+            self.memory.held[reg] = Held::Lanes(buffer);
         }
-        self.odometer = odometer;
+        self.memory.odometer = odometer;
     }
 
     fn value(&self, reg: usize, len: usize) -> &[u32] {
-        match self.held[reg] {
-            Held::Lanes(b) => &self.lanes[b][..len],
-            Held::Input(words) => &words[..len],
+        match self.memory.held[reg] {
+            Held::Lanes(b) => &self.memory.lanes[b][..len],
+            Held::Input(input, at) => &self.context.words(input)[at..at + len],
         }
     }
 
-    /// The input itself, where the block of a load is contiguous words.
-    fn borrowed(&self, reg: usize, start: usize, len: usize) -> Option<&'a [u32]> {
-        let Instr::Load {
-            data: Data::Words(words),
-            walk,
-        } = &self.program.ops[reg]
-        else {
+    /// Where in the input itself the block of a load is contiguous words.
+    fn borrowed(&self, reg: usize, start: usize, len: usize) -> Option<Held> {
+        let Instr::Load { input, dtype, walk } = self.program.ops[reg] else {
             return None;
         };
-        let (nest, walk) = (&self.program.nest, &self.program.walks[*walk]);
-        let in_row = walk.step() == 1 && self.index[self.index.len() - 1] + len <= nest.row();
+        if dtype.size() != 4 {
+            return None;
+        }
+        let (nest, walk) = (&self.program.nest, &self.program.walks[walk]);
+        let index = &self.memory.index;
+        let in_row = walk.step() == 1 && index[index.len() - 1] + len <= nest.row();
         let at = match (walk.flat, in_row) {
             (true, _) => walk.offset + start as i64,
-            (_, true) => walk.offset_at(&self.index),
+            (_, true) => walk.offset_at(index),
             _ => return None,
         };
-        Some(&words[at as usize..at as usize + len])
+        Some(Held::Input(input, at as usize))
+    }
+
+    fn data(&self, input: usize, dtype: DType) -> Data<'a> {
+        Data::of(&self.context, input, dtype)
     }
 
     fn compute(&self, reg: usize, start: usize, out: &mut [u32], odometer: &mut Vec<usize>) {
         let program = self.program;
         let mut walked = |walk: usize| {
-            odometer.clone_from(&self.index);
+            odometer.clone_from(&self.memory.index);
             &program.walks[walk]
         };
         match &program.ops[reg] {
             Instr::Constant(word) => out.fill(*word),
+            Instr::Scalar(scalar) => out.fill(self.context.scalars[*scalar]),
             Instr::Apply { f, args } => self.apply(*f, args, out),
-            Instr::Load { data, walk } => {
+            Instr::Load { input, dtype, walk } => {
                 let walk = walked(*walk);
+                let data = self.data(*input, *dtype);
                 data.load(walk, &program.nest, start, odometer, out);
             }
             Instr::Index { walk } => {
@@ -144,26 +207,9 @@ impl<'p, 'a> Worker<'p, 'a> {
                     }
                 });
             }
-            Instr::Random { walk, key, stream } => {
-                let walk = walked(*walk);
-                if walk.flat {
-                    philox::words((walk.offset + start as i64) as u64, *stream, *key, out);
-                    return;
-                }
-                let step = walk.step();
-                walk.stretches(
-                    &program.nest,
-                    odometer,
-                    out.len(),
-                    |lane, n, at| match step {
-                        1 => philox::words(at as u64, *stream, *key, &mut out[lane..lane + n]),
-                        _ => {
-                            for (i, out) in out[lane..lane + n].iter_mut().enumerate() {
-                                *out = philox::word((at + i as i64 * step) as u64, *stream, *key);
-                            }
-                        }
-                    },
-                );
+            Instr::Random { walk, scalar } => {
+                walked(*walk);
+                self.random(*walk, *scalar, start, out, odometer);
             }
             Instr::Gather { walk, .. } => {
                 walked(*walk);
@@ -185,10 +231,37 @@ impl<'p, 'a> Worker<'p, 'a> {
         }
     }
 
-    fn gather(&self, op: &Instr<'a>, out: &mut [u32], odometer: &mut [usize]) {
+    fn random(
+        &self,
+        walk: usize,
+        scalar: usize,
+        start: usize,
+        out: &mut [u32],
+        odometer: &mut [usize],
+    ) {
+        let (nest, walk) = (&self.program.nest, &self.program.walks[walk]);
+        let s = &self.context.scalars[scalar..scalar + 5];
+        let (key, stream) = ([s[0], s[1]], [s[4], s[2], s[3]]);
+        if walk.flat {
+            philox::words((walk.offset + start as i64) as u64, stream, key, out);
+            return;
+        }
+        let step = walk.step();
+        walk.stretches(nest, odometer, out.len(), |lane, n, at| match step {
+            1 => philox::words(at as u64, stream, key, &mut out[lane..lane + n]),
+            _ => {
+                for (i, out) in out[lane..lane + n].iter_mut().enumerate() {
+                    *out = philox::word((at + i as i64 * step) as u64, stream, key);
+                }
+            }
+        });
+    }
+
+    fn gather(&self, op: &Instr, out: &mut [u32], odometer: &mut [usize]) {
         let program = self.program;
         let Instr::Gather {
-            data,
+            input,
+            dtype,
             walk,
             index,
             size,
@@ -199,6 +272,7 @@ impl<'p, 'a> Worker<'p, 'a> {
         else {
             return;
         };
+        let data = self.data(input, dtype);
         let walk = &program.walks[walk];
         let index = self.value(index, out.len());
         let step = walk.step();
@@ -225,7 +299,7 @@ impl<'p, 'a> Worker<'p, 'a> {
             }
         });
         if bad {
-            program.context.report();
+            self.context.report();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Whole plans: places of values, regions, the status word, the observer.
 
-use super::super::Executor;
+use super::super::{Executor, Prepared};
 use super::*;
 use crate::plan::{Map, Matmul, Matrix, Origin, Place, Plan, Slot, Step};
 use crate::storage::{HostBuffer, HostBufferMut};
@@ -99,6 +99,7 @@ fn plans_run_on_any_number_of_threads() {
         let x = Rng(1).floats(n * n);
         let leaf = HostBufferMut::copy_of(bytes(&x)).freeze();
         let plan = plan(n);
+        let prepared = Prepared::new(&plan);
         let mut all: Vec<Vec<HostBuffer>> = Vec::new();
         for executor in [
             Executor::with_threads(1),
@@ -110,14 +111,20 @@ fn plans_run_on_any_number_of_threads() {
             let mut seen = Vec::new();
             let mut observer =
                 |step: usize, out: &HostBufferMut| seen.push((step, out.bytes().len()));
-            let observed = executor.run(&plan, &[&leaf], &[], &status, Some(&mut observer));
+            let observed = executor.run(
+                (&plan, &prepared),
+                &[&leaf],
+                &[],
+                &status,
+                Some(&mut observer),
+            );
             assert_eq!(
                 seen.iter().map(|s| s.0).collect::<Vec<_>>(),
                 [0, 1, 2, 3, 4]
             );
             assert_eq!(seen[3].1, 2 * n * n * 4);
             all.push(observed);
-            all.push(executor.run(&plan, &[&leaf], &[], &status, None));
+            all.push(executor.run((&plan, &prepared), &[&leaf], &[], &status, None));
         }
         let first = &all[0];
         for other in &all {
@@ -184,7 +191,8 @@ fn the_first_bad_index_is_kept() {
     for (index, want) in [([0, 0, 0], 0), ([0, 1, 0], 6), ([0, 2, 0], 5)] {
         let index = HostBufferMut::copy_of(bytes::<i32>(&index)).freeze();
         let status = AtomicU32::new(0);
-        let out = Executor::new().run(&plan, &[&index, &table], &[], &status, None);
+        let run = (&plan, &Prepared::new(&plan));
+        let out = Executor::new().run(run, &[&index, &table], &[], &status, None);
         assert_eq!(status.load(Ordering::Relaxed), want);
         assert_eq!(out[0].slice::<f32>()[0], 1.5);
         assert_eq!(out[0].slice::<f32>()[1].is_nan(), want == 5);

@@ -1,0 +1,67 @@
+//! What a plan's steps need that does not change from run to run, worked out once.
+
+use super::program::Program;
+use super::{map, reduce};
+use crate::dtype::DType;
+use crate::plan::{Kernel, Plan, Step};
+
+/// A kernel made ready.
+#[derive(Debug)]
+pub(super) enum Ready {
+    /// A map, if it has anything to do.
+    Map(Option<Program>),
+    /// A reduction.
+    Reduce(reduce::Ready),
+    /// Any other kernel: its data say all.
+    Plain,
+}
+
+impl Ready {
+    /// Prepares `kernel`, whose output has elements of `dtype`.
+    pub(super) fn new(kernel: &Kernel, dtype: DType) -> Ready {
+        match kernel {
+            Kernel::Map(m) => Ready::Map(map::prepare(m, dtype)),
+            Kernel::Reduce(r) => Ready::Reduce(reduce::prepare(r)),
+            _ => Ready::Plain,
+        }
+    }
+}
+
+/// The steps of a plan made ready.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// One for each step.
+    pub(super) steps: Vec<Ready>,
+    /// Whether a step may be worth more than one thread.
+    pub(super) large: bool,
+}
+
+impl Prepared {
+    /// Prepares every step of `plan`.
+    pub(crate) fn new(plan: &Plan) -> Prepared {
+        let ready = |step: &Step| Ready::new(&step.kernel, plan.slots[step.output].dtype);
+        Prepared {
+            steps: plan.steps.iter().map(ready).collect(),
+            large: plan.steps.iter().any(|step| is_large(plan, step)),
+        }
+    }
+}
+
+fn is_large(plan: &Plan, step: &Step) -> bool {
+    const LANES: usize = 1 << 14;
+    const MULTIPLICATIONS: usize = 1 << 20;
+    let product = |sizes: &[usize]| sizes.iter().product::<usize>();
+    match &step.kernel {
+        Kernel::Matmul(m) => m.batch * m.m * m.n * m.k >= MULTIPLICATIONS,
+        Kernel::Conv(c) => {
+            let sums = c.batch * c.groups * c.in_channels * c.out_channels;
+            sums * product(&c.output) * product(&c.kernel) >= MULTIPLICATIONS
+        }
+        Kernel::Reduce(r) => product(&r.outer) * product(&r.inner) >= LANES,
+        _ => step
+            .inputs
+            .iter()
+            .chain([&step.output])
+            .any(|&s| plan.slots[s].len >= LANES),
+    }
+}
