@@ -2,7 +2,9 @@
 //! measures and prints: whatever is measured lives in the crates below, and uses their public interfaces.
 
 mod bench;
+mod devices;
 mod model;
+mod processor;
 
 use clap::{Parser, Subcommand};
 
@@ -20,7 +22,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Time kernels and whole training steps, beside a roofline measured in the same run
-    Bench(bench::Options),
+    Bench(Box<bench::Options>),
+    /// List the cpu and the GPU adapters, with limits and features
+    Devices,
     /// Run the first steps of a small network in this process and tell when they were done
     #[command(hide = true)]
     FirstStep {
@@ -32,6 +36,10 @@ enum Command {
 fn main() {
     let outcome = match Cli::parse().command {
         Command::Bench(options) => bench::run(&options),
+        Command::Devices => {
+            devices::run();
+            Ok(())
+        }
         Command::FirstStep { device } => bench::first_step::child(&device),
     };
     if let Err(e) = outcome {

@@ -36,6 +36,10 @@ impl Unit {
         }
     }
 
+    /// Whether less is better.
+    pub fn is_time(self) -> bool {
+        matches!(self, Unit::Seconds | Unit::Micros)
+    }
 }
 
 /// The results of a kernel's operation on some inputs.
@@ -121,7 +125,11 @@ impl Case {
                 function,
             } => {
                 let timing = kernels::time(env, inputs, function)?;
-                let amount = if self.unit == Unit::Gflops { flops } else { bytes };
+                let amount = if self.unit == Unit::Gflops {
+                    flops
+                } else {
+                    bytes
+                };
                 Ok(Measured::rate(amount / 1e9, &timing))
             }
             Work::Whole(measure) => measure(env),
@@ -133,7 +141,11 @@ impl Case {
         let Work::Kernel { flops, bytes, .. } = self.work else {
             return None;
         };
-        let amount = if self.unit == Unit::Gflops { flops } else { bytes };
+        let amount = if self.unit == Unit::Gflops {
+            flops
+        } else {
+            bytes
+        };
         Some([flops / bytes, 1e9 * measured.value * flops / amount])
     }
 

@@ -1,5 +1,7 @@
 //! The processor's multiply-add peak: independent sums held in registers, on every thread. Must touch no memory.
 
+#[cfg(target_arch = "x86_64")]
+use crate::processor::simd;
 use std::hint::black_box;
 
 /// Multiply-adds that a call to [`rounds`] does for each round, counted as two operations.
@@ -10,33 +12,11 @@ pub fn operations(rounds: usize) -> f64 {
     2.0 * (LANES * rounds) as f64
 }
 
-/// What the loop uses.
-pub fn level() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") {
-            return "AVX-512";
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return "AVX2";
-        }
-        "SSE2"
-    }
-    #[cfg(target_arch = "aarch64")]
-    {
-        "NEON"
-    }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    {
-        "portable"
-    }
-}
-
 /// Does the work on this thread.
 pub fn rounds(n: usize) {
     #[cfg(target_arch = "x86_64")]
     {
-        match level() {
+        match simd() {
             // SAFETY: the level says that the processor has these instructions.
             "AVX-512" => unsafe { black_box(avx512(n)) },
             // SAFETY: as above.

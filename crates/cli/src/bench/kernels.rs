@@ -10,7 +10,10 @@ use wgrad::{eval, grad_with};
 pub fn time(env: &Env, inputs: fn(&Device) -> Vec<Tensor>, function: Function) -> Result<Timing> {
     let inputs = inputs(env.device);
     eval(&inputs.iter().collect::<Vec<_>>())?;
-    let inputs = inputs.iter().map(Tensor::detach).collect::<wgrad::Result<Vec<_>>>()?;
+    let inputs = inputs
+        .iter()
+        .map(Tensor::detach)
+        .collect::<wgrad::Result<Vec<_>>>()?;
     let mut run = || {
         let outputs = function(&inputs)?;
         Ok(eval(&outputs.iter().collect::<Vec<_>>())?)
@@ -25,7 +28,8 @@ fn random(seed: u64, shape: &[usize], device: &Device) -> Tensor {
 
 fn several(shapes: &[&[usize]], device: &Device) -> Vec<Tensor> {
     let all = shapes.iter().enumerate();
-    all.map(|(seed, shape)| random(seed as u64, shape, device)).collect()
+    all.map(|(seed, shape)| random(seed as u64, shape, device))
+        .collect()
 }
 
 /// `y` and its gradients with respect to `inputs`, for the upstream gradient `dy`.
@@ -68,7 +72,9 @@ fn matmul<const N: usize, const F16: bool>(name: &'static str) -> Case {
         both.iter().map(|t| t.cast(dtype)).collect()
     };
     let counts = [2.0 * n * n * n, 3.0 * size * n * n];
-    case(name, Unit::Gflops, counts, inputs, |t| Ok(vec![t[0].matmul(&t[1])]))
+    case(name, Unit::Gflops, counts, inputs, |t| {
+        Ok(vec![t[0].matmul(&t[1])])
+    })
 }
 
 /// All of them.
@@ -136,12 +142,20 @@ fn rows() -> Vec<Case> {
             |d| several(&[&[4096, 1024]], d),
             |t| Ok(vec![t[0].softmax(-1)]),
         ),
-        case("sum_axis0_4096x4096", Unit::Gbytes, [n, 4.0 * n], square, |t| {
-            Ok(vec![t[0].sum_dims(&[0], false)])
-        }),
-        case("sum_axis1_4096x4096", Unit::Gbytes, [n, 4.0 * n], square, |t| {
-            Ok(vec![t[0].sum_dims(&[1], false)])
-        }),
+        case(
+            "sum_axis0_4096x4096",
+            Unit::Gbytes,
+            [n, 4.0 * n],
+            square,
+            |t| Ok(vec![t[0].sum_dims(&[0], false)]),
+        ),
+        case(
+            "sum_axis1_4096x4096",
+            Unit::Gbytes,
+            [n, 4.0 * n],
+            square,
+            |t| Ok(vec![t[0].sum_dims(&[1], false)]),
+        ),
         case(
             "muladdrelu_4096x4096",
             Unit::Gbytes,

@@ -2,13 +2,17 @@
 //! what it is measured with (`timing`), against (`roofline`) and how it is shown (`report`) are files of their own.
 
 mod case;
+mod chart;
+mod compare;
 pub mod first_step;
 mod fma;
 mod kernels;
+mod memory;
 mod report;
 mod roofline;
 mod timing;
 mod training;
+mod user_kernel;
 
 use crate::Result;
 use case::{Case, Env, Work};
@@ -33,6 +37,17 @@ pub struct Options {
     /// Write a JSON line for each case
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Compare with the JSON lines of an earlier run, and mark what got worse beyond noise
+    #[arg(long, value_name = "FILE")]
+    pub compare: Option<PathBuf>,
+    /// Draw the roofline with the kernels under it
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Instead of the cases: train 10,000 steps and show that memory stays flat
+    #[arg(long, conflicts_with = "kernel")]
+    pub memory: bool,
+    #[command(flatten)]
+    pub user: user_kernel::KernelOptions,
     /// Seconds a kernel is timed for, after warming up
     #[arg(long, default_value_t = 1.5)]
     pub seconds: f64,
@@ -58,16 +73,27 @@ pub fn run(options: &Options) -> Result<()> {
         None => Device::best_blocking()?,
     };
     let env = Env::new(options, &device);
-    let mut report = Report::new(options, &device)?;
+    if options.memory {
+        return memory::run(&env);
+    }
+    if let Some(path) = &options.user.kernel {
+        return user_kernel::run(&env, path, &options.user);
+    }
+    run_cases(&env, &cases)
+}
+
+fn run_cases(env: &Env, cases: &[Case]) -> Result<()> {
+    let (options, device) = (env.options, env.device);
+    let mut report = Report::new(options, device)?;
     let on_roofline = |case: &Case| matches!(case.work, Work::Kernel { .. });
     if cases.iter().any(on_roofline) {
         report.begin("roofline");
-        report.roofline(Roofline::measure(&env)?)?;
+        report.roofline(Roofline::measure(env)?)?;
     }
     let mut failed = 0;
-    for case in &cases {
+    for case in cases {
         report.begin(case.name);
-        match case.measure(&env) {
+        match case.measure(env) {
             Ok(measured) => report.show(case, &measured)?,
             Err(e) => {
                 failed += 1;
@@ -75,6 +101,7 @@ pub fn run(options: &Options) -> Result<()> {
             }
         }
     }
+    report.finish(options.svg.as_deref())?;
     match failed {
         0 => Ok(()),
         n => Err(format!("{n} of {} cases failed", cases.len()).into()),

@@ -1,12 +1,15 @@
 //! What the user sees: a line for each case as soon as it is done, what runs meanwhile, and the JSON lines. Measures
 //! nothing.
 
+use super::Options;
 use super::case::{Case, Measured};
-use super::roofline::{self, Roofline};
-use super::{Options, fma};
-use crate::Result;
+use super::chart::{self, Point};
+use super::compare::{Earlier, Verdict};
+use super::roofline::Roofline;
+use crate::{Result, processor};
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
+use std::path::Path;
 use wgrad::Device;
 
 /// Shows results as they come.
@@ -14,15 +17,30 @@ pub struct Report {
     device: String,
     json: Option<BufWriter<File>>,
     roofline: Option<Roofline>,
+    earlier: Option<Earlier>,
+    points: Vec<Point>,
+    worse: Vec<&'static str>,
 }
 
 impl Report {
     /// Writes the heading.
     pub fn new(options: &Options, device: &Device) -> Result<Report> {
+        // Read first: both may be the same file.
+        let earlier = options.compare.as_deref().map(Earlier::read).transpose()?;
         let json = options.json.as_ref().map(File::create).transpose()?;
         match device.as_gpu() {
-            Some(gpu) => println!("device {device}, {}, {}", gpu.info().backend, gpu.info().driver),
-            None => println!("device {device}, {} threads, {}", roofline::threads(), fma::level()),
+            Some(gpu) => println!(
+                "device {device}, {}, {}",
+                gpu.info().backend,
+                gpu.info().driver
+            ),
+            None => println!("device {device}, {}", processor::description()),
+        }
+        for other in earlier
+            .iter()
+            .flat_map(|e| e.other_devices(&device.to_string()))
+        {
+            println!("compared with a run on another device: {other}");
         }
         println!(
             "{:<32} {:>12} {:<10} {:>22} {:>8}  measured",
@@ -32,6 +50,9 @@ impl Report {
             device: device.to_string(),
             json: json.map(BufWriter::new),
             roofline: None,
+            earlier,
+            points: Vec::new(),
+            worse: Vec::new(),
         })
     }
 
@@ -70,19 +91,65 @@ impl Report {
         let unit = case.unit.name();
         let spread = format!("{} – {}", number(measured.low), number(measured.high));
         println!(
-            "{:<32} {:>12} {unit:<10} {spread:>22} {:>8}  {}",
+            "{:<32} {:>12} {unit:<10} {spread:>22} {:>8}  {}{}",
             case.name,
             number(measured.value),
             self.share(case, measured),
+            self.against(case, measured),
             measured.note
         );
-        self.write(case.name, measured.value, unit, [measured.low, measured.high])
+        if let Some([intensity, flops]) = case.point(measured) {
+            self.points.push(Point {
+                name: case.name.to_string(),
+                intensity,
+                flops,
+            });
+        }
+        self.write(
+            case.name,
+            measured.value,
+            unit,
+            [measured.low, measured.high],
+        )
     }
 
     /// How much of what the roofline allows was reached.
     fn share(&self, case: &Case, measured: &Measured) -> String {
         let share = case.share(measured, self.roofline.as_ref());
         share.map_or(String::new(), |s| format!("{:.0} %", 100.0 * s))
+    }
+
+    /// How it stands to the earlier run, if there is one.
+    fn against(&mut self, case: &Case, measured: &Measured) -> String {
+        let Some(earlier) = &self.earlier else {
+            return String::new();
+        };
+        let Some((ratio, verdict)) = earlier.compare(case.name, case.unit, measured) else {
+            return "not in the earlier run; ".to_string();
+        };
+        let mark = match verdict {
+            Verdict::Same => "within noise",
+            Verdict::Better => "better",
+            Verdict::Worse => "WORSE",
+        };
+        if verdict == Verdict::Worse {
+            self.worse.push(case.name);
+        }
+        format!("{ratio:.2}x {mark}; ")
+    }
+
+    /// The cases that got worse, and the chart.
+    pub fn finish(&self, svg: Option<&Path>) -> Result<()> {
+        match self.worse.as_slice() {
+            [] => {}
+            worse => println!("worse beyond noise: {}", worse.join(", ")),
+        }
+        if let (Some(path), Some(roofline)) = (svg, &self.roofline) {
+            let title = format!("wgrad on {}", self.device);
+            std::fs::write(path, chart::svg(&title, roofline, &self.points))?;
+            println!("chart {}", path.display());
+        }
+        Ok(())
     }
 
     /// A case that could not be measured.

@@ -4,6 +4,7 @@
 use super::case::Env;
 use super::{fma, timing};
 use crate::Result;
+use crate::processor::threads;
 use wgrad::device::{Gpu, KernelSource, fold_groups};
 
 /// What the device can do at best.
@@ -33,11 +34,6 @@ impl Roofline {
 /// Seconds each of the two is measured for.
 const SECONDS: f64 = 0.5;
 
-/// How many threads the cpu runs on.
-pub fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
 fn on_cpu() -> Result<Roofline> {
     const ROUNDS: usize = 1 << 18;
     let threads = threads();
@@ -49,7 +45,7 @@ fn on_cpu() -> Result<Roofline> {
         });
         Ok(())
     };
-    let fastest = timing::measure(SECONDS, &mut compute, &|| Ok(()))?.q1;
+    let fastest = timing::measure(SECONDS, &mut compute, &|| Ok(()))?.best;
     // Larger than any cache.
     let from = vec![1.0f32; 32 << 20];
     let mut to = vec![0.0f32; from.len()];
@@ -85,7 +81,10 @@ fn compute_text() -> String {
         .iter()
         .map(|s| format!("var {s} = b + vec4f(f32(id.x));\n"))
         .collect();
-    let round: String = names.iter().map(|s| format!("{s} = fma({s}, a, b);\n")).collect();
+    let round: String = names
+        .iter()
+        .map(|s| format!("{s} = fma({s}, a, b);\n"))
+        .collect();
     format!(
         "@group(0) @binding(0) var<storage, read_write> out_y: array<vec4f>;
 override rounds: u32;
@@ -113,7 +112,7 @@ fn on_gpu(gpu: &Gpu, env: &Env) -> Result<Roofline> {
     let compute = gpu.kernel(source)?;
     let out = gpu.zeros::<[f32; 4]>(2)?;
     let mut run = || Ok(gpu.run(&compute, &[&out], [groups, 1, 1]).map(|_| ())?);
-    let computed = timing::measure(SECONDS, &mut run, &|| env.wait())?.q1;
+    let computed = timing::measure(SECONDS, &mut run, &|| env.wait())?.best;
     let flops = 2.0 * 4.0 * 8.0 * 8.0 * f64::from(rounds) * 256.0 * f64::from(groups);
 
     let wanted: u64 = if software { 64 << 20 } else { 512 << 20 };

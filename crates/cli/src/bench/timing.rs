@@ -12,6 +12,7 @@ const SAMPLES: usize = 200;
 /// Seconds a run takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timing {
+    pub best: f64,
     pub median: f64,
     pub q1: f64,
     pub q3: f64,
@@ -63,6 +64,7 @@ pub fn of(samples: &mut [f64], batch: usize) -> Timing {
     samples.sort_by(f64::total_cmp);
     let [q1, median, q3] = [0.25, 0.5, 0.75].map(|q| quantile(samples, q));
     Timing {
+        best: samples[0],
         median,
         q1,
         q3,

@@ -95,7 +95,8 @@ fn epoch(
     }
     let whole = seen as f64 / began.elapsed().as_secs_f64();
     let mut measured = Measured::rate(1.0, &timing::of(&mut seconds, part));
-    measured.note = format!("{done} of {steps} steps, {whole:.0} over all, last loss {loss:.3}, {name}");
+    measured.note =
+        format!("{done} of {steps} steps, {whole:.0} over all, last loss {loss:.3}, {name}");
     Ok(measured)
 }
 
@@ -113,7 +114,9 @@ fn warm_up<M: Network>(trainer: &mut Trainer<M>, set: &DeviceDataset, batch: usi
 /// MNIST where it is found, else digits drawn by code, as many and as large.
 fn dataset(folder: Option<&Path>) -> Result<(ImageDataset, String)> {
     let variable = std::env::var_os("WGRAD_DATA").filter(|d| !d.is_empty());
-    let wanted = folder.map(Path::to_path_buf).or(variable.map(PathBuf::from));
+    let wanted = folder
+        .map(Path::to_path_buf)
+        .or(variable.map(PathBuf::from));
     let beside = Some(PathBuf::from("../shared/data/mnist")).filter(|dir| dir.is_dir());
     match wanted.or(beside) {
         Some(dir) => Ok((Mnist::load(&dir)?.0, "MNIST".to_string())),
@@ -146,7 +149,9 @@ fn characters(env: &Env) -> Result<Measured> {
 fn tokens(seed: u64, [batch, time]: [usize; 2], device: &Device) -> (Tensor, Tensor) {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         ((state >> 33) % CHARACTERS as u64) as i32
     };
     let all: Vec<i32> = (0..batch * (time + 1)).map(|_| next()).collect();
