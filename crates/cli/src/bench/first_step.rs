@@ -81,7 +81,7 @@ pub fn child(device: &str) -> Result<()> {
     let y = Tensor::new(&(0..128).map(|i| i % 10).collect::<Vec<i32>>(), &device);
     for step in 1..=10 {
         let began = Instant::now();
-        trainer.step(&x, &y)?.item::<f32>()?;
+        trainer.step(&[&x, &y])?.item::<f32>()?;
         match step {
             1 => println!("first"),
             2 | 10 => println!("{}", began.elapsed().as_secs_f64()),

@@ -1,24 +1,44 @@
-//! The cases that time one operation, with what they count. Every run computes the results anew from the same inputs.
+//! The cases that time one operation, with what they count. Every run computes the results anew from the same inputs:
+//! as a compiled function whose results take turns between two buffers each, or recorded and evaluated each time.
 
 use super::case::{Case, Env, Function, Unit, Work};
 use super::timing::{self, Timing};
 use crate::Result;
+use wgrad::nn::compile;
 use wgrad::{AttentionOptions, ConvOptions, DType, Device, Generator, GradOptions, Tensor};
 use wgrad::{eval, grad_with};
 
 /// Times one operation.
 pub fn time(env: &Env, inputs: fn(&Device) -> Vec<Tensor>, function: Function) -> Result<Timing> {
-    let inputs = inputs(env.device);
-    eval(&inputs.iter().collect::<Vec<_>>())?;
-    let inputs = inputs
-        .iter()
-        .map(Tensor::detach)
-        .collect::<wgrad::Result<Vec<_>>>()?;
-    let mut run = || {
+    let inputs = evaluated(inputs(env.device))?;
+    let mut record = || {
         let outputs = function(&inputs)?;
         Ok(eval(&outputs.iter().collect::<Vec<_>>())?)
     };
-    timing::measure(env.options.seconds, &mut run, &|| env.wait())
+    if env.options.uncompiled {
+        return timing::measure(env.options.seconds, &mut record, &|| env.wait());
+    }
+    let mut results = evaluated(function(&inputs)?)?;
+    let operands: Vec<&Tensor> = inputs.iter().collect();
+    let mut compiled = compile(|results: &mut Vec<Tensor>, inputs: &[Tensor]| {
+        *results = function(inputs)?;
+        Ok(Vec::new())
+    });
+    let mut replay = || {
+        let none: Vec<Tensor> = compiled.call(&mut results, &operands)?;
+        debug_assert!(none.is_empty());
+        Ok(())
+    };
+    timing::measure(env.options.seconds, &mut replay, &|| env.wait())
+}
+
+/// The same as leaves.
+fn evaluated(tensors: Vec<Tensor>) -> Result<Vec<Tensor>> {
+    eval(&tensors.iter().collect::<Vec<_>>())?;
+    Ok(tensors
+        .iter()
+        .map(Tensor::detach)
+        .collect::<wgrad::Result<_>>()?)
 }
 
 /// Uniform in [−1, 1).

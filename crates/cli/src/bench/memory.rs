@@ -78,7 +78,7 @@ pub fn run(env: &Env) -> Result<()> {
     let mut first = None;
     for step in 0..=STEPS + EVERY {
         let (x, y) = &batches[usize::from(step % 10 == 9)];
-        let loss = trainer.step(x, y)?;
+        let loss = trainer.step(&[x, y])?;
         if step % EVERY != 0 || step == 0 {
             continue;
         }

@@ -54,6 +54,9 @@ pub struct Options {
     /// Seconds after which an epoch is cut short; the output then says at which step
     #[arg(long, default_value_t = 20.0)]
     pub epoch_seconds: f64,
+    /// Record and evaluate kernels each time, instead of replaying a compiled function that keeps its buffers
+    #[arg(long)]
+    pub uncompiled: bool,
     /// Folder with MNIST's four IDX files; else WGRAD_DATA, else built-in digits of the same shape
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,

@@ -7,7 +7,7 @@ use crate::model::{self, CHARACTERS, CharModel, Network};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use wgrad::data::{DeviceDataset, ImageDataset, Loader, Mnist, digits};
-use wgrad::nn::{Adam, Context, Sequential, gradients};
+use wgrad::nn::{Adam, Compiled, Context, Sequential, compile, gradients};
 use wgrad::{Device, Generator, Optimizer, Tensor};
 
 /// Images in an epoch.
@@ -35,29 +35,41 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// A network in training.
+/// What a step changes: the network, its optimiser, its random numbers.
+type State<M> = (M, Adam, Context);
+type Function<M> = Box<dyn FnMut(&mut State<M>, &[Tensor]) -> wgrad::Result<Tensor>>;
+
+/// A network in training, by a compiled step.
 pub struct Trainer<M> {
-    model: M,
-    optimizer: Adam,
-    context: Context,
+    state: State<M>,
+    step: Compiled<State<M>, Tensor, Function<M>>,
 }
 
 impl<M: Network> Trainer<M> {
+    /// A step takes a batch and its targets.
     pub fn new(model: M) -> Trainer<M> {
+        Trainer::on(model, |inputs| (inputs[0].clone(), inputs[1].clone()))
+    }
+
+    /// A step takes what `batch` makes a batch and its targets of.
+    fn on(model: M, batch: impl Fn(&[Tensor]) -> (Tensor, Tensor) + 'static) -> Trainer<M> {
+        let function = move |(model, adam, context): &mut State<M>, inputs: &[Tensor]| {
+            let (x, y) = batch(inputs);
+            let loss = model.loss(&x, &y, context);
+            let gradients = gradients(&loss, model)?;
+            adam.step(model, &gradients)?;
+            context.next_step();
+            Ok(loss)
+        };
         Trainer {
-            model,
-            optimizer: Adam::new(1e-3),
-            context: Context::train(0),
+            state: (model, Adam::new(1e-3), Context::train(0)),
+            step: compile(Box::new(function)),
         }
     }
 
     /// One step. Reads nothing back: the loss is still on the device.
-    pub fn step(&mut self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
-        let loss = self.model.loss(x, y, &mut self.context);
-        let gradients = gradients(&loss, &self.model)?;
-        self.optimizer.step(&mut self.model, &gradients)?;
-        self.context.next_step();
-        Ok(loss)
+    pub fn step(&mut self, inputs: &[&Tensor]) -> Result<Tensor> {
+        Ok(self.step.call(&mut self.state, inputs)?)
     }
 }
 
@@ -70,7 +82,9 @@ fn epoch(
     let (images, name) = dataset(env.options.data.as_deref())?;
     let (mean, std) = images.mean_std();
     let set = DeviceDataset::new(&images, env.device)?.normalized(mean.into(), std.into());
-    let mut trainer = Trainer::new(build(&mut Generator::new(1), env.device));
+    let data = set.clone();
+    let model = build(&mut Generator::new(1), env.device);
+    let mut trainer = Trainer::on(model, move |inputs| data.gather(&inputs[0]));
     warm_up(&mut trainer, &set, batch)?;
     let mut loader = Loader::new(set, batch, 1)?;
     let steps = loader.batches_per_epoch();
@@ -78,10 +92,10 @@ fn epoch(
     let (mut seconds, mut done, mut loss) = (Vec::new(), 0, f32::NAN);
     let began = Instant::now();
     let (mut since, mut images_since, mut seen) = (Instant::now(), 0, 0);
-    while let Some((x, y)) = loader.next_batch() {
-        let last = trainer.step(&x, &y)?;
+    while let Some(index) = loader.next_index() {
+        let last = trainer.step(&[&index])?;
         done += 1;
-        images_since += y.numel();
+        images_since += index.numel();
         let over = began.elapsed().as_secs_f64() > env.options.epoch_seconds;
         if done % part == 0 || done == steps || over {
             loss = last.item::<f32>()?;
@@ -100,13 +114,14 @@ fn epoch(
     Ok(measured)
 }
 
-/// Both plans of an epoch: of full batches and of the short last one.
+/// Both plans of an epoch: of full batches and of the short last one. The first call of a compiled step runs the
+/// function itself, the second makes the plan.
 fn warm_up<M: Network>(trainer: &mut Trainer<M>, set: &DeviceDataset, batch: usize) -> Result<()> {
     let indices: Vec<u32> = (0..batch as u32).collect();
     let short = set.len() % batch;
-    for n in [batch, batch, if short == 0 { batch } else { short }] {
-        let (x, y) = set.batch(&indices[..n]);
-        trainer.step(&x, &y)?.item::<f32>()?;
+    let sizes = [batch, batch, short, batch];
+    for &n in sizes.iter().filter(|n| **n > 0) {
+        trainer.step(&[&set.index(&indices[..n])])?.item::<f32>()?;
     }
     Ok(())
 }
@@ -138,7 +153,7 @@ fn characters(env: &Env) -> Result<Measured> {
     let mut step = || {
         let (x, y) = &batches[at % batches.len()];
         at += 1;
-        trainer.step(x, y)?;
+        trainer.step(&[x, y])?;
         Ok(())
     };
     let timing = timing::measure(2.0 * env.options.seconds, &mut step, &|| env.wait())?;
@@ -165,14 +180,30 @@ fn tokens(seed: u64, [batch, time]: [usize; 2], device: &Device) -> (Tensor, Ten
 }
 
 /// Microseconds of the host for each step of a network of 16-32-10 on 16 samples. On a GPU the device works
-/// meanwhile, and is waited for once after each batch of steps.
+/// meanwhile, and what is left to wait for after a few steps does not count.
 fn overhead(env: &Env) -> Result<Measured> {
+    const STEPS: usize = 20;
     let mut rng = Generator::new(3);
     let mut trainer = Trainer::new(model::small(&mut rng, env.device));
     let x = rng.uniform(&[16, 16], env.device).detach()?;
     let y = Tensor::new(&[1i32; 16], env.device);
-    let mut step = || trainer.step(&x, &y).map(|_| ());
-    let timing = timing::measure(env.options.seconds, &mut step, &|| env.wait())?;
+    let mut seconds = Vec::new();
+    let began = Instant::now();
+    // The first batches warm up.
+    for batch in 0.. {
+        env.wait()?;
+        let since = Instant::now();
+        for _ in 0..STEPS {
+            trainer.step(&[&x, &y])?;
+        }
+        if batch >= 5 {
+            seconds.push(since.elapsed().as_secs_f64() / STEPS as f64);
+        }
+        if !seconds.is_empty() && began.elapsed().as_secs_f64() > env.options.seconds {
+            break;
+        }
+    }
+    let timing = timing::of(&mut seconds, STEPS);
     Ok(Measured {
         value: 1e6 * timing.median,
         low: 1e6 * timing.q1,
