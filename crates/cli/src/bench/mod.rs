@@ -1,0 +1,126 @@
+//! `wgrad bench`: runs the cases that a filter picks and shows what they reached. Each case measures one thing;
+//! what it is measured with (`timing`), against (`roofline`) and how it is shown (`report`) are files of their own.
+
+mod case;
+mod chart;
+mod compare;
+pub mod first_step;
+mod fma;
+mod kernels;
+mod memory;
+mod report;
+mod roofline;
+mod timing;
+mod training;
+mod user_kernel;
+
+use crate::Result;
+use case::{Case, Env, Work};
+use clap::Args;
+use report::Report;
+use roofline::Roofline;
+use std::path::PathBuf;
+use wgrad::Device;
+
+/// Options of `wgrad bench`.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// cpu, gpu, gpu:<part of the adapter's name>; the best there is if absent
+    #[arg(long)]
+    pub device: Option<String>,
+    /// Cases whose name matches this regular expression; all of them if absent
+    #[arg(long)]
+    pub filter: Option<String>,
+    /// Only name the cases that would run
+    #[arg(long)]
+    pub list: bool,
+    /// Write a JSON line for each case
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Compare with the JSON lines of an earlier run, and mark what got worse beyond noise
+    #[arg(long, value_name = "FILE")]
+    pub compare: Option<PathBuf>,
+    /// Draw the roofline with the kernels under it
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Instead of the cases: train 10,000 steps and show that memory stays flat
+    #[arg(long, conflicts_with = "kernel")]
+    pub memory: bool,
+    #[command(flatten)]
+    pub user: user_kernel::KernelOptions,
+    /// Seconds a kernel is timed for, after warming up
+    #[arg(long, default_value_t = 1.5)]
+    pub seconds: f64,
+    /// Seconds after which an epoch is cut short; the output then says at which step
+    #[arg(long, default_value_t = 20.0)]
+    pub epoch_seconds: f64,
+    /// Record and evaluate kernels each time, instead of replaying a compiled function that keeps its buffers
+    #[arg(long)]
+    pub uncompiled: bool,
+    /// Folder with MNIST's four IDX files; else WGRAD_DATA, else built-in digits of the same shape
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(options: &Options) -> Result<()> {
+    let cases = chosen(options.filter.as_deref())?;
+    if options.list {
+        for case in &cases {
+            println!("{}", case.name);
+        }
+        return Ok(());
+    }
+    let device = match &options.device {
+        Some(name) => Device::open_blocking(name)?,
+        None => Device::best_blocking()?,
+    };
+    let env = Env::new(options, &device);
+    if options.memory {
+        return memory::run(&env);
+    }
+    if let Some(path) = &options.user.kernel {
+        return user_kernel::run(&env, path, &options.user);
+    }
+    run_cases(&env, &cases)
+}
+
+fn run_cases(env: &Env, cases: &[Case]) -> Result<()> {
+    let (options, device) = (env.options, env.device);
+    let mut report = Report::new(options, device)?;
+    let on_roofline = |case: &Case| matches!(case.work, Work::Kernel { .. });
+    if cases.iter().any(on_roofline) {
+        report.begin("roofline");
+        report.roofline(Roofline::measure(env)?)?;
+    }
+    let mut failed = 0;
+    for case in cases {
+        report.begin(case.name);
+        match case.measure(env) {
+            Ok(measured) => report.show(case, &measured)?,
+            Err(e) => {
+                failed += 1;
+                report.failed(case, &*e);
+            }
+        }
+    }
+    report.finish(options.svg.as_deref())?;
+    match failed {
+        0 => Ok(()),
+        n => Err(format!("{n} of {} cases failed", cases.len()).into()),
+    }
+}
+
+/// The cases whose names match.
+fn chosen(filter: Option<&str>) -> Result<Vec<Case>> {
+    let mut cases = kernels::cases();
+    cases.extend(training::cases());
+    if let Some(filter) = filter {
+        let pattern = regex_lite::Regex::new(filter)?;
+        cases.retain(|case| pattern.is_match(case.name));
+    }
+    if cases.is_empty() {
+        return Err("no case has such a name; --list shows all of them".into());
+    }
+    Ok(cases)
+}

@@ -1,0 +1,49 @@
+//! The `wgrad` command. `bench` times kernels and training steps, `devices` lists what there is to run on. Only
+//! measures and prints: whatever is measured lives in the crates below, and uses their public interfaces.
+
+mod bench;
+mod devices;
+mod model;
+mod processor;
+
+use clap::{Parser, Subcommand};
+
+/// What a command ends with.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Deep learning on WebGPU, from the command line
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Time kernels and whole training steps, beside a roofline measured in the same run
+    Bench(Box<bench::Options>),
+    /// List the cpu and the GPU adapters, with limits and features
+    Devices,
+    /// Run the first steps of a small network in this process and tell when they were done
+    #[command(hide = true)]
+    FirstStep {
+        /// Device to run on
+        device: String,
+    },
+}
+
+fn main() {
+    let outcome = match Cli::parse().command {
+        Command::Bench(options) => bench::run(&options),
+        Command::Devices => {
+            devices::run();
+            Ok(())
+        }
+        Command::FirstStep { device } => bench::first_step::child(&device),
+    };
+    if let Err(e) = outcome {
+        eprintln!("error: {e}");
+        std::process::exit(1);
+    }
+}
