@@ -14,6 +14,7 @@ mod models;
 mod ops;
 mod plans;
 mod programs;
+mod replay;
 mod resume;
 mod support;
 mod table;

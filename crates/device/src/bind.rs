@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use rustc_hash::FxHasher;
 
@@ -58,11 +58,14 @@ pub(crate) struct Bound {
     size: u64,
 }
 
+/// A bind group. The cache alone keeps it for longer than a call, so that evicting it frees its buffers' memory.
+pub(crate) type Group = Arc<Handle<wgpu::BindGroup>>;
+
 #[derive(Clone)]
 struct Entry {
     layout: u64,
     ranges: Arc<[Bound]>,
-    group: Handle<wgpu::BindGroup>,
+    group: Group,
 }
 
 /// Bind groups of one device.
@@ -98,7 +101,7 @@ pub struct BoundKernel {
 
 pub(crate) struct BoundInner {
     pub(crate) kernel: Kernel,
-    pub(crate) group: Handle<wgpu::BindGroup>,
+    pub(crate) group: Group,
     /// Keeps the buffers out of the pool.
     _slots: Vec<Arc<Slot>>,
 }
@@ -138,13 +141,82 @@ impl Kernel {
     }
 }
 
+/// Sets of buffers that a [`Recent`] tells apart.
+const RECENT: usize = 8;
+
+/// The bind groups that one dispatch of a replayed sequence used last, so that a few sets of buffers in turn are
+/// found without a look-up. For one kernel, and one length of each binding, alone. Keeps no memory alive.
+#[derive(Default)]
+pub struct Recent {
+    /// The latest at the end.
+    sets: Vec<Set>,
+}
+
+struct Set {
+    /// Underlying buffer and first byte of each binding.
+    key: Vec<(u64, u64)>,
+    group: Weak<Handle<wgpu::BindGroup>>,
+}
+
+impl core::fmt::Debug for Recent {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Recent({} sets)", self.sets.len())
+    }
+}
+
+impl Set {
+    fn is(&self, bindings: &[Binding<'_>]) -> bool {
+        let same = |(&(id, start), b): (&(u64, u64), &Binding<'_>)| {
+            id == b.buffer.id() && start == b.start()
+        };
+        self.key.len() == bindings.len() && self.key.iter().zip(bindings).all(same)
+    }
+}
+
+impl Binding<'_> {
+    /// First byte within the underlying buffer.
+    fn start(&self) -> u64 {
+        self.buffer.offset() + self.offset
+    }
+}
+
+impl Recent {
+    /// The bind group of `bindings`: one of these, else from the cache of all.
+    pub(crate) fn group(
+        &mut self,
+        shared: &Shared,
+        kernel: &Kernel,
+        bindings: &[Binding<'_>],
+        scratch: &mut Vec<Bound>,
+    ) -> Result<Group> {
+        if let Some(at) = self.sets.iter().rposition(|set| set.is(bindings)) {
+            if let Some(group) = self.sets[at].group.upgrade() {
+                return Ok(group);
+            }
+            self.sets.remove(at);
+        }
+        let group = bind_group(shared, kernel, bindings, scratch)?;
+        if self.sets.len() == RECENT {
+            self.sets.remove(0);
+        }
+        self.sets.push(Set {
+            key: bindings
+                .iter()
+                .map(|b| (b.buffer.id(), b.start()))
+                .collect(),
+            group: Arc::downgrade(&group),
+        });
+        Ok(group)
+    }
+}
+
 /// The bind group of `bindings`, from the cache where it is there.
 pub(crate) fn bind_group(
     shared: &Shared,
     kernel: &Kernel,
     bindings: &[Binding<'_>],
     scratch: &mut Vec<Bound>,
-) -> Result<Handle<wgpu::BindGroup>> {
+) -> Result<Group> {
     shared.health.alive()?;
     resolve(shared, kernel, bindings, scratch)?;
     let layout = &kernel.inner.layout;
@@ -168,7 +240,7 @@ pub(crate) fn bind_group(
             (info.binding, range)
         }),
     );
-    let group = Handle::from(group);
+    let group = Arc::new(Handle::from(group));
     let entry = Entry {
         layout: layout.id,
         ranges: scratch.as_slice().into(),
@@ -242,7 +314,7 @@ fn resolve_one(
         let len = buffer.len();
         return fail(format!("bytes {offset}..{offset}+{size} of {len}"));
     }
-    let start = buffer.offset() + offset;
+    let start = binding.start();
     if !start.is_multiple_of(u64::from(alignment)) {
         return fail(format!("offset {start} is not a multiple of {alignment}"));
     }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::bind::{Binding, Bound, BoundInner, BoundKernel, bind_group};
+use crate::bind::{Binding, Bound, BoundInner, BoundKernel, Recent, bind_group};
 use crate::buffer::{Buffer, Slot};
 use crate::download::{Download, PendingMap};
 use crate::error::{Error, Result};
@@ -100,6 +100,25 @@ impl Commands {
         let group = bind_group(&self.shared, kernel, bindings, &mut self.scratch)?;
         let slots = bindings.iter().map(|b| b.buffer.slot.clone());
         self.kept.extend(slots);
+        self.encode(kernel, &group, groups)
+    }
+
+    /// As [`Commands::dispatch`], for sequences that are recorded again and again: `recent` belongs to this place
+    /// in the sequence. The caller holds the buffers until the submission, for this does not.
+    ///
+    /// # Errors
+    /// As [`Commands::dispatch`].
+    pub fn dispatch_again(
+        &mut self,
+        kernel: &Kernel,
+        bindings: &[Binding<'_>],
+        groups: [u32; 3],
+        recent: &mut Recent,
+    ) -> Result<()> {
+        if !self.check_grid(kernel, groups)? {
+            return Ok(());
+        }
+        let group = recent.group(&self.shared, kernel, bindings, &mut self.scratch)?;
         self.encode(kernel, &group, groups)
     }
 

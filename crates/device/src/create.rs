@@ -82,12 +82,33 @@ impl Creator {
     }
 
     pub(crate) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        self.any_buffer(label, size, usage, false)
+    }
+
+    /// A buffer that the host may write at once.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn mapped_buffer(
+        &self,
+        label: &str,
+        size: u64,
+        usage: wgpu::BufferUsages,
+    ) -> wgpu::Buffer {
+        self.any_buffer(label, size, usage, true)
+    }
+
+    fn any_buffer(
+        &self,
+        label: &str,
+        size: u64,
+        usage: wgpu::BufferUsages,
+        mapped: bool,
+    ) -> wgpu::Buffer {
         count(&self.buffers);
         self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size,
             usage,
-            mapped_at_creation: false,
+            mapped_at_creation: mapped,
         })
     }
 

@@ -15,10 +15,11 @@ use crate::commands::{Commands, Submission};
 use crate::create::{Created, Creator};
 use crate::download::Staging;
 use crate::error::{Error, Result};
-use crate::health::Health;
+use crate::health::{Health, lock};
 use crate::kernel::{Kernel, KernelCache, KernelSource};
-use crate::pool::{Memory, Pool, size_class};
-use crate::shared::{Counters, MAX_PENDING_BYTES, Shared};
+use crate::pool::{Memory, Owner, Pool, size_class};
+use crate::shared::{Counters, Shared};
+use crate::upload::MAX_PENDING_BYTES;
 
 /// Zeroing up to so many bytes is a write; above, a command.
 const MAX_ZEROS_WRITTEN: u64 = 64 << 10;
@@ -58,6 +59,28 @@ pub struct Stats {
     pub written_bytes: u64,
     /// Bytes read back.
     pub read_bytes: u64,
+}
+
+/// The buffers that each turn of a loop needs; see [`Gpu::alloc_turn`]. Holds no memory by itself.
+#[derive(Clone, Debug)]
+pub struct Turns {
+    bytes: Vec<u64>,
+    first: Owner,
+}
+
+impl Turns {
+    /// Buffers of so many bytes.
+    #[must_use]
+    pub fn new(bytes: Vec<u64>) -> Turns {
+        let first = Owner::first_of(bytes.len() as u64);
+        Turns { bytes, first }
+    }
+
+    /// Bytes of each buffer.
+    #[must_use]
+    pub fn bytes(&self) -> &[u64] {
+        &self.bytes
+    }
 }
 
 /// An open device. Cloning shares it; buffers and kernels keep it alive.
@@ -126,7 +149,7 @@ impl Gpu {
             counters: Counters::default(),
             limits: adapter::limits(&device.limits(), &adapter.get_info()),
             features: adapter::features(device.features()),
-            pending: Default::default(),
+            uploads: Default::default(),
             info,
             options,
             device: device.into(),
@@ -205,6 +228,24 @@ impl Gpu {
     /// # Errors
     /// [`Error::TooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn alloc(&self, bytes: u64) -> Result<Buffer> {
+        self.alloc_for(bytes, Owner::default())
+    }
+
+    /// Allocates a buffer for this place of a turn of a loop, with unspecified contents: if one that an earlier
+    /// turn had there is free again, that one.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::alloc`]; [`Error::Unsupported`] where there is no such place.
+    pub fn alloc_turn(&self, turns: &Turns, place: usize) -> Result<Buffer> {
+        match turns.bytes.get(place) {
+            Some(&bytes) => self.alloc_for(bytes, turns.first.plus(place as u64)),
+            None => Err(Error::Unsupported {
+                what: "a place beyond the last of a turn",
+            }),
+        }
+    }
+
+    fn alloc_for(&self, bytes: u64, owner: Owner) -> Result<Buffer> {
         let shared = &self.shared;
         shared.health.alive()?;
         let limit = shared.limits.max_buffer_bytes;
@@ -216,9 +257,9 @@ impl Gpu {
             });
         }
         let class = size_class(bytes, limit);
-        let raw = match shared.pool.take(class) {
+        let raw = match shared.pool.take(class, owner) {
             Some(raw) => raw,
-            None => shared.create_raw(class)?,
+            None => shared.create_raw(class, owner)?,
         };
         Ok(Buffer::whole(Slot::new(raw, shared.clone()), bytes))
     }
@@ -278,20 +319,19 @@ impl Gpu {
         shared.health.alive()?;
         shared.owns(buffer)?;
         buffer.check_write("write", offset, data.len() as u64)?;
+        let raw = &buffer.slot.raw().buffer;
         let mut at = buffer.offset() + offset;
         for piece in data.chunks(MAX_PENDING_BYTES) {
             let (body, tail) = piece.split_at(piece.len() & !3);
             if !body.is_empty() {
-                shared.queue.write_buffer(buffer.raw(), at, body);
+                shared.write(raw, at, body)?;
             }
             if !tail.is_empty() {
                 let mut word = [0; 4];
                 word[..tail.len()].copy_from_slice(tail);
-                let end = at + body.len() as u64;
-                shared.queue.write_buffer(buffer.raw(), end, &word);
+                shared.write(raw, at + body.len() as u64, &word)?;
             }
             at += piece.len() as u64;
-            shared.note_write(piece.len() as u64);
         }
         Ok(())
     }
@@ -422,6 +462,7 @@ impl Gpu {
     pub fn trim(&self) {
         self.shared.release(self.shared.pool.drain());
         self.shared.staging.clear();
+        lock(&self.shared.uploads).clear();
         // Lets wgpu drop what the GPU is done with; a loss is reported by later calls.
         let _ = self.shared.poll(wgpu::PollType::Poll);
     }

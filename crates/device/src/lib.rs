@@ -52,20 +52,21 @@ mod pool;
 mod profile;
 mod reflect;
 mod shared;
+mod upload;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use adapter::adapters_blocking;
 pub use adapter::{
     AdapterInfo, AdapterKind, Features, Limits, MatrixScalar, MatrixShape, adapters,
 };
-pub use bind::{Binding, BoundKernel};
+pub use bind::{Binding, BoundKernel, Recent};
 pub use buffer::{Buffer, TypedBuffer};
 pub use commands::{Commands, Submission};
 pub use create::Created;
 pub use download::Download;
 pub use driver::DriverMemory;
 pub use error::{Error, Result};
-pub use gpu::{Gpu, OpenOptions, Stats};
+pub use gpu::{Gpu, OpenOptions, Stats, Turns};
 pub use grid::fold_groups;
 pub use kernel::{Kernel, KernelSource};
 pub use pool::Memory;
@@ -80,6 +81,7 @@ const _: () = {
     send_sync::<TypedBuffer<f32>>();
     send_sync::<Kernel>();
     send_sync::<BoundKernel>();
+    send_sync::<Recent>();
     send_sync::<Commands>();
     send_sync::<Submission>();
     send_sync::<Download>();

@@ -1,7 +1,9 @@
-//! Recycling of buffers by size class.
+//! Recycling of buffers by size class and by who had them before.
 //!
-//! Must not know who uses a buffer, nor wait for the GPU: the queue is ordered, so a
-//! buffer may be handed out again while earlier work still reads it.
+//! A loop that asks in the same order gets the same buffers in each turn, and with them the same bind groups: an
+//! owner (a result of a plan, say) gets back what it gave, and takes from others only what is too large to have
+//! twice. Must not wait for the GPU: the queue is ordered, so a buffer may be handed out again while earlier work
+//! still reads it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -13,6 +15,32 @@ use crate::health::lock;
 /// Pooled bytes below which nothing is given back to the driver.
 const SLACK: u64 = 64 << 20;
 
+/// Buffers up to so many bytes are not taken from other owners.
+const SMALL: u64 = 64 << 10;
+
+/// Free small buffers above which they are taken from other owners nevertheless.
+const MAX_SMALL: u64 = 4096;
+
+/// Lists of free buffers above which empty ones are dropped.
+const MAX_LISTS: usize = 4096;
+
+/// Whoever a buffer is for. [`Owner::default`] is everyone who asks once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Owner(u64);
+
+impl Owner {
+    /// The first of `n` new owners that follow each other.
+    pub(crate) fn first_of(n: u64) -> Owner {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Owner(NEXT.fetch_add(n, Ordering::Relaxed))
+    }
+
+    /// The one `n` further.
+    pub(crate) fn plus(self, n: u64) -> Owner {
+        Owner(self.0 + n)
+    }
+}
+
 /// A buffer of the driver and what the pool knows about it.
 pub(crate) struct Raw {
     pub(crate) buffer: Handle<wgpu::Buffer>,
@@ -20,14 +48,18 @@ pub(crate) struct Raw {
     pub(crate) id: u64,
     /// Size in bytes, a size class.
     pub(crate) capacity: u64,
+    /// Who has it, or had it last.
+    pub(crate) owner: Owner,
 }
 
 #[derive(Default)]
 struct State {
-    /// Free buffers by class, the one returned longest ago in front.
-    free: BTreeMap<u64, VecDeque<(u64, Raw)>>,
+    /// Free buffers by class and owner, the one returned longest ago in front.
+    free: BTreeMap<(u64, Owner), VecDeque<(u64, Raw)>>,
     tick: u64,
     pooled: u64,
+    /// Free buffers up to [`SMALL`].
+    n_small: u64,
     live: u64,
     live_buffers: u64,
     peak: u64,
@@ -68,11 +100,14 @@ pub(crate) fn next_id() -> u64 {
 
 impl Pool {
     /// A free buffer of this class, counted as live.
-    pub(crate) fn take(&self, class: u64) -> Option<Raw> {
+    pub(crate) fn take(&self, class: u64, owner: Owner) -> Option<Raw> {
         let mut state = lock(&self.state);
-        // The one returned last: its memory is likeliest to be in a cache.
-        let (_, raw) = state.free.get_mut(&class)?.pop_back()?;
-        state.pooled -= class;
+        let mut raw = match state.take_own(class, owner) {
+            Some(raw) => raw,
+            None => state.take_other(class)?,
+        };
+        raw.owner = owner;
+        state.removed(class);
         state.add_live(class);
         Some(raw)
     }
@@ -88,11 +123,7 @@ impl Pool {
         state.live -= raw.capacity;
         state.live_buffers -= 1;
         if keep {
-            state.pooled += raw.capacity;
-            state.tick += 1;
-            let tick = state.tick;
-            let class = state.free.entry(raw.capacity).or_default();
-            class.push_back((tick, raw));
+            state.add_free(raw);
         }
     }
 
@@ -117,6 +148,7 @@ impl Pool {
     pub(crate) fn drain(&self) -> Vec<Raw> {
         let mut state = lock(&self.state);
         state.pooled = 0;
+        state.n_small = 0;
         let free = std::mem::take(&mut state.free);
         free.into_values().flatten().map(|(_, raw)| raw).collect()
     }
@@ -139,18 +171,52 @@ impl State {
         self.peak = self.peak.max(self.live);
     }
 
-    fn remove_oldest(&mut self) -> Option<Raw> {
-        let fronts = self.free.iter().filter_map(|(class, list)| {
-            let (tick, _) = list.front()?;
-            Some((*tick, *class))
-        });
-        let (_, class) = fronts.min()?;
-        let list = self.free.get_mut(&class)?;
-        let (_, raw) = list.pop_front()?;
-        if list.is_empty() {
-            self.free.remove(&class);
+    fn add_free(&mut self, raw: Raw) {
+        self.pooled += raw.capacity;
+        self.n_small += u64::from(raw.capacity <= SMALL);
+        self.tick += 1;
+        // Lists stay when they become empty, so that a loop does not allocate them anew; those of owners that are
+        // gone do not pile up.
+        if self.free.len() > MAX_LISTS {
+            self.free.retain(|_, list| !list.is_empty());
         }
+        let list = self.free.entry((raw.capacity, raw.owner)).or_default();
+        list.push_back((self.tick, raw));
+    }
+
+    /// Counts a buffer that has left a list.
+    fn removed(&mut self, class: u64) {
         self.pooled -= class;
+        self.n_small -= u64::from(class <= SMALL);
+    }
+
+    /// The one that this owner returned last: its memory is likeliest to be in a cache.
+    fn take_own(&mut self, class: u64, owner: Owner) -> Option<Raw> {
+        let (_, raw) = self.free.get_mut(&(class, owner))?.pop_back()?;
+        Some(raw)
+    }
+
+    /// The one that any owner returned longest ago.
+    fn take_other(&mut self, class: u64) -> Option<Raw> {
+        if class <= SMALL && self.n_small < MAX_SMALL {
+            return None;
+        }
+        let (from, to) = (Owner(0), Owner(u64::MAX));
+        let lists = self.free.range((class, from)..=(class, to));
+        let fronts = lists.filter_map(|(key, list)| Some((list.front()?.0, *key)));
+        let (_, key) = fronts.min()?;
+        let (_, raw) = self.free.get_mut(&key)?.pop_front()?;
+        Some(raw)
+    }
+
+    fn remove_oldest(&mut self) -> Option<Raw> {
+        let fronts = self.free.iter().filter_map(|(key, list)| {
+            let (tick, _) = list.front()?;
+            Some((*tick, *key))
+        });
+        let (_, key) = fronts.min()?;
+        let (_, raw) = self.free.get_mut(&key)?.pop_front()?;
+        self.removed(raw.capacity);
         Some(raw)
     }
 }

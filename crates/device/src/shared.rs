@@ -16,12 +16,8 @@ use crate::gpu::OpenOptions;
 use crate::handle::Handle;
 use crate::health::{Health, Scope, lock};
 use crate::kernel::KernelCache;
-use crate::pool::{Pool, Raw, next_id};
-
-/// Unsubmitted writes hold their staging memory, and many of them have corrupted data
-/// in the field, so they are flushed at either bound.
-const MAX_PENDING_WRITES: u64 = 64;
-pub(crate) const MAX_PENDING_BYTES: usize = 64 << 20;
+use crate::pool::{Owner, Pool, Raw, next_id};
+use crate::upload::Uploads;
 
 #[derive(Default)]
 pub(crate) struct Counters {
@@ -29,14 +25,6 @@ pub(crate) struct Counters {
     pub(crate) dispatches: AtomicU64,
     pub(crate) written: AtomicU64,
     pub(crate) read: AtomicU64,
-}
-
-#[derive(Default)]
-pub(crate) struct PendingWrites {
-    n: u64,
-    bytes: u64,
-    /// The flush before: waited for at the next, so that at most two are in flight.
-    last: Option<Handle<wgpu::SubmissionIndex>>,
 }
 
 /// All state of one device.
@@ -54,11 +42,11 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) features: Features,
     pub(crate) options: OpenOptions,
-    pub(crate) pending: Mutex<PendingWrites>,
+    pub(crate) uploads: Mutex<Uploads>,
 }
 
 impl Shared {
-    pub(crate) fn create_raw(&self, class: u64) -> Result<Raw> {
+    pub(crate) fn create_raw(&self, class: u64, owner: Owner) -> Result<Raw> {
         self.release(self.pool.make_room(class));
         let mut made = self.try_create(class);
         if matches!(made, Err(Error::OutOfMemory { .. })) {
@@ -73,6 +61,7 @@ impl Shared {
             buffer,
             id: next_id(),
             capacity: class,
+            owner,
         })
     }
 
@@ -103,33 +92,24 @@ impl Shared {
         }
     }
 
-    pub(crate) fn note_write(&self, bytes: u64) {
-        self.counters.written.fetch_add(bytes, Ordering::Relaxed);
-        let mut pending = lock(&self.pending);
-        pending.n += 1;
-        pending.bytes += bytes;
-        if pending.n < MAX_PENDING_WRITES && pending.bytes < MAX_PENDING_BYTES as u64 {
-            return;
+    /// Writes `data` at byte `offset` of `to`, before whatever is submitted next. Both are multiples of 4.
+    pub(crate) fn write(&self, to: &Handle<wgpu::Buffer>, offset: u64, data: &[u8]) -> Result<()> {
+        let written = &self.counters.written;
+        written.fetch_add(data.len() as u64, Ordering::Relaxed);
+        let mut uploads = lock(&self.uploads);
+        uploads.write(self, to, offset, data)?;
+        if uploads.is_full() {
+            uploads.flush(self);
+            self.counters.submits.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(last) = pending.last.take() {
-            // A loss here is reported by the next call.
-            let _ = self.wait(Some(last));
-        }
-        *pending = PendingWrites {
-            last: Some(self.queue.submit([]).into()),
-            ..PendingWrites::default()
-        };
-        self.counters.submits.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
-    /// Submits, which also flushes pending writes.
+    /// Submits, after the pending writes.
     pub(crate) fn submit(&self, commands: wgpu::CommandBuffer) -> Handle<wgpu::SubmissionIndex> {
         self.counters.submits.fetch_add(1, Ordering::Relaxed);
-        let mut pending = lock(&self.pending);
-        pending.n = 0;
-        pending.bytes = 0;
-        drop(pending);
-        self.queue.submit([commands]).into()
+        // Held to the end, so that no write gets between the pending ones and these commands.
+        lock(&self.uploads).submit(self, Some(commands))
     }
 
     /// Blocks until a submission, or all of them, are done; nothing in a browser.

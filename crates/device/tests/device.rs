@@ -622,7 +622,7 @@ fn many_writes_are_flushed() {
         x.write(i as usize, &[i]).unwrap();
     }
     let flushes = gpu.stats().submits - before;
-    assert!((10..=20).contains(&flushes), "{flushes}");
+    assert!((3..=5).contains(&flushes), "{flushes}");
     let expected: Vec<u32> = (0..1000).collect();
     assert_eq!(x.read_blocking().unwrap(), expected);
 }

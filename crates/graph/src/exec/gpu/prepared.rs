@@ -5,7 +5,7 @@ use super::lower::{Target, lower};
 use crate::plan::{Place, Plan, Step};
 use std::borrow::Cow;
 use std::sync::Mutex;
-use wgrad_device::{Buffer, Error, Gpu, Kernel, KernelSource, fold_groups};
+use wgrad_device::{Buffer, Error, Gpu, Kernel, KernelSource, Recent, Turns, fold_groups};
 
 /// Blocks of parameters begin at multiples of this many words: WebGPU's 256 bytes for uniform ranges.
 const BLOCK_WORDS: usize = 64;
@@ -38,6 +38,8 @@ pub(super) enum Action {
 
 /// What a run writes, held for its length.
 pub(super) struct State {
+    /// For each action, the bind groups of its last runs.
+    pub(super) recent: Vec<Recent>,
     /// All parameter blocks, as last written.
     pub(super) words: Vec<u32>,
     /// Whether `words` have been written at all.
@@ -55,8 +57,8 @@ pub(crate) struct Prepared {
     /// (word of the parameters, scalar)
     pub(super) scalars: Vec<(usize, usize)>,
     pub(super) state: Mutex<State>,
-    /// Bytes of each output buffer.
-    pub(super) output_bytes: Vec<u64>,
+    /// The output buffers of each run.
+    pub(super) outputs: Turns,
     /// Where each result lies, and its bytes.
     pub(super) results: Vec<(Place, u64)>,
     pub(super) n_leaves: usize,
@@ -229,6 +231,7 @@ impl Builder<'_> {
             .iter()
             .map(|&slot| (plan.slots[slot].place, slot_bytes(plan, slot)));
         let alloc = |&bytes: &u64| gpu.alloc(bound(bytes));
+        let recent = self.actions.iter().map(|_| Recent::default()).collect();
         let temps: Vec<u64> = plan.temps.iter().map(|&bytes| bytes as u64).collect();
         Ok(Prepared {
             actions: self.actions,
@@ -242,10 +245,11 @@ impl Builder<'_> {
             params: gpu.alloc(4 * self.words.len().max(BLOCK_WORDS) as u64)?,
             scalars: self.scalars,
             state: Mutex::new(State {
+                recent,
                 words: self.words,
                 written: false,
             }),
-            output_bytes,
+            outputs: Turns::new(output_bytes.iter().map(|&bytes| bound(bytes)).collect()),
             results: results.collect(),
             n_leaves: plan.n_leaves,
             n_scalars: plan.n_scalars,

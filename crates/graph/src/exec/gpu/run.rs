@@ -4,7 +4,7 @@ use super::lower::Target;
 use super::prepared::{Action, At, Prepared, State, prepare};
 use crate::plan::{Place, Plan};
 use std::sync::PoisonError;
-use wgrad_device::{AdapterKind, Binding, Buffer, Commands, Error, Gpu};
+use wgrad_device::{AdapterKind, Binding, Buffer, Commands, Error, Gpu, Recent};
 
 /// Runs plans on one device.
 #[derive(Debug)]
@@ -100,15 +100,7 @@ impl Executor {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         self.write_params(prepared, &mut state, scalars)?;
-        let mut own = own.into_iter();
-        let outputs = prepared.output_bytes.iter().map(|&bytes| {
-            let fits = |b: &Buffer| b.is_unique() && b.offset() == 0 && b.len() == bytes;
-            match own.next().flatten().filter(fits) {
-                Some(buffer) => Ok(buffer),
-                None => self.gpu.alloc(bytes.max(4)),
-            }
-        });
-        let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
+        let outputs = self.outputs(prepared, own)?;
         let buffers = Buffers {
             executor: self,
             prepared,
@@ -116,8 +108,9 @@ impl Executor {
             outputs: &outputs,
         };
         let mut commands = self.gpu.commands();
-        for action in &prepared.actions {
-            buffers.record(&mut commands, action)?;
+        let mut bindings = Vec::new();
+        for (action, recent) in prepared.actions.iter().zip(&mut state.recent) {
+            buffers.record(&mut commands, action, &mut bindings, recent)?;
         }
         commands.submit()?;
         drop(state);
@@ -127,22 +120,44 @@ impl Executor {
             .collect()
     }
 
-    /// Uploads the parameter blocks, if a scalar in them has changed or they never were.
+    /// A buffer for each output: the one given for it, if nothing else holds it, else one of the pool.
+    fn outputs(&self, prepared: &Prepared, own: Vec<Option<Buffer>>) -> Result<Vec<Buffer>, Error> {
+        let mut own = own.into_iter();
+        let bytes = prepared.outputs.bytes().iter().enumerate();
+        bytes
+            .map(|(place, &bytes)| {
+                let fits = |b: &Buffer| b.is_unique() && b.offset() == 0 && b.len() == bytes;
+                match own.next().flatten().filter(fits) {
+                    Some(buffer) => Ok(buffer),
+                    None => self.gpu.alloc_turn(&prepared.outputs, place),
+                }
+            })
+            .collect()
+    }
+
+    /// Uploads what has changed of the parameter blocks since the last run, or all if they never were.
     fn write_params(
         &self,
         prepared: &Prepared,
         state: &mut State,
         scalars: &[u32],
     ) -> Result<(), Error> {
-        let mut changed = !state.written;
+        let mut changed = if state.written {
+            usize::MAX..0
+        } else {
+            0..state.words.len()
+        };
         for &(at, scalar) in &prepared.scalars {
-            changed |= state.words[at] != scalars[scalar];
-            state.words[at] = scalars[scalar];
+            if state.words[at] != scalars[scalar] {
+                state.words[at] = scalars[scalar];
+                changed = changed.start.min(at)..changed.end.max(at + 1);
+            }
         }
-        if changed {
+        if !changed.is_empty() {
+            let words = bytemuck::cast_slice(&state.words[changed.clone()]);
             state.written = false;
             self.gpu
-                .write(&prepared.params, 0, bytemuck::cast_slice(&state.words))?;
+                .write(&prepared.params, 4 * changed.start as u64, words)?;
             state.written = true;
         }
         Ok(())
@@ -174,7 +189,17 @@ impl<'a> Buffers<'a> {
         }
     }
 
-    fn record(&self, commands: &mut Commands, action: &Action) -> Result<(), Error> {
+    /// Records an action; `bindings` is scratch.
+    fn record<'b>(
+        &self,
+        commands: &mut Commands,
+        action: &Action,
+        bindings: &mut Vec<Binding<'b>>,
+        recent: &mut Recent,
+    ) -> Result<(), Error>
+    where
+        'a: 'b,
+    {
         match action {
             Action::Clear { target, bytes } => commands.clear(self.at(*target), 0..*bytes),
             Action::Dispatch {
@@ -183,22 +208,20 @@ impl<'a> Buffers<'a> {
                 params,
                 grid,
             } => {
-                let bindings: Vec<Binding<'_>> = args
-                    .iter()
-                    .map(|&(at, size)| match at {
-                        At::Params => Binding {
-                            buffer: self.at(at),
-                            offset: params.0,
-                            size: params.1,
-                        },
-                        _ => Binding {
-                            buffer: self.at(at),
-                            offset: 0,
-                            size,
-                        },
-                    })
-                    .collect();
-                commands.dispatch(kernel, &bindings, *grid)
+                bindings.clear();
+                bindings.extend(args.iter().map(|&(at, size)| {
+                    let (offset, size) = match at {
+                        At::Params => *params,
+                        _ => (0, size),
+                    };
+                    let buffer = self.at(at);
+                    Binding {
+                        buffer,
+                        offset,
+                        size,
+                    }
+                }));
+                commands.dispatch_again(kernel, bindings, *grid, recent)
             }
         }
     }
