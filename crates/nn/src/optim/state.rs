@@ -213,16 +213,7 @@ impl State {
         Ok(all)
     }
 
-    /// The moments by name: parameter, dot, kind.
-    pub(crate) fn named(&self, moments: &[Moment]) -> Vec<(String, Tensor)> {
-        let mut named = Vec::new();
-        self.visit("", moments, &mut |name, _, t| {
-            named.push((name.to_string(), t.clone()))
-        });
-        named
-    }
-
-    /// The reverse of [`State::named`].
+    /// From moments by name: parameter, dot, kind, as [`State::visit`] shows them.
     pub(crate) fn load(
         state: &[(String, Tensor)],
         moments: &[Moment],
