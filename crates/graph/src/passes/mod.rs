@@ -1,6 +1,7 @@
-//! From the recorded graph to a plan: collect ► simplify ► widen ► lower (fuse) ► memory. Each pass is a pure
+//! From the recorded graph to a plan: collect ► simplify ► assemble ► widen ► lower (fuse) ► memory. Each pass is a pure
 //! function on plain data; nothing here runs anything.
 
+mod assemble;
 mod collect;
 mod dump;
 mod expression;
@@ -59,7 +60,11 @@ pub(crate) fn plan(graph: &Graph, limits: &Limits, check: &mut dyn FnMut(&Origin
     if cfg!(debug_assertions) {
         verify_graph(graph);
     }
-    let graph = widen::widen(&simplify::simplify(graph));
+    let mut graph = simplify::merge(graph);
+    if limits.fuse {
+        graph = simplify::merge(&assemble::assemble(&graph));
+    }
+    let graph = widen::widen(&simplify::without_barriers(graph));
     let mut plan = lower::lower(&graph, limits, check);
     memory::assign(&mut plan);
     if cfg!(debug_assertions) {

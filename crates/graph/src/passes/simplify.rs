@@ -1,13 +1,13 @@
 //! Algebra that keeps every bit: common subexpressions are computed once, operations that change nothing
 //! disappear, what nobody reads is dropped. What stands on barriers is recomputed on purpose: merging anything after
-//! this pass would undo it.
+//! [`without_barriers`] would undo it.
 
 use super::{Graph, GraphNode};
 use crate::ops::{Lowered, Movement, Op};
 use rustc_hash::FxHashMap;
 
-/// The simplified graph; leaves and scalars keep their numbers.
-pub(crate) fn simplify(graph: &Graph) -> Graph {
+/// The simplified graph, barriers included; leaves and scalars keep their numbers.
+pub(crate) fn merge(graph: &Graph) -> Graph {
     let mut out = Graph {
         n_leaves: graph.n_leaves,
         n_scalars: graph.n_scalars,
@@ -34,12 +34,11 @@ pub(crate) fn simplify(graph: &Graph) -> Graph {
         to.push(at);
     }
     out.outputs = graph.outputs.iter().map(|&o| to[o]).collect();
-    drop_barriers(&mut out);
     drop_dead(out)
 }
 
-/// Readers of barriers read what stands behind them: nothing is merged any more.
-fn drop_barriers(graph: &mut Graph) {
+/// Readers of barriers read what stands behind them: nothing may be merged any more.
+pub(crate) fn without_barriers(mut graph: Graph) -> Graph {
     let mut to: Vec<usize> = Vec::with_capacity(graph.nodes.len());
     for n in 0..graph.nodes.len() {
         let node = &mut graph.nodes[n];
@@ -48,6 +47,7 @@ fn drop_barriers(graph: &mut Graph) {
         to.push(if barrier { node.inputs[0] } else { n });
     }
     graph.outputs.iter_mut().for_each(|o| *o = to[*o]);
+    drop_dead(graph)
 }
 
 /// The operand whose value the node repeats, if there is one.
