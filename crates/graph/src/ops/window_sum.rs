@@ -28,6 +28,9 @@ impl Frame {
         if x.len() < n {
             return Err(format!("{x:?} has fewer than {n} dimensions"));
         }
+        if crate::shape::checked_numel(&self.kernel).is_none() {
+            return Err(format!("a window of {:?} elements is too large", self.kernel));
+        }
         if x[x.len() - n..].contains(&0) {
             return Err(format!("a windowed dimension of {x:?} has size 0"));
         }
