@@ -1,5 +1,6 @@
 //! Whether the harness can fail: one stored output, gradient and product are moved beyond tolerance, and each case
-//! must then fail; and the comparison itself on the values that are easily taken for equal.
+//! must then fail, as must a host step outside linear algebra; and the comparison itself on values that are easily
+//! taken for equal.
 
 use crate::case::{Case, Expected, Store};
 use crate::compare::{check, close};
@@ -20,8 +21,9 @@ const KINDS: &[Kind] = &[
 pub fn run(store: &Store) -> usize {
     let device = Device::cpu();
     let mut missed = 0;
-    for kind in KINDS {
-        match planted(store, &device, kind) {
+    let planted = KINDS.iter().map(|kind| planted(store, &device, kind));
+    for result in planted.chain([host_step(store, &device)]) {
+        match result {
             Ok(text) => println!("self-test: {text}"),
             Err(e) => {
                 missed += 1;
@@ -58,6 +60,22 @@ fn planted(store: &Store, device: &Device, (what, of): &Kind) -> Result<String, 
         Err(format!("no sound case to plant a wrong {what} in"))
     } else {
         Ok(format!("no case stores a {what}"))
+    }
+}
+
+/// Takes the first case of linear algebra for one of another function: its host step must then fail it.
+fn host_step(store: &Store, device: &Device) -> Result<String, String> {
+    let mut cases = store.ids().filter_map(|id| store.case(id, device).ok());
+    let Some(mut case) = cases.find(crate::linalg::on_host) else {
+        return Ok("no case of linear algebra".to_string());
+    };
+    let outputs = crate::outputs(&case);
+    case.op = "add".to_string();
+    let checked = check(&case, outputs);
+    if checked.failures.iter().any(|f| f.message.contains("host")) {
+        Ok(format!("a host step of {} was found", case.id))
+    } else {
+        Err(format!("the host step of {} was not found", case.id))
     }
 }
 
