@@ -1,6 +1,6 @@
 //! Tests of the edges: arguments that make no sense, derivatives at kinks, magnitudes that overflow in between.
 
-use crate::{Device, MatrixNorm, PadMode, Subscript, Tensor, grad};
+use crate::{Device, MatrixNorm, PadMode, PoolOptions, Subscript, Tensor, grad};
 
 fn table() -> Tensor {
     Tensor::arange(6, &Device::reference()).reshape(&[2, 3])
@@ -229,4 +229,15 @@ fn the_second_derivative_of_gelu_survives_saturation() {
     let second = grad(first, &[&x]).unwrap()[0].item::<f32>().unwrap();
     // By PyTorch in f64; 1 − sigmoid(2u) in f32 gives 0.
     assert!((second / -1.803_716e-5 - 1.0).abs() < 1e-3, "{second}");
+}
+
+#[test]
+fn windows_whose_taps_miss_the_input_are_refused() {
+    let options = PoolOptions::windows([2]).dilation([4]).padding([2]);
+    let of = |n: usize| {
+        Tensor::zeros(&[1, 1, n], crate::DType::F32, &Device::cpu()).max_pool1d(&options)
+    };
+    assert!(of(2).check().is_err());
+    // One more element, and the second tap lies inside.
+    assert_eq!(of(3).to_vec::<f32>().unwrap(), [0.0]);
 }
