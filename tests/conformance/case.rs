@@ -1,6 +1,7 @@
 //! Cases and their tensors as the directory stores them.
 
 use safetensors::SafeTensors;
+use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,6 +11,9 @@ use wgrad::{Device, Tensor};
 pub struct Store {
     lines: BTreeMap<String, Value>,
     bytes: Vec<u8>,
+    /// Where each tensor lies, and where the first begins.
+    header: Metadata,
+    first: usize,
 }
 
 /// One case with its inputs on a device.
@@ -38,22 +42,26 @@ pub struct Case {
 pub struct Expected {
     pub shape: Vec<usize>,
     pub values: Vec<f64>,
+    /// Whether they are compared within the tolerances; integers and booleans must be equal.
+    pub float: bool,
 }
 
 impl Store {
     pub fn open(directory: &Path) -> Result<Store, String> {
         let read =
             |name: &str| std::fs::read(directory.join(name)).map_err(|e| format!("{name}: {e}"));
-        let text = String::from_utf8(read("cases.jsonl")?).map_err(|e| e.to_string())?;
-        let mut lines = BTreeMap::new();
-        for line in text.lines().filter(|l| !l.trim().is_empty()) {
-            let value: Value =
-                serde_json::from_str(line).map_err(|e| format!("cases.jsonl: {e}"))?;
-            lines.insert(text_of(&value, "id")?, value);
-        }
+        let text =
+            String::from_utf8(read("cases.jsonl")?).map_err(|e| format!("cases.jsonl: {e}"))?;
+        let bytes = read("tensors.safetensors")?;
+        let damaged = |e| format!("tensors.safetensors: {e}");
+        let (n, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+        // Reads the ranges too, which may lie beyond the end.
+        SafeTensors::deserialize(&bytes).map_err(damaged)?;
         Ok(Store {
-            lines,
-            bytes: read("tensors.safetensors")?,
+            lines: lines(&text)?,
+            first: n + 8,
+            header,
+            bytes,
         })
     }
 
@@ -62,15 +70,26 @@ impl Store {
     }
 
     fn expected(&self, name: &str) -> Result<Expected, String> {
-        let (shape, values, _) = self.stored(name)?;
-        Ok(Expected { shape, values })
+        let (shape, values, dtype) = self.stored(name)?;
+        let float = dtype == safetensors::Dtype::F32;
+        Ok(Expected {
+            shape,
+            values,
+            float,
+        })
     }
 
     fn stored(&self, name: &str) -> Result<(Vec<usize>, Vec<f64>, safetensors::Dtype), String> {
-        let file = SafeTensors::deserialize(&self.bytes).map_err(|e| e.to_string())?;
-        let view = file.tensor(name).map_err(|e| format!("{name}: {e}"))?;
-        let data = view.data();
-        let values = match view.dtype() {
+        let info: &TensorInfo = self
+            .header
+            .info(name)
+            .ok_or_else(|| format!("tensors.safetensors lacks {name}"))?;
+        let (from, to) = info.data_offsets;
+        let data = self
+            .bytes
+            .get(self.first + from..self.first + to)
+            .ok_or_else(|| format!("{name} lies beyond the end of the file"))?;
+        let values = match info.dtype {
             safetensors::Dtype::F32 => data
                 .chunks_exact(4)
                 .map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])))
@@ -86,7 +105,7 @@ impl Store {
             }
             d => return Err(format!("{name} has dtype {d:?}")),
         };
-        Ok((view.shape().to_vec(), values, view.dtype()))
+        Ok((info.shape.clone(), values, info.dtype))
     }
 
     fn tensor(&self, name: &str, device: &Device) -> Result<Tensor, String> {
@@ -159,6 +178,9 @@ impl Store {
             ));
         }
         for i in cotangents {
+            if i >= n_outputs {
+                return Err(format!("a cotangent of output {i} of {n_outputs}"));
+            }
             case.cotangents
                 .push((i, self.tensor(&format!("{id}/ct/{i}"), device)?));
         }
@@ -167,12 +189,32 @@ impl Store {
             case.grad.push((name, want));
         }
         for name in names("hvp") {
+            if !case.grad.iter().any(|(n, _)| *n == name) || case.cotangents.is_empty() {
+                return Err(format!("a second derivative of {name} without the first"));
+            }
             let v = self.tensor(&format!("{id}/v/{name}"), device)?;
             let want = self.expected(&format!("{id}/hvp/{name}"))?;
             case.hvp.push((name, v, want));
         }
         Ok(case)
     }
+}
+
+/// The cases by their identifiers.
+fn lines(text: &str) -> Result<BTreeMap<String, Value>, String> {
+    let mut lines = BTreeMap::new();
+    for (n, line) in text.lines().enumerate() {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let of = |e: String| format!("cases.jsonl, line {}: {e}", n + 1);
+        let value: Value = serde_json::from_str(line).map_err(|e| of(e.to_string()))?;
+        let id = text_of(&value, "id").map_err(of)?;
+        if lines.insert(id.clone(), value).is_some() {
+            return Err(of(format!("{id} is there twice")));
+        }
+    }
+    Ok(lines)
 }
 
 fn text_of(value: &Value, key: &str) -> Result<String, String> {

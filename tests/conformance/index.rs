@@ -1,7 +1,7 @@
 //! Picking and placing by index, and sorting.
 
 use crate::case::Case;
-use wgrad::Tensor;
+use wgrad::{EmbeddingOptions, Tensor};
 
 /// The outputs of a case of this group.
 pub fn run(case: &Case) -> Option<Result<Vec<Tensor>, String>> {
@@ -24,7 +24,7 @@ fn picked(case: &Case) -> Option<Result<Tensor, String>> {
                 .reshape(&[-1])
                 .take_along_dim(&index.reshape(&[-1]), 0),
             "take_along_dim" => case.input("x")?.take_along_dim(index, dim),
-            "embedding" => index.embedding(case.input("weight")?, case.int("padding_idx")),
+            "embedding" => index.embedding(case.input("weight")?, rows(case)),
             _ => index.one_hot(classes(case, index)?),
         })
     };
@@ -36,6 +36,15 @@ fn picked(case: &Case) -> Option<Result<Tensor, String>> {
         "one_hot",
     ];
     mine.contains(&case.op.as_str()).then(f)
+}
+
+fn rows(case: &Case) -> EmbeddingOptions {
+    EmbeddingOptions {
+        padding_idx: case.int("padding_idx"),
+        max_norm: case.f64("max_norm"),
+        norm_type: case.f64("norm_type").unwrap_or(2.0),
+        scale_grad_by_freq: case.bool("scale_grad_by_freq").unwrap_or(false),
+    }
 }
 
 /// The number of classes; −1 means one more than the greatest.

@@ -3,8 +3,14 @@
 use crate::case::Case;
 use wgrad::{PinvOptions, Tensor, Triangle};
 
-/// Functions of this group, which alone may have host steps.
-pub const OPS: &[&str] = &[
+/// Whether a case may have host steps: linear algebra, and the norms of singular values.
+pub fn on_host(case: &Case) -> bool {
+    let spectral = case.text("ord") == Some("nuc") || case.f64("ord").map(f64::abs) == Some(2.0);
+    OPS.contains(&case.op.as_str()) || (case.op == "matrix_norm" && spectral)
+}
+
+/// The functions of this group.
+const OPS: &[&str] = &[
     "det",
     "slogdet",
     "logdet",

@@ -20,6 +20,7 @@ mod views;
 
 use case::{Case, Store};
 use compare::{Checked, Counts};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::{Device, Settings};
@@ -109,7 +110,7 @@ fn main() -> ExitCode {
         total.merge(&counts);
     }
     if filter.is_empty() {
-        total.merge(&selftest::run(&store));
+        total.failed += selftest::run(&store);
     }
     println!("compared {}", total.kinds());
     println!("{} passed, {} failed", total.passed, total.failed);
@@ -120,14 +121,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs one case on one device and prints a line if it fails.
+/// Runs one case on one device and prints a line if it fails. A panic is a failure.
 fn run_case(store: &Store, id: &str, name: &str, device: &Device) -> Checked {
-    let checked = match store.case(id, device) {
+    let run = || match store.case(id, device) {
         Ok(case) => compare::check(&case, outputs(&case)),
         Err(e) => Checked::failure(e),
     };
-    for message in &checked.failures {
-        println!("{name} {id}: {message}");
+    let checked = catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|_| Checked::failure("panics".to_string()));
+    if let Some(line) = checked.line() {
+        println!("{name} {id}: {line}");
     }
     checked
 }

@@ -24,8 +24,8 @@ fn dims(case: &Case, x: &Tensor) -> Vec<isize> {
 fn over_dims(case: &Case) -> Option<Result<Tensor, String>> {
     let keep = case.bool("keepdim").unwrap_or(false);
     let correction = || match case.bool("unbiased") {
-        Some(unbiased) => usize::from(unbiased),
-        None => case.int("correction").unwrap_or(1).max(0) as usize,
+        Some(unbiased) => f64::from(u8::from(unbiased)),
+        None => case.f64("correction").unwrap_or(1.0),
     };
     let f: &dyn Fn(&Tensor, &[isize]) -> Tensor = match case.op.as_str() {
         "sum" => &|x, d| x.sum_dims(d, keep),
@@ -97,12 +97,12 @@ fn pairs(case: &Case) -> Option<Result<Vec<Tensor>, String>> {
 }
 
 /// The order of a norm: a number, or a name.
-fn order(case: &Case) -> Result<f64, String> {
-    match case.text("ord") {
+fn order(case: &Case, key: &str) -> Result<f64, String> {
+    match case.text(key) {
         Some("inf") => Ok(f64::INFINITY),
         Some("-inf") => Ok(f64::NEG_INFINITY),
         Some(name) => Err(format!("the norm {name:?} is unsupported")),
-        None => Ok(case.f64("ord").unwrap_or(2.0)),
+        None => Ok(case.f64(key).unwrap_or(2.0)),
     }
 }
 
@@ -110,7 +110,7 @@ fn norm(case: &Case) -> Option<Result<Tensor, String>> {
     let keep = case.bool("keepdim").unwrap_or(false);
     let vector = || {
         let x = case.at(0)?;
-        Ok(x.vector_norm(order(case)?, &dims(case, x), keep))
+        Ok(x.vector_norm(order(case, "ord")?, &dims(case, x), keep))
     };
     let matrix = || {
         let list = case.ints("dim").unwrap_or_else(|| vec![-2, -1]);
@@ -122,6 +122,9 @@ fn norm(case: &Case) -> Option<Result<Tensor, String>> {
             (Some("-inf"), _) => MatrixNorm::MinusInfinity,
             (_, Some(1.0)) => MatrixNorm::One,
             (_, Some(-1.0)) => MatrixNorm::MinusOne,
+            (Some("nuc"), _) => MatrixNorm::Nuclear,
+            (_, Some(2.0)) => MatrixNorm::Two,
+            (_, Some(-2.0)) => MatrixNorm::MinusTwo,
             (name, number) => {
                 return Err(format!(
                     "the matrix norm {name:?} {number:?} is unsupported"
@@ -133,13 +136,13 @@ fn norm(case: &Case) -> Option<Result<Tensor, String>> {
     match case.op.as_str() {
         "vector_norm" => Some(vector()),
         "matrix_norm" => Some(matrix()),
-        "normalize" => Some(case.at(0).map(|x| {
-            let (p, eps) = (
-                case.f64("p").unwrap_or(2.0),
-                case.f64("eps").unwrap_or(1e-12),
-            );
-            x.normalize(p, case.int("dim").unwrap_or(1), eps)
-        })),
+        "normalize" => Some(normalize(case)),
         _ => None,
     }
+}
+
+fn normalize(case: &Case) -> Result<Tensor, String> {
+    let dims = case.ints("dim").unwrap_or_else(|| vec![1]);
+    let eps = case.f64("eps").unwrap_or(1e-12);
+    Ok(case.at(0)?.normalize_dims(order(case, "p")?, &dims, eps))
 }

@@ -1,63 +1,110 @@
 //! Whether the harness can fail: one stored output, gradient and product are moved beyond tolerance, and each case
-//! must then fail.
+//! must then fail, as must a host step outside linear algebra; and the comparison itself on values that are easily
+//! taken for equal.
 
 use crate::case::{Case, Expected, Store};
-use crate::compare::{Checked, Counts, check};
+use crate::compare::{check, close};
 use wgrad::Device;
 
-/// The three planted faults, as cases of their own.
-pub fn run(store: &Store) -> Counts {
-    let mut counts = Counts::default();
+/// A kind of stored tensor: its name, and the case's of this kind.
+type Kind = (&'static str, fn(&mut Case) -> Option<&mut Expected>);
+
+const KINDS: &[Kind] = &[
+    ("output", |c| c.outputs.first_mut()),
+    ("gradient", |c| Some(&mut c.grad.first_mut()?.1)),
+    ("Hessian-vector product", |c| {
+        Some(&mut c.hvp.first_mut()?.2)
+    }),
+];
+
+/// How many of the planted faults were not found.
+pub fn run(store: &Store) -> usize {
     let device = Device::cpu();
-    let mut plant = |what: &str, has: fn(&Case) -> bool, spoil: fn(&mut Case)| {
-        let checked = planted(store, &device, has, spoil);
-        for message in &checked.failures {
-            println!("self-test, {what}: {message}");
+    let mut missed = 0;
+    let planted = KINDS.iter().map(|kind| planted(store, &device, kind));
+    for result in planted.chain([host_step(store, &device)]) {
+        match result {
+            Ok(text) => println!("self-test: {text}"),
+            Err(e) => {
+                missed += 1;
+                println!("self-test: {e}");
+            }
         }
-        counts.add(&checked);
-    };
-    plant(
-        "output",
-        |c| !c.outputs.is_empty(),
-        |c| spoil(&mut c.outputs[0], c.rtol, c.atol),
-    );
-    plant(
-        "gradient",
-        |c| !c.grad.is_empty(),
-        |c| spoil(&mut c.grad[0].1, c.rtol, c.atol),
-    );
-    plant(
-        "product",
-        |c| !c.hvp.is_empty(),
-        |c| spoil(&mut c.hvp[0].2, c.rtol, c.atol),
-    );
-    counts
+    }
+    missed + comparison()
 }
 
-/// Passes if a case that passes fails once spoiled.
-fn planted(
-    store: &Store,
-    device: &Device,
-    has: fn(&Case) -> bool,
-    spoil: fn(&mut Case),
-) -> Checked {
-    let sound = |case: &Case| has(case) && check(case, crate::outputs(case)).failures.is_empty();
-    let case = store
-        .ids()
-        .filter_map(|id| store.case(id, device).ok())
-        .find(sound);
-    let Some(mut case) = case else {
-        return Checked::failure("no sound case to spoil".into());
-    };
-    spoil(&mut case);
-    if check(&case, crate::outputs(&case)).failures.is_empty() {
-        return Checked::failure(format!("{} still passes with a wrong expectation", case.id));
+/// Spoils the first case that passes and has this kind of tensor; it must fail then.
+fn planted(store: &Store, device: &Device, (what, of): &Kind) -> Result<String, String> {
+    let mut stored = false;
+    for id in store.ids() {
+        let Ok(mut case) = store.case(id, device) else {
+            continue;
+        };
+        let (rtol, atol) = (case.rtol, case.atol);
+        if of(&mut case).is_none() {
+            continue;
+        }
+        stored = true;
+        let sound = check(&case, crate::outputs(&case)).failures.is_empty();
+        if !sound || !of(&mut case).is_some_and(|want| spoil(want, rtol, atol)) {
+            continue;
+        }
+        return if check(&case, crate::outputs(&case)).failures.is_empty() {
+            Err(format!("{id} still passes with a wrong {what}"))
+        } else {
+            Ok(format!("a wrong {what} of {id} was found"))
+        };
     }
-    Checked::default()
+    if stored {
+        Err(format!("no sound case to plant a wrong {what} in"))
+    } else {
+        Ok(format!("no case stores a {what}"))
+    }
 }
 
-fn spoil(want: &mut Expected, rtol: f64, atol: f64) {
-    if let Some(v) = want.values.iter_mut().find(|v| v.is_finite()) {
-        *v += 3.0 * (atol + rtol * v.abs());
+/// Takes the first case of linear algebra for one of another function: its host step must then fail it.
+fn host_step(store: &Store, device: &Device) -> Result<String, String> {
+    let mut cases = store.ids().filter_map(|id| store.case(id, device).ok());
+    let Some(mut case) = cases.find(crate::linalg::on_host) else {
+        return Ok("no case of linear algebra".to_string());
+    };
+    let outputs = crate::outputs(&case);
+    case.op = "add".to_string();
+    let checked = check(&case, outputs);
+    if checked.failures.iter().any(|f| f.message.contains("host")) {
+        Ok(format!("a host step of {} was found", case.id))
+    } else {
+        Err(format!("the host step of {} was not found", case.id))
     }
+}
+
+/// Moves one number beyond the tolerance.
+fn spoil(want: &mut Expected, rtol: f64, atol: f64) -> bool {
+    let number = want.values.iter_mut().find(|v| v.is_finite());
+    let step = if want.float { atol.max(1e-12) } else { 1.0 };
+    number
+        .map(|v| *v += 3.0 * (step + rtol * v.abs()))
+        .is_some()
+}
+
+/// Values that differ although a careless comparison takes them for equal, and the other way round.
+fn comparison() -> usize {
+    const INF: f64 = f64::INFINITY;
+    let cases = [
+        (1.0, INF, false),
+        (-INF, INF, false),
+        (INF, 1.0, false),
+        (f64::NAN, 1.0, false),
+        (1.0, f64::NAN, false),
+        (INF, INF, true),
+        (f64::NAN, f64::NAN, true),
+        (1.0, 1.00001, true),
+    ];
+    let wrong = |&&(got, want, equal): &&(f64, f64, bool)| close(got, want, 1e-4, 1e-5) != equal;
+    let wrong: Vec<_> = cases.iter().filter(wrong).collect();
+    for (got, want, _) in &wrong {
+        println!("self-test: {got} against {want} is judged wrongly");
+    }
+    wrong.len()
 }

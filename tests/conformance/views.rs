@@ -109,7 +109,13 @@ fn interleave(case: &Case, x: &Tensor) -> Result<Tensor, String> {
         Some(dim) => (x.clone(), dim),
         None => (x.reshape(&[-1]), 0),
     };
-    let repeats = sizes(case, "repeats")?;
+    let repeats = match case.optional("repeats") {
+        Some(counts) => {
+            let list = counts.to_vec::<i32>().map_err(|e| e.to_string())?;
+            list.into_iter().map(|n| n.max(0) as usize).collect()
+        }
+        None => sizes(case, "repeats")?,
+    };
     Ok(if repeats.len() == 1 {
         flat.repeat_interleave(repeats[0], dim)
     } else {

@@ -375,3 +375,38 @@ fn nan_wins() {
         assert!(sums.iter().all(|v| v.is_nan()), "inf - inf: {sums:?}");
     }
 }
+
+#[test]
+fn absurd_sizes_are_refused_before_anything_is_sized_by_them() {
+    use wgrad::nn::{BatchNorm1d, Context, Conv2d, Lstm, RecurrentOptions};
+    let (d, most) = (Device::cpu(), usize::MAX);
+    let nothing = Tensor::zeros(&[2, 0, 3], DType::F32, &d);
+    let image = Tensor::zeros(&[1, 1, 2, 2], DType::F32, &d);
+    let mut rng = wgrad::Generator::new(0);
+    let plain = ConvOptions::default();
+    let deep = RecurrentOptions::default().num_layers(most);
+    let lstm = |n: usize, options: &RecurrentOptions, rng: &mut wgrad::Generator| {
+        let layer = Lstm::new(3, n, options, rng, &d);
+        layer.forward(&nothing, None, &mut Context::eval()).0
+    };
+    let blocks = wgrad::UnfoldOptions::new([1 << 20, 1]).padding([1 << 20, 0]);
+    let refused = [
+        Tensor::zeros(&[0, most], DType::F32, &d),
+        nothing.adaptive_avg_pool1d([Some(1 << 40)]),
+        nothing
+            .select(0, 0)
+            .transpose(0, 1)
+            .repeat_interleave_each(&[most, 1, 1], 0),
+        nothing.unsqueeze(0).pixel_unshuffle(most),
+        image.unfold2d(&blocks),
+        image.avg_pool2d(&PoolOptions::windows([1 << 20, 1 << 20]).padding([1 << 19, 1 << 19])),
+        image.conv2d(&image, None, &plain.stride([most, 1])),
+        BatchNorm1d::new(most, &d).weight,
+        Conv2d::new(most, most, [most, most], plain, &mut rng, &d).weight,
+        lstm(4, &deep, &mut rng),
+        lstm(most, &RecurrentOptions::default(), &mut rng),
+    ];
+    for (i, t) in refused.iter().enumerate() {
+        assert!(t.check().is_err(), "case {i} gives {:?}", t.shape());
+    }
+}

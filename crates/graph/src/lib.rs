@@ -42,7 +42,7 @@ mod tensor;
 mod transform;
 
 pub use api::{ConvOptions, ConvTransposeOptions, Padding, PoolOptions, Scalar};
-pub use api::{GeluApproximation, MatrixNorm, PadMode, Subscript, Subscripts};
+pub use api::{EmbeddingOptions, GeluApproximation, MatrixNorm, PadMode, Subscript, Subscripts};
 pub use autodiff::{GradOptions, grad, grad_with, value_and_grad};
 pub use checkpoint::{Tensors, checkpoint};
 pub use composite::{

@@ -1,12 +1,13 @@
 //! Shapes and the rules of NumPy broadcasting. Pure functions on sizes.
 
-/// Number of elements, or `None` on overflow of `i32::MAX`-sized indexing (2^31 − 1 elements).
+/// Number of elements, or `None` on overflow of `i32::MAX`-sized indexing (2^31 − 1 elements). Where there are none,
+/// the other sizes are held to the same limit: strides and positions are computed from them.
 pub fn checked_numel(shape: &[usize]) -> Option<usize> {
-    if shape.contains(&0) {
-        return Some(0);
-    }
-    let n = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
-    (n <= i32::MAX as usize).then_some(n)
+    let span = shape
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(d.max(1)))?;
+    let n = if shape.contains(&0) { 0 } else { span };
+    (span <= i32::MAX as usize).then_some(n)
 }
 
 /// Number of elements; of an invalid tensor's absurd shape as many as `usize` holds.
@@ -98,6 +99,7 @@ mod tests {
         assert_eq!(dim(0, 0), Ok(0));
         assert!(dims(&[0, -3], 3).is_err());
         assert_eq!(checked_numel(&[1 << 20, 1 << 20]), None);
-        assert_eq!(checked_numel(&[1 << 40, 1 << 40, 0]), Some(0));
+        assert_eq!(checked_numel(&[1 << 15, 1 << 15, 0]), Some(0));
+        assert_eq!(checked_numel(&[1 << 40, 1 << 40, 0]), None);
     }
 }

@@ -31,8 +31,8 @@ pub fn fans(shape: &[usize]) -> Option<(usize, usize)> {
     let [out, input, kernel @ ..] = shape else {
         return None;
     };
-    let field: usize = kernel.iter().product();
-    Some((input * field, out * field))
+    let field = kernel.iter().fold(1usize, |n, &k| n.saturating_mul(k));
+    Some((input.saturating_mul(field), out.saturating_mul(field)))
 }
 
 /// Zeros.
@@ -152,5 +152,5 @@ fn kaiming_std(op: &str, shape: &[usize], a: f64, fan: Fan) -> Result<f64, Error
 
 fn xavier_std(op: &str, shape: &[usize], gain: f64) -> Result<f64, Error> {
     let (fan_in, fan_out) = needed_fans(op, shape)?;
-    Ok(gain * (2.0 / (fan_in + fan_out).max(1) as f64).sqrt())
+    Ok(gain * (2.0 / fan_in.saturating_add(fan_out).max(1) as f64).sqrt())
 }

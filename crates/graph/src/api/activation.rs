@@ -91,10 +91,13 @@ impl Tensor {
             return self.gelu();
         }
         let x = self.to_float();
-        // (1 + tanh u) / 2 = sigmoid(2u), which is 0 or 1 long before 30, where the cube is still small.
-        let near = x.clamp(-30.0, 30.0);
+        // (1 + tanh u) / 2 = sigmoid(2u), and x · sigmoid(2u) = x − x · sigmoid(−2u): of both the one with the small
+        // sigmoid, which does not cancel in the second derivative. It is 0 long before 30, where the cube is small.
+        let positive = x.gt_scalar(0.0);
+        let falling = Tensor::where_(&positive, &-x.clamp_max(30.0), &x);
+        let near = falling.clamp_min(-30.0);
         let twice = (near.square() * 0.044_715 + 1.0) * &near * (SQRT_2 * FRAC_2_SQRT_PI);
-        x * twice.sigmoid()
+        x.masked_fill(&positive.logical_not(), 0.0) + falling * twice.sigmoid()
     }
 
     /// `x · sigmoid(x)`.
@@ -150,6 +153,9 @@ impl Tensor {
     /// `x` between the bounds; the derivative is 0 on them and outside.
     #[track_caller]
     pub fn hardtanh(&self, min_val: f64, max_val: f64) -> Tensor {
+        if !self.dtype().is_float() {
+            return self.clamp(min_val.trunc(), max_val.trunc());
+        }
         let x = self.to_float();
         let low = x.masked_fill(&x.le_scalar(min_val), min_val);
         low.masked_fill(&x.ge_scalar(max_val), max_val)

@@ -67,8 +67,6 @@ unary! {
     trunc => ops::trunc::Trunc, float;
     /// Where the element is NaN.
     isnan => ops::is_nan::IsNan, float;
-    /// `not x`, of truth values.
-    logical_not => ops::not::Not, any;
     /// The same values, through which no gradient flows.
     stop_gradient => StopGradient, any;
 }
@@ -199,9 +197,17 @@ impl Tensor {
         }
     }
 
-    /// `self + other`; the operator's method.
+    /// Whether both hold truth values, whose sum and product are truth values too.
+    fn both_truth(&self, other: &Tensor) -> bool {
+        self.dtype() == DType::Bool && other.dtype() == DType::Bool
+    }
+
+    /// `self + other`; the operator's method. Of truth values: whether either holds.
     #[track_caller]
     pub fn add(&self, other: &Tensor) -> Tensor {
+        if self.both_truth(other) {
+            return self.maximum(other);
+        }
         let (a, b) = (self.numeric(), other.numeric());
         a.binary(ops::add::Add, &b)
     }
@@ -218,9 +224,12 @@ impl Tensor {
         }
     }
 
-    /// `self · other`, element-wise.
+    /// `self · other`, element-wise. Of truth values: whether both hold.
     #[track_caller]
     pub fn mul(&self, other: &Tensor) -> Tensor {
+        if self.both_truth(other) {
+            return self.minimum(other);
+        }
         let (a, b) = (self.numeric(), other.numeric());
         a.binary(ops::mul::Mul, &b)
     }
@@ -311,6 +320,12 @@ impl Tensor {
     #[track_caller]
     pub fn atan2(&self, x: &Tensor) -> Tensor {
         self.to_float().binary(ops::atan2::Atan2, &x.to_float())
+    }
+
+    /// Whether the element is 0.
+    #[track_caller]
+    pub fn logical_not(&self) -> Tensor {
+        Tensor::record(ops::not::Not, &[&self.cast(DType::Bool)])
     }
 
     /// `self and other`, as truth values.

@@ -6,7 +6,8 @@ use crate::shape::broadcast;
 use crate::tensor::Tensor;
 
 impl Tensor {
-    /// The matrix product, in all of PyTorch's forms: vectors, matrices, and batches of them that broadcast.
+    /// The matrix product, in all of PyTorch's forms: vectors, matrices, and batches of them that broadcast. Integers
+    /// are multiplied and summed element by element.
     ///
     /// ```
     /// # use wgrad_graph::{Device, Tensor};
@@ -60,7 +61,19 @@ impl Tensor {
             let m = format!("{} and {} do not mix", a.dtype(), b.dtype());
             return invalid(ErrorKind::DType, m);
         };
-        let out = if rb == 2 && ra > 2 && a.size(-1) == b.size(0) {
+        if a.size(-1) != b.size(-2) {
+            let m = format!("rows of {} by columns of {}", a.size(-1), b.size(-2));
+            return invalid(ErrorKind::Shape, m);
+        }
+        let whole = |t: &Tensor| {
+            let mut to = lead.clone();
+            to.extend(&t.shape()[t.rank() - 2..]);
+            t.cast(dtype).broadcast_to(&to)
+        };
+        let out = if !dtype.is_float() {
+            let products = whole(&a).unsqueeze(-1) * whole(&b).unsqueeze(-3);
+            products.sum_dims(&[-2], false)
+        } else if rb == 2 && ra > 2 {
             // One large product instead of a batch.
             let rows = crate::shape::numel(&a.shape()[..ra - 1]);
             let flat = a.cast(dtype).reshape_to(&[rows, a.shape()[ra - 1]]);
@@ -68,11 +81,6 @@ impl Tensor {
             to[ra - 1] = b.shape()[1];
             Tensor::record(Matmul, &[&flat, &b.cast(dtype)]).reshape_to(&to)
         } else {
-            let whole = |t: &Tensor| {
-                let mut to = lead.clone();
-                to.extend(&t.shape()[t.rank() - 2..]);
-                t.cast(dtype).broadcast_to(&to)
-            };
             Tensor::record(Matmul, &[&whole(&a), &whole(&b)])
         };
         let out = if self.rank() == 1 {

@@ -1,6 +1,6 @@
 //! Tests of the edges: arguments that make no sense, derivatives at kinks, magnitudes that overflow in between.
 
-use crate::{Device, MatrixNorm, PadMode, Subscript, Tensor, grad};
+use crate::{Device, MatrixNorm, PadMode, PoolOptions, Subscript, Tensor, grad};
 
 fn table() -> Tensor {
     Tensor::arange(6, &Device::reference()).reshape(&[2, 3])
@@ -136,4 +136,108 @@ fn large_magnitudes_stay_finite_to_the_second_order() {
             );
         }
     }
+}
+
+#[test]
+fn rank_0_is_a_vector_where_a_dimension_is_named() {
+    let device = Device::reference();
+    let (x, zero) = (vector(&[5.0]).select(0, 0), Tensor::new(&[0, 0], &device));
+    let scalar = zero.select(0, 0);
+    let one = zero.narrow(0, 0, 1);
+    assert_eq!(x.gather(0, &scalar).shape(), [0usize; 0]);
+    assert_eq!(x.gather(-1, &zero).to_vec::<f32>().unwrap(), [5.0, 5.0]);
+    assert_eq!(x.index_select(0, &one).item::<f32>().unwrap(), 5.0);
+    assert_eq!(x.scatter_add(0, &scalar, &x).item::<f32>().unwrap(), 10.0);
+    assert_eq!(x.index_add(0, &one, &x, 2.0).item::<f32>().unwrap(), 15.0);
+    assert_eq!(x.index_fill(0, &one, 1.0).item::<f32>().unwrap(), 1.0);
+    let bad = x.reshape(&[7]);
+    let results = [
+        bad.gather(0, &scalar),
+        bad.scatter_add(0, &scalar, &x),
+        bad.index_select(0, &one),
+    ];
+    assert!(results.iter().all(|t| t.check().is_err()));
+}
+
+#[test]
+fn truth_values_and_integers_compute_as_in_pytorch() {
+    let device = Device::reference();
+    let (a, b) = (
+        Tensor::new(&[true, true, false, false], &device),
+        Tensor::new(&[true, false, true, false], &device),
+    );
+    assert_eq!(
+        (&a + &b).to_vec::<bool>().unwrap(),
+        [true, true, true, false]
+    );
+    assert_eq!(
+        (&a * &b).to_vec::<bool>().unwrap(),
+        [true, false, false, false]
+    );
+    let numbers = vector(&[0.0, -0.0, 2.0, f32::NAN]);
+    assert_eq!(
+        numbers.logical_not().to_vec::<bool>().unwrap(),
+        [true, true, false, false]
+    );
+    let n = Tensor::new(&[-3, 0, 3], &device);
+    assert_eq!(n.hardtanh(-0.5, 2.5).to_vec::<i32>().unwrap(), [0, 0, 2]);
+    let m = Tensor::arange(4, &device).reshape(&[2, 2]);
+    assert_eq!(m.matmul(&m).to_vec::<i32>().unwrap(), [2, 3, 6, 11]);
+    assert!(m.matmul(&n).check().is_err());
+    assert!(
+        m.narrow(1, 0, 1)
+            .matmul(&m.narrow(0, 0, 1).t())
+            .check()
+            .is_err()
+    );
+}
+
+#[test]
+fn divisions_by_zero_round_to_infinity() {
+    let (a, b) = (
+        vector(&[1.0, -1.0, 0.0, 7.0]),
+        vector(&[0.0, 0.0, 0.0, -2.0]),
+    );
+    let got = a.floor_divide(&b).to_vec::<f32>().unwrap();
+    assert_eq!(got[..2], [f32::INFINITY, f32::NEG_INFINITY]);
+    assert!(got[2].is_nan());
+    assert_eq!(got[3], -4.0);
+}
+
+#[test]
+fn odd_joins_and_pads_are_pytorchs() {
+    let x = table();
+    let nothing = Tensor::arange(0, x.device());
+    assert_eq!(Tensor::cat(&[&nothing, &x], 1).shape(), [2, 3]);
+    assert_eq!(Tensor::cat(&[&nothing, &nothing], 0).shape(), [0]);
+    let row = Tensor::arange(4, x.device());
+    // What was cut off does not come back.
+    let circular = row.pad(&[-1, 2], PadMode::Circular);
+    assert_eq!(circular.to_vec::<i32>().unwrap(), [1, 2, 3, 1, 2]);
+    let last = Tensor::new(&[-1, 0], x.device());
+    assert_eq!(
+        row.take_along_dim(&last, 0).to_vec::<i32>().unwrap(),
+        [3, 0]
+    );
+}
+
+#[test]
+fn the_second_derivative_of_gelu_survives_saturation() {
+    let x = Tensor::new(&[4.9f32], &Device::cpu());
+    let y = x.gelu_with(crate::GeluApproximation::Tanh);
+    let first = &grad(&y, &[&x]).unwrap()[0];
+    let second = grad(first, &[&x]).unwrap()[0].item::<f32>().unwrap();
+    // By PyTorch in f64; 1 − sigmoid(2u) in f32 gives 0.
+    assert!((second / -1.803_716e-5 - 1.0).abs() < 1e-3, "{second}");
+}
+
+#[test]
+fn windows_whose_taps_miss_the_input_are_refused() {
+    let options = PoolOptions::windows([2]).dilation([4]).padding([2]);
+    let of = |n: usize| {
+        Tensor::zeros(&[1, 1, n], crate::DType::F32, &Device::cpu()).max_pool1d(&options)
+    };
+    assert!(of(2).check().is_err());
+    // One more element, and the second tap lies inside.
+    assert_eq!(of(3).to_vec::<f32>().unwrap(), [0.0]);
 }

@@ -18,10 +18,38 @@ impl Tensor {
         Tensor::record(ScatterAdd { dim, size }, &[self, index])
     }
 
+    /// A tensor of rank 0 as a vector of one element, as PyTorch takes it where a dimension is named.
+    #[track_caller]
+    pub(crate) fn lifted(&self) -> Tensor {
+        if self.rank() == 0 {
+            self.reshape_to(&[1])
+        } else {
+            self.clone()
+        }
+    }
+
+    /// A vector of one element as a tensor of rank 0.
+    #[track_caller]
+    pub(crate) fn dropped(&self) -> Tensor {
+        if self.shape() == [1] {
+            self.reshape_to(&[])
+        } else {
+            self.clone()
+        }
+    }
+
     /// `out[i] = self[i with dimension dim replaced by index[i]]`; `index` is i32 and at most of this tensor's size in
     /// the other dimensions. An index out of range makes the next read an error.
     #[track_caller]
     pub fn gather(&self, dim: isize, index: &Tensor) -> Tensor {
+        if self.rank() == 0 || (self.rank() == 1 && index.rank() == 0) {
+            let picked = self.lifted().gather(dim, &index.lifted());
+            return if index.rank() == 0 {
+                picked.dropped()
+            } else {
+                picked
+            };
+        }
         match shape::dim(dim, self.rank()) {
             Ok(d) => self.cut_to(d, index).gather_at(d, index),
             Err(m) => self.fail("gather", m),
@@ -58,6 +86,9 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn index_select(&self, dim: isize, index: &Tensor) -> Tensor {
+        if self.rank() == 0 && index.numel() == 1 {
+            return self.lifted().index_select(dim, index).dropped();
+        }
         match shape::dim(dim, self.rank()) {
             Ok(d) if index.rank() <= 1 && d < self.rank() => {
                 let mut thin = vec![1; self.rank()];
@@ -78,6 +109,10 @@ impl Tensor {
     /// smaller than both, and then reaches only their leading parts.
     #[track_caller]
     pub fn scatter_add(&self, dim: isize, index: &Tensor, src: &Tensor) -> Tensor {
+        if self.rank() == 0 {
+            let [x, index, src] = [self, index, src].map(|t| t.lifted());
+            return x.scatter_add(dim, &index, &src).dropped();
+        }
         let (n, i) = (self.shape(), index.shape());
         match shape::dim(dim, self.rank()) {
             Ok(d) if d < self.rank() => {

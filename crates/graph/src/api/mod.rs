@@ -8,6 +8,7 @@ mod create;
 mod display;
 #[cfg(test)]
 mod edges;
+mod embed;
 mod index;
 mod indexing;
 mod movement;
@@ -23,6 +24,7 @@ mod views;
 
 pub use activation::GeluApproximation;
 pub use conv::{ConvOptions, ConvTransposeOptions, Padding};
+pub use embed::EmbeddingOptions;
 pub use indexing::{Subscript, Subscripts};
 pub use norms::MatrixNorm;
 pub use operators::Scalar;

@@ -166,9 +166,11 @@ impl Tensor {
 
     #[track_caller]
     pub(crate) fn slice_to(&self, start: &[usize], step: &[usize], size: &[usize]) -> Tensor {
+        // The step of a single element does not matter, and may be absurd.
+        let steps = step.iter().zip(size);
         let op = Slice {
             start: start.to_vec(),
-            step: step.to_vec(),
+            step: steps.map(|(&s, &n)| if n <= 1 { 1 } else { s }).collect(),
             size: size.to_vec(),
         };
         Tensor::record(op, &[self])
@@ -266,7 +268,13 @@ impl Tensor {
     /// an empty slice yields an invalid tensor on the reference device.
     #[track_caller]
     pub fn cat(tensors: &[&Tensor], dim: isize) -> Tensor {
-        let Some(first) = tensors.first() else {
+        // Vectors without elements join anything, as in PyTorch.
+        let filled: Vec<&Tensor> = tensors
+            .iter()
+            .filter(|t| t.shape() != [0])
+            .copied()
+            .collect();
+        let Some(first) = filled.first().or(tensors.first()) else {
             let e = crate::error::Error::new(
                 crate::error::ErrorKind::Value,
                 "cat",
@@ -285,7 +293,12 @@ impl Tensor {
                 "the dtypes do not mix",
             ),
             (Ok(d), Some(dtype)) => {
-                let same: Vec<Tensor> = tensors.iter().map(|t| t.cast(dtype)).collect();
+                let joined = if first.shape() == [0] {
+                    tensors
+                } else {
+                    &filled
+                };
+                let same: Vec<Tensor> = joined.iter().map(|t| t.cast(dtype)).collect();
                 Tensor::concat_of(&same.iter().collect::<Vec<_>>(), d)
             }
         }

@@ -17,6 +17,15 @@ pub enum MatrixNorm {
     Infinity,
     /// The least sum of magnitudes of a row.
     MinusInfinity,
+    /// The sum of the singular values.
+    #[cfg(feature = "linalg")]
+    Nuclear,
+    /// The greatest singular value.
+    #[cfg(feature = "linalg")]
+    Two,
+    /// The least singular value.
+    #[cfg(feature = "linalg")]
+    MinusTwo,
 }
 
 impl Tensor {
@@ -80,15 +89,42 @@ impl Tensor {
             Err(m) => return self.fail("matrix_norm", m),
         };
         let [rows, columns] = matrix_dims;
-        let x = self.to_float().abs();
+        let x = || self.to_float().abs();
         let out = match ord {
             MatrixNorm::Frobenius => self.vector_norm(2.0, &matrix_dims, true),
-            MatrixNorm::One => x.sum_dims(&[rows], true).amax_dims(&[columns], true),
-            MatrixNorm::MinusOne => x.sum_dims(&[rows], true).amin_dims(&[columns], true),
-            MatrixNorm::Infinity => x.sum_dims(&[columns], true).amax_dims(&[rows], true),
-            MatrixNorm::MinusInfinity => x.sum_dims(&[columns], true).amin_dims(&[rows], true),
+            MatrixNorm::One => x().sum_dims(&[rows], true).amax_dims(&[columns], true),
+            MatrixNorm::MinusOne => x().sum_dims(&[rows], true).amin_dims(&[columns], true),
+            MatrixNorm::Infinity => x().sum_dims(&[columns], true).amax_dims(&[rows], true),
+            MatrixNorm::MinusInfinity => x().sum_dims(&[columns], true).amin_dims(&[rows], true),
+            #[cfg(feature = "linalg")]
+            _ => self.spectral_norm(ord, &list),
         };
         let list: Vec<isize> = list.iter().map(|&d| d as isize).collect();
         if keepdim { out } else { out.drop_dims(&list) }
+    }
+
+    /// A norm of the singular values of the matrices in two absolute dimensions, which stay with size 1.
+    #[cfg(feature = "linalg")]
+    #[track_caller]
+    fn spectral_norm(&self, ord: MatrixNorm, matrix: &[usize]) -> Tensor {
+        let others = (0..self.rank()).filter(|d| !matrix.contains(d));
+        let order: Vec<usize> = others.chain(matrix.iter().copied()).collect();
+        let values = self.permute_to(&order).svdvals();
+        let norm = match ord {
+            MatrixNorm::Nuclear => values.sum_dims(&[-1], false),
+            MatrixNorm::MinusTwo => values.amin_dims(&[-1], false),
+            _ => values.amax_dims(&[-1], false),
+        };
+        if norm.check().is_err() {
+            return norm;
+        }
+        let size = |d: usize| {
+            if matrix.contains(&d) {
+                1
+            } else {
+                self.shape()[d]
+            }
+        };
+        norm.reshape_to(&(0..self.rank()).map(size).collect::<Vec<_>>())
     }
 }

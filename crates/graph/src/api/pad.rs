@@ -38,14 +38,20 @@ impl Tensor {
         for i in 0..pad.len() / 2 {
             let (before, after) = sides(i);
             let d = self.rank() - 1 - i;
-            x = x.pad_dim(d, (before.max(0) as usize, after.max(0) as usize), mode);
-            x = x.crop_dim(d, before.min(0).unsigned_abs(), after.min(0).unsigned_abs());
+            let added = (before.max(0) as usize, after.max(0) as usize);
+            let taken = (before.min(0).unsigned_abs(), after.min(0).unsigned_abs());
+            // What was taken away does not come back at the other end.
+            x = if mode == PadMode::Circular {
+                x.crop_dim(d, taken).pad_dim(d, added, mode)
+            } else {
+                x.pad_dim(d, added, mode).crop_dim(d, taken)
+            };
         }
         x
     }
 
     #[track_caller]
-    fn crop_dim(&self, d: usize, before: usize, after: usize) -> Tensor {
+    fn crop_dim(&self, d: usize, (before, after): (usize, usize)) -> Tensor {
         if before == 0 && after == 0 || self.check().is_err() {
             return self.clone();
         }

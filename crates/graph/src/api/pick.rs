@@ -1,4 +1,4 @@
-//! Picking and placing by index beyond gather and scatter-add: embeddings, one-hot vectors, the largest elements.
+//! Picking and placing by index beyond gather and scatter-add: one-hot vectors, the largest elements.
 
 use crate::dtype::DType;
 use crate::error::ErrorKind;
@@ -8,7 +8,7 @@ use crate::tensor::Tensor;
 impl Tensor {
     /// An index in the type of every index.
     #[track_caller]
-    fn as_index(&self, op: &str) -> Tensor {
+    pub(crate) fn as_index(&self, op: &str) -> Tensor {
         if self.dtype().is_float() {
             self.fail_kind(
                 ErrorKind::DType,
@@ -20,7 +20,8 @@ impl Tensor {
         }
     }
 
-    /// [`gather`](Tensor::gather) where `index` and `self` broadcast in all dimensions but `dim`.
+    /// [`gather`](Tensor::gather) where `index` and `self` broadcast in all dimensions but `dim`. A negative index
+    /// counts from the end.
     #[track_caller]
     pub fn take_along_dim(&self, index: &Tensor, along: isize) -> Tensor {
         let d = match dim(along, self.rank()) {
@@ -42,10 +43,13 @@ impl Tensor {
         };
         match broadcast(&thin(self.shape()), &thin(index.shape())) {
             Ok(mut sizes) => {
+                let positions = index.as_index("take_along_dim");
+                let from_end = &positions + self.shape()[d] as f64;
+                let positions = Tensor::where_(&positions.lt_scalar(0.0), &from_end, &positions);
                 sizes[d] = self.shape()[d];
                 let x = self.broadcast_to(&sizes);
                 sizes[d] = index.shape()[d];
-                x.gather_at(d, &index.as_index("take_along_dim").broadcast_to(&sizes))
+                x.gather_at(d, &positions.broadcast_to(&sizes))
             }
             Err(m) => self.fail("take_along_dim", m),
         }
@@ -54,6 +58,10 @@ impl Tensor {
     /// A copy of `self` with `alpha` times row `i` of `src` (along `dim`) added to row `index[i]`.
     #[track_caller]
     pub fn index_add(&self, along: isize, index: &Tensor, src: &Tensor, alpha: f64) -> Tensor {
+        if self.rank() == 0 && src.rank() == 0 {
+            let [x, src] = [self, src].map(|t| t.lifted());
+            return x.index_add(along, index, &src, alpha).dropped();
+        }
         let index = index.as_index("index_add");
         let d = match dim(along, self.rank()) {
             Ok(d) if d < self.rank() && index.rank() <= 1 && src.rank() == self.rank() => d,
@@ -95,6 +103,9 @@ impl Tensor {
     /// A copy of `self` whose rows (along `dim`) named by `index` are `value`.
     #[track_caller]
     pub fn index_fill(&self, along: isize, index: &Tensor, value: f64) -> Tensor {
+        if self.rank() == 0 {
+            return self.lifted().index_fill(along, index, value).dropped();
+        }
         let d = match dim(along, self.rank()) {
             Ok(d) if d < self.rank() && index.rank() <= 1 => d,
             Ok(_) => {
@@ -134,46 +145,6 @@ impl Tensor {
         self.full_like_dtype(0.0, DType::I32)
             .scatter_add(along, index, &ones)
             .ne_scalar(0.0)
-    }
-
-    /// Rows of `weight` `[n, features]` picked by an index of any shape: `[…, features]`. Row `padding_idx`, which
-    /// may count from the end, gets no gradient.
-    ///
-    /// ```
-    /// # use wgrad_graph::{Device, Tensor};
-    /// let d = Device::cpu();
-    /// let weight = Tensor::from_slice(&[1.0f32, 2.0, 3.0, 4.0], &[2, 2], &d);
-    /// assert_eq!(Tensor::new(&[1, 0], &d).embedding(&weight, None).to_vec::<f32>()?, [3.0, 4.0, 1.0, 2.0]);
-    /// # Ok::<(), wgrad_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn embedding(&self, weight: &Tensor, padding_idx: Option<isize>) -> Tensor {
-        if weight.rank() != 2 {
-            return weight.fail(
-                "embedding",
-                format!("a weight of shape {:?}", weight.shape()),
-            );
-        }
-        let index = self.as_index("embedding");
-        let flat = index.reshape_to(&[self.numel()]);
-        let mut sizes = self.shape().to_vec();
-        sizes.push(weight.shape()[1]);
-        let rows = weight.index_select(0, &flat).reshape_to(&sizes);
-        let Some(padding) = padding_idx else {
-            return rows;
-        };
-        match dim(padding, weight.shape()[0]) {
-            Ok(p) => Tensor::where_(
-                &index.eq_scalar(p as f64).unsqueeze(-1),
-                &rows.stop_gradient(),
-                &rows,
-            ),
-            Err(_) => weight.fail_kind(
-                ErrorKind::Index,
-                "embedding",
-                format!("padding_idx {padding}"),
-            ),
-        }
     }
 
     /// Vectors (i32) of `num_classes` elements along a new last dimension: 1 at the class, else 0.

@@ -82,16 +82,18 @@ impl Tensor {
         x.sum_dims(over, keepdim) / n as f64
     }
 
-    /// Variances over some dimensions, divided by the count less `correction` (1 for the unbiased estimate).
+    /// Variances over some dimensions, divided by the count less `correction` (1 for the unbiased estimate), at least
+    /// 0.
     #[track_caller]
-    pub fn var_dims(&self, over: &[isize], correction: usize, keepdim: bool) -> Tensor {
+    pub fn var_dims(&self, over: &[isize], correction: impl Into<f64>, keepdim: bool) -> Tensor {
         let x = self.to_float();
         let n: usize = match dims(over, x.rank()) {
             Ok(list) => list.iter().map(|&d| x.shape()[d]).product(),
             Err(m) => return self.fail("var", m),
         };
         let centred = &x - x.mean_dims(over, true);
-        centred.square().sum_dims(over, keepdim) / n.saturating_sub(correction) as f64
+        let divisor = (n as f64 - correction.into()).max(0.0);
+        centred.square().sum_dims(over, keepdim) / divisor
     }
 
     /// The greatest element; NaN wins.

@@ -162,11 +162,16 @@ impl Tensor {
 
     /// `self / other` rounded down. Integers must stay below 2²⁴ in magnitude: they are divided as f32, after the
     /// remainder is taken off, and are i32 again.
+    /// A float divided by 0 is infinite, or NaN.
     #[track_caller]
     pub fn floor_divide(&self, other: &Tensor) -> Tensor {
         let rest = self.remainder(other);
         let dtype = rest.dtype();
-        ((self - rest) / other).round().cast(dtype)
+        let rounded = ((self - rest) / other).round();
+        if !dtype.is_float() {
+            return rounded.cast(dtype);
+        }
+        Tensor::where_(&other.eq_scalar(0.0), &(self / other), &rounded).cast(dtype)
     }
 
     /// `self + weight · (end − self)`, exact at both ends.

@@ -31,13 +31,13 @@ impl Tensor {
 
     /// The variance of all elements, divided by the count less `correction` (1 for the unbiased estimate).
     #[track_caller]
-    pub fn var(&self, correction: usize) -> Tensor {
+    pub fn var(&self, correction: impl Into<f64>) -> Tensor {
         self.var_dims(&self.every_dim(), correction, false)
     }
 
     /// The standard deviation of all elements; see [`std_dims`](Tensor::std_dims).
     #[track_caller]
-    pub fn std(&self, correction: usize) -> Tensor {
+    pub fn std(&self, correction: impl Into<f64>) -> Tensor {
         self.std_dims(&self.every_dim(), correction, false)
     }
 
@@ -50,7 +50,7 @@ impl Tensor {
     /// # Ok::<(), wgrad_graph::Error>(())
     /// ```
     #[track_caller]
-    pub fn std_dims(&self, over: &[isize], correction: usize, keepdim: bool) -> Tensor {
+    pub fn std_dims(&self, over: &[isize], correction: impl Into<f64>, keepdim: bool) -> Tensor {
         self.var_dims(over, correction, keepdim).root()
     }
 
@@ -179,7 +179,7 @@ impl Tensor {
 
     /// Means and variances over some dimensions, which stay with size 1.
     #[track_caller]
-    pub fn var_mean(&self, over: &[isize], correction: usize) -> (Tensor, Tensor) {
+    pub fn var_mean(&self, over: &[isize], correction: impl Into<f64>) -> (Tensor, Tensor) {
         (
             self.var_dims(over, correction, true),
             self.mean_dims(over, true),

@@ -223,6 +223,12 @@ impl Tensor {
             );
             return self.fail("repeat_interleave", m);
         }
+        let total = repeats.iter().fold(0usize, |n, &r| n.saturating_add(r));
+        let mut sizes = self.shape().to_vec();
+        sizes[dim(along, self.rank()).unwrap_or(0)] = total;
+        if shape::checked_numel(&sizes).is_none() {
+            return self.fail("repeat_interleave", "the result is too large");
+        }
         let runs = repeats.iter().enumerate();
         let index: Vec<i32> = runs
             .flat_map(|(i, &n)| std::iter::repeat_n(i as i32, n))

@@ -27,7 +27,13 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn normalize(&self, p: f64, dim: isize, eps: f64) -> Tensor {
-        let norm = self.vector_norm(p, &[dim], true).floored(eps);
+        self.normalize_dims(p, &[dim], eps)
+    }
+
+    /// As [`normalize`](Tensor::normalize), the vectors lying in several dimensions.
+    #[track_caller]
+    pub fn normalize_dims(&self, p: f64, dims: &[isize], eps: f64) -> Tensor {
+        let norm = self.vector_norm(p, dims, true).floored(eps);
         self.to_float() / norm
     }
 

@@ -21,6 +21,9 @@ pub struct UnfoldOptions {
     pub stride: [usize; 2],
 }
 
+/// The most elements of a block; each is a strided view of the image.
+const MAX_TAPS: usize = 1 << 16;
+
 impl UnfoldOptions {
     /// Blocks of this size at every position.
     pub fn new(kernel_size: [usize; 2]) -> Self {
@@ -55,6 +58,13 @@ impl UnfoldOptions {
             dilation: self.dilation.to_vec(),
             groups: 1,
         };
+        let [height, width] = self.kernel_size;
+        let taps = height.saturating_mul(width);
+        if taps > MAX_TAPS {
+            return Err(format!(
+                "a block of {taps} elements has more than {MAX_TAPS}"
+            ));
+        }
         geometry
             .output(&size, &self.kernel_size)
             .map(|n| [n[0], n[1]])
@@ -199,7 +209,7 @@ impl Tensor {
         let split = self
             .reshape_to(&[head, &[c, r, r, h, w]].concat())
             .permute_to(&perm);
-        split.reshape_to(&[head, &[c, h * r, w * r]].concat())
+        split.reshape_to(&[head, &[c, h.saturating_mul(r), w.saturating_mul(r)]].concat())
     }
 
     /// `[…, channels, height · r, width · r]` to `[…, channels · r², height, width]`.
@@ -223,6 +233,7 @@ impl Tensor {
         let split = self
             .reshape_to(&[head, &[c, h, r, w, r]].concat())
             .permute_to(&perm);
-        split.reshape_to(&[head, &[c * r * r, h, w]].concat())
+        let channels = c.saturating_mul(r).saturating_mul(r);
+        split.reshape_to(&[head, &[channels, h, w]].concat())
     }
 }

@@ -207,7 +207,7 @@ impl Tensor {
             return self.fail("group_norm", m);
         }
         let batch = self.shape()[0];
-        let rest = self.numel() / (batch * num_groups).max(1);
+        let rest = self.numel() / batch.saturating_mul(num_groups).max(1);
         let y = self
             .reshape_to(&[batch, num_groups, rest])
             .standardised(&[2], eps);

@@ -27,6 +27,10 @@ pub(super) static EIGENVALUES: Function = Function {
     run: |attributes, x, _| {
         each(x, |m| {
             finite(m[0])?;
+            // The solver counts on at least one row.
+            if m[0].nrows() == 0 {
+                return Ok(Mat::new());
+            }
             let whole = mirrored(m[0], of(attributes));
             Ok(column(&converged(
                 whole.self_adjoint_eigenvalues(Side::Lower),
@@ -46,6 +50,9 @@ pub(super) static EIGENVECTORS: Function = Function {
     run: |attributes, x, _| {
         each(x, |m| {
             finite(m[0])?;
+            if m[0].nrows() == 0 {
+                return Ok(Mat::new());
+            }
             let whole = mirrored(m[0], of(attributes));
             Ok(converged(whole.self_adjoint_eigen(Side::Lower))?
                 .U()

@@ -304,3 +304,37 @@ fn host_steps_are_found_run_in_turn_and_batched() {
     }
     assert!(matches!(x.inv().0.op, Op::Host(_)));
 }
+
+#[test]
+fn matrices_without_elements_have_no_eigenvalues() {
+    for device in [Device::cpu(), Device::reference()] {
+        let x = Tensor::zeros(&[2, 0, 0], crate::DType::F32, &device);
+        let (values, vectors) = x.eigh(Triangle::Lower);
+        let slope = &grad(&x.eigvalsh(Triangle::Lower).sum(), &[&x]).unwrap()[0];
+        for (t, shape) in [
+            (&values, &[2, 0][..]),
+            (&vectors, &[2, 0, 0]),
+            (slope, &[2, 0, 0]),
+        ] {
+            assert_eq!(t.shape(), shape);
+            assert_eq!(t.to_vec::<f32>().unwrap(), [0f32; 0]);
+        }
+    }
+}
+
+#[test]
+fn norms_of_singular_values_follow_the_dimensions_named() {
+    use crate::MatrixNorm::{MinusTwo, Nuclear, Two};
+    let x = tensor(&[3.0, 0.0, 0.0, 0.0, -4.0, 0.0], &[2, 3], &Device::cpu());
+    let of = |x: &Tensor, ord, dims| x.matrix_norm(ord, dims, false).to_vec::<f32>().unwrap();
+    for (ord, want) in [(Nuclear, 7.0), (Two, 4.0), (MinusTwo, 3.0)] {
+        assert!((of(&x, ord, [-2, -1])[0] - want).abs() < 1e-5, "{ord:?}");
+        let batch = Tensor::stack(&[&x, &(&x * 2.0)], 1);
+        assert_eq!(batch.matrix_norm(ord, [0, -1], true).shape(), [1, 2, 1]);
+        let norms = of(&batch, ord, [2, 0]);
+        assert!((norms[1] - 2.0 * want).abs() < 1e-4, "{ord:?}");
+    }
+    let slope = &grad(&x.matrix_norm(Nuclear, [0, 1], false), &[&x]).unwrap()[0];
+    let off = slope - tensor(&[1.0, 0.0, 0.0, 0.0, -1.0, 0.0], &[2, 3], &Device::cpu());
+    assert!(largest(&off) < 1e-5);
+}

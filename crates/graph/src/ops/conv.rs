@@ -45,10 +45,16 @@ impl Geometry {
         if self.stride[d] == 0 || self.dilation[d] == 0 || kernel == 0 {
             return Err("stride, dilation and kernel size must be at least 1".into());
         }
+        if self.stride[d] > i32::MAX as usize {
+            return Err(format!("a stride of {} exceeds 2^31 - 1", self.stride[d]));
+        }
         let overflow = || format!("the padded size of dimension {d} overflows");
         let (lo, hi) = self.padding[d];
         let padded = input.checked_add(lo).and_then(|n| n.checked_add(hi)).ok_or_else(overflow)?;
-        let reach = (kernel - 1).checked_mul(self.dilation[d]).ok_or_else(overflow)? + 1;
+        if padded > i32::MAX as usize {
+            return Err(overflow());
+        }
+        let reach = (kernel - 1).checked_mul(self.dilation[d]).and_then(|n| n.checked_add(1)).ok_or_else(overflow)?;
         if padded < reach {
             return Err(format!("the kernel covers {reach} elements but the padded input has {padded} in spatial dimension {d}"));
         }

@@ -28,6 +28,9 @@ impl Frame {
         if x.len() < n {
             return Err(format!("{x:?} has fewer than {n} dimensions"));
         }
+        if crate::shape::checked_numel(&self.kernel).is_none() {
+            return Err(format!("a window of {:?} elements is too large", self.kernel));
+        }
         if x[x.len() - n..].contains(&0) {
             return Err(format!("a windowed dimension of {x:?} has size 0"));
         }
@@ -46,8 +49,29 @@ impl Frame {
         };
         let lead = x.len() - n;
         let mut out = x[..lead].to_vec();
-        out.extend(geometry.output(&x[lead..], &self.kernel)?);
+        let positions = geometry.output(&x[lead..], &self.kernel)?;
+        if let Some(d) = (0..n).find(|&d| self.misses(d, x[lead + d], positions[d])) {
+            let m = format!("a window's taps, {} apart, miss the {} elements", self.dilation[d], x[lead + d]);
+            return Err(format!("{m} of windowed dimension {d}"));
+        }
+        out.extend(positions);
         Ok(out)
+    }
+
+    /// Whether a window's taps along a dimension of `size` all lie outside, which only dilation and padding together
+    /// bring about, at either end.
+    fn misses(&self, d: usize, size: usize, positions: usize) -> bool {
+        let ((lo, hi), step, apart) = (self.padding[d], self.stride[d], self.dilation[d]);
+        if apart == 1 || (lo == 0 && hi == 0) {
+            return false;
+        }
+        let outside = |p: usize| {
+            let start = p * step;
+            let first = lo.saturating_sub(start).div_ceil(apart);
+            first >= self.kernel[d] || start + first * apart >= lo + size
+        };
+        let before = positions.min(lo / step + 1);
+        (0..before).any(outside) || outside(positions - 1)
     }
 
     /// Calls `f(y position, position within the x plane, x position)` for every tap inside the input, in order.

@@ -48,13 +48,17 @@ impl<const D: usize> BatchNorm<D> {
     /// ```
     #[track_caller]
     pub fn new(num_features: usize, device: &Device) -> BatchNorm<D> {
-        let shape = [num_features];
+        let weight = init::ones(&[num_features], device);
+        // Leaves from the start, so that the first training step has the kernels of all others.
+        let leaf = |value: f32| match weight.check() {
+            Ok(_) => Tensor::new(&vec![value; num_features], device),
+            Err(_) => weight.clone(),
+        };
         BatchNorm {
-            weight: init::ones(&shape, device),
-            bias: init::zeros(&shape, device),
-            // Leaves from the start, so that the first training step has the kernels of all others.
-            running_mean: Tensor::new(&vec![0.0f32; num_features], device),
-            running_var: Tensor::new(&vec![1.0f32; num_features], device),
+            bias: init::zeros(&[num_features], device),
+            running_mean: leaf(0.0),
+            running_var: leaf(1.0),
+            weight,
             eps: 1e-5,
             momentum: 0.1,
         }

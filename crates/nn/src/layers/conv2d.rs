@@ -40,7 +40,8 @@ impl Conv2d {
     ) -> Conv2d {
         let inputs = in_channels / options.groups.max(1);
         let [height, width] = kernel_size;
-        let bound = 1.0 / ((inputs * height * width).max(1) as f64).sqrt();
+        let fan_in = inputs as f64 * height as f64 * width as f64;
+        let bound = 1.0 / fan_in.max(1.0).sqrt();
         let weight = symmetric(&[out_channels, inputs, height, width], bound, rng, device);
         let bias = symmetric(&[out_channels], bound, rng, device);
         Conv2d {
@@ -66,7 +67,7 @@ layer!(Conv2d, |c| {
     let [kh, kw] = [c.weight.size(2), c.weight.size(3)];
     format!(
         "Conv2d({}, {}, {kh}x{kw})",
-        c.weight.size(1) * c.options.groups,
+        c.weight.size(1).saturating_mul(c.options.groups),
         c.weight.size(0)
     )
 });

@@ -15,6 +15,9 @@ use crate::module::{Kind, Module, join};
 use crate::{Context, Dropout};
 use wgrad_graph::{Device, ErrorKind, Generator, Tensor};
 
+/// The most layers, so that a nonsensical number is refused rather than tried.
+const MAX_LAYERS: usize = 1 << 16;
+
 /// Optional arguments of recurrent layers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RecurrentOptions {
@@ -158,14 +161,16 @@ impl Stack {
         } else {
             hidden_size
         };
-        let rows = gates * hidden_size;
+        let rows = hidden_size.saturating_mul(gates);
         let mut weights = Vec::new();
-        for layer in 0..options.num_layers {
+        // More than these make a layer without weights, whose results are invalid.
+        let layers = (0..options.num_layers).take_while(|_| options.num_layers <= MAX_LAYERS);
+        for layer in layers {
             for direction in 0..options.directions() {
                 let input = if layer == 0 {
                     input_size
                 } else {
-                    out * options.directions()
+                    out.saturating_mul(options.directions())
                 };
                 let mut draw = |shape: &[usize]| symmetric(shape, bound, rng, device);
                 weights.push(Weights {
@@ -209,9 +214,17 @@ impl Stack {
         };
         if !(2..=3).contains(&x.rank()) || self.weights.is_empty() {
             return all_invalid(format!(
-                "takes 2 or 3 dimensions and a layer, {} layers",
+                "takes 2 or 3 dimensions and 1 to {MAX_LAYERS} layers, not {}",
                 self.options.num_layers
             ));
+        }
+        // Shapes of invalid tensors are only what was asked for: nothing is sized by them.
+        let parameters = self.weights.iter().flat_map(|w| w.names().map(|(_, t)| t));
+        if let Some(bad) = std::iter::once(x)
+            .chain(parameters)
+            .find(|t| t.check().is_err())
+        {
+            return (bad.clone(), vec![bad.clone(); sizes.len()]);
         }
         let batched = x.rank() == 3;
         let sequence = match (batched, self.options.batch_first) {

@@ -18,7 +18,9 @@ pub(super) fn run(window: &Window, context: Context<'_>, out: &mut [u8]) {
         return;
     }
     let taps: usize = window.kernel.iter().product();
-    let par = context.par.for_work(out.len() * taps * 5);
+    let par = context
+        .par
+        .for_work(out.len().saturating_mul(taps).saturating_mul(5));
     let planes = window.planes.div_ceil(par.pieces());
     par.chunks(out, planes * result, |first, out| {
         let x = &x[first / result * plane..][..out.len() / result * plane];
