@@ -126,7 +126,7 @@ fn a_profile_is_a_trace_of_steps_with_their_lines() {
     text(&wgrad(&run, Some(&path)));
     let trace: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     let events = trace.as_array().unwrap();
-    let of = |phase: &str| events.iter().filter(move |e| e["ph"] == phase);
+    let of = |phase: &'static str| events.iter().filter(move |e| e["ph"] == phase);
     let step = of("X").find(|e| e["args"]["kernel"] == "matmul").unwrap();
     let line = step["args"]["line"].as_str().unwrap();
     assert!(line.contains("linear.rs:"), "{line}");

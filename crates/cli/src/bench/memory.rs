@@ -73,8 +73,8 @@ pub fn run(env: &Env) -> Result<()> {
         (x, Tensor::new(&vec![1i32; n], env.device))
     });
     println!(
-        "{} on {}: bytes",
-        "10,000 training steps of a small network", env.device
+        "10,000 training steps of a small network on {}: bytes",
+        env.device
     );
     println!(
         "{:>8} {:>14} {:>14} {:>14} {:>14}",
