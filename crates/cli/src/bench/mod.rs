@@ -90,12 +90,12 @@ fn run_cases(env: &Env, cases: &[Case]) -> Result<()> {
     let mut report = Report::new(options, device)?;
     let on_roofline = |case: &Case| matches!(case.work, Work::Kernel { .. });
     if cases.iter().any(on_roofline) {
-        report.begin("roofline");
+        report.begin("roofline", [0, cases.len()]);
         report.roofline(Roofline::measure(env)?)?;
     }
     let mut failed = 0;
-    for case in cases {
-        report.begin(case.name);
+    for (i, case) in cases.iter().enumerate() {
+        report.begin(case.name, [i + 1, cases.len()]);
         match case.measure(env) {
             Ok(measured) => report.show(case, &measured)?,
             Err(e) => {
