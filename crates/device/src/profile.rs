@@ -17,6 +17,8 @@ const QUERIES: u32 = 512;
 pub struct Timing {
     /// Label of the kernel.
     pub label: Arc<str>,
+    /// When its pass began, in nanoseconds of the device's clock, which may start anywhere.
+    pub start_ns: f64,
     /// Nanoseconds between the start and the end of its pass.
     pub ns: f64,
 }
@@ -95,6 +97,7 @@ impl PendingTimings {
         Ok(timings
             .map(|(label, pair)| Timing {
                 label,
+                start_ns: pair[0] as f64 * period,
                 // A driver may reset its counter between the two.
                 ns: pair[1].saturating_sub(pair[0]) as f64 * period,
             })

@@ -67,6 +67,15 @@ impl Default for Settings {
     }
 }
 
+/// Bytes that a device's tensors take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// Bytes in use.
+    pub live_bytes: u64,
+    /// Bytes that wait to be used again.
+    pub pooled_bytes: u64,
+}
+
 /// Plans kept for a device; the oldest goes when there are more.
 const MAX_PLANS: usize = 256;
 
@@ -275,6 +284,31 @@ impl Device {
         match &self.0.kind {
             Kind::Gpu(gpu) => Some(gpu.executor.gpu()),
             _ => None,
+        }
+    }
+
+    /// What the device's tensors and plans hold now. Devices on the host share their memory, and what they hold.
+    ///
+    /// ```
+    /// use wgrad_graph::{Device, Tensor};
+    /// let device = Device::cpu();
+    /// let t = Tensor::new(&[0.0f32; 1000], &device);
+    /// assert!(device.memory().live_bytes >= 4000);
+    /// # t.check()?; Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    pub fn memory(&self) -> DeviceMemory {
+        #[cfg(feature = "gpu")]
+        if let Kind::Gpu(gpu) = &self.0.kind {
+            let memory = gpu.executor.gpu().stats().memory;
+            return DeviceMemory {
+                live_bytes: memory.live_bytes,
+                pooled_bytes: memory.pooled_bytes,
+            };
+        }
+        let [live_bytes, pooled_bytes] = crate::storage::held();
+        DeviceMemory {
+            live_bytes,
+            pooled_bytes,
         }
     }
 

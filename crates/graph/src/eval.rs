@@ -233,7 +233,31 @@ fn dump(stage: &str, text: impl FnOnce() -> String) {
     let _ = (stage, text);
 }
 
+/// As [`run_unseen`], into the profile.
 fn run(
+    device: &Device,
+    cached: &CachedPlan,
+    leaves: &[&Value],
+    scalars: &[u32],
+) -> Result<Vec<Value>> {
+    profiled(device, cached, || {
+        run_unseen(device, cached, leaves, scalars)
+    })
+}
+
+/// Runs a plan by `run`, and puts it into the profile if one is written.
+fn profiled<T>(device: &Device, cached: &CachedPlan, run: impl FnOnce() -> T) -> T {
+    let began = crate::profile::begin();
+    let result = run();
+    if began.is_some() {
+        let memory = device.memory();
+        let counts = [("live", memory.live_bytes), ("pooled", memory.pooled_bytes)];
+        crate::profile::plan(began, cached.plan.steps.len(), &counts);
+    }
+    result
+}
+
+fn run_unseen(
     device: &Device,
     cached: &CachedPlan,
     leaves: &[&Value],
@@ -291,6 +315,19 @@ impl Memory {
         scalars: &[u32],
         buffers: Vec<Option<Value>>,
     ) -> Result<Vec<Value>> {
+        profiled(device, cached, || {
+            self.run_unseen(device, cached, leaves, scalars, buffers)
+        })
+    }
+
+    fn run_unseen(
+        &mut self,
+        device: &Device,
+        cached: &CachedPlan,
+        leaves: &[&Value],
+        scalars: &[u32],
+        buffers: Vec<Option<Value>>,
+    ) -> Result<Vec<Value>> {
         match &device.0.kind {
             #[cfg(feature = "cpu")]
             Kind::Cpu(cpu) => {
@@ -319,7 +356,7 @@ impl Memory {
                     .map_err(|e| crate::device::from_device(&e))?;
                 Ok(out.into_iter().map(Value::Gpu).collect())
             }
-            Kind::Reference => run(device, cached, leaves, scalars),
+            Kind::Reference => run_unseen(device, cached, leaves, scalars),
         }
     }
 }

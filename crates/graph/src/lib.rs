@@ -34,6 +34,11 @@ mod number;
 pub mod ops;
 mod passes;
 pub mod plan;
+#[cfg(not(target_arch = "wasm32"))]
+mod profile;
+#[cfg(target_arch = "wasm32")]
+#[path = "profile_none.rs"]
+mod profile;
 pub mod replay;
 mod rng;
 mod shape;
@@ -53,7 +58,7 @@ pub use composite::{
 pub use debug::{Departure, NonFinite, graph_dot};
 #[cfg(not(target_arch = "wasm32"))]
 pub use debug::{find_departure, find_nonfinite};
-pub use device::{Device, Settings};
+pub use device::{Device, DeviceMemory, Settings};
 pub use dtype::{Class, DType};
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};

@@ -1,6 +1,7 @@
 //! Host memory for tensors: 64-byte aligned, reference-counted, returned to a pool when dropped so that a training
 //! loop does not pay for page faults. Knows no shapes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// One cache line; every buffer is a whole number of them.
@@ -13,6 +14,8 @@ static POOL: Mutex<Pool> = Mutex::new(Pool {
     free: Vec::new(),
     lines: 0,
 });
+/// Lines of all buffers that somebody holds.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
 const POOL_LIMIT_LINES: usize = (512 << 20) / 64;
 
 struct Pool {
@@ -36,6 +39,7 @@ impl HostBufferMut {
         let n = size_class(bytes.div_ceil(64));
         let reused = POOL.lock().ok().and_then(|mut pool| pool.take(n));
         let lines = reused.unwrap_or_else(|| vec![Line([0; 16]); n]);
+        LIVE.fetch_add(n, Ordering::Relaxed);
         HostBufferMut { lines, bytes }
     }
 
@@ -83,6 +87,7 @@ impl HostBufferMut {
 impl Drop for HostBufferMut {
     fn drop(&mut self) {
         let lines = std::mem::take(&mut self.lines);
+        LIVE.fetch_sub(lines.len(), Ordering::Relaxed);
         if let Ok(mut pool) = POOL.lock() {
             pool.give(lines);
         }
@@ -129,6 +134,12 @@ impl Pool {
             self.free.push(lines);
         }
     }
+}
+
+/// Bytes that buffers hold, and bytes that wait in the pool.
+pub(crate) fn held() -> [u64; 2] {
+    let pooled = POOL.lock().map_or(0, |pool| pool.lines);
+    [LIVE.load(Ordering::Relaxed), pooled].map(|lines| 64 * lines as u64)
 }
 
 /// Rounds up so that buffers of nearly equal size share a class: at most an eighth is wasted.

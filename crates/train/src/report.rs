@@ -8,7 +8,6 @@ mod canvas;
 mod chart;
 mod panel;
 
-use std::io::Cursor;
 #[cfg(not(target_arch = "wasm32"))]
 use std::path::Path;
 
@@ -96,7 +95,7 @@ pub enum ReportError {
     Font,
     /// The PNG could not be encoded.
     #[error("report: {0}")]
-    Encode(#[from] image::ImageError),
+    Encode(#[from] png::EncodingError),
 }
 
 impl Report<'_> {
@@ -117,11 +116,7 @@ impl Report<'_> {
     pub fn to_png(&self) -> Result<Vec<u8>, ReportError> {
         check_tiles("samples", &self.samples)?;
         check_tiles("mistakes", &self.mistakes)?;
-        let mut png = Cursor::new(Vec::new());
-        self.draw()?
-            .into_image()
-            .write_to(&mut png, image::ImageFormat::Png)?;
-        Ok(png.into_inner())
+        Ok(self.draw()?.into_image().encode()?)
     }
 
     fn draw(&self) -> Result<Canvas, ReportError> {

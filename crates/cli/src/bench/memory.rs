@@ -16,8 +16,8 @@ const MAY_GROW: u64 = 2 << 20;
 /// Bytes held at one moment; `None` where nobody counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Held {
-    live: Option<u64>,
-    pooled: Option<u64>,
+    live: u64,
+    pooled: u64,
     driver: Option<u64>,
     resident: Option<u64>,
 }
@@ -27,10 +27,10 @@ impl Held {
         // What is still in flight holds its buffers.
         env.wait()?;
         let gpu = env.device.as_gpu();
-        let memory = gpu.map(|gpu| gpu.stats().memory);
+        let memory = env.device.memory();
         Ok(Held {
-            live: memory.map(|m| m.live_bytes),
-            pooled: memory.map(|m| m.pooled_bytes),
+            live: memory.live_bytes,
+            pooled: memory.pooled_bytes,
             driver: gpu
                 .and_then(|gpu| gpu.driver_memory())
                 .map(|m| m.allocated_bytes),
@@ -39,14 +39,19 @@ impl Held {
     }
 
     fn columns(&self) -> [Option<u64>; 4] {
-        [self.live, self.pooled, self.driver, self.resident]
+        [
+            Some(self.live),
+            Some(self.pooled),
+            self.driver,
+            self.resident,
+        ]
     }
 
     /// What grew since `first` beyond what is allowed.
     fn grown_since(&self, first: &Held) -> Vec<&'static str> {
         let exact = [
-            ("live bytes", first.live, self.live),
-            ("pooled bytes", first.pooled, self.pooled),
+            ("live bytes", Some(first.live), Some(self.live)),
+            ("pooled bytes", Some(first.pooled), Some(self.pooled)),
             ("wgpu's bytes", first.driver, self.driver),
         ];
         let grown = exact.into_iter().filter(|(_, before, now)| before < now);
@@ -68,8 +73,8 @@ pub fn run(env: &Env) -> Result<()> {
         (x, Tensor::new(&vec![1i32; n], env.device))
     });
     println!(
-        "{} on {}: bytes",
-        "10,000 training steps of a small network", env.device
+        "10,000 training steps of a small network on {}: bytes",
+        env.device
     );
     println!(
         "{:>8} {:>14} {:>14} {:>14} {:>14}",
@@ -110,7 +115,7 @@ mod tests {
     #[test]
     fn a_byte_more_is_found_and_a_little_of_the_process_is_not() {
         let held = |live, resident| Held {
-            live: Some(live),
+            live,
             resident: Some(resident),
             ..Held::default()
         };

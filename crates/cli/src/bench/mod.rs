@@ -28,7 +28,7 @@ pub struct Options {
     /// cpu, gpu, gpu:<part of the adapter's name>; the best there is if absent
     #[arg(long)]
     pub device: Option<String>,
-    /// Cases whose name matches this regular expression; all of them if absent
+    /// Cases whose name matches this regular expression, or contains it if it is none; all of them if absent
     #[arg(long)]
     pub filter: Option<String>,
     /// Only name the cases that would run
@@ -90,12 +90,12 @@ fn run_cases(env: &Env, cases: &[Case]) -> Result<()> {
     let mut report = Report::new(options, device)?;
     let on_roofline = |case: &Case| matches!(case.work, Work::Kernel { .. });
     if cases.iter().any(on_roofline) {
-        report.begin("roofline");
+        report.begin("roofline", [0, cases.len()]);
         report.roofline(Roofline::measure(env)?)?;
     }
     let mut failed = 0;
-    for case in cases {
-        report.begin(case.name);
+    for (i, case) in cases.iter().enumerate() {
+        report.begin(case.name, [i + 1, cases.len()]);
         match case.measure(env) {
             Ok(measured) => report.show(case, &measured)?,
             Err(e) => {
@@ -116,11 +116,36 @@ fn chosen(filter: Option<&str>) -> Result<Vec<Case>> {
     let mut cases = kernels::cases();
     cases.extend(training::cases());
     if let Some(filter) = filter {
-        let pattern = regex_lite::Regex::new(filter)?;
-        cases.retain(|case| pattern.is_match(case.name));
+        match regex_lite::Regex::new(filter) {
+            Ok(pattern) => cases.retain(|case| pattern.is_match(case.name)),
+            Err(_) => cases.retain(|case| case.name.contains(filter)),
+        }
     }
     if cases.is_empty() {
         return Err("no case has such a name; --list shows all of them".into());
     }
     Ok(cases)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_a_pattern_or_a_part_of_the_name() {
+        let names = |filter| -> Vec<&str> {
+            chosen(Some(filter))
+                .unwrap()
+                .iter()
+                .map(|c| c.name)
+                .collect()
+        };
+        assert_eq!(
+            names("f32_(256|512)$"),
+            ["matmul_f32_256", "matmul_f32_512"]
+        );
+        assert_eq!(names("char"), ["char_lstm_b32_t64_h128_adam"]);
+        assert!(chosen(Some("f32_(")).is_err(), "no name contains it");
+        assert_eq!(chosen(None).unwrap().len(), 20);
+    }
 }

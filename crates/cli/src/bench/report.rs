@@ -57,11 +57,11 @@ impl Report {
     }
 
     /// Says what runs now, until its result takes the place.
-    pub fn begin(&self, name: &str) {
+    pub fn begin(&self, name: &str, [at, of]: [usize; 2]) {
         if std::io::stderr().is_terminal() {
-            eprint!("\r{name} …\x1b[K");
+            eprint!("\r[{at}/{of}] {name} …\x1b[K");
         } else {
-            eprintln!("running {name}");
+            eprintln!("[{at}/{of}] {name}");
         }
     }
 

@@ -3,7 +3,6 @@
 //! Must not know what is drawn. Everything is clipped to the canvas; y points down.
 
 use ab_glyph::{Font, FontRef, PxScale, PxScaleFont, ScaleFont, point};
-use image::{Rgb, RgbImage};
 
 use super::ReportError;
 
@@ -92,8 +91,49 @@ impl Style {
 /// Height of a digit, in ems; centres text on its y.
 const DIGIT_HEIGHT: f32 = 0.729;
 
+/// RGB pixels, row by row.
+pub(super) struct Picture {
+    width: u32,
+    height: u32,
+    bytes: Vec<u8>,
+}
+
+impl Picture {
+    fn new(width: u32, height: u32, background: Color) -> Picture {
+        let pixels = width as usize * height as usize;
+        Picture {
+            width,
+            height,
+            bytes: background.repeat(pixels),
+        }
+    }
+
+    fn dimensions(&self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+
+    /// The pixel in this column and row, if there is one.
+    fn pixel_mut(&mut self, x: u32, y: u32) -> Option<&mut [u8]> {
+        let at = 3 * (y as usize * self.width as usize + x as usize);
+        let inside = x < self.width && y < self.height;
+        inside.then(|| &mut self.bytes[at..at + 3])
+    }
+
+    /// As a PNG.
+    pub(super) fn encode(&self) -> Result<Vec<u8>, png::EncodingError> {
+        let mut out = Vec::new();
+        let mut encoder = png::Encoder::new(&mut out, self.width, self.height);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        let mut writer = encoder.write_header()?;
+        writer.write_image_data(&self.bytes)?;
+        writer.finish()?;
+        Ok(out)
+    }
+}
+
 pub(super) struct Canvas {
-    image: RgbImage,
+    image: Picture,
     regular: FontRef<'static>,
     bold: FontRef<'static>,
 }
@@ -102,13 +142,13 @@ impl Canvas {
     pub(super) fn new(width: u32, height: u32, background: Color) -> Result<Self, ReportError> {
         let font = |bytes| FontRef::try_from_slice(bytes).map_err(|_| ReportError::Font);
         Ok(Self {
-            image: RgbImage::from_pixel(width, height, Rgb(background)),
+            image: Picture::new(width, height, background),
             regular: font(dejavu::sans::regular())?,
             bold: font(dejavu::sans::bold())?,
         })
     }
 
-    pub(super) fn into_image(self) -> RgbImage {
+    pub(super) fn into_image(self) -> Picture {
         self.image
     }
 
@@ -116,8 +156,8 @@ impl Canvas {
         let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else {
             return;
         };
-        if let Some(pixel) = self.image.get_pixel_mut_checked(x, y) {
-            for (old, new) in pixel.0.iter_mut().zip(color) {
+        if let Some(pixel) = self.image.pixel_mut(x, y) {
+            for (old, new) in pixel.iter_mut().zip(color) {
                 let mixed = f32::from(*old) + (f32::from(new) - f32::from(*old)) * alpha;
                 *old = mixed.round() as u8;
             }
@@ -392,11 +432,8 @@ mod tests {
     const BLACK: Color = [0; 3];
 
     fn dark(canvas: &Canvas) -> usize {
-        canvas
-            .image
-            .pixels()
-            .filter(|pixel| pixel.0[0] < 128)
-            .count()
+        let pixels = canvas.image.bytes.chunks(3);
+        pixels.filter(|pixel| pixel[0] < 128).count()
     }
 
     #[test]
@@ -437,9 +474,9 @@ mod tests {
     fn pictures_grow_and_shrink() {
         let mut canvas = Canvas::new(8, 4, BLACK).unwrap();
         canvas.picture(Rect::new(0, 0, 4, 4), &[10, 20, 30, 40], (2, 2));
-        assert_eq!(canvas.image.get_pixel(3, 0).0, [20; 3]);
-        assert_eq!(canvas.image.get_pixel(1, 3).0, [30; 3]);
+        assert_eq!(*canvas.image.pixel_mut(3, 0).unwrap(), [20; 3]);
+        assert_eq!(*canvas.image.pixel_mut(1, 3).unwrap(), [30; 3]);
         canvas.picture(Rect::new(4, 0, 1, 1), &[0, 0, 9, 2, 4, 9], (2, 1));
-        assert_eq!(canvas.image.get_pixel(4, 0).0, [1, 2, 9]);
+        assert_eq!(*canvas.image.pixel_mut(4, 0).unwrap(), [1, 2, 9]);
     }
 }

@@ -25,6 +25,7 @@ mod worker;
 
 use crate::dtype::DType;
 use crate::plan::{Kernel, Place, Plan, Slot, SlotId, Step};
+use crate::profile;
 use crate::storage::{HostBuffer, HostBufferMut};
 use par::Par;
 pub(crate) use prepared::Prepared;
@@ -278,6 +279,7 @@ impl<'r> Buffers<'r> {
     }
 
     fn step(&mut self, plan: &Plan, step: &Step, ready: &Ready, run: Run<'_>, threads: usize) {
+        let began = profile::begin();
         let slot = &plan.slots[step.output];
         let Some(mut out) = self.written(slot.place).and_then(Option::take) else {
             return;
@@ -310,6 +312,7 @@ impl<'r> Buffers<'r> {
         if let Some(place) = self.written(slot.place) {
             *place = Some(out);
         }
+        profile::cpu_step(began, step);
     }
 
     /// The buffer that steps with this output place write; none for leaves, which no valid plan writes.

@@ -19,6 +19,7 @@ mod run;
 mod scan;
 mod scatter;
 mod source;
+mod trace;
 mod window;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::call::{Arg, Call, Grid, Lowered, Work};
 use super::lower::{Target, lower};
-use crate::plan::{Place, Plan, Step};
+use crate::plan::{Origin, Place, Plan, Step};
 use std::borrow::Cow;
 use std::sync::Mutex;
 use wgrad_device::{Buffer, Error, Gpu, Kernel, KernelSource, Recent, Turns, fold_groups};
@@ -63,6 +63,8 @@ pub(crate) struct Prepared {
     pub(super) results: Vec<(Place, u64)>,
     pub(super) n_leaves: usize,
     pub(super) n_scalars: usize,
+    /// Of each step.
+    origins: Vec<Origin>,
 }
 
 impl std::fmt::Debug for Prepared {
@@ -76,6 +78,19 @@ impl Prepared {
     pub(crate) fn wgsl(&self, step: usize) -> Vec<&str> {
         let of_step = self.sources.iter().filter(|(s, _)| *s == step);
         of_step.map(|(_, text)| text.as_ref()).collect()
+    }
+
+    /// What each dispatch of a run belongs to, in order.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn dispatched(&self) -> impl Iterator<Item = &Origin> {
+        let grids = self.actions.iter().filter_map(|action| match action {
+            Action::Dispatch { grid, .. } => Some(grid),
+            Action::Clear { .. } => None,
+        });
+        let sources = self.sources.iter().zip(grids);
+        // An empty grid is not recorded.
+        let run = sources.filter(|(_, grid)| !grid.contains(&0));
+        run.map(|((step, _), _)| &self.origins[*step])
     }
 
     /// Number of dispatches of one run.
@@ -253,6 +268,7 @@ impl Builder<'_> {
             results: results.collect(),
             n_leaves: plan.n_leaves,
             n_scalars: plan.n_scalars,
+            origins: plan.steps.iter().map(|step| step.origin.clone()).collect(),
         })
     }
 }

@@ -107,12 +107,13 @@ impl Executor {
             leaves,
             outputs: &outputs,
         };
-        let mut commands = self.gpu.commands();
+        let mut commands = self.recorder()?;
         let mut bindings = Vec::new();
         for (action, recent) in prepared.actions.iter().zip(&mut state.recent) {
             buffers.record(&mut commands, action, &mut bindings, recent)?;
         }
-        commands.submit()?;
+        let submission = commands.submit()?;
+        self.trace(submission, prepared)?;
         drop(state);
         let results = prepared.results.iter();
         results
