@@ -19,6 +19,7 @@ mod run;
 mod scan;
 mod scatter;
 mod source;
+mod wide;
 mod window;
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::source::{
     ENTRY, declare, declare_params, declare_status, keys, lanes, memory, param, stored,
     with_prelude,
 };
+use super::wide::{Wide, shortened};
 use crate::dtype::{Class, DType};
 use crate::plan::{Expr, Inst, Reduce, ReduceKind};
 use std::fmt::Write;
@@ -52,35 +53,83 @@ pub(super) fn schedule(outputs: u64, inner: u64, along_outputs: bool, target: Ta
     }
 }
 
+/// Which dimension of the loops goes by fours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Along {
+    /// Four neighbouring outputs.
+    Outputs,
+    /// Four neighbouring terms.
+    Terms,
+}
+
+/// Points from which a software adapter goes by fours.
+const LEAST_WIDE: u64 = 1 << 14;
+
+/// Points up to which it does so along the outputs.
+const MOST_WIDE_OUTPUTS: u64 = 1 << 20;
+
+/// Four points at once, where that pays, and along which dimension.
+fn wide(view: &StepView<'_>, reduce: &Reduce, along: bool) -> Option<(Along, Wide)> {
+    let points = product(&reduce.outer).saturating_mul(product(&reduce.inner));
+    let pays = view.target.software && points >= LEAST_WIDE;
+    if !pays || reduce.kind == ReduceKind::ArgMax || lanes(view.output_dtype) > 1 {
+        return None;
+    }
+    let shape = [&reduce.outer[..], &reduce.inner[..]].concat();
+    let n_outer = reduce.outer.len();
+    let of = |dim: usize| Wide::of(&reduce.expr, &view.same_input, &shape, dim);
+    if along {
+        // Far apart in memory, the rows' lines are not fetched ahead, and fours fetch more of them at a time.
+        if points > MOST_WIDE_OUTPUTS {
+            return None;
+        }
+        return Some((Along::Outputs, of(n_outer.checked_sub(1)?)?));
+    }
+    if reduce.inner.is_empty() {
+        return None;
+    }
+    Some((Along::Terms, of(shape.len() - 1)?))
+}
+
 pub(super) fn lower(view: &StepView<'_>, reduce: &Reduce) -> Result<Lowered, Error> {
-    let inner = product(&reduce.inner);
-    let outputs = product(&reduce.outer);
     let along = along_outputs(reduce);
-    let schedule = schedule(outputs, inner, along, view.target);
+    let wide = wide(view, reduce, along);
+    let (mut outer, mut inner) = (reduce.outer.clone(), reduce.inner.clone());
+    match wide {
+        Some((Along::Outputs, _)) => outer = shortened(&outer, outer.len() - 1),
+        Some((Along::Terms, _)) => inner = shortened(&inner, inner.len() - 1),
+        None => {}
+    }
+    let (n_inner, outputs) = (product(&inner), product(&outer));
+    let schedule = schedule(outputs, n_inner, along, view.target);
     let parts = schedule.parts;
-    let part_len = inner.div_ceil(parts);
+    let part_len = n_inner.div_ceil(parts);
     let mut params = Words::default();
     // INNER_POINTS comes first.
-    for n in [inner, outputs, parts, part_len] {
+    for n in [n_inner, outputs, parts, part_len] {
         params.push_word(n as u32);
     }
     let nest = Nest {
-        outer: &reduce.outer,
-        inner: &reduce.inner,
+        outer: &outer,
+        inner: &inner,
     };
-    let mut writer = Writer::new(view, nest, params);
-    let value = writer.expr(&reduce.expr);
+    let fours = wide.as_ref().map(|(_, wide)| wide);
+    let mut writer = Writer::new(view, nest, params).wide(fours);
+    let values = writer.expr(&reduce.expr);
     let class = reduce.expr.dtype(reduce.expr.result()).class();
     let Writer { body, params, .. } = writer;
     let kernel = Template {
         kind: reduce.kind,
         class,
         grouped: schedule.grouped,
+        software: view.target.software,
+        outputs_by_four: matches!(wide, Some((Along::Outputs, _))),
         output: view.output_dtype,
     };
     let source = Source::Expr {
         body: &body,
-        value: &value,
+        values: &values,
+        wide: fours,
     };
     if parts == 1 {
         let call = kernel.call(view, source, params, outputs, 1, Arg::Output)?;
@@ -120,10 +169,19 @@ fn along_outputs(reduce: &Reduce) -> bool {
 }
 
 /// Declares `in_0`, `in_1`, … for these inputs of the step.
-pub(super) fn declare_inputs(text: &mut String, view: &StepView<'_>, inputs: &[usize]) -> Vec<Arg> {
+pub(super) fn declare_inputs(
+    text: &mut String,
+    view: &StepView<'_>,
+    inputs: &[usize],
+    wide: Option<&Wide>,
+) -> Vec<Arg> {
     for (at, &input) in inputs.iter().enumerate() {
-        let dtype = view.dtype_of(input);
-        declare(text, at, "read", &format!("in_{at}"), memory(dtype));
+        let element = memory(view.dtype_of(input));
+        let element = match wide {
+            Some(wide) if wide.is_whole(input) => format!("vec4<{element}>"),
+            _ => element.to_owned(),
+        };
+        declare(text, at, "read", &format!("in_{at}"), &element);
     }
     inputs.iter().map(|&input| Arg::Input(input)).collect()
 }
@@ -147,7 +205,12 @@ impl StepView<'_> {
 #[derive(Clone, Copy)]
 enum Source<'a> {
     /// The operand.
-    Expr { body: &'a Body, value: &'a str },
+    Expr {
+        body: &'a Body,
+        /// One, or four if the loop goes by fours.
+        values: &'a [String],
+        wide: Option<&'a Wide>,
+    },
     /// The first pass: `[parts, outputs]`.
     Partials,
 }
@@ -158,30 +221,45 @@ struct Template {
     kind: ReduceKind,
     class: Class,
     grouped: bool,
+    software: bool,
+    /// Each thread has four neighbouring outputs.
+    outputs_by_four: bool,
     output: DType,
 }
 
 impl Template {
     fn partial_words(&self) -> u64 {
-        if self.kind == ReduceKind::ArgMax {
-            2
-        } else {
-            1
+        match self.kind {
+            _ if self.outputs_by_four => 4,
+            ReduceKind::ArgMax => 2,
+            _ => 1,
         }
     }
 
     /// WGSL type of what is combined.
     fn state(&self) -> &'static str {
-        match (self.kind, self.class) {
-            (ReduceKind::Sum, Class::F32) => "f32",
-            (ReduceKind::Sum, Class::I32) => "i32",
-            (ReduceKind::Sum | ReduceKind::Max, _) => "u32",
-            (ReduceKind::ArgMax, _) => "vec2<u32>",
+        match (self.kind, self.class, self.outputs_by_four) {
+            (ReduceKind::Sum, Class::F32, false) => "f32",
+            (ReduceKind::Sum, Class::F32, true) => "vec4<f32>",
+            (ReduceKind::Sum, Class::I32, false) => "i32",
+            (ReduceKind::Sum, Class::I32, true) => "vec4<i32>",
+            (ReduceKind::Sum | ReduceKind::Max, _, false) => "u32",
+            (ReduceKind::Sum | ReduceKind::Max, _, true) => "vec4<u32>",
+            (ReduceKind::ArgMax, ..) => "vec2<u32>",
         }
     }
 
-    /// What nothing combines to. Not −∞ but its key.
-    fn empty(&self) -> &'static str {
+    /// What nothing combines to.
+    fn empty(&self) -> String {
+        if self.outputs_by_four {
+            format!("{}({})", self.state(), self.empty_element())
+        } else {
+            self.empty_element().to_owned()
+        }
+    }
+
+    /// What nothing combines to, for one output. Not −∞ but its key.
+    fn empty_element(&self) -> &'static str {
         match (self.kind, self.class) {
             (ReduceKind::Sum, Class::F32) => "0.0",
             (ReduceKind::Sum, Class::I32) => "0i",
@@ -199,7 +277,30 @@ impl Template {
         }
     }
 
-    /// The operand's value as a state.
+    /// The operand's values as one state.
+    fn term(&self, values: &[String]) -> String {
+        let lifted: Vec<String> = values.iter().map(|value| self.lift(value)).collect();
+        match &lifted[..] {
+            [one] => one.clone(),
+            four if self.outputs_by_four => format!("{}({})", self.state(), four.join(", ")),
+            four => format!(
+                "join(join({}, {}), join({}, {}))",
+                four[0], four[1], four[2], four[3]
+            ),
+        }
+    }
+
+    /// A state as what is stored.
+    fn result(&self, state: &str) -> String {
+        if !self.outputs_by_four {
+            return stored(self.output, &self.lower(state));
+        }
+        let each = ["x", "y", "z", "w"]
+            .map(|part| stored(self.output, &self.lower(&format!("{state}.{part}"))));
+        format!("vec4<{}>({})", memory(self.output), each.join(", "))
+    }
+
+    /// One operand's value as a state.
     fn lift(&self, value: &str) -> String {
         let element = if self.class == Class::Bool {
             format!("select(0u, 1u, {value})")
@@ -246,18 +347,18 @@ impl Template {
         let lanes = if last { lanes(self.output) } else { 1 };
         let mut text = String::new();
         let mut args = match source {
-            Source::Expr { body, .. } => declare_inputs(&mut text, view, &body.inputs),
+            Source::Expr { body, wide, .. } => declare_inputs(&mut text, view, &body.inputs, wide),
             Source::Partials => {
                 declare(&mut text, 0, "read", "in_0", self.state());
                 vec![Arg::Scratch(0)]
             }
         };
-        let element = if last {
-            memory(self.output)
-        } else {
-            self.state()
+        let element = match (last, self.outputs_by_four) {
+            (true, true) => format!("vec4<{}>", memory(self.output)),
+            (true, false) => memory(self.output).to_owned(),
+            _ => self.state().to_owned(),
         };
-        declare(&mut text, args.len(), "read_write", "out_0", element);
+        declare(&mut text, args.len(), "read_write", "out_0", &element);
         args.push(out);
         declare_params(&mut text, args.len(), params.words.len());
         args.push(Arg::Params);
@@ -287,7 +388,9 @@ impl Template {
             );
             Grid::Groups(words)
         } else {
-            text.push_str("const WG: u32 = 64u;\n");
+            // A software adapter runs 8 at once.
+            let size = if self.software { 8 } else { 64 };
+            let _ = writeln!(text, "const WG: u32 = {size}u;");
             Grid::Threads(words)
         };
         self.main(&mut text, source, last, lanes);
@@ -336,7 +439,7 @@ impl Template {
             let _ = write!(text, "word |= {value} << (lane * {}u);\n}}\n", 32 / lanes);
             self.store(text, "word_ix", "word");
         } else if last {
-            self.store(text, "o", &stored(self.output, &self.lower("total")));
+            self.store(text, "o", &self.result("total"));
         } else {
             self.store(text, "part * n_words + o", "total");
         }
@@ -362,19 +465,19 @@ impl Template {
         let state = self.state();
         let empty = self.empty();
         let (outer, value) = match source {
-            Source::Expr { body, value } => (
+            Source::Expr { body, values, .. } => (
                 body.outer.as_str(),
-                format!("{}let term = {};\n", body.inner, self.lift(value)),
+                format!("{}let term = {};\n", body.inner, self.term(values)),
             ),
             Source::Partials => ("", format!("let term = in_0[r * {} + o];\n", param(1))),
         };
         text.push_str(outer);
         let _ = writeln!(text, "var total: {state} = {empty};");
-        if self.state() == "f32" {
+        if self.state().contains("f32") {
             let _ = write!(
                 text,
                 "for (var run = {start}; run < end; run += {RUN}u * {step}) {{\n\
-                 let run_end = min(run + {RUN}u * {step}, end);\nvar sum = 0.0;\n\
+                 let run_end = min(run + {RUN}u * {step}, end);\nvar sum = {empty};\n\
                  for (var r = run; r < run_end; r += {step}) {{\n{value}sum += term;\n}}\n\
                  total += sum;\n}}\n"
             );
