@@ -34,8 +34,10 @@ fn main(
     let in_plane = tile - plane * n_tiles;
     let z = plane / params.n_splits;
     let split = plane - z * params.n_splits;
-    let row = (in_plane / params.tile_cols) * 16u;
-    let col = (in_plane % params.tile_cols) * 32u + 4u * lane;
+    // Down the rows, so that tiles that run one after the other share the columns of b: they lie apart in memory.
+    let tile_col = in_plane / params.tile_rows;
+    let row = (in_plane - tile_col * params.tile_rows) * 16u;
+    let col = tile_col * 32u + 4u * lane;
     let k_begin = split * params.split_len;
     let k_end = min(k_begin + params.split_len, params.n_sum);
 

@@ -14,6 +14,8 @@ pub(super) struct Target {
     pub(super) software: bool,
     /// A software adapter with subgroups of 8, whose lanes can read each other's registers.
     pub(super) lanes: bool,
+    /// Points from which a loop goes by fours.
+    pub(super) wide_from: u64,
     /// Workgroups that keep a GPU busy.
     pub(super) groups: usize,
 }
@@ -24,6 +26,8 @@ impl Target {
         Target {
             software,
             lanes: false,
+            // For less, compiling the longer text costs more than it saves.
+            wide_from: if software { 1 << 14 } else { u64::MAX },
             groups: 264,
         }
     }

@@ -15,9 +15,6 @@ use wgrad_device::Error;
 
 const LABEL: &str = "map";
 
-/// Points from which a loop goes by fours: below, compiling the longer text costs more than it saves.
-const LEAST_WIDE: u64 = 1 << 14;
-
 /// Rounds of a thread of a software adapter, at most, and groups that keep one busy.
 const ROUNDS: u64 = 64;
 const SOFTWARE_GROUPS: u64 = 16;
@@ -39,8 +36,7 @@ pub(super) fn lower(view: &StepView<'_>, map: &Map) -> Result<Lowered, Error> {
 /// Four points at once, where that pays.
 fn wide(view: &StepView<'_>, map: &Map, points: u64) -> Option<Wide> {
     let last = map.shape.len().checked_sub(1)?;
-    let pays = view.target.software && points >= LEAST_WIDE;
-    if !pays || !stores_whole(&map.store, &map.shape, last) {
+    if points < view.target.wide_from || !stores_whole(&map.store, &map.shape, last) {
         return None;
     }
     Wide::of(&map.expr, &view.same_input, &map.shape, last)

@@ -8,6 +8,7 @@
 
 mod argsort;
 mod call;
+mod columns;
 mod custom;
 mod expr;
 mod gemm;
@@ -19,6 +20,7 @@ mod run;
 mod scan;
 mod scatter;
 mod source;
+mod states;
 mod wide;
 mod window;
 

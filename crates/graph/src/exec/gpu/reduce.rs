@@ -8,6 +8,7 @@
 //! Sums of floats add up short runs first, then the runs, so that errors do not grow with the length.
 
 use super::call::{Arg, Call, Grid, Lowered, Words};
+use super::columns;
 use super::expr::{Body, Nest, Writer};
 use super::lower::{StepView, Target, product};
 use super::source::{
@@ -21,7 +22,7 @@ use std::fmt::Write;
 use wgrad_device::Error;
 
 /// Terms added before they join the others.
-const RUN: usize = 32;
+pub(super) const RUN: usize = 32;
 
 /// How the work is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,27 +63,22 @@ enum Along {
     Terms,
 }
 
-/// Points from which a software adapter goes by fours.
-const LEAST_WIDE: u64 = 1 << 14;
-
-/// Points up to which it does so along the outputs.
-const MOST_WIDE_OUTPUTS: u64 = 1 << 20;
+/// Points from which columns are reduced several quads at a time: the rows no longer fit a processor's cache.
+const LEAST_COLUMNS: u64 = 1 << 18;
 
 /// Four points at once, where that pays, and along which dimension.
 fn wide(view: &StepView<'_>, reduce: &Reduce, along: bool) -> Option<(Along, Wide)> {
     let points = product(&reduce.outer).saturating_mul(product(&reduce.inner));
-    let pays = view.target.software && points >= LEAST_WIDE;
-    if !pays || reduce.kind == ReduceKind::ArgMax || lanes(view.output_dtype) > 1 {
+    if points < view.target.wide_from
+        || reduce.kind == ReduceKind::ArgMax
+        || lanes(view.output_dtype) > 1
+    {
         return None;
     }
     let shape = [&reduce.outer[..], &reduce.inner[..]].concat();
     let n_outer = reduce.outer.len();
     let of = |dim: usize| Wide::of(&reduce.expr, &view.same_input, &shape, dim);
     if along {
-        // Far apart in memory, the rows' lines are not fetched ahead, and fours fetch more of them at a time.
-        if points > MOST_WIDE_OUTPUTS {
-            return None;
-        }
         return Some((Along::Outputs, of(n_outer.checked_sub(1)?)?));
     }
     if reduce.inner.is_empty() {
@@ -102,7 +98,12 @@ pub(super) fn lower(view: &StepView<'_>, reduce: &Reduce) -> Result<Lowered, Err
     }
     let (n_inner, outputs) = (product(&inner), product(&outer));
     let schedule = schedule(outputs, n_inner, along, view.target);
-    let parts = schedule.parts;
+    let columns = matches!(wide, Some((Along::Outputs, _))) && outputs * n_inner >= LEAST_COLUMNS;
+    let parts = if columns {
+        columns::parts(outputs, n_inner)
+    } else {
+        schedule.parts
+    };
     let part_len = n_inner.div_ceil(parts);
     let mut params = Words::default();
     // INNER_POINTS comes first.
@@ -131,21 +132,17 @@ pub(super) fn lower(view: &StepView<'_>, reduce: &Reduce) -> Result<Lowered, Err
         values: &values,
         wide: fours,
     };
+    if columns {
+        return kernel.down_columns(view, source, params, [outputs, parts]);
+    }
     if parts == 1 {
         let call = kernel.call(view, source, params, outputs, 1, Arg::Output)?;
         return Ok(Lowered::one(call));
     }
     let words = outputs * parts * kernel.partial_words();
     let first = kernel.call(view, source, params, outputs, parts, Arg::Scratch(0))?;
-    let grouped = !view.target.software && outputs < 1024 && parts > 64;
-    let params = [parts, outputs, 1, parts]
-        .map(|n| n as usize)
-        .into_iter()
-        .collect();
-    let join = Template { grouped, ..kernel };
-    let second = join.call(view, Source::Partials, params, outputs, 1, Arg::Output)?;
     Ok(Lowered {
-        work: vec![first.into(), second.into()],
+        work: vec![first.into(), kernel.second(view, [outputs, parts])?.into()],
         scratch: vec![4 * words],
     })
 }
@@ -203,7 +200,7 @@ impl StepView<'_> {
 
 /// Where the values to combine come from.
 #[derive(Clone, Copy)]
-enum Source<'a> {
+pub(super) enum Source<'a> {
     /// The operand.
     Expr {
         body: &'a Body,
@@ -217,134 +214,42 @@ enum Source<'a> {
 
 /// What the text depends on.
 #[derive(Clone, Copy)]
-struct Template {
-    kind: ReduceKind,
-    class: Class,
+pub(super) struct Template {
+    pub(super) kind: ReduceKind,
+    /// Of the operand.
+    pub(super) class: Class,
     grouped: bool,
     software: bool,
     /// Each thread has four neighbouring outputs.
-    outputs_by_four: bool,
-    output: DType,
+    pub(super) outputs_by_four: bool,
+    pub(super) output: DType,
 }
 
 impl Template {
-    fn partial_words(&self) -> u64 {
-        match self.kind {
-            _ if self.outputs_by_four => 4,
-            ReduceKind::ArgMax => 2,
-            _ => 1,
-        }
+    /// The pass that joins the parts of each output.
+    pub(super) fn second(
+        &self,
+        view: &StepView<'_>,
+        [outputs, parts]: [u64; 2],
+    ) -> Result<Call, Error> {
+        let grouped = !self.software && outputs < 1024 && parts > 64;
+        let params = [parts, outputs, 1, parts]
+            .map(|n| n as usize)
+            .into_iter()
+            .collect();
+        let join = Template { grouped, ..*self };
+        join.call(view, Source::Partials, params, outputs, 1, Arg::Output)
     }
 
-    /// WGSL type of what is combined.
-    fn state(&self) -> &'static str {
-        match (self.kind, self.class, self.outputs_by_four) {
-            (ReduceKind::Sum, Class::F32, false) => "f32",
-            (ReduceKind::Sum, Class::F32, true) => "vec4<f32>",
-            (ReduceKind::Sum, Class::I32, false) => "i32",
-            (ReduceKind::Sum, Class::I32, true) => "vec4<i32>",
-            (ReduceKind::Sum | ReduceKind::Max, _, false) => "u32",
-            (ReduceKind::Sum | ReduceKind::Max, _, true) => "vec4<u32>",
-            (ReduceKind::ArgMax, ..) => "vec2<u32>",
-        }
-    }
-
-    /// What nothing combines to.
-    fn empty(&self) -> String {
-        if self.outputs_by_four {
-            format!("{}({})", self.state(), self.empty_element())
-        } else {
-            self.empty_element().to_owned()
-        }
-    }
-
-    /// What nothing combines to, for one output. Not −∞ but its key.
-    fn empty_element(&self) -> &'static str {
-        match (self.kind, self.class) {
-            (ReduceKind::Sum, Class::F32) => "0.0",
-            (ReduceKind::Sum, Class::I32) => "0i",
-            (ReduceKind::Max, Class::F32) => "0x007fffffu",
-            (ReduceKind::Sum | ReduceKind::Max, _) => "0u",
-            (ReduceKind::ArgMax, _) => "vec2<u32>(0u, 0xffffffffu)",
-        }
-    }
-
-    fn join(&self) -> &'static str {
-        match self.kind {
-            ReduceKind::Sum => "return a + b;",
-            ReduceKind::Max => "return max(a, b);",
-            ReduceKind::ArgMax => "return select(a, b, b.x > a.x || (b.x == a.x && b.y < a.y));",
-        }
-    }
-
-    /// The operand's values as one state.
-    fn term(&self, values: &[String]) -> String {
-        let lifted: Vec<String> = values.iter().map(|value| self.lift(value)).collect();
-        match &lifted[..] {
-            [one] => one.clone(),
-            four if self.outputs_by_four => format!("{}({})", self.state(), four.join(", ")),
-            four => format!(
-                "join(join({}, {}), join({}, {}))",
-                four[0], four[1], four[2], four[3]
-            ),
-        }
-    }
-
-    /// A state as what is stored.
-    fn result(&self, state: &str) -> String {
-        if !self.outputs_by_four {
-            return stored(self.output, &self.lower(state));
-        }
-        let each = ["x", "y", "z", "w"]
-            .map(|part| stored(self.output, &self.lower(&format!("{state}.{part}"))));
-        format!("vec4<{}>({})", memory(self.output), each.join(", "))
-    }
-
-    /// One operand's value as a state.
-    fn lift(&self, value: &str) -> String {
-        let element = if self.class == Class::Bool {
-            format!("select(0u, 1u, {value})")
-        } else {
-            value.to_owned()
-        };
-        match self.kind {
-            ReduceKind::Sum => element,
-            ReduceKind::Max => format!("to_key({element})"),
-            ReduceKind::ArgMax => format!("vec2<u32>(to_rank({element}), r)"),
-        }
-    }
-
-    /// A state as a register of the output.
-    fn lower(&self, state: &str) -> String {
-        match (self.kind, self.class) {
-            (ReduceKind::Sum, _) => state.to_owned(),
-            (ReduceKind::Max, Class::Bool) => format!("({state} != 0u)"),
-            (ReduceKind::Max, _) => format!("from_key({state})"),
-            (ReduceKind::ArgMax, _) => format!("bitcast<i32>({state}.y)"),
-        }
-    }
-
-    fn label(&self, source: Source<'_>) -> &'static str {
-        match (source, self.kind) {
-            (Source::Partials, _) => "reduce parts",
-            (_, ReduceKind::Sum) => "reduce sum",
-            (_, ReduceKind::Max) => "reduce max",
-            (_, ReduceKind::ArgMax) => "reduce argmax",
-        }
-    }
-
-    /// The dispatch from `source` to `out`, which takes states if it is scratch.
-    fn call(
+    /// Bindings, functions that the operand calls, and `join`; arguments and constants.
+    pub(super) fn declarations(
         &self,
         view: &StepView<'_>,
         source: Source<'_>,
-        params: Words,
-        outputs: u64,
-        parts: u64,
+        params: &Words,
         out: Arg,
-    ) -> Result<Call, Error> {
+    ) -> (String, Vec<Arg>, Vec<(&'static str, f64)>) {
         let last = out == Arg::Output;
-        let lanes = if last { lanes(self.output) } else { 1 };
         let mut text = String::new();
         let mut args = match source {
             Source::Expr { body, wide, .. } => declare_inputs(&mut text, view, &body.inputs, wide),
@@ -380,6 +285,23 @@ impl Template {
             "fn join(a: {state}, b: {state}) -> {state} {{\n{}\n}}",
             self.join()
         );
+        (text, args, constants)
+    }
+
+    /// The dispatch from `source` to `out`, which takes states if it is scratch.
+    fn call(
+        &self,
+        view: &StepView<'_>,
+        source: Source<'_>,
+        params: Words,
+        outputs: u64,
+        parts: u64,
+        out: Arg,
+    ) -> Result<Call, Error> {
+        let last = out == Arg::Output;
+        let lanes = if last { lanes(self.output) } else { 1 };
+        let (mut text, args, mut constants) = self.declarations(view, source, &params, out);
+        let state = self.state();
         let words = outputs.div_ceil(lanes as u64) * parts;
         let grid = if self.grouped {
             let _ = writeln!(

@@ -109,11 +109,12 @@ fn gpu() -> Option<Gpu> {
     GPU.get_or_init(open).clone()
 }
 
-/// A software adapter, one whose lanes exchange registers, a GPU, and a GPU so small that large tiles fill it.
+/// A software adapter, one whose lanes exchange registers and whose loops all go by fours, a GPU, and a GPU so small that large tiles fill it.
 pub(super) const TARGETS: [Target; 4] = {
     let target = Target {
         software: false,
         lanes: false,
+        wide_from: u64::MAX,
         groups: 264,
     };
     [
@@ -124,6 +125,7 @@ pub(super) const TARGETS: [Target; 4] = {
         Target {
             software: true,
             lanes: true,
+            wide_from: 0,
             ..target
         },
         target,
