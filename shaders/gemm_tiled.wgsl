@@ -2,7 +2,7 @@
 //
 //   out[z, row, col] = sum over k of a(z, row, k) * b(z, k, col)
 //
-// Not a module: `kernels.rs` joins it with `gemm_common.wgsl` and an operands file, which declares the bindings,
+// Not a module: `kernels.rs` joins it with `gemm_load.wgsl`, `gemm_store.wgsl` and an operands file, which declares the bindings,
 // `params` and
 //   a_row(z, row), a_col(k), a_at(a_row, a_col)    b_row(k), b_col(z, col), b_at(b_row, b_col)
 //   out_row(z, row), out_col(z, col)

@@ -9,15 +9,21 @@ macro_rules! join {
 }
 
 /// Matrix product through workgroup memory; overrides `TX`, `A_ALONG_K`, `B_ALONG_K`.
-pub const MATMUL_TILED: &str = join!("gemm_common", "gemm_tiled", "matmul");
+pub const MATMUL_TILED: &str = join!("gemm_load", "gemm_store", "gemm_tiled", "matmul");
 /// Matrix product with wide tiles; overrides `A_ALONG_K`, `B_ALONG_K`.
-pub const MATMUL_WIDE: &str = join!("gemm_common", "gemm_wide", "matmul");
+pub const MATMUL_WIDE: &str = join!("gemm_load", "gemm_store", "gemm_wide", "matmul");
 /// Matrix product in registers, for software adapters.
-pub const MATMUL_REGISTER: &str = join!("gemm_common", "gemm_register", "matmul");
+pub const MATMUL_REGISTER: &str = join!("gemm_store", "gemm_register", "matmul");
+
+/// Matrix product by subgroups of 8; overrides `A_ALONG_K`, `B_ALONG_K`. Needs subgroup shuffles.
+pub const MATMUL_LANES: &str = join!("gemm_store", "gemm_lanes", "lanes_any", "matmul");
+/// As [`MATMUL_LANES`], for lines that are aligned to four elements.
+pub const MATMUL_LANES_ALIGNED: &str = join!("gemm_store", "gemm_lanes", "lanes_aligned");
 
 /// Convolution as a tiled product; overrides as [`MATMUL_TILED`].
 pub const CONV_FORWARD_TILED: &str = join!(
-    "gemm_common",
+    "gemm_load",
+    "gemm_store",
     "gemm_tiled",
     "conv_common",
     "conv_image",
@@ -25,7 +31,8 @@ pub const CONV_FORWARD_TILED: &str = join!(
 );
 /// Convolution as a product with wide tiles; overrides as [`MATMUL_WIDE`].
 pub const CONV_FORWARD_WIDE: &str = join!(
-    "gemm_common",
+    "gemm_load",
+    "gemm_store",
     "gemm_wide",
     "conv_common",
     "conv_image",
@@ -33,8 +40,17 @@ pub const CONV_FORWARD_WIDE: &str = join!(
 );
 /// Convolution in registers.
 pub const CONV_FORWARD_REGISTER: &str = join!(
-    "gemm_common",
+    "gemm_store",
     "gemm_register",
+    "conv_common",
+    "conv_image",
+    "conv_forward"
+);
+/// Convolution as a product by subgroups of 8.
+pub const CONV_FORWARD_LANES: &str = join!(
+    "gemm_store",
+    "gemm_lanes",
+    "lanes_any",
     "conv_common",
     "conv_image",
     "conv_forward"
@@ -44,18 +60,32 @@ pub const CONV_FORWARD_DIRECT: &str =
     join!("conv_direct", "conv_common", "conv_image", "conv_forward");
 /// Gradient of the input as a tiled product; overrides as [`MATMUL_TILED`] and `DENSE`.
 pub const CONV_INPUT_GRAD_TILED: &str = join!(
-    "gemm_common",
+    "gemm_load",
+    "gemm_store",
     "gemm_tiled",
     "conv_common",
     "conv_input_grad"
 );
 /// Gradient of the input with wide tiles; overrides as [`MATMUL_WIDE`] and `DENSE`.
-pub const CONV_INPUT_GRAD_WIDE: &str =
-    join!("gemm_common", "gemm_wide", "conv_common", "conv_input_grad");
+pub const CONV_INPUT_GRAD_WIDE: &str = join!(
+    "gemm_load",
+    "gemm_store",
+    "gemm_wide",
+    "conv_common",
+    "conv_input_grad"
+);
 /// Gradient of the input in registers; override `DENSE`.
 pub const CONV_INPUT_GRAD_REGISTER: &str = join!(
-    "gemm_common",
+    "gemm_store",
     "gemm_register",
+    "conv_common",
+    "conv_input_grad"
+);
+/// Gradient of the input as a product by subgroups of 8; override `DENSE`.
+pub const CONV_INPUT_GRAD_LANES: &str = join!(
+    "gemm_store",
+    "gemm_lanes",
+    "lanes_any",
     "conv_common",
     "conv_input_grad"
 );
@@ -63,7 +93,8 @@ pub const CONV_INPUT_GRAD_REGISTER: &str = join!(
 pub const CONV_INPUT_GRAD_DIRECT: &str = join!("conv_direct", "conv_common", "conv_input_grad");
 /// Gradient of the weight as a tiled product; overrides as [`MATMUL_TILED`].
 pub const CONV_WEIGHT_GRAD_TILED: &str = join!(
-    "gemm_common",
+    "gemm_load",
+    "gemm_store",
     "gemm_tiled",
     "conv_common",
     "conv_image",
@@ -71,7 +102,8 @@ pub const CONV_WEIGHT_GRAD_TILED: &str = join!(
 );
 /// Gradient of the weight with wide tiles; overrides as [`MATMUL_WIDE`].
 pub const CONV_WEIGHT_GRAD_WIDE: &str = join!(
-    "gemm_common",
+    "gemm_load",
+    "gemm_store",
     "gemm_wide",
     "conv_common",
     "conv_image",
@@ -79,8 +111,17 @@ pub const CONV_WEIGHT_GRAD_WIDE: &str = join!(
 );
 /// Gradient of the weight in registers.
 pub const CONV_WEIGHT_GRAD_REGISTER: &str = join!(
-    "gemm_common",
+    "gemm_store",
     "gemm_register",
+    "conv_common",
+    "conv_image",
+    "conv_weight_grad"
+);
+/// Gradient of the weight as a product by subgroups of 8.
+pub const CONV_WEIGHT_GRAD_LANES: &str = join!(
+    "gemm_store",
+    "gemm_lanes",
+    "lanes_any",
     "conv_common",
     "conv_image",
     "conv_weight_grad"

@@ -1,9 +1,11 @@
 //! Memory stays flat in a training loop. Measured in a process of its own, for other tests allocate too.
 
 use crate::models::{Run, mlp, own_cpu, own_gpu};
+use crate::replay::{small, small_batch, small_step};
 use std::process::Command;
-use wgrad::Device;
-use wgrad::device::Stats;
+use wgrad::device::{DriverMemory, Memory, Stats};
+use wgrad::nn::compile;
+use wgrad::{Device, Result, Tensor};
 
 const STEPS: usize = 200;
 const WARM_UP: usize = 60;
@@ -68,6 +70,60 @@ fn measure(device: &Device) {
     }
 }
 
+/// Everything that must not grow: the pool's bytes, the driver's, and objects made.
+fn held(device: &Device) -> Option<(Memory, Option<DriverMemory>, u64)> {
+    let gpu = device.as_gpu()?;
+    gpu.synchronize_blocking().expect("the steps end");
+    let stats = gpu.stats();
+    let made = stats.created.buffers + stats.created.bind_groups + stats.created.pipelines;
+    Some((stats.memory, gpu.driver_memory(), made))
+}
+
+/// Takes a warm-up and `n` steps, whose losses are not kept, and compares what is held before and after.
+fn measure_long(
+    name: &str,
+    device: &Device,
+    n: usize,
+    step: &mut dyn FnMut(usize) -> Result<Tensor>,
+) {
+    let mut steps = |n: usize| {
+        for i in 0..n {
+            let loss = step(i).expect("a step");
+            if i % 300 == 299 {
+                assert!(loss.item::<f32>().expect("a loss").is_finite());
+            }
+        }
+        (held(device), resident_bytes(), device.cached_plans())
+    };
+    steps(900);
+    let before = steps(300);
+    let after = steps(n / 300 * 300);
+    println!("{device}: {n} {name} steps, {before:?} -> {after:?}");
+    assert_eq!(after.0, before.0, "{name}: memory of the device");
+    assert_eq!(after.2, before.2, "{name}: plans");
+    if let (Some(b), Some(a)) = (before.1, after.1) {
+        assert!(a < b + (2 << 20), "{name}: resident {b} -> {a} bytes");
+    }
+}
+
+/// 10,000 replayed steps and 1,000 recorded ones; a tenth of them unless `WGRAD_TEST_ALL=1`.
+fn long(device: &Device) {
+    let share = if std::env::var("WGRAD_TEST_ALL").is_ok_and(|v| v == "1") {
+        1
+    } else {
+        10
+    };
+    let mut state = small(device);
+    let mut step = compile(small_step);
+    measure_long("compiled", device, 10_000 / share, &mut |n| {
+        step.call(&mut state, &[&small_batch(n, device)])
+    });
+    let mut state = small(device);
+    measure_long("recorded", device, 1_000, &mut |n| {
+        small_step(&mut state, &[small_batch(n, device)])
+    });
+}
+
 /// Runs an ignored test of this program in a process of its own.
 fn alone(test: &str) {
     let program = std::env::current_exe().expect("the path of this program");
@@ -101,11 +157,27 @@ fn gpu_process() {
 }
 
 #[test]
+#[ignore = "run by memory_of_the_cpu_is_flat in a process of its own"]
+fn long_cpu_process() {
+    long(&own_cpu());
+}
+
+#[test]
+#[ignore = "run by memory_of_the_gpu_is_flat in a process of its own"]
+fn long_gpu_process() {
+    if let Some(device) = own_gpu() {
+        long(&device);
+    }
+}
+
+#[test]
 fn memory_of_the_cpu_is_flat() {
     alone("memory::cpu_process");
+    alone("memory::long_cpu_process");
 }
 
 #[test]
 fn memory_of_the_gpu_is_flat() {
     alone("memory::gpu_process");
+    alone("memory::long_gpu_process");
 }

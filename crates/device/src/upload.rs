@@ -30,13 +30,14 @@ mod ring {
     use crate::shared::Shared;
 
     /// Bytes of a buffer of the ring; a longer write gets one of its own size.
-    const CHUNK: u64 = 64 << 10;
+    const CHUNK: u64 = 32 << 10;
     /// Where a write begins in a buffer of the ring; wgpu asks for 8.
     const ALIGNMENT: u64 = 16;
     /// Free bytes above which a buffer that comes back is dropped.
     const MAX_FREE: u64 = 32 << 20;
-    /// Buffers in flight above which a submission waits for the oldest: how far the host may run ahead.
-    const MAX_IN_FLIGHT: usize = 64;
+    /// Buffers of the ring, made with the first write, so that none is made later. With so many in flight a write waits
+    /// for the oldest, which is how far the host may run ahead.
+    const RING: usize = 32;
 
     /// States of a buffer that is being mapped again.
     const WAITING: u8 = 0;
@@ -73,6 +74,8 @@ mod ring {
         copies: Vec<Copy>,
         in_flight: VecDeque<InFlight>,
         free: Vec<Chunk>,
+        /// The ring has been made.
+        ready: bool,
         pending_bytes: u64,
         /// The flush before: waited for at the next, so that at most two are in flight.
         last_flush: Option<Handle<wgpu::SubmissionIndex>>,
@@ -146,6 +149,7 @@ mod ring {
         pub(crate) fn clear(&mut self) {
             self.collect();
             self.free.clear();
+            self.ready = false;
         }
 
         /// The pending copies as commands, if there are any.
@@ -190,7 +194,7 @@ mod ring {
         /// A mapped chunk of this size.
         fn take(&mut self, shared: &Shared, size: u64) -> Result<Chunk> {
             self.collect();
-            while self.in_flight.len() >= MAX_IN_FLIGHT {
+            while self.in_flight.len() >= RING {
                 let oldest = self.in_flight[0].submission.clone();
                 shared.wait(Some(oldest))?;
                 let before = self.in_flight.len();
@@ -200,19 +204,17 @@ mod ring {
                     self.in_flight.pop_front();
                 }
             }
-            if let Some(at) = self.free.iter().rposition(|chunk| chunk.size == size) {
-                return Ok(self.free.swap_remove(at));
+            if size == CHUNK && !self.ready {
+                for _ in 0..RING {
+                    let chunk = create(shared, size)?;
+                    self.free.push(chunk);
+                }
+                self.ready = true;
             }
-            let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
-            let scope = Scope::Buffer(size);
-            let buffer = shared.health.scoped(&shared.device, scope, || {
-                shared.create.mapped_buffer("upload", size, usage).into()
-            })?;
-            Ok(Chunk {
-                buffer,
-                size,
-                used: 0,
-            })
+            match self.free.iter().rposition(|chunk| chunk.size == size) {
+                Some(at) => Ok(self.free.swap_remove(at)),
+                None => create(shared, size),
+            }
         }
 
         /// Moves what is mapped again to the free ones. Submissions end in order.
@@ -231,6 +233,20 @@ mod ring {
                 }
             }
         }
+    }
+
+    fn create(shared: &Shared, size: u64) -> Result<Chunk> {
+        let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
+        let buffer = shared
+            .health
+            .scoped(&shared.device, Scope::Buffer(size), || {
+                shared.create.mapped_buffer("upload", size, usage).into()
+            })?;
+        Ok(Chunk {
+            buffer,
+            size,
+            used: 0,
+        })
     }
 
     fn map_again(mut chunk: Chunk, submission: &Handle<wgpu::SubmissionIndex>) -> InFlight {

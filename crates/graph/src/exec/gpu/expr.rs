@@ -7,8 +7,9 @@
 use super::call::Words;
 use super::lower::{StepView, product};
 use super::source::{load, param, register};
+use super::wide::{Quad, Wide};
 use crate::dtype::{Class, DType};
-use crate::plan::{Expr, Inst, View};
+use crate::plan::{Expr, Inst, ScalarOp, View};
 use std::fmt::Write;
 
 /// The loop nest: `outer` dimensions are numbered by the variable `o`, `inner` ones by `r`.
@@ -69,6 +70,8 @@ pub(super) struct Writer<'a> {
     coordinates: bool,
     /// Walks already computed, with the variable that holds each.
     walks: Vec<(View, String)>,
+    /// How the loop goes by fours, if it does.
+    wide: Option<&'a Wide>,
 }
 
 impl<'a> Writer<'a> {
@@ -80,21 +83,109 @@ impl<'a> Writer<'a> {
             body: Body::default(),
             coordinates: false,
             walks: Vec::new(),
+            wide: None,
         }
     }
 
-    /// Writes `expr`; its value is then in the returned variable.
-    pub(super) fn expr(&mut self, expr: &Expr) -> String {
+    /// By fours along one dimension, in which `nest` is shortened already.
+    pub(super) fn wide(self, wide: Option<&'a Wide>) -> Writer<'a> {
+        Writer { wide, ..self }
+    }
+
+    /// Writes `expr`; its value is then in the returned variable, or its four values in four.
+    pub(super) fn expr(&mut self, expr: &Expr) -> Vec<String> {
         for (reg, inst) in expr.insts.iter().enumerate() {
             let class = expr.dtype(reg).class();
-            let value = self.inst(expr, reg, inst);
-            let _ = writeln!(
-                self.body.inner,
-                "let v{reg}: {} = {value};",
-                register(class)
-            );
+            let varies = self.wide.is_some_and(|wide| wide.varies(reg));
+            let values = if varies {
+                self.four(expr, reg, inst)
+            } else {
+                vec![self.inst(expr, reg, inst)]
+            };
+            for (lane, value) in values.iter().enumerate() {
+                let name = self.name(reg, lane);
+                let _ = writeln!(
+                    self.body.inner,
+                    "let {name}: {} = {value};",
+                    register(class)
+                );
+            }
         }
-        format!("v{}", expr.result())
+        let lanes = if self.wide.is_some() { 4 } else { 1 };
+        (0..lanes)
+            .map(|lane| self.name(expr.result(), lane))
+            .collect()
+    }
+
+    /// The variable of a register at one of the points.
+    fn name(&self, reg: usize, lane: usize) -> String {
+        match self.wide {
+            Some(wide) if wide.varies(reg) => format!("v{reg}_{lane}"),
+            _ => format!("v{reg}"),
+        }
+    }
+
+    /// The values of a register that differs between the four points.
+    fn four(&mut self, expr: &Expr, reg: usize, inst: &Inst) -> Vec<String> {
+        let Some(wide) = self.wide else {
+            return Vec::new();
+        };
+        let quad = wide.quad(reg);
+        match inst {
+            Inst::Load { input, view } => {
+                let at = self.walk(&wide.walk(view, quad));
+                let (buffer, dtype) = (self.input(*input), expr.inputs[*input]);
+                if quad == Quad::Whole {
+                    let _ = writeln!(self.body.inner, "let q{reg} = {buffer}[{at}];");
+                    return ["x", "y", "z", "w"]
+                        .map(|part| whole(dtype, &format!("q{reg}.{part}")))
+                        .into();
+                }
+                let each = |at: String| load(&buffer, dtype, &at);
+                apart(&at, quad).map(each).collect()
+            }
+            Inst::Index { view } => {
+                let at = self.walk(&wide.walk(view, quad));
+                apart(&at, quad)
+                    .map(|at| format!("bitcast<i32>({at})"))
+                    .collect()
+            }
+            Inst::Apply {
+                op,
+                args,
+                input,
+                dtype,
+            } => {
+                let minus_one = self.minus_one(expr, reg, inst);
+                (0..4)
+                    .map(|lane| {
+                        let args: Vec<String> =
+                            args.iter().map(|&arg| self.name(arg, lane)).collect();
+                        match &minus_one {
+                            Some(minus_one) => format!("({} * {minus_one})", args[0]),
+                            None => apply(op, &args, *input, *dtype),
+                        }
+                    })
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// −1 from where no compiler sees it, for a negation that must not be folded.
+    fn minus_one(&mut self, expr: &Expr, reg: usize, inst: &Inst) -> Option<String> {
+        match inst {
+            Inst::Apply {
+                op,
+                args,
+                dtype: DType::F32 | DType::F16,
+                ..
+            } if op.name == "neg" && cancels(expr, reg, args[0]) => {
+                let minus_one = self.params.push_word((-1.0f32).to_bits());
+                Some(format!("bitcast<f32>({})", param(minus_one)))
+            }
+            _ => None,
+        }
     }
 
     fn inst(&mut self, expr: &Expr, reg: usize, inst: &Inst) -> String {
@@ -142,27 +233,14 @@ impl<'a> Writer<'a> {
             Inst::Apply {
                 op,
                 args,
-                dtype: DType::F32 | DType::F16,
-                ..
-            } if op.name == "neg" && cancels(expr, reg, args[0]) => {
-                let minus_one = self.params.push_word((-1.0f32).to_bits());
-                format!("(v{} * bitcast<f32>({}))", args[0], param(minus_one))
-            }
-            Inst::Apply {
-                op,
-                args,
                 input,
                 dtype,
             } => {
-                let args: Vec<String> = args.iter().map(|arg| format!("v{arg}")).collect();
-                let args: Vec<&str> = args.iter().map(String::as_str).collect();
-                let value = (op.wgsl)(&args, input.class(), dtype.class());
-                // A byte in a register is a word, which arithmetic may have carried out of.
-                if *dtype == DType::U8 {
-                    format!("(({value}) & 0xffu)")
-                } else {
-                    value
+                if let Some(minus_one) = self.minus_one(expr, reg, inst) {
+                    return format!("(v{} * {minus_one})", args[0]);
                 }
+                let args: Vec<String> = args.iter().map(|arg| format!("v{arg}")).collect();
+                apply(op, &args, *input, *dtype)
             }
         }
     }
@@ -293,6 +371,36 @@ impl<'a> Writer<'a> {
         // Before any walk that needs them.
         unfold(&mut self.body.inner, &mut self.params, "r", self.nest.inner);
     }
+}
+
+/// An operation on variables.
+fn apply(op: &ScalarOp, args: &[String], input: DType, dtype: DType) -> String {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let value = (op.wgsl)(&args, input.class(), dtype.class());
+    // A byte in a register is a word, which arithmetic may have carried out of.
+    if dtype == DType::U8 {
+        format!("(({value}) & 0xffu)")
+    } else {
+        value
+    }
+}
+
+/// A word of a buffer as a register.
+fn whole(dtype: DType, word: &str) -> String {
+    match dtype {
+        DType::Bool => format!("({word} != 0u)"),
+        _ => word.to_owned(),
+    }
+}
+
+/// Where the elements of four points lie, the first of them at `at`.
+fn apart(at: &str, quad: Quad) -> impl Iterator<Item = String> {
+    let stride = match quad {
+        Quad::Each(stride) => stride,
+        _ => 0,
+    };
+    // Negative strides wrap, as offsets do.
+    (0..4).map(move |lane| format!("({at} + {}u)", (lane * stride) as u32))
 }
 
 /// Where Reduce puts the number of inner points, which contiguous walks over both nests need.

@@ -2,7 +2,7 @@
 
 use super::call::{Arg, Call, Grid, Lowered, Words};
 use super::lower::{StepView, Target};
-use crate::plan::{Conv, ConvKind, Matmul};
+use crate::plan::{Conv, ConvKind, Matmul, Matrix};
 use wgrad_shaders::kernels;
 
 /// The product as the cores in `gemm_*.wgsl` see it.
@@ -15,8 +15,17 @@ struct Product {
     /// Neighbours along the sum, not along rows, are neighbours in memory; likewise columns.
     a_along_sum: bool,
     b_along_sum: bool,
+    /// Which operands begin and end at multiples of four elements, if both do.
+    aligned: Option<Aligned>,
     /// Longest sum that is not split for accuracy's sake.
     longest: usize,
+}
+
+/// In which direction the lines of aligned operands lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Aligned {
+    a_along_sum: bool,
+    b_along_sum: bool,
 }
 
 /// Tiles of a core, and pieces of the sum.
@@ -38,6 +47,8 @@ enum Core {
     Tiled { tx: usize },
     /// `gemm_wide.wgsl`: 128 by 128 for each workgroup.
     Wide,
+    /// `gemm_lanes.wgsl`: 16 by 32 for each subgroup of 8.
+    Lanes,
 }
 
 impl Core {
@@ -47,12 +58,14 @@ impl Core {
             Core::Register => (8, 4),
             Core::Tiled { tx } => (1024 / tx, 4 * tx),
             Core::Wide => (128, 128),
+            Core::Lanes => (16, 32),
         }
     }
 
-    /// Of a kernel in three versions.
-    fn pick<T>(self, register: T, tiled: T, wide: T) -> T {
+    /// Of a kernel in four versions.
+    fn pick<T>(self, [register, tiled, wide, lanes]: [T; 4]) -> T {
         match self {
+            Core::Lanes => lanes,
             Core::Register => register,
             Core::Tiled { .. } => tiled,
             Core::Wide => wide,
@@ -60,8 +73,9 @@ impl Core {
     }
 }
 
-/// Threads that a software adapter needs to be busy.
+/// Threads, or subgroups, that a software adapter needs to be busy.
 const SOFTWARE_THREADS: usize = 256;
+const SOFTWARE_SUBGROUPS: usize = 16;
 /// A piece of a split sum is at least so long.
 const LEAST_SPLIT: usize = 128;
 /// Floats that partial results may take.
@@ -74,7 +88,9 @@ impl Product {
 
     fn core(&self, target: Target) -> Core {
         let wide_tiles = self.rows.div_ceil(128) * self.cols.div_ceil(128) * self.planes;
-        if target.software {
+        if target.lanes {
+            Core::Lanes
+        } else if target.software {
             Core::Register
         } else if self.rows >= 96 && self.cols >= 96 && wide_tiles >= target.groups {
             Core::Wide
@@ -91,10 +107,10 @@ impl Product {
         let tile_rows = self.rows.div_ceil(height);
         let tile_cols = self.cols.div_ceil(width);
         let tiles = tile_rows * tile_cols * self.planes;
-        let wanted = if target.software {
-            SOFTWARE_THREADS
-        } else {
-            target.groups
+        let wanted = match core {
+            Core::Register => SOFTWARE_THREADS,
+            Core::Lanes => SOFTWARE_SUBGROUPS,
+            _ => target.groups,
         };
         let for_speed = (wanted / tiles).min(self.sum / LEAST_SPLIT);
         let for_accuracy = self.sum.div_ceil(self.longest);
@@ -152,6 +168,17 @@ impl Product {
             Core::Tiled { tx: 16 } => [&along[..], &[("TX", 16.0)]].concat(),
             Core::Tiled { tx } => vec![along[0], ("B_ALONG_K", 0.0), ("TX", tx as f64)],
             Core::Wide => along.to_vec(),
+            Core::Lanes => {
+                let any = Aligned {
+                    a_along_sum: true,
+                    b_along_sum: false,
+                };
+                let lines = self.aligned.unwrap_or(any);
+                vec![
+                    ("A_ALONG_K", flag(lines.a_along_sum)),
+                    ("B_ALONG_K", flag(lines.b_along_sum)),
+                ]
+            }
         }
     }
 
@@ -239,14 +266,20 @@ pub(super) fn matmul(view: &StepView<'_>, matmul: &Matmul) -> Lowered {
         planes: batch,
         a_along_sum: a.col <= a.row,
         b_along_sum: b.row < b.col,
+        aligned: aligned(matmul),
         longest: 1 << 16,
     };
     let tiling = product.tiling(view.target);
-    let (label, wgsl) = tiling.core.pick(
+    let lanes = match product.aligned {
+        Some(_) => ("matmul lanes aligned", kernels::MATMUL_LANES_ALIGNED),
+        None => ("matmul lanes", kernels::MATMUL_LANES),
+    };
+    let (label, wgsl) = tiling.core.pick([
         ("matmul register", kernels::MATMUL_REGISTER),
         ("matmul tiled", kernels::MATMUL_TILED),
         ("matmul wide", kernels::MATMUL_WIDE),
-    );
+        lanes,
+    ]);
     let params = vec![
         a.offset, a.batch, a.row, a.col, b.offset, b.batch, b.row, b.col,
     ];
@@ -259,6 +292,34 @@ pub(super) fn matmul(view: &StepView<'_>, matmul: &Matmul) -> Lowered {
             constants: Vec::new(),
         },
     )
+}
+
+/// The lines of both operands, if four of their elements can be loaded at once.
+fn aligned(matmul: &Matmul) -> Option<Aligned> {
+    let Matmul {
+        batch,
+        m,
+        n,
+        k,
+        a,
+        b,
+    } = *matmul;
+    let even = |x: &Matrix| x.offset.is_multiple_of(4) && (batch == 1 || x.batch.is_multiple_of(4));
+    // Whether lines that are `stride` apart, of which there are `lines`, are aligned and `length` long.
+    let fits = |along: usize, length: usize, stride: usize, lines: usize| {
+        along == 1 && length.is_multiple_of(4) && (lines == 1 || stride.is_multiple_of(4))
+    };
+    if !k.is_multiple_of(4) || !even(&a) || !even(&b) {
+        return None;
+    }
+    let a_along_sum = fits(a.col, k, a.row, m);
+    let b_along_sum = fits(b.row, k, b.col, n);
+    let both =
+        (a_along_sum || fits(a.row, m, a.col, k)) && (b_along_sum || fits(b.col, n, b.row, k));
+    both.then_some(Aligned {
+        a_along_sum,
+        b_along_sum,
+    })
 }
 
 pub(super) fn conv(view: &StepView<'_>, conv: &Conv) -> Lowered {
@@ -280,27 +341,30 @@ pub(super) fn conv(view: &StepView<'_>, conv: &Conv) -> Lowered {
         return direct(&product, conv.kind, extra);
     }
     let (label, wgsl) = match conv.kind {
-        ConvKind::Forward => tiling.core.pick(
+        ConvKind::Forward => tiling.core.pick([
             ("conv register", kernels::CONV_FORWARD_REGISTER),
             ("conv tiled", kernels::CONV_FORWARD_TILED),
             ("conv wide", kernels::CONV_FORWARD_WIDE),
-        ),
-        ConvKind::InputGrad => tiling.core.pick(
+            ("conv lanes", kernels::CONV_FORWARD_LANES),
+        ]),
+        ConvKind::InputGrad => tiling.core.pick([
             (
                 "conv input grad register",
                 kernels::CONV_INPUT_GRAD_REGISTER,
             ),
             ("conv input grad tiled", kernels::CONV_INPUT_GRAD_TILED),
             ("conv input grad wide", kernels::CONV_INPUT_GRAD_WIDE),
-        ),
-        ConvKind::WeightGrad => tiling.core.pick(
+            ("conv input grad lanes", kernels::CONV_INPUT_GRAD_LANES),
+        ]),
+        ConvKind::WeightGrad => tiling.core.pick([
             (
                 "conv weight grad register",
                 kernels::CONV_WEIGHT_GRAD_REGISTER,
             ),
             ("conv weight grad tiled", kernels::CONV_WEIGHT_GRAD_TILED),
             ("conv weight grad wide", kernels::CONV_WEIGHT_GRAD_WIDE),
-        ),
+            ("conv weight grad lanes", kernels::CONV_WEIGHT_GRAD_LANES),
+        ]),
     };
     product.lowered(&tiling, label, wgsl, extra)
 }
@@ -361,6 +425,7 @@ fn conv_product(conv: &Conv) -> Product {
         planes: conv.groups,
         a_along_sum: true,
         b_along_sum: conv.kind == ConvKind::WeightGrad,
+        aligned: None,
         longest: 1 << 13,
     }
 }

@@ -5,13 +5,17 @@ use super::call::Lowered;
 use super::{argsort, custom, gemm, map, reduce, scan, scatter, window};
 use crate::dtype::DType;
 use crate::plan::{Kernel, Plan, Step};
-use wgrad_device::Error;
+use wgrad_device::{AdapterKind, Error, Gpu};
 
 /// What choices depend on besides shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     /// A software adapter: no gain from workgroup memory, few threads at once.
     pub(super) software: bool,
+    /// A software adapter with subgroups of 8, whose lanes can read each other's registers.
+    pub(super) lanes: bool,
+    /// Points from which a loop goes by fours.
+    pub(super) wide_from: u64,
     /// Workgroups that keep a GPU busy.
     pub(super) groups: usize,
 }
@@ -21,7 +25,21 @@ impl Target {
     pub(super) fn new(software: bool) -> Target {
         Target {
             software,
+            lanes: false,
+            // For less, compiling the longer text costs more than it saves.
+            wide_from: if software { 1 << 14 } else { u64::MAX },
             groups: 264,
+        }
+    }
+
+    /// What is best for a device.
+    pub(super) fn of(gpu: &Gpu) -> Target {
+        let software = gpu.info().kind == AdapterKind::Cpu;
+        let limits = gpu.limits();
+        let eight = limits.min_subgroup_size == 8 && limits.max_subgroup_size == 8;
+        Target {
+            lanes: software && eight && gpu.features().subgroups,
+            ..Target::new(software)
         }
     }
 }

@@ -1,67 +1,142 @@
-//! Map as WGSL: one invocation computes one element, or one word of narrow elements.
+//! Map as WGSL: one invocation computes one element, or one word of narrow elements; on a software adapter, where starting
+//! an invocation costs more than an element, it loops over many, by fours where they are neighbours.
 
 use super::call::{Arg, Call, Grid, Lowered, Words};
-use super::expr::{Nest, Writer};
+use super::expr::{Body, Nest, Writer};
 use super::lower::{StepView, product};
 use super::source::{
     ENTRY, declare, declare_params, declare_status, lanes, memory, param, register, stored,
     with_prelude,
 };
+use super::wide::{Quad, Wide, shortened, stores_whole};
 use crate::plan::{Map, View};
 use std::fmt::Write;
 use wgrad_device::Error;
 
 const LABEL: &str = "map";
 
+/// Rounds of a thread of a software adapter, at most, and groups that keep one busy.
+const ROUNDS: u64 = 64;
+const SOFTWARE_GROUPS: u64 = 16;
+
 pub(super) fn lower(view: &StepView<'_>, map: &Map) -> Result<Lowered, Error> {
     let points = product(&map.shape);
     if points == 0 {
         return Ok(Lowered::default());
     }
+    if lanes(view.output_dtype) > 1 {
+        return narrow(view, map, points);
+    }
+    match wide(view, map, points) {
+        Some(wide) => words(view, map, Some(&wide)),
+        None => words(view, map, None),
+    }
+}
+
+/// Four points at once, where that pays.
+fn wide(view: &StepView<'_>, map: &Map, points: u64) -> Option<Wide> {
+    let last = map.shape.len().checked_sub(1)?;
+    if points < view.target.wide_from || !stores_whole(&map.store, &map.shape, last) {
+        return None;
+    }
+    Wide::of(&map.expr, &view.same_input, &map.shape, last)
+}
+
+/// Results of a word each: one point for a thread, or, on a software adapter, a loop for each of few threads.
+fn words(view: &StepView<'_>, map: &Map, wide: Option<&Wide>) -> Result<Lowered, Error> {
+    let shape = match wide {
+        Some(_) => shortened(&map.shape, map.shape.len() - 1),
+        None => map.shape.clone(),
+    };
+    let points = product(&shape);
+    let mut params = Words::default();
+    let n = param(params.push_word(points as u32));
+    let rounds = (points / (8 * SOFTWARE_GROUPS)).clamp(1, ROUNDS);
+    let chunk = view
+        .target
+        .software
+        .then(|| param(params.push_word(8 * rounds as u32)));
+    let nest = Nest {
+        outer: &[],
+        inner: &shape,
+    };
+    let mut writer = Writer::new(view, nest, params).wide(wide);
+    let values = writer.expr(&map.expr);
+    let store = match wide {
+        Some(wide) => wide.walk(&map.store, Quad::Whole),
+        None => map.store.clone(),
+    };
+    let at = writer.walk(&store);
+    let Writer { body, params, .. } = writer;
+    let (mut text, args) = declarations(view, &body, params.words.len(), wide);
+    text.push_str(body.functions());
+    let stored: Vec<String> = values
+        .iter()
+        .map(|value| stored(view.output_dtype, value))
+        .collect();
+    let word = match wide {
+        Some(_) => format!("vec4<{}>({})", memory(view.output_dtype), stored.join(", ")),
+        None => stored.concat(),
+    };
+    let point = format!("{}out_0[{at}] = {word};\n", body.inner);
+    let _ = match &chunk {
+        Some(chunk) => write!(
+            text,
+            "@compute @workgroup_size(8)\n{ENTRY}let first = group * {chunk};\n\
+             let end = min(first + {chunk}, {n});\n{}\
+             for (var r = first + local; r < end; r += 8u) {{\n{point}}}\n}}\n",
+            body.outer
+        ),
+        None => write!(
+            text,
+            "@compute @workgroup_size(256)\n{ENTRY}\
+             let r = group * 256u + local;\nif (r >= {n}) {{ return; }}\n{}{point}}}\n",
+            body.outer
+        ),
+    };
+    Ok(Lowered::one(Call {
+        label: LABEL,
+        wgsl: with_prelude(LABEL, text)?.into(),
+        constants: body.constants(),
+        args,
+        params,
+        grid: match chunk {
+            Some(_) => Grid::Groups(points.div_ceil(8 * rounds)),
+            None => Grid::Threads(points),
+        },
+    }))
+}
+
+/// Narrow results: a thread makes a word of them.
+fn narrow(view: &StepView<'_>, map: &Map, points: u64) -> Result<Lowered, Error> {
     let lanes = lanes(view.output_dtype);
     let mut params = Words::default();
     let n = param(params.push_word(points as u32));
-    let mut writer = Writer::new(
-        view,
-        Nest {
-            outer: &[],
-            inner: &map.shape,
-        },
-        params,
-    );
-    let value = writer.expr(&map.expr);
-    let dense = View::contiguous(&map.shape);
-    let store = if lanes > 1 { &dense } else { &map.store };
-    let at = writer.walk(store);
+    let nest = Nest {
+        outer: &[],
+        inner: &map.shape,
+    };
+    let mut writer = Writer::new(view, nest, params);
+    let value = writer.expr(&map.expr).concat();
+    writer.walk(&View::contiguous(&map.shape));
     let Writer { body, params, .. } = writer;
-    let (mut text, args) = declarations(view, &body.inputs, body.reports, params.words.len());
+    let (mut text, args) = declarations(view, &body, params.words.len(), None);
     text.push_str(body.functions());
-    let word = stored(view.output_dtype, &value);
-    if lanes == 1 {
-        let _ = write!(
-            text,
-            "@compute @workgroup_size(256)\n{ENTRY}\
-             let r = group * 256u + local;\nif (r >= {n}) {{ return; }}\n\
-             {}{}out_0[{at}] = {word};\n}}\n",
-            body.outer, body.inner
-        );
-    } else {
-        let class = register(view.output_dtype.class());
-        let _ = write!(
-            text,
-            "fn element(r: u32) -> {class} {{\n{}{}return {value};\n}}\n\
-             @compute @workgroup_size(256)\n{ENTRY}\
-             let word_ix = group * 256u + local;\nlet first = word_ix * {lanes}u;\n\
-             if (first >= {n}) {{ return; }}\nvar word = 0u;\n\
-             for (var lane = 0u; lane < {lanes}u; lane++) {{\n\
-             if (first + lane < {n}) {{\nlet value = element(first + lane);\n\
-             word |= {} << (lane * {}u);\n}}\n}}\nout_0[word_ix] = word;\n}}\n",
-            body.outer,
-            body.inner,
-            stored(view.output_dtype, "value"),
-            32 / lanes
-        );
-    }
+    let class = register(view.output_dtype.class());
+    let _ = write!(
+        text,
+        "fn element(r: u32) -> {class} {{\n{}{}return {value};\n}}\n\
+         @compute @workgroup_size(256)\n{ENTRY}\
+         let word_ix = group * 256u + local;\nlet first = word_ix * {lanes}u;\n\
+         if (first >= {n}) {{ return; }}\nvar word = 0u;\n\
+         for (var lane = 0u; lane < {lanes}u; lane++) {{\n\
+         if (first + lane < {n}) {{\nlet value = element(first + lane);\n\
+         word |= {} << (lane * {}u);\n}}\n}}\nout_0[word_ix] = word;\n}}\n",
+        body.outer,
+        body.inner,
+        stored(view.output_dtype, "value"),
+        32 / lanes
+    );
     Ok(Lowered::one(Call {
         label: LABEL,
         wgsl: with_prelude(LABEL, text)?.into(),
@@ -75,23 +150,21 @@ pub(super) fn lower(view: &StepView<'_>, map: &Map) -> Result<Lowered, Error> {
 /// Bindings of a generated kernel: inputs, output, parameters, and the status word where it is written.
 fn declarations(
     view: &StepView<'_>,
-    inputs: &[usize],
-    reports: bool,
+    body: &Body,
     n_params: usize,
+    wide: Option<&Wide>,
 ) -> (String, Vec<Arg>) {
     let mut text = String::new();
-    let mut args = super::reduce::declare_inputs(&mut text, view, inputs);
-    declare(
-        &mut text,
-        args.len(),
-        "read_write",
-        "out_0",
-        memory(view.output_dtype),
-    );
+    let mut args = super::reduce::declare_inputs(&mut text, view, &body.inputs, wide);
+    let element = match wide {
+        Some(_) => format!("vec4<{}>", memory(view.output_dtype)),
+        None => memory(view.output_dtype).to_owned(),
+    };
+    declare(&mut text, args.len(), "read_write", "out_0", &element);
     args.push(Arg::Output);
     declare_params(&mut text, args.len(), n_params);
     args.push(Arg::Params);
-    if reports {
+    if body.reports {
         declare_status(&mut text, args.len());
         args.push(Arg::Status);
     }

@@ -8,6 +8,7 @@
 
 mod argsort;
 mod call;
+mod columns;
 mod custom;
 mod expr;
 mod gemm;
@@ -20,6 +21,8 @@ mod scan;
 mod scatter;
 mod source;
 mod trace;
+mod states;
+mod wide;
 mod window;
 
 #[cfg(test)]

@@ -8,19 +8,21 @@
 //! Sums of floats add up short runs first, then the runs, so that errors do not grow with the length.
 
 use super::call::{Arg, Call, Grid, Lowered, Words};
+use super::columns;
 use super::expr::{Body, Nest, Writer};
 use super::lower::{StepView, Target, product};
 use super::source::{
     ENTRY, declare, declare_params, declare_status, keys, lanes, memory, param, stored,
     with_prelude,
 };
+use super::wide::{Wide, shortened};
 use crate::dtype::{Class, DType};
 use crate::plan::{Expr, Inst, Reduce, ReduceKind};
 use std::fmt::Write;
 use wgrad_device::Error;
 
 /// Terms added before they join the others.
-const RUN: usize = 32;
+pub(super) const RUN: usize = 32;
 
 /// How the work is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,51 +54,95 @@ pub(super) fn schedule(outputs: u64, inner: u64, along_outputs: bool, target: Ta
     }
 }
 
+/// Which dimension of the loops goes by fours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Along {
+    /// Four neighbouring outputs.
+    Outputs,
+    /// Four neighbouring terms.
+    Terms,
+}
+
+/// Points from which columns are reduced several quads at a time: the rows no longer fit a processor's cache.
+const LEAST_COLUMNS: u64 = 1 << 18;
+
+/// Four points at once, where that pays, and along which dimension.
+fn wide(view: &StepView<'_>, reduce: &Reduce, along: bool) -> Option<(Along, Wide)> {
+    let points = product(&reduce.outer).saturating_mul(product(&reduce.inner));
+    if points < view.target.wide_from
+        || reduce.kind == ReduceKind::ArgMax
+        || lanes(view.output_dtype) > 1
+    {
+        return None;
+    }
+    let shape = [&reduce.outer[..], &reduce.inner[..]].concat();
+    let n_outer = reduce.outer.len();
+    let of = |dim: usize| Wide::of(&reduce.expr, &view.same_input, &shape, dim);
+    if along {
+        return Some((Along::Outputs, of(n_outer.checked_sub(1)?)?));
+    }
+    if reduce.inner.is_empty() {
+        return None;
+    }
+    Some((Along::Terms, of(shape.len() - 1)?))
+}
+
 pub(super) fn lower(view: &StepView<'_>, reduce: &Reduce) -> Result<Lowered, Error> {
-    let inner = product(&reduce.inner);
-    let outputs = product(&reduce.outer);
     let along = along_outputs(reduce);
-    let schedule = schedule(outputs, inner, along, view.target);
-    let parts = schedule.parts;
-    let part_len = inner.div_ceil(parts);
+    let wide = wide(view, reduce, along);
+    let (mut outer, mut inner) = (reduce.outer.clone(), reduce.inner.clone());
+    match wide {
+        Some((Along::Outputs, _)) => outer = shortened(&outer, outer.len() - 1),
+        Some((Along::Terms, _)) => inner = shortened(&inner, inner.len() - 1),
+        None => {}
+    }
+    let (n_inner, outputs) = (product(&inner), product(&outer));
+    let schedule = schedule(outputs, n_inner, along, view.target);
+    let columns = matches!(wide, Some((Along::Outputs, _))) && outputs * n_inner >= LEAST_COLUMNS;
+    let parts = if columns {
+        columns::parts(outputs, n_inner)
+    } else {
+        schedule.parts
+    };
+    let part_len = n_inner.div_ceil(parts);
     let mut params = Words::default();
     // INNER_POINTS comes first.
-    for n in [inner, outputs, parts, part_len] {
+    for n in [n_inner, outputs, parts, part_len] {
         params.push_word(n as u32);
     }
     let nest = Nest {
-        outer: &reduce.outer,
-        inner: &reduce.inner,
+        outer: &outer,
+        inner: &inner,
     };
-    let mut writer = Writer::new(view, nest, params);
-    let value = writer.expr(&reduce.expr);
+    let fours = wide.as_ref().map(|(_, wide)| wide);
+    let mut writer = Writer::new(view, nest, params).wide(fours);
+    let values = writer.expr(&reduce.expr);
     let class = reduce.expr.dtype(reduce.expr.result()).class();
     let Writer { body, params, .. } = writer;
     let kernel = Template {
         kind: reduce.kind,
         class,
         grouped: schedule.grouped,
+        software: view.target.software,
+        outputs_by_four: matches!(wide, Some((Along::Outputs, _))),
         output: view.output_dtype,
     };
     let source = Source::Expr {
         body: &body,
-        value: &value,
+        values: &values,
+        wide: fours,
     };
+    if columns {
+        return kernel.down_columns(view, source, params, [outputs, parts]);
+    }
     if parts == 1 {
         let call = kernel.call(view, source, params, outputs, 1, Arg::Output)?;
         return Ok(Lowered::one(call));
     }
     let words = outputs * parts * kernel.partial_words();
     let first = kernel.call(view, source, params, outputs, parts, Arg::Scratch(0))?;
-    let grouped = !view.target.software && outputs < 1024 && parts > 64;
-    let params = [parts, outputs, 1, parts]
-        .map(|n| n as usize)
-        .into_iter()
-        .collect();
-    let join = Template { grouped, ..kernel };
-    let second = join.call(view, Source::Partials, params, outputs, 1, Arg::Output)?;
     Ok(Lowered {
-        work: vec![first.into(), second.into()],
+        work: vec![first.into(), kernel.second(view, [outputs, parts])?.into()],
         scratch: vec![4 * words],
     })
 }
@@ -120,10 +166,19 @@ fn along_outputs(reduce: &Reduce) -> bool {
 }
 
 /// Declares `in_0`, `in_1`, … for these inputs of the step.
-pub(super) fn declare_inputs(text: &mut String, view: &StepView<'_>, inputs: &[usize]) -> Vec<Arg> {
+pub(super) fn declare_inputs(
+    text: &mut String,
+    view: &StepView<'_>,
+    inputs: &[usize],
+    wide: Option<&Wide>,
+) -> Vec<Arg> {
     for (at, &input) in inputs.iter().enumerate() {
-        let dtype = view.dtype_of(input);
-        declare(text, at, "read", &format!("in_{at}"), memory(dtype));
+        let element = memory(view.dtype_of(input));
+        let element = match wide {
+            Some(wide) if wide.is_whole(input) => format!("vec4<{element}>"),
+            _ => element.to_owned(),
+        };
+        declare(text, at, "read", &format!("in_{at}"), &element);
     }
     inputs.iter().map(|&input| Arg::Input(input)).collect()
 }
@@ -145,119 +200,70 @@ impl StepView<'_> {
 
 /// Where the values to combine come from.
 #[derive(Clone, Copy)]
-enum Source<'a> {
+pub(super) enum Source<'a> {
     /// The operand.
-    Expr { body: &'a Body, value: &'a str },
+    Expr {
+        body: &'a Body,
+        /// One, or four if the loop goes by fours.
+        values: &'a [String],
+        wide: Option<&'a Wide>,
+    },
     /// The first pass: `[parts, outputs]`.
     Partials,
 }
 
 /// What the text depends on.
 #[derive(Clone, Copy)]
-struct Template {
-    kind: ReduceKind,
-    class: Class,
+pub(super) struct Template {
+    pub(super) kind: ReduceKind,
+    /// Of the operand.
+    pub(super) class: Class,
     grouped: bool,
-    output: DType,
+    software: bool,
+    /// Each thread has four neighbouring outputs.
+    pub(super) outputs_by_four: bool,
+    pub(super) output: DType,
 }
 
 impl Template {
-    fn partial_words(&self) -> u64 {
-        if self.kind == ReduceKind::ArgMax {
-            2
-        } else {
-            1
-        }
+    /// The pass that joins the parts of each output.
+    pub(super) fn second(
+        &self,
+        view: &StepView<'_>,
+        [outputs, parts]: [u64; 2],
+    ) -> Result<Call, Error> {
+        let grouped = !self.software && outputs < 1024 && parts > 64;
+        let params = [parts, outputs, 1, parts]
+            .map(|n| n as usize)
+            .into_iter()
+            .collect();
+        let join = Template { grouped, ..*self };
+        join.call(view, Source::Partials, params, outputs, 1, Arg::Output)
     }
 
-    /// WGSL type of what is combined.
-    fn state(&self) -> &'static str {
-        match (self.kind, self.class) {
-            (ReduceKind::Sum, Class::F32) => "f32",
-            (ReduceKind::Sum, Class::I32) => "i32",
-            (ReduceKind::Sum | ReduceKind::Max, _) => "u32",
-            (ReduceKind::ArgMax, _) => "vec2<u32>",
-        }
-    }
-
-    /// What nothing combines to. Not −∞ but its key.
-    fn empty(&self) -> &'static str {
-        match (self.kind, self.class) {
-            (ReduceKind::Sum, Class::F32) => "0.0",
-            (ReduceKind::Sum, Class::I32) => "0i",
-            (ReduceKind::Max, Class::F32) => "0x007fffffu",
-            (ReduceKind::Sum | ReduceKind::Max, _) => "0u",
-            (ReduceKind::ArgMax, _) => "vec2<u32>(0u, 0xffffffffu)",
-        }
-    }
-
-    fn join(&self) -> &'static str {
-        match self.kind {
-            ReduceKind::Sum => "return a + b;",
-            ReduceKind::Max => "return max(a, b);",
-            ReduceKind::ArgMax => "return select(a, b, b.x > a.x || (b.x == a.x && b.y < a.y));",
-        }
-    }
-
-    /// The operand's value as a state.
-    fn lift(&self, value: &str) -> String {
-        let element = if self.class == Class::Bool {
-            format!("select(0u, 1u, {value})")
-        } else {
-            value.to_owned()
-        };
-        match self.kind {
-            ReduceKind::Sum => element,
-            ReduceKind::Max => format!("to_key({element})"),
-            ReduceKind::ArgMax => format!("vec2<u32>(to_rank({element}), r)"),
-        }
-    }
-
-    /// A state as a register of the output.
-    fn lower(&self, state: &str) -> String {
-        match (self.kind, self.class) {
-            (ReduceKind::Sum, _) => state.to_owned(),
-            (ReduceKind::Max, Class::Bool) => format!("({state} != 0u)"),
-            (ReduceKind::Max, _) => format!("from_key({state})"),
-            (ReduceKind::ArgMax, _) => format!("bitcast<i32>({state}.y)"),
-        }
-    }
-
-    fn label(&self, source: Source<'_>) -> &'static str {
-        match (source, self.kind) {
-            (Source::Partials, _) => "reduce parts",
-            (_, ReduceKind::Sum) => "reduce sum",
-            (_, ReduceKind::Max) => "reduce max",
-            (_, ReduceKind::ArgMax) => "reduce argmax",
-        }
-    }
-
-    /// The dispatch from `source` to `out`, which takes states if it is scratch.
-    fn call(
+    /// Bindings, functions that the operand calls, and `join`; arguments and constants.
+    pub(super) fn declarations(
         &self,
         view: &StepView<'_>,
         source: Source<'_>,
-        params: Words,
-        outputs: u64,
-        parts: u64,
+        params: &Words,
         out: Arg,
-    ) -> Result<Call, Error> {
+    ) -> (String, Vec<Arg>, Vec<(&'static str, f64)>) {
         let last = out == Arg::Output;
-        let lanes = if last { lanes(self.output) } else { 1 };
         let mut text = String::new();
         let mut args = match source {
-            Source::Expr { body, .. } => declare_inputs(&mut text, view, &body.inputs),
+            Source::Expr { body, wide, .. } => declare_inputs(&mut text, view, &body.inputs, wide),
             Source::Partials => {
                 declare(&mut text, 0, "read", "in_0", self.state());
                 vec![Arg::Scratch(0)]
             }
         };
-        let element = if last {
-            memory(self.output)
-        } else {
-            self.state()
+        let element = match (last, self.outputs_by_four) {
+            (true, true) => format!("vec4<{}>", memory(self.output)),
+            (true, false) => memory(self.output).to_owned(),
+            _ => self.state().to_owned(),
         };
-        declare(&mut text, args.len(), "read_write", "out_0", element);
+        declare(&mut text, args.len(), "read_write", "out_0", &element);
         args.push(out);
         declare_params(&mut text, args.len(), params.words.len());
         args.push(Arg::Params);
@@ -279,6 +285,23 @@ impl Template {
             "fn join(a: {state}, b: {state}) -> {state} {{\n{}\n}}",
             self.join()
         );
+        (text, args, constants)
+    }
+
+    /// The dispatch from `source` to `out`, which takes states if it is scratch.
+    fn call(
+        &self,
+        view: &StepView<'_>,
+        source: Source<'_>,
+        params: Words,
+        outputs: u64,
+        parts: u64,
+        out: Arg,
+    ) -> Result<Call, Error> {
+        let last = out == Arg::Output;
+        let lanes = if last { lanes(self.output) } else { 1 };
+        let (mut text, args, mut constants) = self.declarations(view, source, &params, out);
+        let state = self.state();
         let words = outputs.div_ceil(lanes as u64) * parts;
         let grid = if self.grouped {
             let _ = writeln!(
@@ -287,7 +310,9 @@ impl Template {
             );
             Grid::Groups(words)
         } else {
-            text.push_str("const WG: u32 = 64u;\n");
+            // A software adapter runs 8 at once.
+            let size = if self.software { 8 } else { 64 };
+            let _ = writeln!(text, "const WG: u32 = {size}u;");
             Grid::Threads(words)
         };
         self.main(&mut text, source, last, lanes);
@@ -336,7 +361,7 @@ impl Template {
             let _ = write!(text, "word |= {value} << (lane * {}u);\n}}\n", 32 / lanes);
             self.store(text, "word_ix", "word");
         } else if last {
-            self.store(text, "o", &stored(self.output, &self.lower("total")));
+            self.store(text, "o", &self.result("total"));
         } else {
             self.store(text, "part * n_words + o", "total");
         }
@@ -362,19 +387,19 @@ impl Template {
         let state = self.state();
         let empty = self.empty();
         let (outer, value) = match source {
-            Source::Expr { body, value } => (
+            Source::Expr { body, values, .. } => (
                 body.outer.as_str(),
-                format!("{}let term = {};\n", body.inner, self.lift(value)),
+                format!("{}let term = {};\n", body.inner, self.term(values)),
             ),
             Source::Partials => ("", format!("let term = in_0[r * {} + o];\n", param(1))),
         };
         text.push_str(outer);
         let _ = writeln!(text, "var total: {state} = {empty};");
-        if self.state() == "f32" {
+        if self.state().contains("f32") {
             let _ = write!(
                 text,
                 "for (var run = {start}; run < end; run += {RUN}u * {step}) {{\n\
-                 let run_end = min(run + {RUN}u * {step}, end);\nvar sum = 0.0;\n\
+                 let run_end = min(run + {RUN}u * {step}, end);\nvar sum = {empty};\n\
                  for (var r = run; r < run_end; r += {step}) {{\n{value}sum += term;\n}}\n\
                  total += sum;\n}}\n"
             );

@@ -4,7 +4,7 @@ use super::lower::Target;
 use super::prepared::{Action, At, Prepared, State, prepare};
 use crate::plan::{Place, Plan};
 use std::sync::PoisonError;
-use wgrad_device::{AdapterKind, Binding, Buffer, Commands, Error, Gpu, Recent};
+use wgrad_device::{Binding, Buffer, Commands, Error, Gpu, Recent};
 
 /// Runs plans on one device.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Executor {
     pub(crate) fn new(gpu: Gpu) -> Result<Executor, Error> {
         let status = gpu.alloc_zeroed(4)?;
         let empty = gpu.alloc_zeroed(256)?;
-        let target = Target::new(gpu.info().kind == AdapterKind::Cpu);
+        let target = Target::of(&gpu);
         Ok(Executor {
             gpu,
             target,

@@ -107,6 +107,8 @@ pub(super) fn cases() -> Vec<Case> {
     for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
         cases.push(matmul_case(matmul(2, 67, 35, 19, ta, tb)));
         cases.push(matmul_case(matmul(1, 13, 70, 33, ta, tb)));
+        cases.push(matmul_case(matmul(2, 20, 44, 36, ta, tb)));
+        cases.push(matmul_case(matmul(1, 19, 10, 640, ta, tb)));
     }
     for (ta, tb) in [(false, false), (true, true)] {
         cases.push(matmul_case(matmul(2, 140, 133, 21, ta, tb)));

@@ -278,10 +278,57 @@ fn gathers(dtype: DType) -> Case {
     }
 }
 
+/// `a[i, j] + b[i] * c[2 + 16 i + 2 j] + (5 + 3 i + j)`: loads that are whole, shared and apart.
+fn four_at_a_time() -> Case {
+    let (a, b) = (
+        Data::random(DType::F32, 48, 1),
+        Data::random(DType::F32, 6, 2),
+    );
+    let c = Data::random(DType::F32, 2 + 16 * 6, 3);
+    let at = |input: usize, view: View| Inst::Load { input, view };
+    let insts = vec![
+        load(0, &[6, 8]),
+        at(1, view(0, &[1, 0])),
+        at(2, view(2, &[16, 2])),
+        Inst::Index {
+            view: view(5, &[3, 1]),
+        },
+        apply(&MUL, &[1, 2], DType::F32),
+        apply(&ADD, &[0, 4], DType::F32),
+        Inst::Apply {
+            op: &TO_F32,
+            args: vec![3],
+            input: DType::I32,
+            dtype: DType::F32,
+        },
+        apply(&ADD, &[5, 6], DType::F32),
+    ];
+    let value = |n: usize| {
+        let (i, j) = (n / 8, n % 8);
+        a.values[n] + b.values[i] * c.values[2 + 16 * i + 2 * j] + (5 + 3 * i + j) as f64
+    };
+    let expected = (0..48).map(value).collect();
+    Case {
+        map: Map {
+            shape: vec![6, 8],
+            expr: Expr {
+                inputs: vec![DType::F32; 3],
+                insts,
+            },
+            store: View::contiguous(&[6, 8]),
+        },
+        inputs: vec![a, b, c],
+        out: (DType::F32, 48),
+        expected,
+    }
+}
+
 pub(super) fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = DType::ALL.iter().map(|&dtype| copies(dtype, 37)).collect();
     cases.extend(DType::ALL.iter().map(|&dtype| flipped_transpose(dtype)));
+    cases.extend(DType::ALL.iter().map(|&dtype| copies(dtype, 40)));
     cases.extend(DType::ALL.iter().map(|&dtype| gathers(dtype)));
+    cases.push(four_at_a_time());
     cases.extend([
         copies(DType::F32, 0),
         copies(DType::U8, 1),

@@ -109,32 +109,61 @@ fn gpu() -> Option<Gpu> {
     GPU.get_or_init(open).clone()
 }
 
-/// A software adapter, a GPU, and a GPU so small that large tiles fill it.
-pub(super) const TARGETS: [Target; 3] = [
-    Target {
-        software: true,
-        groups: 264,
-    },
-    Target {
+/// A software adapter, one whose lanes exchange registers and whose loops all go by fours, a GPU, and a GPU so small that large tiles fill it.
+pub(super) const TARGETS: [Target; 4] = {
+    let target = Target {
         software: false,
+        lanes: false,
+        wide_from: u64::MAX,
         groups: 264,
-    },
-    Target {
-        software: false,
-        groups: 1,
-    },
-];
-
-/// Executors that choose as on each target.
-pub(super) fn executors() -> Vec<Executor> {
-    let Some(gpu) = gpu() else { return Vec::new() };
-    let with = |target| {
-        let mut executor =
-            Executor::new(gpu.clone()).expect("an executor allocates two small buffers");
-        executor.target = target;
-        executor
     };
-    TARGETS.map(with).into()
+    [
+        Target {
+            software: true,
+            ..target
+        },
+        Target {
+            software: true,
+            lanes: true,
+            wide_from: 0,
+            ..target
+        },
+        target,
+        Target {
+            groups: 1,
+            ..target
+        },
+    ]
+};
+
+/// A device with all that the adapter offers, if its lanes can exchange registers.
+fn gpu_with_lanes() -> Option<Gpu> {
+    static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
+    let open = || {
+        let options = OpenOptions {
+            allow_software: true,
+            trusted: true,
+            ..OpenOptions::default()
+        };
+        let gpu = Gpu::open_blocking(options).ok()?;
+        Target::of(&gpu).lanes.then_some(gpu)
+    };
+    GPU.get_or_init(open).clone()
+}
+
+/// Executors that choose as on each target that the adapter can stand for.
+pub(super) fn executors() -> Vec<Executor> {
+    let with = |target: Target| {
+        let gpu = if target.lanes {
+            gpu_with_lanes()
+        } else {
+            gpu()
+        }?;
+        let mut executor = Executor::new(gpu).expect("an executor allocates two small buffers");
+        executor.target = target;
+        Some(executor)
+    };
+    TARGETS.into_iter().filter_map(with).collect()
 }
 
 /// A plan of one step whose inputs are leaves.

@@ -75,6 +75,9 @@ pub(super) fn cases() -> Vec<Case> {
         add(Max, dtype, &[3], &[9001], &[0, 1]);
     }
     add(Sum, DType::F16, &[5], &[99], &[0, 1]);
+    // Long columns.
+    add(Sum, DType::F32, &[1100], &[1001], &[1, 0]);
+    add(Max, DType::F32, &[36], &[30_000], &[1, 0]);
     cases
 }
 

@@ -7,7 +7,7 @@ use crate::dtype::DType;
 use crate::plan::*;
 use wgrad_device::reflect_with;
 
-/// Lowers for both targets, validates each text, and compares bindings with arguments. Returns the labels.
+/// Lowers for each target, validates each text, and compares bindings with arguments. Returns the labels.
 fn validate(kernel: &Kernel, inputs: &[Data], out: (DType, usize)) -> Vec<&'static str> {
     let mut labels = Vec::new();
     for target in TARGETS {
@@ -74,6 +74,11 @@ fn named_kernels_are_valid() {
         "matmul register",
         "matmul tiled",
         "matmul wide",
+        "matmul lanes",
+        "matmul lanes aligned",
+        "conv lanes",
+        "conv input grad lanes",
+        "conv weight grad lanes",
         "conv wide",
         "conv input grad wide",
         "conv weight grad wide",

@@ -1,0 +1,183 @@
+//! Which loops can take four neighbouring points at once, and how each load then reads: software adapters load lane by
+//! lane, and four elements cost them little more than one. Decides and writes no text.
+
+use crate::plan::{Expr, Inst, View};
+
+/// How a load reads four points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quad {
+    /// The same element for all.
+    Same,
+    /// Four neighbours that begin at a multiple of four: one load.
+    Whole,
+    /// Elements this far apart, one by one.
+    Each(i64),
+}
+
+/// An expression whose loop goes by fours along one dimension.
+#[derive(Clone, Debug)]
+pub(super) struct Wide {
+    dim: usize,
+    /// For each register how it is loaded; what is computed is [`Quad::Same`] or not.
+    quads: Vec<Quad>,
+    /// For each kernel input whether it is bound as fours.
+    whole: Vec<bool>,
+}
+
+impl Wide {
+    /// The loop `shape` by fours along `dim`, if that is worth while. `same_input` tells which inputs share a buffer.
+    pub(super) fn of(
+        expr: &Expr,
+        same_input: &[usize],
+        shape: &[usize],
+        dim: usize,
+    ) -> Option<Wide> {
+        if !shape[dim].is_multiple_of(4) {
+            return None;
+        }
+        let mut quads = Vec::with_capacity(expr.insts.len());
+        for inst in &expr.insts {
+            let quad = match inst {
+                Inst::Load { input, view } => {
+                    let words = expr.inputs[*input].size() == 4;
+                    quad(view, shape, dim, words)
+                }
+                Inst::Index { view } => quad(view, shape, dim, false),
+                Inst::Scalar { .. } | Inst::Literal { .. } => Quad::Same,
+                Inst::Apply { args, .. } if args.iter().all(|&arg| quads[arg] == Quad::Same) => {
+                    Quad::Same
+                }
+                Inst::Apply { .. } => Quad::Each(1),
+                _ => return None,
+            };
+            quads.push(quad);
+        }
+        let mut wide = Wide {
+            dim,
+            quads,
+            whole: vec![true; same_input.len()],
+        };
+        wide.settle(expr, same_input);
+        let any = |inst: &Inst| matches!(inst, Inst::Load { input, .. } if wide.whole[*input]);
+        expr.insts.iter().any(any).then_some(wide)
+    }
+
+    /// A buffer is bound as fours if all its loads are whole; else none of them is.
+    fn settle(&mut self, expr: &Expr, same_input: &[usize]) {
+        for (reg, inst) in expr.insts.iter().enumerate() {
+            if let Inst::Load { input, .. } = inst
+                && self.quads[reg] != Quad::Whole
+            {
+                self.whole[same_input[*input]] = false;
+            }
+        }
+        for (input, &same) in same_input.iter().enumerate() {
+            self.whole[input] = self.whole[same];
+        }
+        for (reg, inst) in expr.insts.iter().enumerate() {
+            if let Inst::Load { input, .. } = inst
+                && self.quads[reg] == Quad::Whole
+                && !self.whole[*input]
+            {
+                self.quads[reg] = Quad::Each(1);
+            }
+        }
+    }
+
+    /// How register `reg` is loaded.
+    pub(super) fn quad(&self, reg: usize) -> Quad {
+        self.quads[reg]
+    }
+
+    /// Whether the four points differ in register `reg`.
+    pub(super) fn varies(&self, reg: usize) -> bool {
+        self.quads[reg] != Quad::Same
+    }
+
+    /// Whether a kernel input is bound as fours.
+    pub(super) fn is_whole(&self, input: usize) -> bool {
+        self.whole[input]
+    }
+
+    /// The walk over the shortened loop whose values are the elements of the first of four points, or the numbers of
+    /// the fours.
+    pub(super) fn walk(&self, view: &View, quad: Quad) -> View {
+        let mut view = view.clone();
+        if let Some(stride) = view.strides.get_mut(self.dim) {
+            *stride *= 4;
+        }
+        if quad == Quad::Whole {
+            view.offset /= 4;
+            view.strides.iter_mut().for_each(|stride| *stride /= 4);
+        }
+        view
+    }
+}
+
+/// How `view` reads four points along `dim`; `words`: elements are words.
+fn quad(view: &View, shape: &[usize], dim: usize, words: bool) -> Quad {
+    let even = |(d, &stride): (usize, &i64)| d == dim || shape[d] == 1 || stride % 4 == 0;
+    match view.strides[dim] {
+        0 => Quad::Same,
+        1 if words && view.offset % 4 == 0 && view.strides.iter().enumerate().all(even) => {
+            Quad::Whole
+        }
+        stride => Quad::Each(stride),
+    }
+}
+
+/// Whether stores at `view` can be fours along `dim`.
+pub(super) fn stores_whole(view: &View, shape: &[usize], dim: usize) -> bool {
+    quad(view, shape, dim, true) == Quad::Whole
+}
+
+/// `shape` with `dim` in fours.
+pub(super) fn shortened(shape: &[usize], dim: usize) -> Vec<usize> {
+    let mut shape = shape.to_vec();
+    shape[dim] /= 4;
+    shape
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::DType;
+
+    #[test]
+    fn loads_are_whole_only_where_they_are_aligned() {
+        let shape = [6, 8];
+        let view = |offset: i64, strides: [i64; 2]| View {
+            offset,
+            strides: strides.to_vec(),
+        };
+        let of = |v: &View| quad(v, &shape, 1, true);
+        assert_eq!(of(&view(0, [8, 1])), Quad::Whole);
+        assert_eq!(of(&view(4, [12, 1])), Quad::Whole);
+        assert_eq!(of(&view(0, [9, 1])), Quad::Each(1));
+        assert_eq!(of(&view(2, [8, 1])), Quad::Each(1));
+        assert_eq!(of(&view(0, [1, 6])), Quad::Each(6));
+        assert_eq!(of(&view(0, [1, 0])), Quad::Same);
+        assert_eq!(quad(&view(0, [8, 1]), &shape, 1, false), Quad::Each(1));
+        let expr = Expr {
+            inputs: vec![DType::F32; 2],
+            insts: vec![
+                Inst::Load {
+                    input: 0,
+                    view: view(0, [8, 1]),
+                },
+                Inst::Load {
+                    input: 1,
+                    view: view(1, [8, 1]),
+                },
+            ],
+        };
+        let apart = Wide::of(&expr, &[0, 1], &shape, 1).expect("one load is whole");
+        assert_eq!((apart.quad(0), apart.quad(1)), (Quad::Whole, Quad::Each(1)));
+        assert_eq!(apart.walk(&view(4, [12, 1]), Quad::Whole), view(1, [3, 1]));
+        assert!(
+            Wide::of(&expr, &[0, 0], &shape, 1).is_none(),
+            "one buffer, read in both ways"
+        );
+        assert!(Wide::of(&expr, &[0, 1], &[6, 9], 1).is_none());
+    }
+}
