@@ -1,7 +1,8 @@
 //! The Conv family: unfolding in tiles that fit the second-level cache, and matrix products.
 
 use super::Context;
-use super::matmul::{Mat, axpy, dot, product};
+use super::gemm::{Mat, product};
+use super::matmul::{axpy, dot};
 use super::par::Par;
 use super::unfold::{Tile, Unfold};
 use crate::plan::{Conv, ConvKind};

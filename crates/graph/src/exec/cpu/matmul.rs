@@ -1,130 +1,25 @@
-//! The Matmul family, through the `gemm` crate, and the checked wrapper over it that Conv uses too.
+//! The Matmul family: which products are cut over threads, matrix times vector, and what follows a product while its
+//! result is in the cache.
 
 use super::Context;
+use super::gemm::{Epilogue, Mat, Product, WORTH_SHARING};
 use super::par::Par;
 use super::simd::simd_fn;
 use crate::plan::Matmul;
 
-/// A matrix somewhere in a slice: element `(r, c)` at `at + r * row + c * col`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Mat<'a> {
-    pub(super) data: &'a [f32],
-    pub(super) at: usize,
-    pub(super) row: usize,
-    pub(super) col: usize,
-}
-
-impl<'a> Mat<'a> {
-    /// A matrix with contiguous rows, from the front of `data`.
-    pub(super) fn rows(data: &'a [f32], row: usize) -> Mat<'a> {
-        Mat {
-            data,
-            at: 0,
-            row,
-            col: 1,
-        }
-    }
-
-    /// The transposed matrix.
-    pub(super) fn t(self) -> Mat<'a> {
-        Mat {
-            row: self.col,
-            col: self.row,
-            ..self
-        }
-    }
-
-    fn holds(&self, rows: usize, cols: usize) -> bool {
-        self.at + (rows - 1) * self.row + (cols - 1) * self.col < self.data.len()
-    }
-}
-
-/// `out[r * row + c] (+)= (a · b)[r, c]`, `a` being `m` by `k` and `b` `k` by `n`; adds to `out` if `add`.
-#[allow(
-    clippy::too_many_arguments,
-    reason = "the sizes and operands of a product"
-)]
-pub(super) fn product(
-    [m, n, k]: [usize; 3],
-    a: Mat<'_>,
-    b: Mat<'_>,
-    out: &mut [f32],
-    row: usize,
-    add: bool,
-    par: Par,
-) {
-    if m == 0 || n == 0 {
-        return;
-    }
-    assert!(
-        (m - 1) * row + n <= out.len() && (n <= row || m == 1),
-        "product does not fit its output"
-    );
-    if k == 0 {
-        if !add {
-            out.chunks_mut(row.max(1))
-                .take(m)
-                .for_each(|r| r[..n].fill(0.0));
-        }
-        return;
-    }
-    assert!(
-        a.holds(m, k) && b.holds(k, n),
-        "operands of a product out of bounds"
-    );
-    let (a, b) = (with_usable_strides(a, m, k), with_usable_strides(b, k, n));
-    // SAFETY: the assertions keep every element that is read or written inside the slices, the strides given are
-    // those they were computed with, and rows of `out` do not overlap as `n <= row`.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            row as isize,
-            add,
-            a.data.as_ptr().add(a.at),
-            a.col as isize,
-            a.row as isize,
-            b.data.as_ptr().add(b.at),
-            b.col as isize,
-            b.row as isize,
-            1.0f32,
-            1.0f32,
-            false,
-            false,
-            false,
-            parallelism(par),
-        );
-    }
-}
-
-/// Strides of dimensions of size 1 are free: the natural ones keep the fast paths.
-fn with_usable_strides(m: Mat<'_>, rows: usize, cols: usize) -> Mat<'_> {
-    let row = if rows == 1 { cols * m.col } else { m.row };
-    let col = if cols == 1 { rows * m.row } else { m.col };
-    Mat { row, col, ..m }
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-fn parallelism(par: Par) -> gemm::Parallelism {
-    match par.threads() {
-        1 => gemm::Parallelism::None,
-        n => gemm::Parallelism::Rayon(n),
-    }
-}
-
-#[cfg(target_arch = "wasm32")]
-fn parallelism(_: Par) -> gemm::Parallelism {
-    gemm::Parallelism::None
-}
-
-/// Multiplications below which one product is not shared.
-const WORTH_SHARING: usize = 1 << 20;
-
 /// Runs `matmul`.
 pub(super) fn run(matmul: &Matmul, context: Context<'_>, out: &mut [u8]) {
+    run_then(matmul, context, bytemuck::cast_slice_mut(out), false, None);
+}
+
+/// Runs `matmul`, adding to `out` if `add`, then calls `epilogue` on every piece of the result.
+pub(super) fn run_then(
+    matmul: &Matmul,
+    context: Context<'_>,
+    out: &mut [f32],
+    add: bool,
+    epilogue: Option<&Epilogue<'_>>,
+) {
     let Matmul {
         batch,
         m,
@@ -133,7 +28,6 @@ pub(super) fn run(matmul: &Matmul, context: Context<'_>, out: &mut [u8]) {
         a,
         b,
     } = *matmul;
-    let out: &mut [f32] = bytemuck::cast_slice_mut(out);
     if batch == 0 || m == 0 || n == 0 {
         return;
     }
@@ -153,7 +47,18 @@ pub(super) fn run(matmul: &Matmul, context: Context<'_>, out: &mut [u8]) {
             row: b.row,
             col: b.col,
         };
-        multiply([m, n, k], a, b, out, par);
+        let product = Product { m, n, k, a, b, add };
+        let position = |at: usize, values: &mut [f32]| {
+            if let Some(epilogue) = epilogue {
+                epilogue(i * m * n + at, values);
+            }
+        };
+        multiply(
+            &product,
+            out,
+            epilogue.map(|_| &position as &Epilogue<'_>),
+            par,
+        );
     };
     let work = m * n * k.max(1);
     if batch == 1 {
@@ -180,14 +85,18 @@ pub(super) fn run(matmul: &Matmul, context: Context<'_>, out: &mut [u8]) {
     }
 }
 
-/// Dense `out [m, n] = a · b`.
-fn multiply([m, n, k]: [usize; 3], a: Mat<'_>, b: Mat<'_>, out: &mut [f32], par: Par) {
-    if k > 0 && n == 1 {
-        vector(m, k, a, b, out, par);
-    } else if k > 0 && m == 1 {
-        vector(n, k, b.t(), a.t(), out, par);
+/// The product, dense in `out`.
+fn multiply(p: &Product<'_>, out: &mut [f32], epilogue: Option<&Epilogue<'_>>, par: Par) {
+    if p.k > 0 && (p.n == 1 || p.m == 1) && !p.add {
+        match p.n {
+            1 => vector(p.m, p.k, p.a, p.b, out, par),
+            _ => vector(p.n, p.k, p.b.t(), p.a.t(), out, par),
+        }
+        if let Some(epilogue) = epilogue {
+            epilogue(0, out);
+        }
     } else {
-        product([m, n, k], a, b, out, n, false, par);
+        p.run(out, p.n, epilogue, par);
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod combine;
 mod conv;
+mod gemm;
 mod load;
 mod map;
 mod matmul;

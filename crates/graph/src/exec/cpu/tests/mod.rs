@@ -28,7 +28,7 @@ impl Rng {
         self.next() as usize % n.max(1)
     }
 
-    fn floats(&mut self, n: usize) -> Vec<f32> {
+    pub(super) fn floats(&mut self, n: usize) -> Vec<f32> {
         (0..n)
             .map(|_| self.next() as f32 / (1u32 << 30) as f32 - 1.0)
             .collect()

@@ -1,0 +1,191 @@
+//! Products of matrices. Operands are copied block by block into panels that lie as they are read, and a tile of the
+//! result stays in registers while its sum runs. Every element is summed in the same order, step by step in runs whose
+//! length follows from `k` alone, wherever its tile begins and however many threads there are. Instruction sets differ
+//! in the last bits: not every one has a fused multiply-add. Knows no plans.
+
+mod blocks;
+pub(super) mod kernel;
+mod lanes;
+pub(super) mod pack;
+pub(super) mod scratch;
+#[cfg(test)]
+mod tests;
+
+use super::par::Par;
+use kernel::Kernels;
+use std::ops::Range;
+
+/// A matrix somewhere in a slice: element `(r, c)` at `at + r * row + c * col`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mat<'a> {
+    pub(super) data: &'a [f32],
+    pub(super) at: usize,
+    pub(super) row: usize,
+    pub(super) col: usize,
+}
+
+impl<'a> Mat<'a> {
+    /// A matrix with contiguous rows, from the front of `data`.
+    pub(super) fn rows(data: &'a [f32], row: usize) -> Mat<'a> {
+        Mat {
+            data,
+            at: 0,
+            row,
+            col: 1,
+        }
+    }
+
+    /// The transposed matrix.
+    pub(super) fn t(self) -> Mat<'a> {
+        Mat {
+            row: self.col,
+            col: self.row,
+            ..self
+        }
+    }
+
+    fn holds(&self, rows: usize, cols: usize) -> bool {
+        self.at + (rows - 1) * self.row + (cols - 1) * self.col < self.data.len()
+    }
+
+    /// Strides of dimensions of size 1 are free: the natural ones keep the fast paths.
+    fn with_usable_strides(self, rows: usize, cols: usize) -> Mat<'a> {
+        let row = if rows == 1 { cols * self.col } else { self.row };
+        let col = if cols == 1 { rows * self.row } else { self.col };
+        match (rows, cols) {
+            (1, _) if self.col == 1 => Mat { row, ..self },
+            (_, 1) if self.row == 1 => Mat { col, ..self },
+            (1, _) => Mat { row: 1, ..self },
+            (_, 1) => Mat { col: 1, ..self },
+            _ => self,
+        }
+    }
+}
+
+/// Called when elements have got their final value, with the position of the first in the output, in any order and on
+/// any thread, while they are in the cache.
+pub(super) type Epilogue<'e> = dyn Fn(usize, &mut [f32]) + Sync + 'e;
+
+/// `out[r * row + c] (+)= (a · b)[r, c]`, `a` being `m` by `k` and `b` `k` by `n`.
+#[derive(Clone, Copy)]
+pub(super) struct Product<'a> {
+    pub(super) m: usize,
+    pub(super) n: usize,
+    pub(super) k: usize,
+    pub(super) a: Mat<'a>,
+    pub(super) b: Mat<'a>,
+    /// Whether to add to the output or to set it.
+    pub(super) add: bool,
+}
+
+/// The output while several threads write it, each its own rectangles.
+#[derive(Clone, Copy)]
+pub(super) struct Out {
+    pub(super) at: *mut f32,
+    pub(super) row: usize,
+}
+
+// SAFETY: rectangles of different tasks do not overlap.
+unsafe impl Send for Out {}
+// SAFETY: as above.
+unsafe impl Sync for Out {}
+
+/// Multiplications below which one product is not shared.
+pub(super) const WORTH_SHARING: usize = 1 << 20;
+
+impl Product<'_> {
+    /// Computes the product; rows of `out` are `row` apart.
+    pub(super) fn run(
+        &self,
+        out: &mut [f32],
+        row: usize,
+        epilogue: Option<&Epilogue<'_>>,
+        par: Par,
+    ) {
+        self.run_with(Kernels::best(), out, row, epilogue, par);
+    }
+
+    fn run_with(
+        &self,
+        kernels: &Kernels,
+        out: &mut [f32],
+        row: usize,
+        epilogue: Option<&Epilogue<'_>>,
+        par: Par,
+    ) {
+        let Product { m, n, k, a, b, .. } = *self;
+        if m == 0 || n == 0 {
+            return;
+        }
+        assert!(
+            (m - 1) * row + n <= out.len() && (n <= row || m == 1),
+            "product does not fit its output"
+        );
+        assert!(
+            k == 0 || (a.holds(m, k) && b.holds(k, n)),
+            "operands of a product out of bounds"
+        );
+        let product = Product {
+            a: a.with_usable_strides(m, k),
+            b: b.with_usable_strides(k, n),
+            ..*self
+        };
+        let out = Out {
+            at: out.as_mut_ptr(),
+            row,
+        };
+        let pieces = pieces(m * n * k, par.threads());
+        if pieces == 1 {
+            // SAFETY: the output holds the rectangle, and nobody else writes it.
+            return unsafe { blocks::rectangle(&product, kernels, 0..m, 0..n, out, epilogue) };
+        }
+        par.for_each(grid(m, n, pieces, kernels.cols()), |(rows, cols)| {
+            // SAFETY: the output holds every rectangle of the grid, and they do not overlap.
+            unsafe { blocks::rectangle(&product, kernels, rows, cols, out, epilogue) }
+        });
+    }
+}
+
+/// In how many pieces to cut this many multiplications: more where they are worth it, to level out what else the
+/// processor does; few, because every one packs its operands again.
+fn pieces(work: usize, threads: usize) -> usize {
+    match work {
+        _ if threads == 1 || work < WORTH_SHARING => 1,
+        _ if work < 1 << 26 => threads,
+        _ if work < 1 << 31 => 2 * threads,
+        _ => 4 * threads,
+    }
+}
+
+/// Cuts `m` by `n` into at most `pieces` rectangles, so that the least is packed twice; columns between multiples of
+/// `unit`.
+fn grid(m: usize, n: usize, pieces: usize, unit: usize) -> Vec<(Range<usize>, Range<usize>)> {
+    let units = n.div_ceil(unit);
+    let cost = |&c: &usize| c * m + pieces.div_ceil(c) * n;
+    let cols = (1..=pieces.min(units)).min_by_key(cost).unwrap_or(1);
+    let rows = pieces.div_ceil(cols).min(m);
+    let mut rectangles = Vec::with_capacity(rows * cols);
+    for r in 0..rows {
+        for c in 0..cols {
+            let (from, to) = (
+                c * units / cols * unit,
+                ((c + 1) * units / cols * unit).min(n),
+            );
+            rectangles.push((r * m / rows..(r + 1) * m / rows, from..to));
+        }
+    }
+    rectangles
+}
+
+/// [`Product::run`] without anything after it.
+pub(super) fn product(
+    [m, n, k]: [usize; 3],
+    a: Mat<'_>,
+    b: Mat<'_>,
+    out: &mut [f32],
+    row: usize,
+    add: bool,
+    par: Par,
+) {
+    Product { m, n, k, a, b, add }.run(out, row, None, par);
+}
