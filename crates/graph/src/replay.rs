@@ -239,14 +239,10 @@ fn draw_of(node: &Tensor, scalars: [u32; 5], streams: &[StreamState]) -> Result<
 fn changing(collected: &Collected, streams: &[StreamState]) -> Result<Vec<(usize, Changing)>> {
     let mut changing = Vec::new();
     for (at, node) in collected.scalar_nodes() {
-        match node.0.op.lower() {
-            Lowered::Random { scalars } => {
-                changing.push((at, Changing::Draw(draw_of(node, scalars, streams)?)));
-            }
-            _ if matches!(&node.0.op, Op::Constant(c) if c.is_cell()) => {
-                changing.push((at, Changing::Cell(node.clone())))
-            }
-            _ => {}
+        if let Lowered::Random { scalars } = node.0.op.lower() {
+            changing.push((at, Changing::Draw(draw_of(node, scalars, streams)?)));
+        } else if matches!(&node.0.op, Op::Constant(c) if c.is_cell()) {
+            changing.push((at, Changing::Cell(node.clone())));
         }
     }
     Ok(changing)

@@ -184,14 +184,14 @@ impl Rewrite {
     /// What `n` is a concatenation of along `dim`; of the first dimension, seen through reshapes.
     fn parts_of(&self, n: usize, dim: usize) -> Vec<usize> {
         let inside = if dim == 0 { self.below_reshape(n) } else { n };
-        match &self.node(inside).op {
-            Op::Concat(c) if c.dim == dim => {
-                let inputs = self.node(inside).inputs.iter();
-                inputs.flat_map(|&i| self.parts_of(i, dim)).collect()
-            }
-            _ if self.shape(inside).is_empty() => vec![n],
-            _ => vec![inside],
+        if let Op::Concat(c) = &self.node(inside).op
+            && c.dim == dim
+        {
+            let inputs = self.node(inside).inputs.iter();
+            return inputs.flat_map(|&i| self.parts_of(i, dim)).collect();
         }
+        let scalar = self.shape(inside).is_empty();
+        vec![if scalar { n } else { inside }]
     }
 
     fn joined(
@@ -205,9 +205,10 @@ impl Rewrite {
     }
 
     fn below_reshape(&self, n: usize) -> usize {
-        match self.node(n).op {
-            Op::Reshape(_) => self.node(n).inputs[0],
-            _ => n,
+        if matches!(self.node(n).op, Op::Reshape(_)) {
+            self.node(n).inputs[0]
+        } else {
+            n
         }
     }
 }
@@ -343,9 +344,12 @@ impl Factor {
 
 /// What `n` is the transpose of, if it is one.
 fn untransposed(rewrite: &Rewrite, n: usize) -> (usize, bool) {
-    match &rewrite.node(n).op {
-        Op::Permute(p) if p.perm == [1, 0] => (rewrite.node(n).inputs[0], true),
-        _ => (n, false),
+    let node = rewrite.node(n);
+    let transposes = matches!(&node.op, Op::Permute(p) if p.perm == [1, 0]);
+    if transposes {
+        (node.inputs[0], true)
+    } else {
+        (n, false)
     }
 }
 
@@ -433,9 +437,11 @@ fn join_sums(
     terms: &mut Vec<usize>,
     place: &'static Location<'static>,
 ) {
-    let rows = |t: &usize| match &rewrite.node(rewrite.below_reshape(*t)).op {
-        Op::ReduceSum(r) if r.dims.first() == Some(&0) => Some(r.dims.clone()),
-        _ => None,
+    let rows = |t: &usize| {
+        let Op::ReduceSum(r) = &rewrite.node(rewrite.below_reshape(*t)).op else {
+            return None;
+        };
+        (r.dims.first() == Some(&0)).then(|| r.dims.clone())
     };
     let Some(dims) = terms.iter().find_map(rows) else {
         return;
