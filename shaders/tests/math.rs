@@ -8,7 +8,7 @@
     unreachable_pub,
     reason = "the file is a library's, here included whole"
 )]
-#[path = "../../crates/graph/src/math.rs"]
+#[path = "../../crates/graph/src/math/mod.rs"]
 mod math;
 
 use math::*;
@@ -144,6 +144,77 @@ fn digamma_exact(x: f64) -> f64 {
     let tail =
         z * (1.0 / 12.0 - z * (1.0 / 120.0 - z * (1.0 / 252.0 - z * (1.0 / 240.0 - z / 132.0))));
     sum + y.ln() - 0.5 / y - tail
+}
+
+/// The n-th derivative of ψ at x > 0 in f64: the sum to 1000, then the integral and half the next term.
+fn polygamma_exact(n: i32, x: f64) -> f64 {
+    let factorial: f64 = (1..=n).map(f64::from).product();
+    let sum: f64 = (0..1000)
+        .map(|k| (x + f64::from(k)).powi(-n - 1))
+        .rev()
+        .sum();
+    let y = x + 1000.0;
+    let s = f64::from(n) + 1.0;
+    let tail = y.powi(-n) / f64::from(n) + 0.5 * y.powi(-n - 1) + s / 12.0 * y.powi(-n - 2);
+    let sign = if n % 2 == 0 { -1.0 } else { 1.0 };
+    sign * factorial * (sum + tail)
+}
+
+#[test]
+fn derivatives_of_digamma_within_1e_5() {
+    let mut worst = [0f64; 4];
+    for n in 1..=4 {
+        for i in 1..400 {
+            let x = i as f32 * 0.05;
+            let want = polygamma_exact(n, f64::from(x));
+            let e = (f64::from(polygamma(n as f32, x)) - want).abs() / want.abs();
+            worst[n as usize - 1] = worst[n as usize - 1].max(e);
+            // ψ⁽ⁿ⁾(x) = ψ⁽ⁿ⁾(x + 1) − (−1)ⁿ n! / xⁿ⁺¹ goes on left of 0.
+            let below = 0.3 - i as f32 * 0.05;
+            if (below - below.round()).abs() > 0.02 {
+                let b = f64::from(below);
+                let steps = (-b).ceil().max(0.0) as i32;
+                let factorial: f64 = (1..=n).map(f64::from).product();
+                let sign = if n % 2 == 0 { -1.0 } else { 1.0 };
+                let terms: f64 = (0..steps)
+                    .map(|k| sign * factorial * (b + f64::from(k)).powi(-n - 1))
+                    .sum();
+                let want = polygamma_exact(n, b + f64::from(steps)) + terms;
+                let got = f64::from(polygamma(n as f32, below));
+                let scale = terms.abs().max(want.abs()).max(1.0);
+                worst[n as usize - 1] = worst[n as usize - 1].max((got - want).abs() / scale);
+            }
+        }
+    }
+    println!("polygamma 1 to 4: {worst:?}");
+    assert!(worst.iter().all(|w| *w < 1e-5), "{worst:?}");
+    assert_eq!(polygamma(1.0, f32::INFINITY), 0.0);
+    assert_eq!(polygamma(1.0, 0.0), f32::INFINITY);
+    assert_eq!(polygamma(2.0, -3.0), f32::NEG_INFINITY);
+    assert!(polygamma(1.0, f32::NAN).is_nan() && polygamma(0.0, 1.0).is_nan());
+}
+
+#[test]
+fn the_inverse_of_the_error_function() {
+    let mut worst = 0f64;
+    for i in -99_999..=99_999 {
+        let x = i as f32 * 1e-5;
+        let y = f64::from(erfinv(x));
+        // One step of Newton's method gives the true inverse to f64.
+        let off = libm::erf(y) - f64::from(x);
+        let exact = y - off / (std::f64::consts::FRAC_2_SQRT_PI * (-y * y).exp());
+        if i != 0 {
+            worst = worst.max((y - exact).abs() / exact.abs());
+        }
+    }
+    println!("erfinv {worst:e}");
+    assert!(worst < 1e-6, "{worst:e}");
+    assert_eq!(
+        (erfinv(1.0), erfinv(-1.0)),
+        (f32::INFINITY, f32::NEG_INFINITY)
+    );
+    assert!(erfinv(1.1).is_nan() && erfinv(f32::NAN).is_nan());
+    assert_eq!(erfinv(0.0), 0.0);
 }
 
 #[test]

@@ -10,7 +10,7 @@
     unreachable_pub,
     reason = "the file is a library's, here included whole"
 )]
-#[path = "../../crates/graph/src/math.rs"]
+#[path = "../../crates/graph/src/math/mod.rs"]
 mod math;
 
 use std::sync::OnceLock;
@@ -277,8 +277,18 @@ fn gamma_functions() {
     for (name, twin) in [
         ("w_lgamma", math::lgamma as fn(f32) -> f32),
         ("w_digamma", math::digamma),
+        ("w_polygamma(1.0, ", |x| math::polygamma(1.0, x)),
+        ("w_polygamma(2.0, ", |x| math::polygamma(2.0, x)),
+        ("w_erfinv", math::erfinv),
     ] {
-        let z = run(gpu, name, &format!("bitcast<u32>({name}(a))"), &a, &a);
+        // The name, with an open argument list or without.
+        let call = if name.ends_with(' ') {
+            name.to_string()
+        } else {
+            format!("{name}(")
+        };
+        let function = name.split('(').next().unwrap_or(name);
+        let z = run(gpu, function, &format!("bitcast<u32>({call}a))"), &a, &a);
         let (mut worst, mut at) = (0.0, 0.0);
         for (&x, z) in x.iter().zip(z) {
             let (got, want) = (f64::from(f32::from_bits(z)), f64::from(twin(x)));

@@ -4,11 +4,13 @@
 
 mod checkpoint;
 mod digits;
+mod distributions;
 mod faults;
 mod fuzz;
 mod gradients;
 mod half;
 mod limits;
+mod local;
 mod memory;
 mod models;
 mod ops;

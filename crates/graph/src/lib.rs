@@ -16,9 +16,12 @@
 mod api;
 mod autodiff;
 mod checkpoint;
+mod cluster;
 mod composite;
 mod debug;
 mod device;
+pub mod distributions;
+mod draws;
 mod dtype;
 mod element;
 mod error;
@@ -50,6 +53,9 @@ pub use api::{ConvOptions, ConvTransposeOptions, Padding, PoolOptions, Scalar};
 pub use api::{EmbeddingOptions, GeluApproximation, MatrixNorm, PadMode, Subscript, Subscripts};
 pub use autodiff::{GradOptions, grad, grad_with, value_and_grad};
 pub use checkpoint::{Tensors, checkpoint};
+#[cfg(not(target_arch = "wasm32"))]
+pub use cluster::kmeans;
+pub use cluster::{KMeans, KMeansOptions, kmeans_async};
 pub use composite::{
     AttentionOptions, CrossEntropyOptions, InterpolateOptions, Interpolation,
     LocalResponseNormOptions, LossOptions, PoissonNllOptions, Reduction, TripletMarginOptions,
@@ -70,7 +76,7 @@ pub use exec::reference;
 pub use gradcheck::{GradcheckOptions, gradcheck};
 pub use half::f16;
 #[cfg(feature = "linalg")]
-pub use linalg::{PinvOptions, Triangle};
+pub use linalg::{Pca, PinvOptions, Triangle};
 pub use number::Number;
 pub use ops::custom::CustomOp;
 pub use rng::Generator;

@@ -40,9 +40,10 @@ pub use context::Context;
 pub use gradients::{Gradients, gradients, gradients_with};
 pub use layer::{Layer, LayerInfo, Sequential};
 pub use layers::{
-    AvgPool2d, BatchNorm, BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Embedding, Flatten, Gelu, Gru,
-    Identity, LayerNorm, LeakyRelu, Linear, Lstm, MaxPool2d, Nonlinearity, RecurrentOptions, Relu,
-    Rnn, Sigmoid, Softmax, Tanh,
+    Abs, AvgPool2d, BatchNorm, BatchNorm1d, BatchNorm2d, Checkpointed, Conv2d, Dropout, Embedding,
+    Flatten, Gelu, Gru, Identity, LayerNorm, LeakyRelu, Linear, LocallyConnected2d, Lstm,
+    MaxPool2d, Maxout, Nonlinearity, Rbf, RecurrentOptions, Relu, Rnn, Sigmoid, Softmax, Tanh,
+    TiledConv2d,
 };
 pub use module::{Host, Kind, Module, join, to_device_async};
 pub use optim::{

@@ -1,4 +1,4 @@
-// ln |gamma| and its derivative, relative error about 1e-6 for positive arguments; for negative ones
+// ln |gamma| and its derivatives, and the inverse of erf. ln |gamma| and its first derivative: relative error about 1e-6 for positive arguments; for negative ones
 // relative to the largest term of the reflection, since their zeros there come from cancellation.
 
 // |sin(pi x)|
@@ -122,4 +122,70 @@ fn w_digamma(x: f32) -> f32 {
     let s = w_sin_pi_abs(r);
     let c = w_sin_pi_abs(0.5 - abs(r));
     return w_digamma_positive(-x) - 1.0 / x - w_with_sign(3.1415927 * c / s, r);
+}
+
+// n! / y^n, y > 0
+fn w_falling(n: f32, y: f32) -> f32 {
+    let w = 1.0 / y;
+    var t = 1.0;
+    for (var i = 1.0; i <= n; i += 1.0) {
+        t = t * (i * w);
+    }
+    return t;
+}
+
+// n! zeta(n + 1, x), x > 0: terms up to y >= 10 + n, then the Euler-Maclaurin series.
+fn w_poles(n: f32, x: f32) -> f32 {
+    var y = x;
+    var sum = 0.0;
+    while y < 10.0 + n {
+        sum = sum + w_falling(n, y) / y;
+        y = y + 1.0;
+    }
+    let s = n + 1.0;
+    let w = 1.0 / y;
+    let z = w * w;
+    let c3 = 0.000033068783 - 0.0000008267196 * ((s + 5.0) * (s + 6.0) * z);
+    let c2 = c3 * ((s + 3.0) * (s + 4.0) * z) - 0.0013888889;
+    let c1 = c2 * ((s + 1.0) * (s + 2.0) * z) + 0.083333336;
+    return sum + w_falling(n, y) * (1.0 / n + w * (0.5 + s * w * c1));
+}
+
+// The n-th derivative of digamma, n >= 1 a whole number.
+fn w_polygamma(n: f32, x: f32) -> f32 {
+    if w_is_nan(x) || w_is_nan(n) || n < 1.0 {
+        return w_nan(x);
+    }
+    if w_is_inf(x) && x > 0.0 {
+        return 0.0;
+    }
+    let half = 0.5 * n;
+    let sign = select(1.0, -1.0, half == round(half));
+    if x > 0.0 {
+        return sign * w_poles(n, x);
+    }
+    if w_is_inf(x) {
+        return w_nan(x);
+    }
+    let d = x - round(x);
+    if d == 0.0 {
+        return w_with_sign(w_inf(x), sign);
+    }
+    // zeta(s, x) = zeta(s, r) +- (zeta(s, 1 - r) - zeta(s, 1 - x)), r the fraction of x.
+    let r = select(1.0 + d, d, d > 0.0);
+    let q = select(-d, 1.0 - d, d > 0.0);
+    return sign * (w_poles(n, r) + sign * (w_poles(n, q) - w_poles(n, 1.0 - x)));
+}
+
+// Giles 2010, "Approximating the erfinv function".
+fn w_erfinv(x: f32) -> f32 {
+    let w = -w_log((1.0 - x) * (1.0 + x));
+    let a = w - 2.5;
+    let near = (((((((2.8102264e-8 * a + 3.4327394e-7) * a - 3.5233877e-6) * a - 4.3915065e-6) * a
+        + 0.00021858087) * a - 0.001253725) * a - 0.0041776816) * a + 0.24664073) * a + 1.5014094;
+    let b = w_sqrt(w) - 3.0;
+    let far = (((((((-0.00020021426 * b + 0.00010095056) * b + 0.0013493432) * b - 0.0036734284) * b
+        + 0.0057395077) * b - 0.007622461) * b + 0.0094388705) * b + 1.0016741) * b + 2.8329768;
+    let p = select(far, near, w < 5.0);
+    return select(p, w_inf(x), w_is_inf(w)) * x;
 }

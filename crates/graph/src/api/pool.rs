@@ -85,7 +85,7 @@ impl<const N: usize> PoolOptions<N> {
     }
 
     /// The windows over `x`, with as much padding at the end as the last one needs.
-    fn frame(&self, x: &[usize]) -> Result<Frame, String> {
+    pub(crate) fn frame(&self, x: &[usize]) -> Result<Frame, String> {
         if x.len() < N {
             return Err(format!("needs at least {N} dimensions, has {}", x.len()));
         }

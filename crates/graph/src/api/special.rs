@@ -2,6 +2,10 @@
 //! subtracts nearly equal numbers, none overflows where its result does not.
 
 use crate::dtype::DType;
+use crate::ops::digamma::Digamma;
+use crate::ops::erfinv::Erfinv;
+use crate::ops::lgamma::Lgamma;
+use crate::ops::polygamma::Polygamma;
 use crate::tensor::Tensor;
 use std::f64::consts::{LN_2, LOG10_2, PI};
 
@@ -113,6 +117,60 @@ impl Tensor {
         Tensor::where_(&zero, &x.ones_like(), &(angle.sin() / &angle))
     }
 
+    /// The inverse of [`erf`](Tensor::erf); NaN outside −1 … 1.
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let y = Tensor::new(&[0.5f32], &Device::cpu()).erfinv();
+    /// assert!((y.item::<f32>()? - 0.476_936_28).abs() < 1e-6);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn erfinv(&self) -> Tensor {
+        Tensor::record(Erfinv, &[&self.to_float()])
+    }
+
+    /// `log |Γ(x)|`, the logarithm of the gamma function; ∞ at its poles 0, −1, −2 ….
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let y = Tensor::new(&[5.0f32], &Device::cpu()).lgamma();
+    /// assert!((y.item::<f32>()? - 24f32.ln()).abs() < 1e-6);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn lgamma(&self) -> Tensor {
+        Tensor::record(Lgamma, &[&self.to_float()])
+    }
+
+    /// `ψ(x)`, the derivative of [`lgamma`](Tensor::lgamma).
+    #[track_caller]
+    pub fn digamma(&self) -> Tensor {
+        Tensor::record(Digamma, &[&self.to_float()])
+    }
+
+    /// The `n`-th derivative of [`digamma`](Tensor::digamma), with derivatives of its own to any order; `n` at most
+    /// 100 (from 34 on an f32 cannot hold it around 1).
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let y = Tensor::new(&[1.0f32], &Device::cpu()).polygamma(1);
+    /// assert!((y.item::<f32>()? - 1.644_934).abs() < 1e-5); // π²/6
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn polygamma(&self, n: u32) -> Tensor {
+        let x = self.to_float();
+        match n {
+            0 => x.digamma(),
+            1..=100 => {
+                let order = x.full_like_dtype(f64::from(n), DType::I32);
+                Tensor::record(Polygamma, &[&order, &x])
+            }
+            _ => self.fail("polygamma", format!("the order {n} exceeds 100")),
+        }
+    }
+
     /// Where the element is infinite.
     #[track_caller]
     pub fn isinf(&self) -> Tensor {
@@ -219,13 +277,14 @@ impl Tensor {
         (length * (ratio.square() + 1.0).sqrt()).masked_fill(&origin, 0.0)
     }
 
-    /// `self · log(other)`, 0 where `self` is 0.
+    /// `self · log(other)`, 0 where `self` is 0. The derivative for `self` is `log(other)` there too, but 0 where that is
+    /// not finite.
     #[track_caller]
     pub fn xlogy(&self, other: &Tensor) -> Tensor {
-        let zero = self
-            .eq_scalar(0.0)
-            .logical_and(&other.isnan().logical_not());
-        let safe = Tensor::where_(&zero, &other.to_float().ones_like(), &other.to_float());
+        let other = other.to_float();
+        let endless = other.le_scalar(0.0).logical_or(&other.isinf());
+        let zero = self.eq_scalar(0.0).logical_and(&endless);
+        let safe = Tensor::where_(&zero, &other.ones_like(), &other);
         self * safe.log()
     }
 

@@ -7,12 +7,14 @@ mod distance;
 mod einsum;
 mod embedding_loss;
 mod fold;
+mod local;
 mod loss;
 mod normalization;
 mod resize;
 mod softmax;
 #[cfg(test)]
 mod tests;
+mod units;
 
 pub use attention::AttentionOptions;
 pub use class_loss::CrossEntropyOptions;

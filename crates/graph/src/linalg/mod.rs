@@ -5,12 +5,14 @@
 mod exponential;
 mod factor;
 mod lu;
+mod pca;
 mod samples;
 mod spectral;
 #[cfg(test)]
 mod tests;
 mod triangle;
 
+pub use pca::Pca;
 pub(crate) use samples::samples;
 pub use spectral::PinvOptions;
 pub use triangle::Triangle;

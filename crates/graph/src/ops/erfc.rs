@@ -22,7 +22,7 @@ static SCALAR: ScalarOp = ScalarOp {
 
 /// Below 2 by `2/√π exp(−x²) Σ 2ⁿ x²ⁿ⁺¹ / (2n+1)!!`, above by the continued fraction
 /// `exp(−x²)/√π · 1/(x + ½/(x + 1/(x + 3⁄2/(x + …))))` (Abramowitz and Stegun, 7.1.6 and 7.1.14).
-fn complement(x: f64) -> f64 {
+pub(super) fn complement(x: f64) -> f64 {
     if x.is_nan() {
         return x;
     }

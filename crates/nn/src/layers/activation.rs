@@ -28,6 +28,8 @@ macro_rules! unit {
 unit! {
     /// `max(x, 0)`.
     Relu => |x| x.relu();
+    /// `|x|`: absolute value rectification, for features that do not depend on the sign of contrast.
+    Abs => |x| x.abs();
     /// `1 / (1 + exp(−x))`.
     Sigmoid => |x| x.sigmoid();
     /// `tanh(x)`.

@@ -3,25 +3,31 @@
 
 mod activation;
 mod batch_norm;
+mod checkpointed;
 mod conv2d;
 mod dropout;
 mod embedding;
 mod flatten;
 mod layer_norm;
 mod linear;
+mod local;
 mod pool;
 mod recurrent;
+mod units;
 
-pub use activation::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Softmax, Tanh};
+pub use activation::{Abs, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Softmax, Tanh};
 pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d};
+pub use checkpointed::Checkpointed;
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use flatten::Flatten;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
+pub use local::{LocallyConnected2d, TiledConv2d};
 pub use pool::{AvgPool2d, MaxPool2d};
 pub use recurrent::{Gru, Lstm, Nonlinearity, RecurrentOptions, Rnn};
+pub use units::{Maxout, Rbf};
 
 use wgrad_graph::{Error, ErrorKind, Tensor};
 

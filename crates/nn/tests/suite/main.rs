@@ -3,6 +3,7 @@
 
 mod batch_norm;
 mod compile;
+mod course;
 mod dropout;
 mod gradients;
 mod layers;
