@@ -410,3 +410,24 @@ fn absurd_sizes_are_refused_before_anything_is_sized_by_them() {
         assert!(t.check().is_err(), "case {i} gives {:?}", t.shape());
     }
 }
+
+#[test]
+fn forty_views_in_one_expression_have_names_that_are_no_types() {
+    for Subject { name, device } in executors() {
+        let values: Vec<f32> = (0..64).map(|i| i as f32).collect();
+        let x = Tensor::new(&values, &device);
+        let parts = (0..40).map(|k| x.narrow(0, k, 8).cast(DType::I32));
+        let total = parts.reduce(|a, b| a + b).unwrap();
+        let want: Vec<i32> = (0..8).map(|i| 40 * i + 780).collect();
+        assert_eq!(total.to_vec::<i32>().unwrap(), want, "{name}");
+    }
+}
+
+#[test]
+fn integers_divided_by_0_are_infinite() {
+    for Subject { name, device } in executors() {
+        let x = Tensor::new(&[-3, 5], &device) / 0;
+        let want = [f32::NEG_INFINITY, f32::INFINITY];
+        assert_eq!(x.to_vec::<f32>().unwrap(), want, "{name}");
+    }
+}

@@ -19,7 +19,7 @@ calls! {
     "logical" => |f| [f.t().logical_and(&f.t()), f.t().logical_or(&f.t()), f.t().logical_xor(&f.t())];
     "where" => |f| [Tensor::where_(&f.t(), &f.t(), &f.t())];
     "masked_fill" => |f| [f.t().masked_fill(&f.t(), f.x())];
-    "lerp" => |f| [f.t().lerp(&f.t(), &f.t()), f.t().lerp_scalar(&f.t(), f.x())];
+    "lerp" => |f| [f.t().lerp(&f.t(), &f.t()), f.t().lerp_scalar(&f.t(), f.x().clamp(-4.0, 4.0))];
     "scalars" => |f| { let x = f.x(); [f.t() * x, f.t() + x, f.t() / x, x - f.t()] };
     "exponentials" => |f| { let t = f.t(); [t.exp(), t.exp2(), t.expm1(), t.log(), t.log2(), t.log10(), t.log1p(), t.sqrt(), t.rsqrt(), t.recip(), t.square()] };
     "trigonometric" => |f| { let t = f.t(); [t.sin(), t.cos(), t.tan(), t.asin(), t.acos(), t.atan(), t.sinc()] };

@@ -229,6 +229,12 @@ impl<'a> Writer<'a> {
             } if zero_matters(expr, reg) => {
                 format!("bitcast<f32>({})", param(self.params.push_word(0)))
             }
+            Inst::Literal {
+                value: 0,
+                dtype: DType::I32,
+            } if becomes_float(expr, reg) => {
+                format!("bitcast<i32>({})", param(self.params.push_word(0)))
+            }
             Inst::Literal { value, dtype } => literal(*value, *dtype),
             Inst::Apply {
                 op,
@@ -326,7 +332,8 @@ impl<'a> Writer<'a> {
 
     fn new_walk(&mut self, view: &View) -> String {
         let shape: Vec<usize> = [self.nest.outer, self.nest.inner].concat();
-        let name = format!("i{}", self.walks.len());
+        // Not `i`: the thirty-third would be the type `i32`.
+        let name = format!("at{}", self.walks.len());
         if view.is_contiguous(&shape) {
             let value = match (self.nest.outer.is_empty(), self.nest.inner.is_empty()) {
                 (true, _) => "r".to_owned(),
@@ -440,6 +447,14 @@ fn zero_matters(expr: &Expr, reg: usize) -> bool {
     ];
     expr.insts.iter().any(|inst| match inst {
         Inst::Apply { op, args, .. } => args.contains(&reg) && !harmless.contains(&op.name),
+        _ => false,
+    })
+}
+
+/// Whether `reg` is cast to a float, by whose constant 0 compilers divide wrongly.
+fn becomes_float(expr: &Expr, reg: usize) -> bool {
+    expr.insts.iter().any(|inst| match inst {
+        Inst::Apply { op, args, .. } => args.contains(&reg) && op.name == "cast_f32",
         _ => false,
     })
 }
