@@ -2,6 +2,7 @@
 //! result, never a panic, a hang or a raw GPU error. Arguments are small numbers, or absurd ones that must be refused
 //! before anything is allocated. `WGRAD_FUZZ_TRACE` names each call before it is made.
 
+mod course;
 mod elementwise;
 mod layers;
 mod linear;
@@ -39,6 +40,7 @@ fn two(pair: (Tensor, Tensor)) -> Vec<Tensor> {
 
 fn every_call() -> Vec<&'static Call> {
     let tables = [
+        course::CALLS,
         elementwise::CALLS,
         layers::CALLS,
         linear::CALLS,
