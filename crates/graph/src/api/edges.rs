@@ -239,5 +239,5 @@ fn windows_whose_taps_miss_the_input_are_refused() {
     };
     assert!(of(2).check().is_err());
     // One more element, and the second tap lies inside.
-    assert_eq!(of(3).to_vec::<f32>().unwrap(), [0.0]);
+    assert_eq!(of(3).to_vec::<f32>().unwrap(), [0.0; 2]);
 }
