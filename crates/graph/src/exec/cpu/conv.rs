@@ -1,7 +1,11 @@
-//! The Conv family: unfolding in tiles that fit the second-level cache, and matrix products.
+//! The Conv family: which way a convolution is computed, and the general one, unfolding in tiles that fit the
+//! second-level cache, and matrix products.
 
 use super::Context;
+use super::gemm::scratch::with_scratch;
 use super::gemm::{Mat, product};
+use super::implicit::Flat;
+use super::implicit_weight::FlatWeight;
 use super::matmul::{axpy, dot};
 use super::par::Par;
 use super::unfold::{Tile, Unfold};
@@ -61,7 +65,10 @@ pub(super) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
                 groups: conv.groups,
                 from: conv.out_channels,
             };
-            forward(slabs, a, &flipped(conv, b), out, par);
+            with_scratch(b.len(), |weight| {
+                flip(conv, b, weight);
+                forward(slabs, a, weight, out, par);
+            });
         }
         ConvKind::InputGrad => input_grad(conv, &shape, a, b, out, par),
         ConvKind::WeightGrad => weight_grad(conv, &shape, a, b, out, par),
@@ -92,18 +99,17 @@ fn adjoint(shape: &Unfold) -> Unfold {
 }
 
 /// `weight [groups*og, ig, taps]` as `[groups*ig, og, taps reversed]`.
-fn flipped(conv: &Conv, weight: &[f32]) -> Vec<f32> {
+fn flip(conv: &Conv, weight: &[f32], out: &mut [f32]) {
     let (ig, og) = (conv.in_channels, conv.out_channels);
     let taps: usize = conv.kernel.iter().product();
-    let mut out = Vec::with_capacity(weight.len());
-    for group in weight.chunks_exact(og * ig * taps) {
-        for i in 0..ig {
-            for o in 0..og {
-                out.extend(group[(o * ig + i) * taps..][..taps].iter().rev());
-            }
+    let groups = weight.chunks_exact(og * ig * taps);
+    for (weight, out) in groups.zip(out.chunks_exact_mut(og * ig * taps)) {
+        for (at, out) in out.chunks_exact_mut(taps).enumerate() {
+            let (i, o) = (at / og, at % og);
+            let taps = weight[(o * ig + i) * taps..][..taps].iter().rev();
+            out.iter_mut().zip(taps).for_each(|(out, &w)| *out = w);
         }
     }
-    out
 }
 
 /// Tiles of output positions: as few as fit, of about the same size.
@@ -139,6 +145,12 @@ fn forward(slabs: Slabs, x: &[f32], weight: &[f32], out: &mut [f32], par: Par) {
     let count = images * groups;
     let slab = out.len() / count;
     let to = slab / positions;
+    if to >= FEW
+        && !shape.is_identity()
+        && let Some(flat) = Flat::new(&shape, from, to, count, par)
+    {
+        return flat.run((x, weight, groups), out, None, par);
+    }
     let tiles = tiles(&shape, k);
     let one = |i: usize, out: &mut [f32], col: &mut [f32], par: Par| {
         let x = &x[i * from * plane..][..from * plane];
@@ -271,6 +283,9 @@ fn input_grad(conv: &Conv, shape: &Unfold, y: &[f32], weight: &[f32], out: &mut 
 
 /// `Σ over images of y · unfold(x)ᵀ`, as partial sums over runs of tiles that are then added in order.
 fn weight_grad(conv: &Conv, shape: &Unfold, x: &[f32], y: &[f32], out: &mut [f32], par: Par) {
+    if let Some(flat) = FlatWeight::new(conv, shape) {
+        return flat.run(x, y, out, par);
+    }
     let tiles = tiles(shape, conv.in_channels * shape.taps());
     let items = conv.batch * tiles.len();
     let parts = PARTS.min(PARTIALS / out.len()).clamp(1, items);

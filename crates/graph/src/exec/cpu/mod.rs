@@ -4,6 +4,8 @@
 mod combine;
 mod conv;
 mod gemm;
+mod implicit;
+mod implicit_weight;
 mod load;
 mod map;
 mod matmul;

@@ -162,8 +162,13 @@ kernels! {
 }
 
 impl Kernels {
-    /// The best for this processor.
+    /// The best for this processor, the same ones every time.
     pub(in super::super) fn best() -> &'static Kernels {
+        static BEST: std::sync::OnceLock<&Kernels> = std::sync::OnceLock::new();
+        BEST.get_or_init(Kernels::detect)
+    }
+
+    fn detect() -> &'static Kernels {
         #[cfg(target_arch = "x86_64")]
         {
             use super::super::simd::{Level, level};

@@ -11,6 +11,8 @@ pub(super) mod scratch;
 #[cfg(test)]
 mod tests;
 
+pub(super) use blocks::{pack_left, part};
+
 use super::par::Par;
 use kernel::Kernels;
 use std::ops::Range;
@@ -89,6 +91,16 @@ pub(super) struct Out {
 unsafe impl Send for Out {}
 // SAFETY: as above.
 unsafe impl Sync for Out {}
+
+impl Out {
+    /// The output from element `at` on.
+    pub(super) fn from(self, at: usize) -> Out {
+        Out {
+            at: self.at.wrapping_add(at),
+            ..self
+        }
+    }
+}
 
 /// Multiplications below which one product is not shared.
 pub(super) const WORTH_SHARING: usize = 1 << 20;

@@ -338,6 +338,92 @@ fn tiled_convolution() {
     ));
 }
 
+/// Enough channels for the ways that write no unfolded input, cut into bands and into runs of the sums.
+#[test]
+fn flat_convolutions() {
+    let one = [1; 3];
+    check(shape(
+        [2, 1, 90, 5],
+        [1, 12, 11],
+        [1, 3, 3],
+        one,
+        [0, 1, 1],
+        one,
+    ));
+    check(shape(
+        [1, 1, 24, 16],
+        [1, 70, 60],
+        [1, 5, 5],
+        one,
+        [0, 2, 2],
+        one,
+    ));
+    check(shape(
+        [3, 2, 13, 6],
+        [1, 40, 33],
+        [1, 3, 3],
+        one,
+        [0, 1, 1],
+        one,
+    ));
+    check(shape(
+        [3, 2, 13, 6],
+        [1, 40, 33],
+        [1, 3, 3],
+        [1, 2, 2],
+        [0, 1, 1],
+        one,
+    ));
+    check(shape(
+        [19, 1, 17, 14],
+        [1, 9, 10],
+        [1, 2, 3],
+        [1, 1, 2],
+        [0, 1, 0],
+        [1, 2, 1],
+    ));
+    check(shape(
+        [2, 1, 16, 15],
+        [1, 9, 9],
+        [1, 3, 3],
+        one,
+        [0, 4, 3],
+        one,
+    ));
+    check(shape(
+        [2, 1, 40, 33],
+        [1, 7, 7],
+        [1, 4, 2],
+        one,
+        [0, 0, 1],
+        [1, 1, 3],
+    ));
+    check(shape(
+        [2, 1, 12, 20],
+        [1, 1, 130],
+        [1, 1, 7],
+        one,
+        [0, 0, 3],
+        one,
+    ));
+    check(shape(
+        [2, 1, 12, 20],
+        [1, 6, 2],
+        [1, 3, 3],
+        one,
+        [0, 1, 1],
+        one,
+    ));
+    check(shape(
+        [1, 1, 12, 4],
+        [1, 3, 1100],
+        [1, 3, 3],
+        one,
+        [0, 1, 1],
+        one,
+    ));
+}
+
 #[test]
 fn nan_and_infinity_pass_through_products() {
     let conv = shape(

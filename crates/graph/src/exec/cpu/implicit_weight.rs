@@ -1,0 +1,222 @@
+//! The weight gradient of flat convolutions as products that never write the unfolded input: pixels are copied with
+//! their channels side by side and zeros around the planes, so that what a tap multiplies with a position is a row of
+//! the right operand, found through a table of one offset for each position. Knows no other product.
+
+use super::gemm::kernel::{Kernels, Source, Tile};
+use super::gemm::pack::{Block, SLACK, pack};
+use super::gemm::pack_left;
+use super::gemm::scratch::with_scratch;
+use super::implicit::{column, gap, is_flat, reach, tap_offset};
+use super::matmul::axpy;
+use super::par::Par;
+use super::unfold::Unfold;
+use crate::plan::Conv;
+use crate::storage::HostBufferMut;
+use std::ops::Range;
+
+/// Most partial sums.
+const PARTS: usize = 16;
+
+/// Most elements of all partial sums together.
+const PARTIALS: usize = 1 << 24;
+
+/// Positions summed at once.
+const POSITIONS: usize = 1024;
+
+/// A weight gradient that can be computed so.
+pub(super) struct FlatWeight<'c> {
+    conv: &'c Conv,
+    shape: Unfold,
+    kernels: &'static Kernels,
+    /// Channels of a group, in whole vectors.
+    channels: usize,
+    /// Width of a line with the zeros between it and the next.
+    width: usize,
+    /// Output lines summed at once.
+    lines: usize,
+}
+
+impl<'c> FlatWeight<'c> {
+    /// The plan for `conv`; none where another way is better or needed.
+    pub(super) fn new(conv: &'c Conv, shape: &Unfold) -> Option<Self> {
+        let kernels = Kernels::best();
+        if !is_flat(shape) || conv.in_channels < 12 || conv.out_channels < 4 {
+            return None;
+        }
+        let [_, lines, columns] = shape.output;
+        let bands = lines.div_ceil((POSITIONS / columns).max(1));
+        Some(FlatWeight {
+            conv,
+            shape: *shape,
+            kernels,
+            channels: conv.in_channels.next_multiple_of(kernels.lanes),
+            width: shape.input[2] + gap(shape),
+            lines: lines.div_ceil(bands),
+        })
+    }
+
+    /// `out[g, o, c, t] = Σ over images and positions p of y[g, o, p] * x[g, c, p * stride + t * dilation - padding]`,
+    /// as partial sums over runs of bands that are then added in order.
+    pub(super) fn run(&self, x: &[f32], y: &[f32], out: &mut [f32], par: Par) {
+        let bands = self.shape.output[1].div_ceil(self.lines);
+        let items = self.conv.batch * bands;
+        let size = self.conv.groups * self.conv.out_channels * self.row();
+        let parts = PARTS.min(PARTIALS / size).clamp(1, items);
+        let table = self.table();
+        let mut partials = HostBufferMut::scratch(parts * size * 4);
+        let partials = partials.slice_mut::<f32>();
+        par.chunks(partials, size, |at, partial| {
+            let part = at / size;
+            let items = part * items / parts..(part + 1) * items / parts;
+            for item in items.clone() {
+                let (image, band) = (item / bands, item % bands);
+                let lines = band * self.lines..((band + 1) * self.lines).min(self.shape.output[1]);
+                self.item((x, y, &table), image, lines, partial, item > items.start);
+            }
+        });
+        let (sum, rest) = partials.split_at_mut(size);
+        rest.chunks_exact(size)
+            .for_each(|partial| axpy(1.0, partial, sum));
+        self.unpack(sum, out);
+    }
+
+    /// Floats of a row of a partial sum: taps, each with the channels side by side.
+    fn row(&self) -> usize {
+        self.shape.taps() * self.channels
+    }
+
+    /// Where positions begin to read.
+    fn table(&self) -> Vec<usize> {
+        let [_, down, right] = self.shape.stride;
+        let columns = self.shape.output[2];
+        let pixel = |p: usize| p / columns * down * self.width + p % columns * right;
+        (0..self.lines * columns)
+            .map(|p| pixel(p) * self.channels)
+            .collect()
+    }
+
+    /// One band of one image, added to `partial` or its beginning.
+    fn item(
+        &self,
+        (x, y, table): (&[f32], &[f32], &[usize]),
+        image: usize,
+        lines: Range<usize>,
+        partial: &mut [f32],
+        add: bool,
+    ) {
+        let (groups, from, to) = (
+            self.conv.groups,
+            self.conv.in_channels,
+            self.conv.out_channels,
+        );
+        let (plane, positions, columns) = (
+            self.shape.plane(),
+            self.shape.positions(),
+            self.shape.output[2],
+        );
+        let k = lines.len() * columns;
+        let height = (self.lines - 1) * self.shape.stride[1] + reach(&self.shape) + 1;
+        let pixels = self.shape.padding[2] as usize
+            + height * self.width
+            + self.shape.kernel[2] * self.shape.dilation[2];
+        let room = (pixels * self.channels + SLACK).next_multiple_of(16);
+        with_scratch(room + to * k + SLACK, |scratch| {
+            let (padded, left) = scratch.split_at_mut(room);
+            for g in 0..groups {
+                let slab = image * groups + g;
+                self.pad(
+                    &x[slab * from * plane..][..from * plane],
+                    lines.start,
+                    height,
+                    padded,
+                );
+                let block = Block {
+                    data: y,
+                    at: slab * to * positions + lines.start * columns,
+                    across: positions,
+                    along: 1,
+                };
+                pack_left(block, to, to.div_ceil(self.kernels.rows()), k, left);
+                self.products(
+                    left,
+                    padded,
+                    &table[..k],
+                    &mut partial[g * to * self.row()..][..to * self.row()],
+                    add,
+                );
+            }
+        });
+    }
+
+    /// A product for each tap.
+    fn products(&self, left: &[f32], padded: &[f32], table: &[usize], out: &mut [f32], add: bool) {
+        let Kernels { lanes, .. } = *self.kernels;
+        for c in (0..self.channels).step_by(self.kernels.cols()) {
+            let cols = (self.channels - c).min(self.kernels.cols());
+            debug_assert!(cols.is_multiple_of(lanes));
+            for t in 0..self.shape.taps() {
+                let at = tap_offset(&self.shape, self.width, t) * self.channels + c;
+                let tile = Tile {
+                    k: table.len(),
+                    a: left.as_ptr(),
+                    b: padded[at..].as_ptr(),
+                    source: Source::Table(table.as_ptr()),
+                    c: out[t * self.channels + c..].as_mut_ptr(),
+                    c_row: self.row(),
+                    cols,
+                    add,
+                };
+                // SAFETY: the padded pixels hold every tap of every position of the table with all channels, `out` a
+                // row for each output plane.
+                unsafe { column(self.kernels, tile, self.conv.out_channels) };
+            }
+        }
+    }
+
+    /// The pixels that the band from output line `first` on reads, channels side by side, zeros around the planes.
+    fn pad(&self, x: &[f32], first: usize, height: usize, out: &mut [f32]) {
+        let [_, lines, columns] = self.shape.input;
+        let (up, left) = (
+            self.shape.padding[1] as usize,
+            self.shape.padding[2] as usize,
+        );
+        out.fill(0.0);
+        for line in 0..height {
+            let Some(y) = (first * self.shape.stride[1] + line)
+                .checked_sub(up)
+                .filter(|&y| y < lines)
+            else {
+                continue;
+            };
+            let block = Block {
+                data: x,
+                at: y * columns,
+                across: self.shape.plane(),
+                along: 1,
+            };
+            let at = (left + line * self.width) * self.channels;
+            pack(
+                block,
+                self.conv.in_channels,
+                columns,
+                self.channels,
+                &mut out[at..],
+            );
+        }
+    }
+
+    /// From taps with channels side by side to channels with taps side by side.
+    fn unpack(&self, sum: &[f32], out: &mut [f32]) {
+        let (taps, from) = (self.shape.taps(), self.conv.in_channels);
+        for (sum, out) in sum
+            .chunks_exact(self.row())
+            .zip(out.chunks_exact_mut(from * taps))
+        {
+            for (c, out) in out.chunks_exact_mut(taps).enumerate() {
+                out.iter_mut()
+                    .enumerate()
+                    .for_each(|(t, out)| *out = sum[t * self.channels + c]);
+            }
+        }
+    }
+}
