@@ -127,6 +127,7 @@ impl Device {
                 max_inputs,
                 max_insts: 256,
                 fuse: settings.fuse,
+                rows: true,
             },
         )
     }
@@ -138,6 +139,7 @@ impl Device {
             max_inputs: 32,
             max_insts: 256,
             fuse: false,
+            rows: false,
         };
         REFERENCE
             .get_or_init(|| Device::with(Kind::Reference, limits))
@@ -185,6 +187,7 @@ impl Device {
             max_inputs,
             max_insts: 256,
             fuse: settings.fuse,
+            rows: false,
         };
         Ok(Device::with(
             Kind::Gpu(Box::new(GpuState {

@@ -186,6 +186,7 @@ fn kernel_name(kernel: &Kernel) -> &'static str {
     match kernel {
         Kernel::Map(_) => "map",
         Kernel::Reduce(_) => "reduce",
+        Kernel::Rows(_) => "rows",
         Kernel::Matmul(_) => "matmul",
         Kernel::Conv(_) => "conv",
         Kernel::Window(_) => "window",

@@ -1,7 +1,7 @@
 //! Graphs and plans as text, for `WGRAD_DUMP` and snapshot tests.
 
 use super::Graph;
-use crate::plan::{Inst, Kernel, Plan, View};
+use crate::plan::{Inst, Kernel, Plan, Rows, View};
 use std::fmt::Write;
 
 /// One line for each node.
@@ -28,23 +28,21 @@ pub(crate) fn plan_text(plan: &Plan) -> String {
     let mut out = String::new();
     for (at, step) in plan.steps.iter().enumerate() {
         let inputs: Vec<String> = step.inputs.iter().map(|&i| slot(plan, i)).collect();
-        let _ = write!(
-            out,
-            "{at:3} {} = {} ",
-            slot(plan, step.output),
-            step.origin.name
-        );
+        let outputs: Vec<String> = step.outputs().map(|o| slot(plan, o)).collect();
+        let _ = write!(out, "{at:3} {} = {} ", outputs.join(" "), step.origin.name);
         let _ = match &step.kernel {
             Kernel::Map(m) => writeln!(out, "map{:?} store {}", m.shape, view(&m.store)),
             Kernel::Reduce(r) => {
                 writeln!(out, "reduce {:?} {:?} over {:?}", r.kind, r.outer, r.inner)
             }
+            Kernel::Rows(r) => writeln!(out, "rows {:?} of {:?}", r.outer, r.inner),
             k => writeln!(out, "{k:?}"),
         };
         let _ = writeln!(out, "      reads {}", inputs.join(" "));
         match &step.kernel {
             Kernel::Map(m) => insts(&mut out, &m.expr.insts),
             Kernel::Reduce(r) => insts(&mut out, &r.expr.insts),
+            Kernel::Rows(r) => stages(&mut out, r),
             _ => {}
         }
     }
@@ -54,6 +52,16 @@ pub(crate) fn plan_text(plan: &Plan) -> String {
         plan.temps, plan.n_leaves, plan.n_scalars
     );
     out
+}
+
+fn stages(out: &mut String, rows: &Rows) {
+    for (s, stage) in rows.stages.iter().enumerate() {
+        let to = stage
+            .output
+            .map_or(String::new(), |o| format!(" to output {o}"));
+        let _ = writeln!(out, "    stage {s} {:?}{to}", stage.kind);
+        insts(out, &stage.expr.insts);
+    }
 }
 
 fn slot(plan: &Plan, s: usize) -> String {
@@ -87,6 +95,9 @@ fn insts(out: &mut String, insts: &[Inst]) {
             Inst::Index { view: v } => writeln!(out, "      r{reg} = index {}", view(v)),
             Inst::Random { view: v, scalar } => {
                 writeln!(out, "      r{reg} = random {} s{scalar}", view(v))
+            }
+            Inst::Stage { stage, dtype } => {
+                writeln!(out, "      r{reg} = stage {stage} {dtype}")
             }
             Inst::Scalar { scalar, dtype } => writeln!(out, "      r{reg} = s{scalar} {dtype}"),
             Inst::Literal { value, dtype } => writeln!(out, "      r{reg} = {value} {dtype}"),

@@ -212,6 +212,7 @@ impl Lowering<'_> {
             kernel,
             inputs,
             output: self.slots[&n],
+            more_outputs: Vec::new(),
             check: 0,
             origin,
         });

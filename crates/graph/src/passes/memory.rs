@@ -2,7 +2,7 @@
 //! it. A step's output never shares a buffer with its inputs.
 
 use super::lower::slot_bytes;
-use crate::plan::{Place, Plan};
+use crate::plan::{Place, Plan, SlotId};
 
 /// Rewrites the places of temporary slots and fills [`Plan::temps`].
 pub(crate) fn assign(plan: &mut Plan) {
@@ -10,13 +10,15 @@ pub(crate) fn assign(plan: &mut Plan) {
     let mut free: Vec<usize> = Vec::new();
     let mut assigned: Vec<Option<usize>> = vec![None; plan.slots.len()];
     for at in 0..plan.steps.len() {
-        let out = plan.steps[at].output;
-        if matches!(plan.slots[out].place, Place::Temp(_)) && assigned[out].is_none() {
-            let bytes = slot_bytes(plan.slots[out].len, plan.slots[out].dtype);
-            assigned[out] = Some(take(&mut plan.temps, &mut free, bytes));
+        let outputs: Vec<SlotId> = plan.steps[at].outputs().collect();
+        for &out in &outputs {
+            if matches!(plan.slots[out].place, Place::Temp(_)) && assigned[out].is_none() {
+                let bytes = slot_bytes(plan.slots[out].len, plan.slots[out].dtype);
+                assigned[out] = Some(take(&mut plan.temps, &mut free, bytes));
+            }
         }
         let mut touched = plan.steps[at].inputs.clone();
-        touched.push(out);
+        touched.extend(outputs);
         touched.sort_unstable();
         touched.dedup();
         free.extend(
@@ -41,8 +43,7 @@ pub(crate) fn assign(plan: &mut Plan) {
 fn last_uses(plan: &Plan) -> Vec<usize> {
     let mut last = vec![usize::MAX; plan.slots.len()];
     for (at, step) in plan.steps.iter().enumerate() {
-        last[step.output] = at;
-        for &i in &step.inputs {
+        for i in step.outputs().chain(step.inputs.iter().copied()) {
             last[i] = at;
         }
     }

@@ -1,5 +1,5 @@
-//! From the recorded graph to a plan: collect ► simplify ► assemble ► widen ► lower (fuse) ► memory. Each pass is a pure
-//! function on plain data; nothing here runs anything.
+//! From the recorded graph to a plan: collect ► simplify ► assemble ► widen ► lower (fuse) ► rows ► memory. Each pass
+//! is a pure function on plain data; nothing here runs anything.
 
 mod assemble;
 mod collect;
@@ -8,6 +8,8 @@ mod expression;
 mod lower;
 mod mark;
 mod memory;
+mod row_kernel;
+mod rows;
 mod simplify;
 mod strided;
 mod verify;
@@ -53,6 +55,8 @@ pub(crate) struct Limits {
     pub(crate) max_insts: usize,
     /// Whether element-wise chains are fused at all.
     pub(crate) fuse: bool,
+    /// Whether the executor has the Rows family.
+    pub(crate) rows: bool,
 }
 
 /// Plans `graph`. `check` hands out the code that a step writes when it meets an index out of range.
@@ -66,6 +70,9 @@ pub(crate) fn plan(graph: &Graph, limits: &Limits, check: &mut dyn FnMut(&Origin
     }
     let graph = widen::widen(&simplify::without_barriers(graph));
     let mut plan = lower::lower(&graph, limits, check);
+    if limits.fuse && limits.rows {
+        rows::fuse(&mut plan, limits);
+    }
     memory::assign(&mut plan);
     if cfg!(debug_assertions) {
         verify_plan(&plan, limits);

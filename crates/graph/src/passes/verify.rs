@@ -3,7 +3,7 @@
 
 use super::{Graph, Limits};
 use crate::ops::Operand;
-use crate::plan::{Inst, Kernel, Place, Plan};
+use crate::plan::{Expr, Inst, Kernel, Place, Plan, Rows, Stage, StageKind, Step};
 
 /// Operands come first, and every node has the shape and dtype its rules give.
 pub(crate) fn verify_graph(graph: &Graph) {
@@ -47,50 +47,119 @@ pub(crate) fn verify_plan(plan: &Plan, limits: &Limits) {
         .map(|s| matches!(s.place, Place::Leaf(_)) || s.len == 0)
         .collect();
     for (at, step) in plan.steps.iter().enumerate() {
-        let out = plan.slots[step.output].place;
+        let outs: Vec<Place> = step.outputs().map(|o| plan.slots[o].place).collect();
         for &i in &step.inputs {
             assert!(
                 written[i],
                 "step {at} ({}) reads slot {i} before it is written",
                 step.origin.name
             );
-            assert_ne!(
-                plan.slots[i].place, out,
+            assert!(
+                !outs.contains(&plan.slots[i].place),
                 "step {at} ({}) reads what it writes",
                 step.origin.name
             );
         }
-        assert!(
-            !matches!(out, Place::Leaf(_)),
-            "step {at} ({}) writes a leaf",
-            step.origin.name
-        );
-        written[step.output] = true;
-        verify_kernel(at, &step.kernel, step.inputs.len(), limits);
+        for (o, out) in outs.iter().enumerate() {
+            assert!(
+                !matches!(out, Place::Leaf(_)),
+                "step {at} ({}) writes a leaf",
+                step.origin.name
+            );
+            assert!(
+                !outs[..o].contains(out),
+                "outputs of step {at} share memory"
+            );
+        }
+        step.outputs().for_each(|o| written[o] = true);
+        verify_kernel(plan, at, step, limits);
     }
     for &o in &plan.outputs {
         assert!(written[o], "output slot {o} is never written");
     }
 }
 
-fn verify_kernel(at: usize, kernel: &Kernel, inputs: usize, limits: &Limits) {
-    let (expr, rank) = match kernel {
+fn verify_kernel(plan: &Plan, at: usize, step: &Step, limits: &Limits) {
+    let inputs = step.inputs.len();
+    let rows = matches!(step.kernel, Kernel::Rows(_));
+    assert!(
+        rows || step.more_outputs.is_empty(),
+        "step {at} has more than one output"
+    );
+    match &step.kernel {
         Kernel::Map(m) => {
-            assert_eq!(
-                m.store.strides.len(),
-                m.shape.len(),
-                "store rank of step {at}"
-            );
-            (&m.expr, m.shape.len())
+            let rank = m.shape.len();
+            assert_eq!(m.store.strides.len(), rank, "store rank of step {at}");
+            verify_expr(at, &m.expr, rank, &[]);
         }
-        Kernel::Reduce(r) => (&r.expr, r.outer.len() + r.inner.len()),
+        Kernel::Reduce(r) => verify_expr(at, &r.expr, r.outer.len() + r.inner.len(), &[]),
+        Kernel::Rows(r) => verify_rows(plan, at, step, r),
         _ => return,
-    };
+    }
     assert!(
         inputs <= limits.max_inputs,
         "step {at} reads {inputs} buffers"
     );
-    assert_eq!(expr.inputs.len(), inputs, "inputs of step {at}");
+    for expr in exprs(&step.kernel) {
+        assert_eq!(expr.inputs.len(), inputs, "inputs of step {at}");
+    }
+}
+
+fn verify_rows(plan: &Plan, at: usize, step: &Step, rows: &Rows) {
+    assert!(rows.stages.len() <= Rows::MAX_STAGES, "stages of step {at}");
+    let outputs: Vec<usize> = step.outputs().collect();
+    assert!(
+        outputs.len() <= Rows::MAX_OUTPUTS,
+        "outputs of step {at}: {}",
+        outputs.len()
+    );
+    let mut stored = Vec::new();
+    for (s, stage) in rows.stages.iter().enumerate() {
+        let once = stage.kind == StageKind::Once;
+        let rank = rows.outer.len() + if once { 0 } else { rows.inner.len() };
+        verify_expr(at, &stage.expr, rank, &rows.stages[..s]);
+        for inst in &stage.expr.insts {
+            if let (true, Inst::Stage { stage, .. }) = (once, inst) {
+                let one = rows.stages[*stage].kind != StageKind::Each;
+                assert!(one, "stage {s} of step {at} reads points of a row");
+            }
+        }
+        assert_eq!(stage.dtype.size(), 4, "stage {s} of step {at} is narrow");
+        assert!(
+            stage.kind != StageKind::Across || stage.output.is_some(),
+            "stage {s} of step {at} is lost"
+        );
+        if let Some(o) = stage.output {
+            let outer: usize = rows.outer.iter().product();
+            let inner: usize = rows.inner.iter().product();
+            let len = match stage.kind {
+                StageKind::Each => outer * inner,
+                StageKind::Across => inner,
+                StageKind::Once | StageKind::Reduce(_) => outer,
+            };
+            let slot = &plan.slots[outputs[o]];
+            assert_eq!(slot.len, len, "output {o} of step {at}");
+            assert_eq!(slot.dtype, stage.dtype, "output {o} of step {at}");
+            stored.push(o);
+        }
+    }
+    stored.sort_unstable();
+    let all: Vec<usize> = (0..outputs.len()).collect();
+    assert_eq!(stored, all, "outputs of step {at}");
+}
+
+/// The programs of a kernel.
+fn exprs(kernel: &Kernel) -> Vec<&Expr> {
+    match kernel {
+        Kernel::Map(m) => vec![&m.expr],
+        Kernel::Reduce(r) => vec![&r.expr],
+        Kernel::Rows(r) => r.stages.iter().map(|s| &s.expr).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// `earlier` are the stages whose values may be read.
+fn verify_expr(at: usize, expr: &Expr, rank: usize, earlier: &[Stage]) {
     for (reg, inst) in expr.insts.iter().enumerate() {
         match inst {
             Inst::Load { view, .. } | Inst::Index { view } | Inst::Random { view, .. } => {
@@ -102,6 +171,12 @@ fn verify_kernel(at: usize, kernel: &Kernel, inputs: usize, limits: &Limits) {
                     "gather in step {at}"
                 );
             }
+            Inst::Stage { stage, dtype } => assert!(
+                earlier
+                    .get(*stage)
+                    .is_some_and(|s| s.dtype == *dtype && s.kind != StageKind::Across),
+                "step {at} reads stage {stage}"
+            ),
             Inst::Apply { args, .. } => assert!(
                 args.iter().all(|a| *a < reg),
                 "order of registers in step {at}"

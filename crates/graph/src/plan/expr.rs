@@ -1,4 +1,4 @@
-//! The element-wise programs that Map and Reduce kernels run at each point of a loop nest. Plain data:
+//! The element-wise programs that Map, Reduce and Rows kernels run at each point of a loop nest. Plain data:
 //! both executors read it, neither is known here.
 
 use crate::dtype::DType;
@@ -92,6 +92,14 @@ pub enum Inst {
         /// The first of the five scalars.
         scalar: usize,
     },
+    /// The value of an earlier stage of a Rows kernel in the same row: at the same point, if the stage has a value
+    /// for each.
+    Stage {
+        /// Which stage.
+        stage: usize,
+        /// The dtype of its value.
+        dtype: DType,
+    },
     /// The run-time scalar with this index, as `dtype`.
     Scalar {
         /// Index into the scalars given at each run, 32-bit words.
@@ -135,7 +143,8 @@ impl Expr {
             Inst::Load { input, .. } | Inst::Gather { input, .. } => self.inputs[*input],
             Inst::Index { .. } => DType::I32,
             Inst::Random { .. } => DType::U32,
-            Inst::Scalar { dtype, .. }
+            Inst::Stage { dtype, .. }
+            | Inst::Scalar { dtype, .. }
             | Inst::Literal { dtype, .. }
             | Inst::Apply { dtype, .. } => *dtype,
         }

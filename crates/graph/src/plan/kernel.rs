@@ -2,8 +2,9 @@
 //! sizes are numbers here and run-time parameters in the executors.
 //!
 //! Unless said otherwise operands are dense, row-major, start at element 0, and hold 4-byte elements: the planner
-//! widens `u8` and `f16` with a Map before every family but Map and Reduce. Any size may be zero.
+//! widens `u8` and `f16` with a Map before every family but Map, Reduce and Rows. Any size may be zero.
 
+use crate::dtype::DType;
 use crate::plan::expr::{Expr, View};
 
 /// `out[store(i)] = expr(i)` for every `i` of the loop nest.
@@ -40,6 +41,55 @@ pub struct Reduce {
     pub inner: Vec<usize>,
     /// The operand, computed on the fly.
     pub expr: Expr,
+}
+
+/// What a stage of [`Rows`] computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StageKind {
+    /// A value for every point of the row: `value(o, r) = expr(o, r)`.
+    Each,
+    /// One value for the row, from all its points: `value(o) = combine over r of expr(o, r)`.
+    Reduce(ReduceKind),
+    /// One value for the row: `value(o) = expr(o)`. Views of `expr` have `outer.len()` strides.
+    Once,
+    /// One value for each point, over all rows: `value(r) = Σ_o expr(o, r)`, f32. It is an output, dense over `inner`,
+    /// and complete when all rows are done, so no stage reads it.
+    Across,
+}
+
+/// A stage of [`Rows`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Stage {
+    /// What it computes.
+    pub kind: StageKind,
+    /// The program. Its inputs are those of the kernel; `Inst::Stage` reads the values of earlier stages.
+    pub expr: Expr,
+    /// The value's dtype: the program's, but i32 for positions of maxima. Always 4 bytes.
+    pub dtype: DType,
+    /// Which of the step's outputs receives the value, dense over `outer` and, for [`StageKind::Each`], `inner`;
+    /// none where only later stages read it.
+    pub output: Option<usize>,
+}
+
+/// Several reductions over the same inner dimensions and the element-wise work between them, row by row: for every
+/// index `o` of `outer` the stages run in order, each for all of the row before the next. A stage reads values of
+/// earlier stages at its own `o` (and its own `r`, where both have one), never of another row, so rows are
+/// independent and may run in any order. Softmax, normalisations and their gradients take this form.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Rows {
+    /// Sizes of the kept dimensions.
+    pub outer: Vec<usize>,
+    /// Sizes of the row's dimensions. Views of stages that run over points have `outer.len() + inner.len()` strides.
+    pub inner: Vec<usize>,
+    /// What is computed, in order.
+    pub stages: Vec<Stage>,
+}
+
+impl Rows {
+    /// The most outputs of a step.
+    pub const MAX_OUTPUTS: usize = 8;
+    /// The most stages.
+    pub const MAX_STAGES: usize = 24;
 }
 
 /// A matrix operand: element `(b, r, c)` at `offset + b * batch + r * row + c * col`. All strides are in elements
@@ -211,6 +261,8 @@ pub enum Kernel {
     Map(Map),
     /// Reduction of a fused element-wise operand.
     Reduce(Reduce),
+    /// Reductions over rows and the element-wise work between them.
+    Rows(Rows),
     /// Batched matrix product.
     Matmul(Matmul),
     /// Convolution or one of its gradients.

@@ -58,11 +58,20 @@ pub struct Step {
     /// The slot written. Several steps may write regions of one slot (strided Map stores), the first of them all
     /// of it.
     pub output: SlotId,
+    /// Further slots written, by a Rows kernel.
+    pub more_outputs: Vec<SlotId>,
     /// Non-zero for a step that checks indices: what it writes to the status word (if that is still 0) when it
     /// meets one out of range. The device's registry translates it back into op and location.
     pub check: u32,
     /// For messages and profiles.
     pub origin: Origin,
+}
+
+impl Step {
+    /// Every slot written.
+    pub fn outputs(&self) -> impl Iterator<Item = SlotId> + '_ {
+        std::iter::once(self.output).chain(self.more_outputs.iter().copied())
+    }
 }
 
 /// Kernel calls in order, and the slots they use.

@@ -4,7 +4,8 @@
 use crate::dtype::Class;
 use std::hash::{Hash, Hasher};
 
-/// The operands and the result of a block function: equally long slices of 32-bit lanes.
+/// The result and the operands of a block function: equally long slices of 32-bit lanes, but that one operand of two,
+/// and the second and third of three, may be a single lane that stands for all.
 /// Floats are bit patterns; truth values are 0 or 1.
 pub type BlockFn = fn(out: &mut [u32], args: &[&[u32]]);
 

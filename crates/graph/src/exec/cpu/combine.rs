@@ -1,5 +1,6 @@
 //! How Reduce combines blocks of lanes: horizontally into one accumulator, or vertically lane by lane.
 
+use super::order::Key;
 use super::scratch::Scratch;
 use super::simd::simd_fn;
 use std::marker::PhantomData;
@@ -151,7 +152,8 @@ simd_fn! {
 }
 
 simd_fn! {
-    fn add_lanes(acc: &mut [f32], lanes: &[f32]) {
+    /// Adds lane by lane.
+    pub(super) fn add_lanes(acc: &mut [f32], lanes: &[f32]) {
         for (acc, &x) in acc.iter_mut().zip(lanes) {
             *acc += x;
         }
@@ -204,118 +206,6 @@ impl Combine for SumInt {
         for row in state.chunks_exact(accs.len()) {
             add_words(accs, row);
         }
-    }
-}
-
-/// An order of lanes, as an order of i32 keys.
-pub(super) trait Key: 'static {
-    /// The key of what is smaller than anything or equal to it.
-    const LEAST: i32;
-    /// The key of a lane.
-    fn key(lane: u32) -> i32;
-    /// A lane with this key.
-    fn lane(key: i32) -> u32;
-    /// The greatest key; at least [`Key::LEAST`].
-    fn greatest(lanes: &[u32]) -> i32;
-    /// `best = max(best, key)`, lane by lane.
-    fn raise(best: &mut [i32], lanes: &[u32]);
-    /// Where a key is greater than the best, it and the block's number take the place of the old.
-    fn raise_at(best: &mut [i32], block: &mut [u32], lanes: &[u32], number: u32);
-}
-
-macro_rules! key {
-    ($(#[$meta:meta])* $name:ident, $least:expr, $key:expr, $lane:expr) => {
-        $(#[$meta])*
-        pub(super) struct $name;
-
-        impl Key for $name {
-            const LEAST: i32 = $least;
-
-            #[inline(always)]
-            fn key(lane: u32) -> i32 {
-                ($key)(lane)
-            }
-
-            fn lane(key: i32) -> u32 {
-                ($lane)(key)
-            }
-
-            fn greatest(lanes: &[u32]) -> i32 {
-                simd_fn! {
-                    fn greatest(lanes: &[u32]) -> i32 {
-                        let mut best = [$name::LEAST; 64];
-                        let mut groups = lanes.chunks_exact(64);
-                        for group in &mut groups {
-                            for i in 0..64 {
-                                best[i] = best[i].max($name::key(group[i]));
-                            }
-                        }
-                        let rest = groups.remainder().iter().fold($name::LEAST, |b, &lane| b.max($name::key(lane)));
-                        if lanes.len() < 64 { rest } else { best.iter().fold(rest, |a, &b| a.max(b)) }
-                    }
-                }
-                greatest(lanes)
-            }
-
-            fn raise(best: &mut [i32], lanes: &[u32]) {
-                simd_fn! {
-                    fn raise(best: &mut [i32], lanes: &[u32]) {
-                        for (best, &lane) in best.iter_mut().zip(lanes) {
-                            *best = (*best).max($name::key(lane));
-                        }
-                    }
-                }
-                raise(best, lanes);
-            }
-
-            fn raise_at(best: &mut [i32], block: &mut [u32], lanes: &[u32], number: u32) {
-                simd_fn! {
-                    fn raise_at(best: &mut [i32], block: &mut [u32], lanes: &[u32], number: u32) {
-                        for ((best, block), &lane) in best.iter_mut().zip(block).zip(lanes) {
-                            let key = $name::key(lane);
-                            let more = key > *best;
-                            *best = if more { key } else { *best };
-                            *block = if more { number } else { *block };
-                        }
-                    }
-                }
-                raise_at(best, block, lanes, number);
-            }
-        }
-    };
-}
-
-key!(
-    /// Floats; −0 equals +0 and every NaN is the greatest.
-    KeyF32,
-    float_key(0xFF80_0000),
-    float_key,
-    |key: i32| if key == i32::MAX { f32::NAN.to_bits() } else { (key ^ (key >> 31 & 0x7FFF_FFFF)) as u32 }
-);
-key!(
-    /// Signed integers.
-    KeyI32,
-    i32::MIN,
-    |lane: u32| lane as i32,
-    |key: i32| key as u32
-);
-key!(
-    /// Unsigned integers and truth values.
-    KeyU32,
-    i32::MIN,
-    |lane: u32| (lane ^ 0x8000_0000) as i32,
-    |key: i32| key as u32 ^ 0x8000_0000
-);
-
-/// The key of a float's bits.
-#[inline(always)]
-pub(super) const fn float_key(bits: u32) -> i32 {
-    let bits = if bits == 0x8000_0000 { 0 } else { bits as i32 };
-    let key = bits ^ (bits >> 31 & 0x7FFF_FFFF);
-    if bits & 0x7FFF_FFFF > 0x7F80_0000 {
-        i32::MAX
-    } else {
-        key
     }
 }
 

@@ -1,8 +1,8 @@
 //! Moving elements between buffers and lanes: loads along walks, widening and narrowing.
 
-use super::Context;
 use super::walk::{Nest, Walk};
 use super::worker::Worker;
+use super::{Context, simd};
 use crate::dtype::DType;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -105,8 +105,8 @@ pub(super) trait Stored: bytemuck::Pod + Send + Sync {
     /// Stores a block of lanes.
     fn narrow(lanes: &[u32], out: &mut [Self]);
 
-    /// Evaluates the lanes from `start` on and stores them.
-    fn eval_into(worker: &mut Worker<'_, '_>, start: usize, out: &mut [Self]) {
+    /// Evaluates the lanes from `start` on and stores them, past the caches if `stream`.
+    fn eval_into(worker: &mut Worker<'_, '_>, start: usize, out: &mut [Self], _stream: bool) {
         let n = out.len();
         Self::narrow(worker.eval(start, n), out);
     }
@@ -117,8 +117,12 @@ impl Stored for u32 {
         out.copy_from_slice(lanes);
     }
 
-    fn eval_into(worker: &mut Worker<'_, '_>, start: usize, out: &mut [u32]) {
-        worker.eval_into(start, out);
+    fn eval_into(worker: &mut Worker<'_, '_>, start: usize, out: &mut [u32], stream: bool) {
+        if stream {
+            simd::stream(out, worker.eval(start, out.len()));
+        } else {
+            worker.eval_into(start, out);
+        }
     }
 }
 

@@ -1,13 +1,16 @@
 //! The Map family: element-wise programs stored densely or to a strided region.
 
-use super::Context;
 use super::load::Stored;
 use super::program::{LANES, Program};
 use super::walk::Walk;
 use super::worker::Worker;
+use super::{Context, simd};
 use crate::dtype::DType;
 use crate::plan::Map;
 use half::f16;
+
+/// Results of so many elements are written past the caches.
+pub(super) const STREAM: usize = 1 << 22;
 
 /// `map`, whose output has elements of `dtype`, made ready; `None` where there is nothing to do.
 pub(super) fn prepare(map: &Map, dtype: DType) -> Option<Program> {
@@ -44,14 +47,19 @@ fn dense<T: Stored>(program: &Program, context: Context<'_>, out: &mut [T]) {
         LANES
     };
     let size = nest.len.div_ceil(par.pieces()).next_multiple_of(unit);
+    let stream = nest.len >= STREAM;
     par.chunks(out, size, |first, piece| {
-        let mut worker = Worker::new(program, context, piece.len());
+        let mut worker = Worker::new(program, context);
         let end = first + piece.len();
         let mut start = first;
         while start < end {
             let stop = nest.block_end(start, end, LANES);
-            T::eval_into(&mut worker, start, &mut piece[start - first..stop - first]);
+            let block = &mut piece[start - first..stop - first];
+            T::eval_into(&mut worker, start, block, stream);
             start = stop;
+        }
+        if stream {
+            simd::stream_end();
         }
     });
 }
@@ -64,7 +72,7 @@ fn strided(program: &Program, context: Context<'_>, out: &mut [u32]) {
     if !separable(&nest.shape, store) || par.threads() == 1 {
         store_range(
             program,
-            &mut Worker::new(program, context, nest.len),
+            &mut Worker::new(program, context),
             0..nest.len,
             out,
             0,
@@ -80,7 +88,7 @@ fn strided(program: &Program, context: Context<'_>, out: &mut [u32]) {
         let range = row * inner..(row + size).min(rows) * inner;
         store_range(
             program,
-            &mut Worker::new(program, context, range.len()),
+            &mut Worker::new(program, context),
             range,
             piece,
             base + first,

@@ -6,11 +6,13 @@ mod conv;
 mod load;
 mod map;
 mod matmul;
+mod order;
 mod par;
 mod philox;
 mod prepared;
 mod program;
 mod reduce;
+mod rows;
 mod scan;
 mod scatter;
 mod scratch;
@@ -24,7 +26,7 @@ mod window;
 mod worker;
 
 use crate::dtype::DType;
-use crate::plan::{Kernel, Place, Plan, Slot, SlotId, Step};
+use crate::plan::{Kernel, Place, Plan, Rows, Slot, SlotId, Step};
 use crate::profile;
 use crate::storage::{HostBuffer, HostBufferMut};
 use par::Par;
@@ -280,10 +282,10 @@ impl<'r> Buffers<'r> {
 
     fn step(&mut self, plan: &Plan, step: &Step, ready: &Ready, run: Run<'_>, threads: usize) {
         let began = profile::begin();
-        let slot = &plan.slots[step.output];
-        let Some(mut out) = self.written(slot.place).and_then(Option::take) else {
-            return;
-        };
+        let mut outs: [Option<HostBufferMut>; Rows::MAX_OUTPUTS] = Default::default();
+        for (out, slot) in outs.iter_mut().zip(step.outputs()) {
+            *out = self.written(plan.slots[slot].place).and_then(Option::take);
+        }
         let mut few = [Operand::NONE; FEW];
         let many: Vec<Operand<'_>>;
         let n = step.inputs.len();
@@ -307,10 +309,24 @@ impl<'r> Buffers<'r> {
             status: run.status,
             par: Par::new(threads),
         };
-        let out_bytes = &mut out.bytes_mut()[..slot.len * slot.dtype.size()];
-        run_ready(&step.kernel, ready, context, out_bytes, slot.dtype);
-        if let Some(place) = self.written(slot.place) {
-            *place = Some(out);
+        let mut slices = [(); Rows::MAX_OUTPUTS].map(|()| &mut [][..]);
+        for ((slice, out), slot) in slices.iter_mut().zip(&mut outs).zip(step.outputs()) {
+            let slot = &plan.slots[slot];
+            if let Some(out) = out {
+                *slice = &mut out.bytes_mut()[..slot.len * slot.dtype.size()];
+            }
+        }
+        run_ready(
+            &step.kernel,
+            ready,
+            context,
+            slices,
+            plan.slots[step.output].dtype,
+        );
+        for (out, slot) in outs.into_iter().zip(step.outputs()) {
+            if let Some(place) = self.written(plan.slots[slot].place) {
+                *place = out;
+            }
         }
         profile::cpu_step(began, step);
     }
@@ -370,13 +386,31 @@ fn run_custom(custom: &crate::plan::Custom, context: &Context<'_>, out: &mut [u8
     (custom.kernel.cpu)(&inputs, bytemuck::cast_slice_mut(out), &custom.output);
 }
 
-/// Runs one kernel. `out` holds elements of `dtype`, aligned to 4 bytes.
-fn run_ready(kernel: &Kernel, ready: &Ready, context: Context<'_>, out: &mut [u8], dtype: DType) {
+/// Elements of 4 bytes; an empty slice may lie anywhere.
+fn words(bytes: &mut [u8]) -> &mut [u32] {
+    match bytes.len() {
+        0 => &mut [],
+        _ => bytemuck::cast_slice_mut(bytes),
+    }
+}
+
+/// Runs one kernel. The first of `outs` holds elements of `dtype`; all are aligned to 4 bytes.
+fn run_ready(
+    kernel: &Kernel,
+    ready: &Ready,
+    context: Context<'_>,
+    mut outs: [&mut [u8]; Rows::MAX_OUTPUTS],
+    dtype: DType,
+) {
+    if let Ready::Rows(ready) = ready {
+        return rows::run(ready, context, outs.map(words));
+    }
+    let out = std::mem::take(&mut outs[0]);
     match (kernel, ready) {
         (Kernel::Map(_), Ready::Map(Some(program))) => map::run(program, context, out, dtype),
         (Kernel::Reduce(_), Ready::Reduce(ready)) => reduce::run(ready, context, out, dtype),
         // Prepared as having nothing to do.
-        (Kernel::Map(_) | Kernel::Reduce(_), _) => {}
+        (Kernel::Map(_) | Kernel::Reduce(_) | Kernel::Rows(_), _) => {}
         (Kernel::Matmul(matmul), _) => matmul::run(matmul, context, out),
         (Kernel::Conv(conv), _) => conv::run(conv, context, out),
         (Kernel::Window(window), _) => window::run(window, context, out),
@@ -405,5 +439,7 @@ pub(crate) fn run_kernel(
         status,
         par: Par::new(threads),
     };
-    run_ready(kernel, &Ready::new(kernel, dtype), context, out, dtype);
+    let mut outs = [(); Rows::MAX_OUTPUTS].map(|()| &mut [][..]);
+    outs[0] = out;
+    run_ready(kernel, &Ready::new(kernel, dtype), context, outs, dtype);
 }

@@ -1,6 +1,8 @@
 //! The one place that starts work on other threads. How work is cut never depends on it: callers cut by shape
 //! wherever the cut can change a bit.
 
+use std::ops::Range;
+
 /// How many threads a kernel may use.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Par {
@@ -8,7 +10,7 @@ pub(super) struct Par {
 }
 
 /// Work, in about tenths of nanoseconds, below which starting a thread costs more than it brings.
-pub(super) const WORTH_A_THREAD: usize = 250_000;
+pub(super) const WORTH_A_THREAD: usize = 500_000;
 
 impl Par {
     /// Only the calling thread.
@@ -48,17 +50,6 @@ impl Par {
         }
     }
 
-    /// Calls `f` on every task, in any order.
-    pub(super) fn for_each<T: Send>(self, tasks: Vec<T>, f: impl Fn(T) + Sync + Send) {
-        #[cfg(not(target_arch = "wasm32"))]
-        if self.threads > 1 && tasks.len() > 1 {
-            use rayon::prelude::*;
-            tasks.into_par_iter().with_max_len(1).for_each(f);
-            return;
-        }
-        tasks.into_iter().for_each(f);
-    }
-
     /// Calls `f(first, piece)` on `items` cut into pieces of `size`, `first` being the position of the piece.
     pub(super) fn chunks<T: Send>(
         self,
@@ -75,6 +66,48 @@ impl Par {
         }
         #[cfg(not(target_arch = "wasm32"))]
         halves(items, 0, size, &f);
+    }
+}
+
+impl Par {
+    /// Calls `f` on the rows `range` in pieces. `cut(work, n)` splits what belongs to the rows after the first `n`
+    /// of `work`; how far it is cut depends on the number of threads.
+    pub(super) fn divide<W: Send>(
+        self,
+        work: W,
+        range: Range<usize>,
+        cut: &(impl Fn(W, usize) -> (W, W) + Sync),
+        f: &(impl Fn(W, Range<usize>) + Sync),
+    ) {
+        let size = range.len().div_ceil(self.pieces()).max(1);
+        self.divide_down(size, work, range, cut, f);
+    }
+
+    fn divide_down<W: Send>(
+        self,
+        size: usize,
+        work: W,
+        range: Range<usize>,
+        cut: &(impl Fn(W, usize) -> (W, W) + Sync),
+        f: &(impl Fn(W, Range<usize>) + Sync),
+    ) {
+        let pieces = range.len().div_ceil(size);
+        if pieces <= 1 || self.threads == 1 {
+            return f(work, range);
+        }
+        let middle = range.start + pieces / 2 * size;
+        let (low, high) = cut(work, middle - range.start);
+        let (below, above) = (range.start..middle, middle..range.end);
+        #[cfg(not(target_arch = "wasm32"))]
+        rayon::join(
+            || self.divide_down(size, low, below, cut, f),
+            || self.divide_down(size, high, above, cut, f),
+        );
+        #[cfg(target_arch = "wasm32")]
+        {
+            self.divide_down(size, low, below, cut, f);
+            self.divide_down(size, high, above, cut, f);
+        }
     }
 }
 

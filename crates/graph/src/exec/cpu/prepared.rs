@@ -1,7 +1,8 @@
 //! What a plan's steps need that does not change from run to run, worked out once.
 
+use super::par::WORTH_A_THREAD;
 use super::program::Program;
-use super::{map, reduce};
+use super::{map, reduce, rows};
 use crate::dtype::DType;
 use crate::plan::{Kernel, Plan, Step};
 
@@ -12,6 +13,8 @@ pub(super) enum Ready {
     Map(Option<Program>),
     /// A reduction.
     Reduce(reduce::Ready),
+    /// Rows.
+    Rows(rows::Ready),
     /// Any other kernel: its data say all.
     Plain,
 }
@@ -22,6 +25,7 @@ impl Ready {
         match kernel {
             Kernel::Map(m) => Ready::Map(map::prepare(m, dtype)),
             Kernel::Reduce(r) => Ready::Reduce(reduce::prepare(r)),
+            Kernel::Rows(r) => Ready::Rows(rows::prepare(r)),
             _ => Ready::Plain,
         }
     }
@@ -40,24 +44,31 @@ impl Prepared {
     /// Prepares every step of `plan`.
     pub(crate) fn new(plan: &Plan) -> Prepared {
         let ready = |step: &Step| Ready::new(&step.kernel, plan.slots[step.output].dtype);
-        Prepared {
-            steps: plan.steps.iter().map(ready).collect(),
-            large: plan.steps.iter().any(|step| is_large(plan, step)),
-        }
+        let steps: Vec<Ready> = plan.steps.iter().map(ready).collect();
+        let large = plan
+            .steps
+            .iter()
+            .zip(&steps)
+            .any(|(step, ready)| is_large(plan, step, ready));
+        Prepared { steps, large }
     }
 }
 
-fn is_large(plan: &Plan, step: &Step) -> bool {
+fn is_large(plan: &Plan, step: &Step, ready: &Ready) -> bool {
     const LANES: usize = 1 << 14;
     const MULTIPLICATIONS: usize = 1 << 20;
     let product = |sizes: &[usize]| sizes.iter().product::<usize>();
-    match &step.kernel {
-        Kernel::Matmul(m) => m.batch * m.m * m.n * m.k >= MULTIPLICATIONS,
-        Kernel::Conv(c) => {
+    match (&step.kernel, ready) {
+        (Kernel::Matmul(m), _) => m.batch * m.m * m.n * m.k >= MULTIPLICATIONS,
+        (Kernel::Conv(c), _) => {
             let sums = c.batch * c.groups * c.in_channels * c.out_channels;
             sums * product(&c.output) * product(&c.kernel) >= MULTIPLICATIONS
         }
-        Kernel::Reduce(r) => product(&r.outer) * product(&r.inner) >= LANES,
+        (_, Ready::Map(program)) => program
+            .as_ref()
+            .is_some_and(|p| p.nest.len * p.cost >= WORTH_A_THREAD),
+        (_, Ready::Reduce(r)) => r.work() >= WORTH_A_THREAD,
+        (_, Ready::Rows(r)) => r.work() >= WORTH_A_THREAD,
         _ => step
             .inputs
             .iter()

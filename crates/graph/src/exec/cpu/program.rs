@@ -34,12 +34,28 @@ pub(super) enum Instr {
         walk: usize,
         scalar: usize,
     },
+    /// The value of a stage of Rows, for each point of the nest or for its row.
+    Stage {
+        stage: usize,
+        each: bool,
+    },
     Scalar(usize),
     Constant(u32),
     Apply {
         f: BlockFn,
         args: Vec<usize>,
     },
+}
+
+/// Over which lanes a register holds one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Span {
+    /// Lanes differ.
+    Lane,
+    /// One for each row of the nest.
+    Row,
+    /// The same in every block.
+    All,
 }
 
 /// An expression ready to run over a merged loop nest.
@@ -51,8 +67,8 @@ pub(super) struct Program {
     pub(super) walks: Vec<Walk>,
     /// One operation for each register.
     pub(super) ops: Vec<Instr>,
-    /// Registers that hold the same value in every lane of every block.
-    pub(super) still: Vec<bool>,
+    /// Over what each register holds one value.
+    pub(super) span: Vec<Span>,
     /// The lane buffer of each register; registers whose lives do not overlap share one.
     pub(super) buffer: Vec<usize>,
     /// Number of lane buffers.
@@ -71,6 +87,18 @@ impl Program {
         more: &[&View],
         tiles: bool,
     ) -> Self {
+        Program::with_stages(expr, shape, order, more, tiles, &|_| false)
+    }
+
+    /// As [`Program::new`]; `each` tells which stages have a value for each point of the nest.
+    pub(super) fn with_stages(
+        expr: &Expr,
+        shape: &[usize],
+        order: &[usize],
+        more: &[&View],
+        tiles: bool,
+        each: &dyn Fn(usize) -> bool,
+    ) -> Self {
         let views: Vec<&View> = expr
             .insts
             .iter()
@@ -81,15 +109,14 @@ impl Program {
         if tiles {
             nest.cut_tiles(&mut walks, LANES);
         }
-        let ops = lower(expr, &walks);
-        let still = still_registers(&ops, &walks, &nest);
-        let (buffer, n_buffers) = assign(&ops, &still);
+        let (ops, span) = lower(expr, &walks, &nest, each);
+        let (buffer, n_buffers) = assign(&ops, &span);
         let cost = expr.insts.iter().map(cost_of).sum::<usize>() + 1;
         Program {
             nest,
             walks,
             ops,
-            still,
+            span,
             buffer,
             n_buffers,
             cost,
@@ -116,32 +143,34 @@ fn cost_of(inst: &Inst) -> usize {
     match inst {
         Inst::Load { .. } | Inst::Index { .. } => 1,
         Inst::Gather { .. } | Inst::Random { .. } => 10,
-        Inst::Scalar { .. } | Inst::Literal { .. } => 0,
+        Inst::Scalar { .. } | Inst::Literal { .. } | Inst::Stage { .. } => 0,
         Inst::Apply { op, .. } => op.cost.max(1) as usize,
     }
 }
 
-fn lower(expr: &Expr, walks: &[Walk]) -> Vec<Instr> {
+fn lower(
+    expr: &Expr,
+    walks: &[Walk],
+    nest: &Nest,
+    each: &dyn Fn(usize) -> bool,
+) -> (Vec<Instr>, Vec<Span>) {
     let mut next_walk = 0;
     let mut walk = || {
         next_walk += 1;
         next_walk - 1
     };
-    // Registers with one value for each row of the nest.
-    let mut by_row = Vec::with_capacity(expr.insts.len());
+    let of_walk = |walk: usize| match &walks[walk] {
+        w if w.is_still(nest) => Span::All,
+        w if w.step() == 0 => Span::Row,
+        _ => Span::Lane,
+    };
+    let mut spans: Vec<Span> = Vec::with_capacity(expr.insts.len());
     let mut ops = Vec::with_capacity(expr.insts.len());
     for (reg, inst) in expr.insts.iter().enumerate() {
-        let (op, same) = match inst {
+        let (op, span) = match inst {
             Inst::Load { input, .. } => {
-                let walk = walk();
-                (
-                    Instr::Load {
-                        input: *input,
-                        dtype: expr.inputs[*input],
-                        walk,
-                    },
-                    walks[walk].step() == 0,
-                )
+                let (input, dtype, walk) = (*input, expr.inputs[*input], walk());
+                (Instr::Load { input, dtype, walk }, of_walk(walk))
             }
             Inst::Gather {
                 input,
@@ -150,45 +179,36 @@ fn lower(expr: &Expr, walks: &[Walk]) -> Vec<Instr> {
                 stride,
                 ..
             } => {
-                let dtype = expr.inputs[*input];
-                let outside = if dtype.is_float() {
-                    f32::NAN.to_bits()
-                } else {
-                    0
+                let (walk, dtype) = (walk(), expr.inputs[*input]);
+                let nan = f32::NAN.to_bits();
+                let op = Instr::Gather {
+                    input: *input,
+                    dtype,
+                    walk,
+                    index: *index,
+                    size: *size,
+                    stride: *stride,
+                    outside: if dtype.is_float() { nan } else { 0 },
+                    by_row: spans[*index] != Span::Lane,
                 };
-                let (walk, by_row) = (walk(), by_row[*index]);
-                let same = by_row && walks[walk].step() == 0;
-                (
-                    Instr::Gather {
-                        input: *input,
-                        dtype,
-                        walk,
-                        index: *index,
-                        size: *size,
-                        stride: *stride,
-                        outside,
-                        by_row,
-                    },
-                    same,
-                )
+                (op, of_walk(walk).min(spans[*index]))
             }
             Inst::Index { .. } => {
                 let walk = walk();
-                (Instr::Index { walk }, walks[walk].step() == 0)
+                (Instr::Index { walk }, of_walk(walk))
             }
             Inst::Random { scalar, .. } => {
-                let walk = walk();
-                (
-                    Instr::Random {
-                        walk,
-                        scalar: *scalar,
-                    },
-                    walks[walk].step() == 0,
-                )
+                let (walk, scalar) = (walk(), *scalar);
+                (Instr::Random { walk, scalar }, of_walk(walk))
             }
-            Inst::Scalar { scalar, .. } => (Instr::Scalar(*scalar), true),
+            Inst::Stage { stage, .. } => {
+                let (stage, each) = (*stage, each(*stage));
+                let span = if each { Span::Lane } else { Span::Row };
+                (Instr::Stage { stage, each }, span)
+            }
+            Inst::Scalar { scalar, .. } => (Instr::Scalar(*scalar), Span::All),
             Inst::Literal { value, dtype } => {
-                (Instr::Constant(literal(*value, dtype.class())), true)
+                (Instr::Constant(literal(*value, dtype.class())), Span::All)
             }
             Inst::Apply {
                 op,
@@ -196,26 +216,21 @@ fn lower(expr: &Expr, walks: &[Walk]) -> Vec<Instr> {
                 input,
                 dtype,
             } => {
-                let f = (op.cpu)(input.class(), dtype.class());
-                let f = f.unwrap_or_else(|| {
+                let f = (op.cpu)(input.class(), dtype.class()).unwrap_or_else(|| {
                     panic!(
                         "plan is invalid: {} is not defined for {input} (r{reg})",
                         op.name
                     )
                 });
-                (
-                    Instr::Apply {
-                        f,
-                        args: args.clone(),
-                    },
-                    args.iter().all(|&a| by_row[a]),
-                )
+                let span = args.iter().map(|&a| spans[a]).min().unwrap_or(Span::All);
+                let args = args.clone();
+                (Instr::Apply { f, args }, span)
             }
         };
-        by_row.push(same);
+        spans.push(span);
         ops.push(op);
     }
-    ops
+    (ops, spans)
 }
 
 fn literal(value: i32, class: Class) -> u32 {
@@ -226,25 +241,9 @@ fn literal(value: i32, class: Class) -> u32 {
     }
 }
 
-fn still_registers(ops: &[Instr], walks: &[Walk], nest: &Nest) -> Vec<bool> {
-    let mut still: Vec<bool> = Vec::with_capacity(ops.len());
-    for op in ops {
-        let same = match op {
-            Instr::Load { walk, .. } | Instr::Index { walk } | Instr::Random { walk, .. } => {
-                walks[*walk].is_still(nest)
-            }
-            Instr::Gather { walk, index, .. } => still[*index] && walks[*walk].is_still(nest),
-            Instr::Scalar(_) | Instr::Constant(_) => true,
-            Instr::Apply { args, .. } => args.iter().all(|&a| still[a]),
-        };
-        still.push(same);
-    }
-    still
-}
-
 /// Gives each register a lane buffer. A buffer is free again after the last use of its register; a result never
-/// shares one with its operands, and still registers keep theirs.
-fn assign(ops: &[Instr], still: &[bool]) -> (Vec<usize>, usize) {
+/// shares one with its operands, and registers that are computed once keep theirs.
+fn assign(ops: &[Instr], span: &[Span]) -> (Vec<usize>, usize) {
     let mut last_use: Vec<usize> = (0..ops.len()).collect();
     for (at, op) in ops.iter().enumerate() {
         operands(op).for_each(|r| last_use[r] = at);
@@ -253,13 +252,17 @@ fn assign(ops: &[Instr], still: &[bool]) -> (Vec<usize>, usize) {
     let mut n_buffers = 0;
     let mut buffer = Vec::with_capacity(ops.len());
     for (at, op) in ops.iter().enumerate() {
-        let reused = if still[at] { None } else { free.pop() };
+        let reused = if span[at] == Span::All {
+            None
+        } else {
+            free.pop()
+        };
         buffer.push(reused.unwrap_or_else(|| {
             n_buffers += 1;
             n_buffers - 1
         }));
         let mut dead: Vec<usize> = operands(op)
-            .filter(|&r| last_use[r] == at && !still[r])
+            .filter(|&r| last_use[r] == at && span[r] != Span::All)
             .collect();
         dead.sort_unstable();
         dead.dedup();

@@ -3,8 +3,9 @@
 //! alone, so results do not depend on the number of threads.
 
 use super::Context;
-use super::combine::{ArgMax, BATCH, Combine, Key, KeyF32, KeyI32, KeyU32, Max, SumF32, SumInt};
+use super::combine::{ArgMax, BATCH, Combine, Max, SumF32, SumInt};
 use super::load::Stored;
+use super::order::{KeyF32, KeyI32, KeyU32};
 use super::program::{LANES, Program};
 use super::scratch::Scratch;
 use super::worker::Worker;
@@ -58,6 +59,14 @@ pub(super) fn prepare(reduce: &Reduce) -> Ready {
     }
 }
 
+impl Ready {
+    /// What it takes, in about tenths of nanoseconds.
+    pub(super) fn work(&self) -> usize {
+        let cost = self.program.as_ref().map_or(0, |p| p.cost);
+        self.outer * self.inner * cost
+    }
+}
+
 /// Runs a prepared reduction; `out` holds elements of `dtype`.
 pub(super) fn run(ready: &Ready, context: Context<'_>, out: &mut [u8], dtype: DType) {
     match dtype {
@@ -76,20 +85,47 @@ pub(super) fn run(ready: &Ready, context: Context<'_>, out: &mut [u8], dtype: DT
 }
 
 fn into_words(ready: &Ready, context: Context<'_>, out: &mut [u32]) {
-    match (ready.kind, ready.class) {
-        (ReduceKind::Sum, Class::F32) => with::<SumF32>(ready, context, out),
-        (ReduceKind::Sum, _) => with::<SumInt>(ready, context, out),
-        (_, Class::F32) => keyed::<KeyF32>(ready, context, out),
-        (_, Class::I32) => keyed::<KeyI32>(ready, context, out),
-        (_, Class::U32 | Class::Bool) => keyed::<KeyU32>(ready, context, out),
+    dispatch(
+        ready.kind,
+        ready.class,
+        All {
+            ready,
+            context,
+            out,
+        },
+    );
+}
+
+/// Something to do for one way to combine.
+pub(super) trait Job {
+    /// Does it.
+    fn run<C: Combine>(self);
+}
+
+/// Does `job` for what `kind` means for operands of `class`.
+pub(super) fn dispatch(kind: ReduceKind, class: Class, job: impl Job) {
+    match (kind, class) {
+        (ReduceKind::Sum, Class::F32) => job.run::<SumF32>(),
+        (ReduceKind::Sum, _) => job.run::<SumInt>(),
+        (ReduceKind::Max, Class::F32) => job.run::<Max<KeyF32>>(),
+        (ReduceKind::Max, Class::I32) => job.run::<Max<KeyI32>>(),
+        (ReduceKind::Max, Class::U32 | Class::Bool) => job.run::<Max<KeyU32>>(),
+        (ReduceKind::ArgMax, Class::F32) => job.run::<ArgMax<KeyF32>>(),
+        (ReduceKind::ArgMax, Class::I32) => job.run::<ArgMax<KeyI32>>(),
+        (ReduceKind::ArgMax, Class::U32 | Class::Bool) => job.run::<ArgMax<KeyU32>>(),
     }
 }
 
-fn keyed<K: Key>(ready: &Ready, context: Context<'_>, out: &mut [u32]) {
-    if ready.kind == ReduceKind::ArgMax {
-        with::<ArgMax<K>>(ready, context, out);
-    } else {
-        with::<Max<K>>(ready, context, out);
+/// A whole reduction.
+struct All<'r, 'a> {
+    ready: &'r Ready,
+    context: Context<'a>,
+    out: &'r mut [u32],
+}
+
+impl Job for All<'_, '_> {
+    fn run<C: Combine>(self) {
+        with::<C>(self.ready, self.context, self.out);
     }
 }
 
@@ -130,24 +166,33 @@ fn rows<C: Combine>(ready: &Ready, program: &Program, context: Context<'_>, out:
     }
     let size = outer.div_ceil(par.pieces());
     par.chunks(out, size, |first, out| {
-        let mut worker = Worker::new(program, context, out.len() * inner);
-        if inner * 2 <= LANES {
-            let per_block = LANES / inner;
-            for (i, block) in out.chunks_mut(per_block).enumerate() {
-                let lanes = worker.eval((first + i * per_block) * inner, block.len() * inner);
-                for (out, row) in block.iter_mut().zip(lanes.chunks_exact(inner)) {
-                    let mut acc = C::EMPTY;
-                    C::add_row(&mut acc, row, 0);
-                    *out = C::finish(acc);
-                }
-            }
-            return;
-        }
+        whole_rows::<C>(&mut Worker::new(program, context), inner, first, out);
+    });
+}
+
+/// One result for each of the rows of `inner` elements from row `first` on.
+pub(super) fn whole_rows<C: Combine>(
+    worker: &mut Worker<'_, '_>,
+    inner: usize,
+    first: usize,
+    out: &mut [u32],
+) {
+    if inner * 2 > LANES {
         for (i, out) in out.iter_mut().enumerate() {
             let row = (first + i) * inner;
-            *out = C::finish(run_of::<C>(&mut worker, row, 0..inner));
+            *out = C::finish(run_of::<C>(worker, row, 0..inner));
         }
-    });
+        return;
+    }
+    let per_block = LANES / inner;
+    for (i, block) in out.chunks_mut(per_block).enumerate() {
+        let lanes = worker.eval((first + i * per_block) * inner, block.len() * inner);
+        for (out, row) in block.iter_mut().zip(lanes.chunks_exact(inner)) {
+            let mut acc = C::EMPTY;
+            C::add_row(&mut acc, row, 0);
+            *out = C::finish(acc);
+        }
+    }
 }
 
 /// The positions `range` of the reduction that starts at linear position `row`.
@@ -171,7 +216,7 @@ fn long_rows<C: Combine>(ready: &Ready, program: &Program, context: Context<'_>,
     let mut accs = Scratch::filled(outer * parts, C::EMPTY);
     let size = accs.len().div_ceil(par.pieces());
     par.chunks(&mut accs, size, |first, accs| {
-        let mut worker = Worker::new(program, context, part);
+        let mut worker = Worker::new(program, context);
         for (i, acc) in accs.iter_mut().enumerate() {
             let (row, p) = ((first + i) / parts, (first + i) % parts);
             let range = p * part..((p + 1) * part).min(inner);
@@ -240,7 +285,7 @@ fn columns<C: Combine>(
     let tasks = accs.len() / cut.columns;
     let size = tasks.div_ceil(par.pieces()) * cut.columns;
     par.chunks(&mut accs, size, |first, accs| {
-        let mut worker = Worker::new(program, context, LANES);
+        let mut worker = Worker::new(program, context);
         for (i, accs) in accs.chunks_exact_mut(cut.columns).enumerate() {
             let task = first / cut.columns + i;
             let (row, strip) = (task / cut.strips, task % cut.strips);

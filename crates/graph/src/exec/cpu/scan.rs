@@ -1,7 +1,7 @@
 //! The Scan family: inclusive scans along the middle of `[outer, length, inner]`.
 
 use super::Context;
-use super::combine::float_key;
+use super::order::float_key;
 use crate::dtype::DType;
 use crate::math;
 use crate::plan::{Scan, ScanKind};

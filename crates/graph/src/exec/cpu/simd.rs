@@ -105,6 +105,58 @@ fn detect() -> Level {
     }
 }
 
+/// Copies lanes past the caches where the processor can: for results larger than a cache holds, which would only be
+/// read first to be overwritten. [`stream_end`] must follow before another thread reads.
+pub(crate) fn stream(out: &mut [u32], lanes: &[u32]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let n = out.len().min(lanes.len());
+        if out.as_ptr().align_offset(64) == 0 && n.is_multiple_of(16) && level() == Level::Avx512 {
+            #[target_feature(enable = "avx512f")]
+            fn lines(out: &mut [u32], lanes: &[u32]) {
+                use std::arch::x86_64::{_mm512_loadu_si512, _mm512_stream_si512};
+                for (out, lanes) in out.chunks_exact_mut(16).zip(lanes.chunks_exact(16)) {
+                    // SAFETY: both are 16 words, and `out` is aligned to 64 bytes as the first chunk is.
+                    unsafe {
+                        _mm512_stream_si512(
+                            out.as_mut_ptr().cast(),
+                            _mm512_loadu_si512(lanes.as_ptr().cast()),
+                        );
+                    }
+                }
+            }
+            // SAFETY: `level` returns only what the processor was found to support.
+            return unsafe { lines(&mut out[..n], &lanes[..n]) };
+        }
+    }
+    out.copy_from_slice(lanes);
+}
+
+/// Tells the processor that `len` words from `at` on will be read: its own prefetching ends with each page of memory.
+/// Beyond the end nothing happens.
+#[inline(always)]
+pub(crate) fn prefetch(words: &[u32], at: usize, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(words) = words.get(at..at + len) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        for line in words.chunks_exact(16) {
+            // SAFETY: a prefetch has no effect that a program can see; SSE is part of the target.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (words, at, len);
+}
+
+/// Ends a series of [`stream`]s.
+pub(crate) fn stream_end() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a fence has no precondition; SSE is part of the target.
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
+    }
+}
+
 /// Defines a function whose body is compiled once for each [`Level`]: `simd_fn! { fn name(a: &[f32]) -> f32 {…} }`.
 /// Functions the body calls must be `#[inline(always)]` (or small) to profit. Arguments are plain names.
 macro_rules! simd_fn {
@@ -160,7 +212,7 @@ macro_rules! block1 {
     };
 }
 
-/// A binary block function; see [`block1!`].
+/// A binary block function; see [`block1!`]. Either operand may be a single lane that stands for all.
 macro_rules! block2 {
     (|$a:ident : $ta:ty, $b:ident : $tb:ty| -> $r:ty $body:block) => {{
         $crate::exec::cpu::simd::block2!(block, |$a: $ta, $b: $tb| -> $r $body);
@@ -173,8 +225,21 @@ macro_rules! block2 {
             $crate::exec::cpu::simd::simd_fn! {
                 fn lanes(out: &mut [u32], a: &[u32], b: &[u32]) {
                     use $crate::exec::cpu::simd::Lane;
-                    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-                        *out = Lane::to_bits(lane(Lane::from_bits(a), Lane::from_bits(b)));
+                    let n = out.len();
+                    if a.len() == n && b.len() == n {
+                        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                            *out = Lane::to_bits(lane(Lane::from_bits(a), Lane::from_bits(b)));
+                        }
+                    } else if a.len() == n {
+                        let b = Lane::from_bits(b[0]);
+                        for (out, &a) in out.iter_mut().zip(a) {
+                            *out = Lane::to_bits(lane(Lane::from_bits(a), b));
+                        }
+                    } else {
+                        let a = Lane::from_bits(a[0]);
+                        for (out, &b) in out.iter_mut().zip(b) {
+                            *out = Lane::to_bits(lane(a, Lane::from_bits(b)));
+                        }
                     }
                 }
             }
@@ -183,7 +248,7 @@ macro_rules! block2 {
     };
 }
 
-/// A ternary block function; see [`block1!`].
+/// A ternary block function; see [`block1!`]. The second and the third operand may be single lanes.
 macro_rules! block3 {
     (|$a:ident : $ta:ty, $b:ident : $tb:ty, $c:ident : $tc:ty| -> $r:ty $body:block) => {{
         $crate::exec::cpu::simd::block3!(block, |$a: $ta, $b: $tb, $c: $tc| -> $r $body);
@@ -196,8 +261,31 @@ macro_rules! block3 {
             $crate::exec::cpu::simd::simd_fn! {
                 fn lanes(out: &mut [u32], a: &[u32], b: &[u32], c: &[u32]) {
                     use $crate::exec::cpu::simd::Lane;
-                    for (((out, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
-                        *out = Lane::to_bits(lane(Lane::from_bits(a), Lane::from_bits(b), Lane::from_bits(c)));
+                    let n = out.len();
+                    match (b.len() == n, c.len() == n) {
+                        (true, true) => {
+                            for (((out, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
+                                *out = Lane::to_bits(lane(Lane::from_bits(a), Lane::from_bits(b), Lane::from_bits(c)));
+                            }
+                        }
+                        (true, false) => {
+                            let c = Lane::from_bits(c[0]);
+                            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                                *out = Lane::to_bits(lane(Lane::from_bits(a), Lane::from_bits(b), c));
+                            }
+                        }
+                        (false, true) => {
+                            let b = Lane::from_bits(b[0]);
+                            for ((out, &a), &c) in out.iter_mut().zip(a).zip(c) {
+                                *out = Lane::to_bits(lane(Lane::from_bits(a), b, Lane::from_bits(c)));
+                            }
+                        }
+                        (false, false) => {
+                            let (b, c) = (Lane::from_bits(b[0]), Lane::from_bits(c[0]));
+                            for (out, &a) in out.iter_mut().zip(a) {
+                                *out = Lane::to_bits(lane(Lane::from_bits(a), b, c));
+                            }
+                        }
                     }
                 }
             }
@@ -251,6 +339,37 @@ mod tests {
             f32::from_bits(out[5]),
             f32::from_bits(a[5]) + f32::from_bits(b[5])
         );
+        // A single lane stands for all.
+        let all = |word: u32| vec![word; 77];
+        for (f, few, many) in [
+            (
+                add as BlockFn,
+                vec![&a[..], &b[3..4]],
+                vec![a.clone(), all(b[3])],
+            ),
+            (add, vec![&a[3..4], &b], vec![all(a[3]), b.clone()]),
+            (
+                select,
+                vec![&c[..], &a[5..6], &b],
+                vec![c.clone(), all(a[5]), b.clone()],
+            ),
+            (
+                select,
+                vec![&c[..], &a, &b[5..6]],
+                vec![c.clone(), a.clone(), all(b[5])],
+            ),
+            (
+                select,
+                vec![&c[..], &a[1..2], &b[5..6]],
+                vec![c.clone(), all(a[1]), all(b[5])],
+            ),
+        ] {
+            let many: Vec<&[u32]> = many.iter().map(Vec::as_slice).collect();
+            let (mut short, mut long) = (vec![0; 77], vec![0; 77]);
+            f(&mut short, &few);
+            f(&mut long, &many);
+            assert_eq!(short, long);
+        }
         let negate = block1!(|x: bool| -> bool { !x });
         negate(&mut out, &[&c]);
         assert_eq!(out[..4], [0, 1, 1, 0]);

@@ -1,7 +1,7 @@
 //! The ArgSort family: stable, NaN greatest, −0 equal to +0.
 
 use super::Context;
-use super::combine::{Key, KeyF32, KeyI32, KeyU32};
+use super::order::{Key, KeyF32, KeyI32, KeyU32};
 use crate::dtype::DType;
 use crate::plan::ArgSort;
 

@@ -1,7 +1,7 @@
 //! The Window family: sums and argmaxima of windows slid over planes, tap by tap over whole lines.
 
 use super::Context;
-use super::combine::float_key;
+use super::order::float_key;
 use super::simd::simd_fn;
 use super::unfold::{Piece, Unfold};
 use crate::plan::{Window, WindowKind};

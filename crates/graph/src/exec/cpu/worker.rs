@@ -4,25 +4,55 @@
 use super::Context;
 use super::load::Data;
 use super::philox;
-use super::program::{Instr, LANES, Program};
+use super::program::{Instr, LANES, Program, Span};
+use super::simd;
 use crate::dtype::DType;
 use crate::plan::BlockFn;
 use std::cell::RefCell;
 use std::sync::atomic::Ordering;
 
+/// One cache line of lanes.
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Line([u32; 16]);
+
 /// Where the value of a register is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 enum Held {
     /// In a lane buffer.
     Lanes(usize),
+    /// In a lane buffer's first lane, for all lanes.
+    One(usize),
     /// In an input, from this word on.
     Input(usize, usize),
+    /// In the values of an earlier stage, from this word on.
+    Stage(usize, usize),
+}
+
+/// Values of earlier stages in the rows at hand.
+#[derive(Clone, Copy)]
+pub(super) struct Earlier<'v> {
+    /// Points of a row; 1 where the program runs over rows.
+    pub(super) inner: usize,
+    /// The first row.
+    pub(super) first: usize,
+    /// For each stage its values, for each point or for each row.
+    pub(super) values: &'v [&'v [u32]],
+}
+
+impl Earlier<'static> {
+    /// Outside Rows.
+    const NONE: Earlier<'static> = Earlier {
+        inner: 1,
+        first: 0,
+        values: &[],
+    };
 }
 
 /// What a worker writes to. Contents are arbitrary between workers.
-#[derive(Debug, Default)]
-struct Memory {
-    lanes: Vec<Vec<u32>>,
+#[derive(Default)]
+pub(super) struct Memory {
+    lanes: Vec<Vec<Line>>,
     held: Vec<Held>,
     /// Loop indices of the block's first point.
     index: Vec<usize>,
@@ -36,16 +66,19 @@ thread_local! {
 }
 
 impl Memory {
-    fn take(buffers: usize, registers: usize) -> Memory {
-        let mut memory = IDLE
-            .with(|idle| idle.borrow_mut().pop())
-            .unwrap_or_default();
-        while memory.lanes.len() < buffers {
-            memory.lanes.push(vec![0; LANES]);
+    /// Memory of this thread's.
+    pub(super) fn take() -> Memory {
+        IDLE.with(|idle| idle.borrow_mut().pop())
+            .unwrap_or_default()
+    }
+
+    fn fit(&mut self, program: &Program) {
+        while self.lanes.len() < program.n_buffers {
+            self.lanes.push(vec![Line([0; 16]); LANES / 16]);
         }
-        memory.held.clear();
-        memory.held.resize(registers, Held::Lanes(0));
-        memory
+        self.held.clear();
+        let one = program.buffer.iter().map(|&b| Held::One(b));
+        self.held.extend(one);
     }
 }
 
@@ -53,47 +86,71 @@ impl Memory {
 pub(super) struct Worker<'p, 'a> {
     program: &'p Program,
     context: Context<'a>,
+    earlier: Earlier<'p>,
     memory: Memory,
 }
 
 impl Drop for Worker<'_, '_> {
     fn drop(&mut self) {
         let memory = std::mem::take(&mut self.memory);
-        // A thread that ends has no use for it.
-        let _ = IDLE.try_with(|idle| idle.borrow_mut().push(memory));
+        if !memory.lanes.is_empty() {
+            // A thread that ends has no use for it.
+            let _ = IDLE.try_with(|idle| idle.borrow_mut().push(memory));
+        }
     }
 }
 
 impl<'p, 'a> Worker<'p, 'a> {
-    /// A worker for blocks of up to `lanes` lanes.
-    pub(super) fn new(program: &'p Program, context: Context<'a>, lanes: usize) -> Self {
-        let mut memory = Memory::take(program.n_buffers, program.ops.len());
-        for (held, &buffer) in memory.held.iter_mut().zip(&program.buffer) {
-            *held = Held::Lanes(buffer);
-        }
+    /// A worker on this thread's memory.
+    pub(super) fn new(program: &'p Program, context: Context<'a>) -> Self {
+        Worker::with(program, context, Earlier::NONE, Memory::take())
+    }
+
+    /// A worker that reads earlier stages.
+    pub(super) fn with(
+        program: &'p Program,
+        context: Context<'a>,
+        earlier: Earlier<'p>,
+        mut memory: Memory,
+    ) -> Self {
+        memory.fit(program);
         let mut worker = Worker {
             program,
             context,
+            earlier,
             memory,
         };
-        worker.fill_still(lanes.clamp(1, LANES));
+        worker.once();
         worker
     }
 
-    /// The values at linear positions `start..start + len`; at most as many as the worker has lanes.
+    /// Its memory, for the next worker.
+    pub(super) fn into_memory(mut self) -> Memory {
+        std::mem::take(&mut self.memory)
+    }
+
+    /// The values at linear positions `start..start + len`; at most [`LANES`] of them.
     pub(super) fn eval(&mut self, start: usize, len: usize) -> &[u32] {
         let result = self.program.ops.len() - 1;
         self.run(start, len, result + 1);
+        self.widen(result, len);
         self.value(result, len)
     }
 
-    /// Writes the values from linear position `start` on to `out`.
+    /// Writes the values from linear position `start` on to `out`, at most [`LANES`] of them.
     pub(super) fn eval_into(&mut self, start: usize, out: &mut [u32]) {
         let result = self.program.ops.len() - 1;
         self.run(start, out.len(), result);
-        if self.program.still[result] {
-            out.copy_from_slice(self.value(result, out.len()));
+        let span = self.program.span[result];
+        if span == Span::Row && self.in_row(out.len()) {
+            self.one(result, start);
+        }
+        if let (Span::All, _) | (Span::Row, true) = (span, self.in_row(out.len())) {
+            out.fill(self.first_lane(result));
         } else {
+            for &arg in self.to_widen(result) {
+                self.widen(arg, out.len());
+            }
             let mut odometer = std::mem::take(&mut self.memory.odometer);
             self.compute(result, start, out, &mut odometer);
             self.memory.odometer = odometer;
@@ -108,74 +165,131 @@ impl<'p, 'a> Worker<'p, 'a> {
         self.program.nest.index_of(start, &mut self.memory.index);
         match self.borrowed(0, start, len)? {
             Held::Input(input, at) => Some(&self.context.words(input)[at..at + len]),
-            Held::Lanes(_) => None,
+            _ => None,
         }
     }
 
-    fn fill_still(&mut self, lanes: usize) {
+    /// Computes what is the same in every block.
+    fn once(&mut self) {
         let program = self.program;
-        for reg in (0..program.ops.len()).filter(|&r| program.still[r]) {
-            let mut out = std::mem::take(&mut self.memory.lanes[program.buffer[reg]]);
-            match program.ops[reg] {
-                Instr::Constant(word) => out[..lanes].fill(word),
-                Instr::Scalar(scalar) => out[..lanes].fill(self.context.scalars[scalar]),
-                Instr::Apply { .. } => self.compute(reg, 0, &mut out[..lanes], &mut Vec::new()),
-                _ => {
-                    program.nest.index_of(0, &mut self.memory.index);
-                    let mut odometer = std::mem::take(&mut self.memory.odometer);
-                    self.compute(reg, 0, &mut out[..1], &mut odometer);
-                    self.memory.odometer = odometer;
-                    let word = out[0];
-                    out[..lanes].fill(word);
-                }
-            }
-            self.memory.lanes[program.buffer[reg]] = out;
+        if program.span.contains(&Span::All) {
+            program.nest.index_of(0, &mut self.memory.index);
         }
+        for reg in (0..program.ops.len()).filter(|&r| program.span[r] == Span::All) {
+            self.one(reg, 0);
+        }
+    }
+
+    /// Computes one lane of a register.
+    fn one(&mut self, reg: usize, start: usize) {
+        let buffer = self.program.buffer[reg];
+        let mut odometer = std::mem::take(&mut self.memory.odometer);
+        let mut lane = [0];
+        self.compute(reg, start, &mut lane, &mut odometer);
+        self.memory.odometer = odometer;
+        self.memory.lanes[buffer][0].0[0] = lane[0];
+        self.memory.held[reg] = Held::One(buffer);
     }
 
     /// Computes registers `..until` for the block.
     fn run(&mut self, start: usize, len: usize, until: usize) {
         let program = self.program;
         program.nest.index_of(start, &mut self.memory.index);
-        let mut odometer = std::mem::take(&mut self.memory.odometer);
-        for reg in (0..until).filter(|&r| !program.still[r]) {
+        let in_row = self.in_row(len);
+        for reg in 0..until {
+            match program.span[reg] {
+                Span::All => {
+                    // The block before may have repeated it for fewer lanes.
+                    self.memory.held[reg] = Held::One(program.buffer[reg]);
+                    continue;
+                }
+                Span::Row if in_row => {
+                    self.one(reg, start);
+                    continue;
+                }
+                _ => {}
+            }
             if let Some(held) = self.borrowed(reg, start, len) {
                 self.memory.held[reg] = held;
                 continue;
             }
+            for &arg in self.to_widen(reg) {
+                self.widen(arg, len);
+            }
             let buffer = program.buffer[reg];
-            let mut out = std::mem::take(&mut self.memory.lanes[buffer]);
-            self.compute(reg, start, &mut out[..len], &mut odometer);
-            self.memory.lanes[buffer] = out;
+            let mut odometer = std::mem::take(&mut self.memory.odometer);
+            let mut lines = std::mem::take(&mut self.memory.lanes[buffer]);
+            let out = &mut bytemuck::cast_slice_mut(&mut lines)[..len];
+            self.compute(reg, start, out, &mut odometer);
+            self.memory.lanes[buffer] = lines;
+            self.memory.odometer = odometer;
             self.memory.held[reg] = Held::Lanes(buffer);
         }
-        self.memory.odometer = odometer;
     }
 
+    /// Whether a block of `len` lanes stays in one row of the nest.
+    fn in_row(&self, len: usize) -> bool {
+        let index = &self.memory.index;
+        index[index.len() - 1] + len <= self.program.nest.row()
+    }
+
+    /// Operands that the block function of a register wants as full lanes.
+    fn to_widen(&self, reg: usize) -> &'p [usize] {
+        match &self.program.ops[reg] {
+            Instr::Apply { args, .. } if args.len() == 3 => &args[..1],
+            Instr::Apply { args, .. } if args.len() > 3 => args,
+            _ => &[],
+        }
+    }
+
+    /// The first lane of a register that a buffer holds.
+    fn first_lane(&self, reg: usize) -> u32 {
+        self.memory.lanes[self.program.buffer[reg]][0].0[0]
+    }
+
+    /// Repeats the one lane of a register.
+    fn widen(&mut self, reg: usize, len: usize) {
+        if let Held::One(buffer) = self.memory.held[reg] {
+            let lanes: &mut [u32] = bytemuck::cast_slice_mut(&mut self.memory.lanes[buffer]);
+            let lane = lanes[0];
+            lanes[..len].fill(lane);
+            self.memory.held[reg] = Held::Lanes(buffer);
+        }
+    }
+
+    /// `len` lanes, or the single one that stands for all.
     fn value(&self, reg: usize, len: usize) -> &[u32] {
         match self.memory.held[reg] {
-            Held::Lanes(b) => &self.memory.lanes[b][..len],
+            Held::Lanes(b) => &bytemuck::cast_slice(&self.memory.lanes[b])[..len],
+            Held::One(b) => &self.memory.lanes[b][0].0[..1],
             Held::Input(input, at) => &self.context.words(input)[at..at + len],
+            Held::Stage(stage, at) => &self.earlier.values[stage][at..at + len],
         }
     }
 
-    /// Where in the input itself the block of a load is contiguous words.
+    /// Where the block of a load, or of a stage, lies as it is needed.
     fn borrowed(&self, reg: usize, start: usize, len: usize) -> Option<Held> {
-        let Instr::Load { input, dtype, walk } = self.program.ops[reg] else {
-            return None;
-        };
-        if dtype.size() != 4 {
-            return None;
-        }
-        let (nest, walk) = (&self.program.nest, &self.program.walks[walk]);
         let index = &self.memory.index;
-        let in_row = walk.step() == 1 && index[index.len() - 1] + len <= nest.row();
-        let at = match (walk.flat, in_row) {
-            (true, _) => walk.offset + start as i64,
-            (_, true) => walk.offset_at(index),
-            _ => return None,
-        };
-        Some(Held::Input(input, at as usize))
+        match self.program.ops[reg] {
+            Instr::Load { input, dtype, walk } if dtype.size() == 4 => {
+                let walk = &self.program.walks[walk];
+                let in_row = walk.step() == 1 && self.in_row(len);
+                let at = match (walk.flat, in_row) {
+                    (true, _) => walk.offset + start as i64,
+                    (_, true) => walk.offset_at(index),
+                    _ => return None,
+                };
+                if len == LANES {
+                    simd::prefetch(self.context.words(input), at as usize + 2 * LANES, 64);
+                }
+                Some(Held::Input(input, at as usize))
+            }
+            Instr::Stage { stage, each: true } => Some(Held::Stage(
+                stage,
+                start - self.earlier.first * self.earlier.inner,
+            )),
+            _ => None,
+        }
     }
 
     fn data(&self, input: usize, dtype: DType) -> Data<'a> {
@@ -189,6 +303,7 @@ impl<'p, 'a> Worker<'p, 'a> {
             &program.walks[walk]
         };
         match &program.ops[reg] {
+            Instr::Stage { stage, each } => self.stage(*stage, *each, start, out),
             Instr::Constant(word) => out.fill(*word),
             Instr::Scalar(scalar) => out.fill(self.context.scalars[*scalar]),
             Instr::Apply { f, args } => self.apply(*f, args, out),
@@ -228,6 +343,26 @@ impl<'p, 'a> Worker<'p, 'a> {
                 out,
                 &args.iter().map(|&a| self.value(a, n)).collect::<Vec<_>>(),
             ),
+        }
+    }
+
+    /// The values of an earlier stage, those of rows once for each of their points.
+    fn stage(&self, stage: usize, each: bool, start: usize, out: &mut [u32]) {
+        let Earlier {
+            inner,
+            first,
+            values,
+        } = self.earlier;
+        if each {
+            let at = start - first * inner;
+            return out.copy_from_slice(&values[stage][at..at + out.len()]);
+        }
+        let (mut row, mut column) = (start / inner - first, start % inner);
+        let mut rest = out;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at_mut((inner - column).min(rest.len()));
+            now.fill(values[stage][row]);
+            (row, column, rest) = (row + 1, 0, later);
         }
     }
 
@@ -279,8 +414,10 @@ impl<'p, 'a> Worker<'p, 'a> {
         let mut bad = false;
         walk.stretches(&program.nest, odometer, out.len(), |lane, n, at| {
             let out = &mut out[lane..lane + n];
+            // One lane stands for all.
+            let at_lane = |lane: usize| index[if index.len() == 1 { 0 } else { lane }];
             if by_row {
-                let i = index[lane] as usize;
+                let i = at_lane(lane) as usize;
                 if i < size {
                     data.stretch(at + i as i64 * stride, step, out);
                 } else {

@@ -214,6 +214,7 @@ impl<'a> Writer<'a> {
             }
             Inst::Index { view } => format!("bitcast<i32>({})", self.walk(view)),
             Inst::Random { view, scalar } => self.random(reg, view, *scalar),
+            Inst::Stage { stage, .. } => format!("stage{stage}"),
             Inst::Scalar { scalar, dtype } => {
                 let word = param(self.params.scalar(*scalar));
                 match dtype.class() {

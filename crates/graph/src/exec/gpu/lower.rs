@@ -76,6 +76,11 @@ pub(super) fn lower(plan: &Plan, step: &Step, target: Target) -> Result<Lowered,
     Ok(match &step.kernel {
         Kernel::Map(kernel) => map::lower(&view, kernel)?,
         Kernel::Reduce(kernel) => reduce::lower(&view, kernel)?,
+        Kernel::Rows(_) => {
+            return Err(Error::Unsupported {
+                what: "kernels over rows",
+            });
+        }
         Kernel::Matmul(kernel) => gemm::matmul(&view, kernel),
         Kernel::Conv(kernel) => gemm::conv(&view, kernel),
         Kernel::Window(kernel) => window::lower(kernel),

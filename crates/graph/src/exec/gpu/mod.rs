@@ -20,8 +20,8 @@ mod run;
 mod scan;
 mod scatter;
 mod source;
-mod trace;
 mod states;
+mod trace;
 mod wide;
 mod window;
 

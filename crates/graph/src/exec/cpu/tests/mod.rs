@@ -5,6 +5,7 @@ mod elementwise;
 mod plans;
 mod reduction;
 mod rest;
+mod rows;
 
 use super::simd::{block1, block2, block3};
 use super::{Operand, run_kernel};
@@ -244,6 +245,17 @@ fn read(bytes: &[u8], dtype: DType, at: i64) -> u32 {
 
 /// The value of `expr` at one point, instruction by instruction; the flag tells of an index out of range.
 fn eval(expr: &Expr, index: &[usize], inputs: &[&[u8]], scalars: &[u32]) -> (u32, bool) {
+    eval_after(expr, index, inputs, scalars, &|_| unreachable!("no stages"))
+}
+
+/// As [`eval`], after stages with these values.
+fn eval_after(
+    expr: &Expr,
+    index: &[usize],
+    inputs: &[&[u8]],
+    scalars: &[u32],
+    stages: &dyn Fn(usize) -> u32,
+) -> (u32, bool) {
     let mut regs: Vec<u32> = Vec::new();
     let mut bad = false;
     for inst in &expr.insts {
@@ -281,6 +293,7 @@ fn eval(expr: &Expr, index: &[usize], inputs: &[&[u8]], scalars: &[u32]) -> (u32
                 crate::math::philox4x32_10([(w / 4) as u32, s[4], s[2], s[3]], [s[0], s[1]])
                     [(w % 4) as usize]
             }
+            Inst::Stage { stage, .. } => stages(*stage),
             Inst::Scalar { scalar, .. } => scalars[*scalar],
             Inst::Literal { value, dtype } => match dtype.class() {
                 Class::F32 => (*value as f32).to_bits(),

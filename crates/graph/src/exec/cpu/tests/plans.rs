@@ -17,6 +17,7 @@ fn step(kernel: Kernel, inputs: &[usize], output: usize, check: u32) -> Step {
         kernel,
         inputs: inputs.to_vec(),
         output,
+        more_outputs: Vec::new(),
         check,
         origin,
     }

@@ -193,6 +193,7 @@ pub(super) fn plan_of(kernel: Kernel, inputs: &[Data], out: (DType, usize), chec
         kernel,
         inputs,
         output,
+        more_outputs: Vec::new(),
         check,
         origin,
     }];

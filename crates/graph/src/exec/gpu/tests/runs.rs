@@ -178,6 +178,7 @@ fn temps_carry_values_and_leaves_may_be_results() {
         kernel,
         inputs: vec![input],
         output,
+        more_outputs: Vec::new(),
         check: 0,
         origin: origin.clone(),
     };

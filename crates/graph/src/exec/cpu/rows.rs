@@ -1,0 +1,396 @@
+//! The Rows family: all stages of one row, or of a few short ones, before the next, so that a row is read from
+//! memory once. Rows are independent: how they are shared among threads changes no bit.
+
+use super::combine::{Combine, add_lanes};
+use super::program::{LANES, Program};
+use super::reduce::{self, Job};
+use super::scratch::Scratch;
+use super::worker::{Earlier, Memory, Worker};
+use super::{Context, map, simd};
+use crate::dtype::Class;
+use crate::plan::{Inst, Rows, Stage, StageKind, View};
+use std::ops::Range;
+
+/// Rows made ready.
+#[derive(Debug)]
+pub(super) struct Ready {
+    outer: usize,
+    inner: usize,
+    stages: Vec<ReadyStage>,
+    /// What one row takes, in about tenths of nanoseconds.
+    cost: usize,
+    /// Words of values that are no output, for one row.
+    own: usize,
+    /// Stages that sum over rows, and the rows that one partial sum is for: by shape, so that the number of threads
+    /// changes no bit.
+    across: usize,
+    part: usize,
+}
+
+#[derive(Debug)]
+struct ReadyStage {
+    kind: StageKind,
+    class: Class,
+    program: Program,
+    /// Which output receives the value, and whether past the caches, as no later stage reads it.
+    output: Option<(usize, bool)>,
+}
+
+/// What a piece of the work writes: the rows of each output.
+pub(super) type Outputs<'o> = [&'o mut [u32]; Rows::MAX_OUTPUTS];
+
+/// What a piece of the work writes: outputs, and partial sums of the stages over rows, `[parts, across, inner]`.
+struct Work<'o> {
+    outs: Outputs<'o>,
+    sums: &'o mut [f64],
+}
+
+/// Partial sums over rows, at most.
+const PARTS: usize = 32;
+
+/// Rows whose values are added in f32 before the sums move on to f64.
+const CHAIN: usize = 16;
+
+/// Prepares `rows`.
+pub(super) fn prepare(rows: &Rows) -> Ready {
+    let outer: usize = rows.outer.iter().product();
+    let inner: usize = rows.inner.iter().product();
+    let stages: Vec<ReadyStage> = (0..rows.stages.len())
+        .map(|s| ready_stage(rows, s, outer * inner))
+        .collect();
+    let width = |s: &ReadyStage| match s.kind {
+        StageKind::Each => inner,
+        StageKind::Across => 0,
+        StageKind::Once | StageKind::Reduce(_) => 1,
+    };
+    let cost = |s: &ReadyStage| match s.kind {
+        StageKind::Once => s.program.cost,
+        _ => s.program.cost * inner,
+    };
+    let across = |s: &&ReadyStage| s.kind == StageKind::Across;
+    let across = stages.iter().filter(across).count();
+    Ready {
+        outer,
+        inner,
+        across,
+        part: if across == 0 {
+            1
+        } else {
+            outer.div_ceil(PARTS).max(CHAIN)
+        },
+        cost: stages.iter().map(cost).sum(),
+        own: stages
+            .iter()
+            .filter(|s| s.output.is_none())
+            .map(width)
+            .sum(),
+        stages,
+    }
+}
+
+fn ready_stage(rows: &Rows, at: usize, len: usize) -> ReadyStage {
+    let stage = &rows.stages[at];
+    let once = stage.kind == StageKind::Once;
+    let mut shape = rows.outer.clone();
+    // A walk along the rows keeps loops over rows and loops over points apart.
+    let mut number = View::contiguous(&rows.outer);
+    if !once {
+        shape.extend(&rows.inner);
+        number.strides.resize(shape.len(), 0);
+    }
+    let order: Vec<usize> = (0..shape.len()).collect();
+    // A program over rows walks from one row's value to the next.
+    let each = |s: usize| once || rows.stages[s].kind == StageKind::Each;
+    let program = Program::with_stages(&stage.expr, &shape, &order, &[&number], false, &each);
+    let reads = |s: &Stage| {
+        s.expr
+            .insts
+            .iter()
+            .any(|i| matches!(i, Inst::Stage { stage, .. } if *stage == at))
+    };
+    let stream = stage.kind == StageKind::Each
+        && len >= map::STREAM
+        && !rows.stages[at + 1..].iter().any(reads);
+    ReadyStage {
+        kind: stage.kind,
+        class: stage.expr.dtype(stage.expr.result()).class(),
+        program,
+        output: stage.output.map(|o| (o, stream)),
+    }
+}
+
+impl Ready {
+    /// What it takes, in about tenths of nanoseconds.
+    pub(super) fn work(&self) -> usize {
+        self.outer * self.cost
+    }
+
+    /// Words that a stage yields for one row.
+    fn width(&self, stage: usize) -> usize {
+        match self.stages[stage].kind {
+            StageKind::Each => self.inner,
+            StageKind::Across => 0,
+            StageKind::Once | StageKind::Reduce(_) => 1,
+        }
+    }
+
+    /// Splits the work after `parts` parts.
+    fn cut_parts<'o>(&self, work: Work<'o>, parts: usize) -> (Work<'o>, Work<'o>) {
+        let (low, high) = self.cut(work.outs, parts * self.part);
+        let (first, second) = work.sums.split_at_mut(parts * self.across * self.inner);
+        let work = |outs, sums| Work { outs, sums };
+        (work(low, first), work(high, second))
+    }
+
+    /// Splits the outputs after `rows` rows.
+    fn cut<'o>(&self, outs: Outputs<'o>, rows: usize) -> (Outputs<'o>, Outputs<'o>) {
+        let mut widths = [0; Rows::MAX_OUTPUTS];
+        for (s, stage) in self.stages.iter().enumerate() {
+            if let Some((o, _)) = stage.output {
+                widths[o] = self.width(s);
+            }
+        }
+        let (mut low, mut high) = (Outputs::default(), Outputs::default());
+        for (o, out) in outs.into_iter().enumerate() {
+            (low[o], high[o]) = out.split_at_mut(rows * widths[o]);
+        }
+        (low, high)
+    }
+}
+
+/// Runs prepared rows.
+pub(super) fn run(ready: &Ready, context: Context<'_>, mut outs: Outputs<'_>) {
+    let par = context.par.for_work(ready.work());
+    let parts = ready.outer.div_ceil(ready.part);
+    let width = ready.across * ready.inner;
+    let mut sums = Scratch::filled(if width == 0 { 0 } else { parts * width }, 0.0);
+    let is_across = |s: &&ReadyStage| s.kind == StageKind::Across;
+    let mut totals = Outputs::default();
+    for stage in ready.stages.iter().filter(is_across) {
+        if let Some((o, _)) = stage.output {
+            totals[o] = std::mem::take(&mut outs[o]);
+        }
+    }
+    let work = Work {
+        outs,
+        sums: &mut sums,
+    };
+    let piece = |work: Work<'_>, parts: Range<usize>| Piece::run(ready, context, work, parts);
+    par.divide(work, 0..parts, &|work, n| ready.cut_parts(work, n), &piece);
+    for (a, stage) in ready.stages.iter().filter(is_across).enumerate() {
+        if let Some((o, _)) = stage.output {
+            total(&mut sums[..], width, a * ready.inner, totals[o]);
+        }
+    }
+}
+
+/// Adds the partial sums at `first` of each row of `width`, in order.
+fn total(sums: &mut [f64], width: usize, first: usize, out: &mut [u32]) {
+    let (head, rest) = sums.split_at_mut(width);
+    let head = &mut head[first..first + out.len()];
+    for row in rest.chunks_exact(width) {
+        let row = &row[first..first + out.len()];
+        head.iter_mut().zip(row).for_each(|(head, &x)| *head += x);
+    }
+    for (out, &sum) in out.iter_mut().zip(head.iter()) {
+        *out = (sum as f32).to_bits();
+    }
+}
+
+/// The rows that one thread computes.
+struct Piece<'r, 'a> {
+    ready: &'r Ready,
+    context: Context<'a>,
+    /// Values that are no output, of the rows at hand.
+    own: Scratch<u32>,
+    /// Short sums over rows, and how many rows they are of.
+    short: Scratch<f32>,
+    chain: usize,
+    memory: Memory,
+}
+
+impl Piece<'_, '_> {
+    fn run(ready: &Ready, context: Context<'_>, work: Work<'_>, parts: Range<usize>) {
+        let rows = parts.start * ready.part..(parts.end * ready.part).min(ready.outer);
+        let Work { mut outs, sums } = work;
+        let width = ready.across * ready.inner;
+        // As many rows at once as fill a few blocks.
+        let together = (4 * LANES / ready.inner).clamp(1, LANES.min(rows.len().max(1)));
+        let mut piece = Piece {
+            ready,
+            context,
+            own: Scratch::filled(ready.own * together, 0),
+            short: Scratch::filled(width, 0.0),
+            chain: 0,
+            memory: Memory::take(),
+        };
+        let mut first = rows.start;
+        while first < rows.end {
+            // Sums over rows end with their part.
+            let stop = match width {
+                0 => rows.end,
+                _ => rows.end.min((first / ready.part + 1) * ready.part),
+            };
+            let n = together.min(stop - first);
+            let (now, later) = ready.cut(outs, n);
+            let part = first / ready.part - parts.start;
+            let sums = if width == 0 {
+                &mut [][..]
+            } else {
+                &mut sums[part * width..(part + 1) * width]
+            };
+            piece.block(now, sums, first..first + n, first + n == stop);
+            (outs, first) = (later, first + n);
+        }
+        if ready
+            .stages
+            .iter()
+            .any(|s| matches!(s.output, Some((_, true))))
+        {
+            simd::stream_end();
+        }
+    }
+
+    /// All stages of some rows, the `last` of their part or not.
+    fn block(&mut self, mut outs: Outputs<'_>, sums: &mut [f64], rows: Range<usize>, last: bool) {
+        let (first, n) = (rows.start, rows.len());
+        let Piece {
+            ready,
+            context,
+            own,
+            short,
+            chain,
+            memory,
+        } = self;
+        let chained = *chain;
+        let mut across = sums
+            .chunks_exact_mut(ready.inner)
+            .zip(short.chunks_exact_mut(ready.inner));
+        let mut values = [&[][..]; Rows::MAX_STAGES];
+        let mut own = &mut own[..];
+        for (s, stage) in ready.stages.iter().enumerate() {
+            let words = n * ready.width(s);
+            let out: &mut [u32] = match stage.output {
+                Some((o, _)) => std::mem::take(&mut outs[o]),
+                None => {
+                    let (now, rest) = std::mem::take(&mut own).split_at_mut(words);
+                    own = rest;
+                    now
+                }
+            };
+            let earlier = Earlier {
+                inner: if stage.kind == StageKind::Once {
+                    1
+                } else {
+                    ready.inner
+                },
+                first,
+                values: &values[..s],
+            };
+            let taken = std::mem::take(memory);
+            let mut worker = Worker::with(&stage.program, *context, earlier, taken);
+            if stage.kind == StageKind::Across {
+                if let Some((sums, short)) = across.next() {
+                    let to = (short, sums);
+                    *chain = add_rows(
+                        &stage.program,
+                        &mut worker,
+                        rows.clone(),
+                        to,
+                        (chained, last),
+                    );
+                }
+            } else {
+                compute(stage, &mut worker, ready.inner, first, out);
+            }
+            *memory = worker.into_memory();
+            values[s] = out;
+        }
+    }
+}
+
+/// Adds the values of `rows` to the sums, by way of short chains in f32; returns how long the chain has become.
+fn add_rows(
+    program: &Program,
+    worker: &mut Worker<'_, '_>,
+    rows: Range<usize>,
+    (short, sums): (&mut [f32], &mut [f64]),
+    (mut chain, last): (usize, bool),
+) -> usize {
+    let inner = short.len();
+    let (mut start, end) = (rows.start * inner, rows.end * inner);
+    while start < end {
+        let stop = program.nest.block_end(start, end, LANES);
+        let mut lanes: &[f32] = bytemuck::cast_slice(worker.eval(start, stop - start));
+        while !lanes.is_empty() {
+            let column = start % inner;
+            let (now, later) = lanes.split_at((inner - column).min(lanes.len()));
+            add_lanes(&mut short[column..column + now.len()], now);
+            start += now.len();
+            lanes = later;
+            chain += usize::from(start.is_multiple_of(inner));
+            if chain == CHAIN || (last && start == end) {
+                flush(short, sums);
+                chain = 0;
+            }
+        }
+    }
+    chain
+}
+
+fn flush(short: &mut [f32], sums: &mut [f64]) {
+    for (sum, short) in sums.iter_mut().zip(short) {
+        *sum += f64::from(*short);
+        *short = 0.0;
+    }
+}
+
+/// One stage of the rows that `out` is for.
+fn compute(
+    stage: &ReadyStage,
+    worker: &mut Worker<'_, '_>,
+    inner: usize,
+    first: usize,
+    out: &mut [u32],
+) {
+    match stage.kind {
+        StageKind::Once => worker.eval_into(first, out),
+        StageKind::Across => {}
+        StageKind::Reduce(kind) => {
+            let job = Block {
+                worker,
+                inner,
+                first,
+                out,
+            };
+            reduce::dispatch(kind, stage.class, job);
+        }
+        StageKind::Each => {
+            let (base, end) = (first * inner, first * inner + out.len());
+            let mut start = base;
+            while start < end {
+                let stop = stage.program.nest.block_end(start, end, LANES);
+                let out = &mut out[start - base..stop - base];
+                match stage.output {
+                    Some((_, true)) => simd::stream(out, worker.eval(start, out.len())),
+                    _ => worker.eval_into(start, out),
+                }
+                start = stop;
+            }
+        }
+    }
+}
+
+/// A reduction stage.
+struct Block<'b, 'p, 'a> {
+    worker: &'b mut Worker<'p, 'a>,
+    inner: usize,
+    first: usize,
+    out: &'b mut [u32],
+}
+
+impl Job for Block<'_, '_, '_> {
+    fn run<C: Combine>(self) {
+        reduce::whole_rows::<C>(self.worker, self.inner, self.first, self.out);
+    }
+}

@@ -1,0 +1,348 @@
+//! Builds one Rows kernel out of the steps of a group, or finds that they do not fit one. Which steps are tried, and
+//! in what order steps run, is decided in `rows`.
+
+use super::Limits;
+use crate::dtype::DType;
+use crate::plan::{
+    Expr, Inst, Kernel, Plan, ReduceKind, Rows, SlotId, Stage, StageKind, Step, View,
+};
+use rustc_hash::FxHashMap;
+use std::borrow::Cow;
+
+/// Values for each point that only later stages read, in elements: more would fall out of the second-level cache.
+const MAX_OWN: usize = 1 << 17;
+
+/// Sizes of the rows of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// Number of rows.
+    pub(super) outer: usize,
+    /// Points of a row.
+    pub(super) inner: usize,
+}
+
+impl Extent {
+    /// The rows of a reduction, if it runs along memory rather than across it and there are enough of them.
+    pub(super) fn of(step: &Step) -> Option<Extent> {
+        let Kernel::Reduce(r) = &step.kernel else {
+            return None;
+        };
+        let outer: usize = r.outer.iter().product();
+        let inner: usize = r.inner.iter().product();
+        let shape_fits = (4..=1 << 16).contains(&inner) && outer > 0;
+        let shared_well = outer >= 16 || outer * inner <= 1 << 15;
+        (shape_fits && shared_well).then_some(Extent { outer, inner })
+    }
+
+    /// Whether `step` sums these rows' points over the rows: a reduction whose loads run along its kept dimensions.
+    pub(super) fn is_across(&self, step: &Step) -> bool {
+        let Kernel::Reduce(r) = &step.kernel else {
+            return false;
+        };
+        let float = r.expr.dtype(r.expr.result()) == DType::F32;
+        let kept: usize = r.outer.iter().product();
+        let reduced: usize = r.inner.iter().product();
+        let along = |inst: &Inst| match inst {
+            Inst::Load { view, .. } => view.strides.last().is_none_or(|&s| s == 0 || s.abs() >= 4),
+            _ => true,
+        };
+        r.kind == ReduceKind::Sum
+            && float
+            && (kept, reduced) == (self.inner, self.outer)
+            && r.expr.insts.iter().all(along)
+    }
+
+    /// What `step` computes for these rows, its program, and its loops: those over points last.
+    fn role<'s>(&self, plan: &Plan, step: &'s Step) -> Option<Role<'s>> {
+        match &step.kernel {
+            Kernel::Reduce(r) if self.is_across(step) => {
+                let mut expr = r.expr.clone();
+                for view in super::expression::views(&mut expr) {
+                    view.strides.rotate_left(r.outer.len());
+                }
+                let shape = [&r.inner[..], &r.outer].concat();
+                Some((StageKind::Across, Cow::Owned(expr), shape))
+            }
+            Kernel::Reduce(r) => {
+                let same = r.outer.iter().product::<usize>() == self.outer
+                    && r.inner.iter().product::<usize>() == self.inner;
+                let shape = [&r.outer[..], &r.inner].concat();
+                let kind = StageKind::Reduce(r.kind);
+                same.then_some((kind, Cow::Borrowed(&r.expr), shape))
+            }
+            Kernel::Map(m) => {
+                let slot = &plan.slots[step.output];
+                let len: usize = m.shape.iter().product();
+                let whole = len == slot.len && m.store.is_contiguous(&m.shape);
+                let kind = match len {
+                    _ if !whole || slot.dtype.size() != 4 => return None,
+                    _ if len == self.outer * self.inner => StageKind::Each,
+                    _ if len == self.outer => StageKind::Once,
+                    _ => return None,
+                };
+                Some((kind, Cow::Borrowed(&m.expr), m.shape.clone()))
+            }
+            _ => None,
+        }
+    }
+}
+
+type Role<'s> = (StageKind, Cow<'s, Expr>, Vec<usize>);
+
+/// A step made of several.
+pub(super) struct Built {
+    pub(super) rows: Rows,
+    pub(super) inputs: Vec<SlotId>,
+    pub(super) outputs: Vec<SlotId>,
+    pub(super) check: u32,
+}
+
+/// The members `steps` (in order) as one kernel; `kept` tells which slots somebody else reads.
+pub(super) fn build(
+    plan: &Plan,
+    steps: &[&Step],
+    extent: Extent,
+    kept: impl Fn(SlotId) -> bool,
+    limits: &Limits,
+) -> Option<Built> {
+    let mut roles = Vec::with_capacity(steps.len());
+    let mut cuts = vec![1, extent.inner, extent.inner * extent.outer];
+    for step in steps {
+        let role = extent.role(plan, step)?;
+        let base = if role.0 == StageKind::Once {
+            extent.inner
+        } else {
+            1
+        };
+        add_cuts(&mut cuts, &role.2, base);
+        roles.push(role);
+    }
+    cuts.sort_unstable();
+    cuts.dedup();
+    if !cuts.windows(2).all(|c| c[1].is_multiple_of(c[0])) {
+        return None;
+    }
+    let mut builder = Builder {
+        nest: Nest::new(&cuts, extent),
+        stage_of: FxHashMap::default(),
+        kinds: Vec::new(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+    };
+    let mut stages = Vec::with_capacity(steps.len());
+    for (step, (kind, expr, shape)) in steps.iter().zip(&roles) {
+        let expr = builder.expr(step, *kind, expr, shape)?;
+        let output = (*kind == StageKind::Across || kept(step.output)).then(|| {
+            builder.outputs.push(step.output);
+            builder.outputs.len() - 1
+        });
+        stages.push(Stage {
+            kind: *kind,
+            expr,
+            dtype: plan.slots[step.output].dtype,
+            output,
+        });
+        builder.stage_of.insert(step.output, builder.kinds.len());
+        builder.kinds.push(*kind);
+    }
+    let checks: Vec<u32> = steps.iter().map(|s| s.check).filter(|&c| c != 0).collect();
+    let own = |s: &Stage| s.kind == StageKind::Each && s.output.is_none();
+    let insts: usize = stages.iter().map(|s| s.expr.insts.len()).sum();
+    let fits = stages.len() <= Rows::MAX_STAGES
+        && (1..=Rows::MAX_OUTPUTS).contains(&builder.outputs.len())
+        && builder.inputs.len() <= limits.max_inputs
+        && insts <= limits.max_insts
+        && checks.len() <= 1
+        && stages.iter().filter(|s| own(s)).count() * extent.inner <= MAX_OWN;
+    let dtypes: Vec<_> = builder
+        .inputs
+        .iter()
+        .map(|&i| plan.slots[i].dtype)
+        .collect();
+    stages
+        .iter_mut()
+        .for_each(|s| s.expr.inputs.clone_from(&dtypes));
+    fits.then(|| Built {
+        rows: merged(builder.nest, stages),
+        inputs: builder.inputs,
+        outputs: builder.outputs,
+        check: checks.first().copied().unwrap_or(0),
+    })
+}
+
+/// Adds where the loops `shape` begin and end, counted in points from the innermost on.
+fn add_cuts(cuts: &mut Vec<usize>, shape: &[usize], base: usize) {
+    let mut at = base;
+    for &n in shape.iter().rev() {
+        at *= n;
+        cuts.push(at);
+    }
+}
+
+/// The loops that all members' loops can be cut into, innermost first: size and points below.
+struct Nest {
+    loops: Vec<(usize, usize)>,
+    extent: Extent,
+}
+
+impl Nest {
+    fn new(cuts: &[usize], extent: Extent) -> Nest {
+        let loops = cuts.windows(2).map(|c| (c[1] / c[0], c[0])).collect();
+        Nest { loops, extent }
+    }
+
+    /// Strides over the nest, outermost first, of a view over `shape` whose innermost loop has `base` points below.
+    fn strides(&self, view: &View, shape: &[usize], base: usize) -> Vec<i64> {
+        let mut low = base;
+        let mut dims = shape
+            .iter()
+            .copied()
+            .zip(view.strides.iter().copied())
+            .rev()
+            .peekable();
+        let mut strides = Vec::with_capacity(self.loops.len());
+        for &(_, points) in self.loops.iter().filter(|l| l.1 >= base) {
+            while let Some(&(n, _)) = dims.peek()
+                && points >= low * n
+            {
+                low *= n;
+                dims.next();
+            }
+            let stride = dims.peek().map_or(0, |&(_, s)| s);
+            strides.push(stride * (points / low) as i64);
+        }
+        strides.reverse();
+        strides
+    }
+
+    /// Whether strides read the value of the same row (and point).
+    fn is_local(&self, view: &View, each: bool) -> bool {
+        let inner = self.extent.inner;
+        let wanted = |points: usize| match points {
+            p if each => p as i64,
+            p if p >= inner => (p / inner) as i64,
+            _ => 0,
+        };
+        let loops = self.loops.iter().rev();
+        view.offset == 0
+            && loops
+                .zip(&view.strides)
+                .all(|(&(n, points), &s)| n == 1 || s == wanted(points))
+    }
+}
+
+struct Builder {
+    nest: Nest,
+    stage_of: FxHashMap<SlotId, usize>,
+    kinds: Vec<StageKind>,
+    inputs: Vec<SlotId>,
+    outputs: Vec<SlotId>,
+}
+
+impl Builder {
+    /// The program of a member over the common nest.
+    fn expr(&mut self, step: &Step, kind: StageKind, expr: &Expr, shape: &[usize]) -> Option<Expr> {
+        let base = if kind == StageKind::Once {
+            self.nest.extent.inner
+        } else {
+            1
+        };
+        let mut insts = Vec::with_capacity(expr.insts.len());
+        for inst in &expr.insts {
+            let moved = |view: &View| View {
+                offset: view.offset,
+                strides: self.nest.strides(view, shape, base),
+            };
+            insts.push(match inst {
+                Inst::Load { input, view } => {
+                    let view = moved(view);
+                    self.load(step.inputs[*input], view, kind, expr.inputs[*input])?
+                }
+                Inst::Gather {
+                    input,
+                    view,
+                    index,
+                    size,
+                    stride,
+                } => {
+                    let view = moved(view);
+                    Inst::Gather {
+                        input: self.gathered(step.inputs[*input])?,
+                        view,
+                        index: *index,
+                        size: *size,
+                        stride: *stride,
+                    }
+                }
+                Inst::Index { view } => Inst::Index { view: moved(view) },
+                Inst::Random { view, scalar } => Inst::Random {
+                    view: moved(view),
+                    scalar: *scalar,
+                },
+                other => other.clone(),
+            });
+        }
+        Some(Expr {
+            inputs: Vec::new(),
+            insts,
+        })
+    }
+
+    fn load(&mut self, slot: SlotId, view: View, kind: StageKind, dtype: DType) -> Option<Inst> {
+        let Some(&stage) = self.stage_of.get(&slot) else {
+            let along = view.strides.last().is_none_or(|s| s.abs() <= 1);
+            let input = self.input(slot);
+            return (along || kind == StageKind::Once).then_some(Inst::Load { input, view });
+        };
+        if self.kinds[stage] == StageKind::Across {
+            return None;
+        }
+        let each = self.kinds[stage] == StageKind::Each;
+        let local = self.nest.is_local(&view, each);
+        (local && !(each && kind == StageKind::Once)).then_some(Inst::Stage { stage, dtype })
+    }
+
+    /// Whatever is gathered may lie in any row.
+    fn gathered(&mut self, slot: SlotId) -> Option<usize> {
+        (!self.stage_of.contains_key(&slot)).then(|| self.input(slot))
+    }
+
+    fn input(&mut self, slot: SlotId) -> usize {
+        let known = self.inputs.iter().position(|&i| i == slot);
+        known.unwrap_or_else(|| {
+            self.inputs.push(slot);
+            self.inputs.len() - 1
+        })
+    }
+}
+
+/// Merges loops where every view allows it.
+fn merged(nest: Nest, mut stages: Vec<Stage>) -> Rows {
+    let sizes = |inside: bool| {
+        let of = nest.loops.iter().rev();
+        of.filter(move |l| (l.1 < nest.extent.inner) == inside)
+            .map(|l| l.0)
+    };
+    let outer = sizes(false).count();
+    let mut shape: Vec<usize> = sizes(false).chain(sizes(true)).collect();
+    let rank = shape.len();
+    let mut views = Vec::new();
+    for stage in &mut stages {
+        for view in super::expression::views(&mut stage.expr) {
+            view.strides.resize(rank, 0);
+            views.push(view);
+        }
+    }
+    let outer = super::strided::merge(&mut shape, &mut views, Some(outer)).unwrap_or(0);
+    for stage in stages.iter_mut().filter(|s| s.kind == StageKind::Once) {
+        for view in super::expression::views(&mut stage.expr) {
+            view.strides.truncate(outer);
+        }
+    }
+    let inner = shape.split_off(outer);
+    Rows {
+        outer: shape,
+        inner,
+        stages,
+    }
+}

@@ -1,0 +1,380 @@
+//! Groups reductions over the same inner dimensions, and the maps before, between and after them, into Rows steps:
+//! what is read several times is then read from the cache. Works on the plan alone, so it knows no operation: a
+//! softmax, a normalisation or their gradients are found because they have this form.
+
+use super::Limits;
+use super::row_kernel::{Built, Extent, build};
+use crate::plan::{Kernel, Origin, Plan, SlotId, Step};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+
+/// Replaces groups of steps by Rows steps, before temporaries are assigned to memory.
+pub(crate) fn fuse(plan: &mut Plan, limits: &Limits) {
+    let flow = Flow::new(plan);
+    let mut group_of: Vec<Option<usize>> = vec![None; plan.steps.len()];
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut extents: Vec<Extent> = Vec::new();
+    for seed in 0..plan.steps.len() {
+        let Some(extent) = Extent::of(&plan.steps[seed]).filter(|_| group_of[seed].is_none())
+        else {
+            continue;
+        };
+        let grower = Grower {
+            plan,
+            flow: &flow,
+            limits,
+            extent,
+            groups: &groups,
+            group_of: &group_of,
+        };
+        let members = grower.grow(seed);
+        if members.len() > 1 {
+            members
+                .iter()
+                .for_each(|&m| group_of[m] = Some(groups.len()));
+            groups.push(members);
+            extents.push(extent);
+        }
+    }
+    if groups.is_empty() {
+        return;
+    }
+    let built: Option<Vec<Built>> = groups
+        .iter()
+        .zip(&extents)
+        .map(|(members, &extent)| attempt(plan, &flow, members, extent, limits))
+        .collect();
+    if let Some(built) = built {
+        let order = order(&flow, &groups, &group_of);
+        replace(plan, &groups, built, &order);
+        drop_unused_slots(plan);
+    }
+}
+
+fn attempt(
+    plan: &Plan,
+    flow: &Flow,
+    members: &[usize],
+    extent: Extent,
+    limits: &Limits,
+) -> Option<Built> {
+    let steps: Vec<&Step> = members.iter().map(|&m| &plan.steps[m]).collect();
+    let kept = |slot: SlotId| {
+        plan.outputs.contains(&slot) || flow.readers[slot].iter().any(|r| !members.contains(r))
+    };
+    build(plan, &steps, extent, kept, limits)
+}
+
+/// Who writes and reads each slot, and which steps follow a step.
+struct Flow {
+    writers: Vec<Vec<usize>>,
+    readers: Vec<Vec<usize>>,
+    after: Vec<Vec<usize>>,
+}
+
+impl Flow {
+    fn new(plan: &Plan) -> Flow {
+        let mut writers = vec![Vec::new(); plan.slots.len()];
+        let mut readers = vec![Vec::new(); plan.slots.len()];
+        let mut after = vec![Vec::new(); plan.steps.len()];
+        for (at, step) in plan.steps.iter().enumerate() {
+            for &slot in &step.inputs {
+                writers[slot]
+                    .iter()
+                    .for_each(|&w: &usize| after[w].push(at));
+                readers[slot].push(at);
+            }
+            // Regions of one slot are written in order.
+            for slot in step.outputs() {
+                writers[slot].iter().for_each(|&w| after[w].push(at));
+                writers[slot].push(at);
+            }
+        }
+        Flow {
+            writers,
+            readers,
+            after,
+        }
+    }
+}
+
+/// Grows one group.
+struct Grower<'p> {
+    plan: &'p Plan,
+    flow: &'p Flow,
+    limits: &'p Limits,
+    extent: Extent,
+    groups: &'p [Vec<usize>],
+    group_of: &'p [Option<usize>],
+}
+
+impl Grower<'_> {
+    /// The largest group around `seed` that adding one step after the other finds, in order of the steps.
+    fn grow(&self, seed: usize) -> Vec<usize> {
+        let mut members = vec![seed];
+        loop {
+            let before = members.len();
+            for step in self.neighbours(&members) {
+                let mut more = members.clone();
+                more.push(step);
+                more.sort_unstable();
+                if self.may_join(step)
+                    && self.is_convex(&more)
+                    && attempt(self.plan, self.flow, &more, self.extent, self.limits).is_some()
+                {
+                    members = more;
+                }
+            }
+            if members.len() == before {
+                return members;
+            }
+        }
+    }
+
+    fn may_join(&self, step: usize) -> bool {
+        let s = &self.plan.steps[step];
+        let kind = match &s.kernel {
+            Kernel::Reduce(_) => Extent::of(s) == Some(self.extent) || self.extent.is_across(s),
+            Kernel::Map(_) => true,
+            _ => false,
+        };
+        kind && self.group_of[step].is_none() && self.flow.writers[s.output].len() == 1
+    }
+
+    /// Steps that write what members read or read what members write. Not what merely reads the same: what is
+    /// computed a second time after a barrier must stay there.
+    fn neighbours(&self, members: &[usize]) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        for &m in members {
+            let step = &self.plan.steps[m];
+            found.extend(&self.flow.readers[step.output]);
+            for &slot in &step.inputs {
+                found.extend(&self.flow.writers[slot]);
+                // A sum over the rows reads what they read anyway.
+                let across = |r: &&usize| self.extent.is_across(&self.plan.steps[**r]);
+                found.extend(self.flow.readers[slot].iter().filter(across));
+            }
+        }
+        members.iter().for_each(|m| {
+            found.remove(m);
+        });
+        found
+    }
+
+    /// Whether nothing outside has to run between the members.
+    fn is_convex(&self, members: &[usize]) -> bool {
+        let mut seen = vec![false; self.plan.steps.len()];
+        let mut stack: Vec<usize> = members
+            .iter()
+            .flat_map(|&m| &self.flow.after[m])
+            .copied()
+            .filter(|s| !members.contains(s))
+            .collect();
+        while let Some(step) = stack.pop() {
+            if members.contains(&step) {
+                return false;
+            }
+            if std::mem::replace(&mut seen[step], true) {
+                continue;
+            }
+            // A group runs as one.
+            match self.group_of[step] {
+                Some(g) => {
+                    for &m in &self.groups[g] {
+                        seen[m] = true;
+                        stack.extend(&self.flow.after[m]);
+                    }
+                }
+                None => stack.extend(&self.flow.after[step]),
+            }
+        }
+        true
+    }
+}
+
+/// The steps that stand first, one for each unit, in an order that respects the flow: each unit as early as its last
+/// member allows.
+fn order(flow: &Flow, groups: &[Vec<usize>], group_of: &[Option<usize>]) -> Vec<usize> {
+    let unit = |step: usize| group_of[step].map_or(step, |g| groups[g][0]);
+    let members = |step: usize| match group_of[step] {
+        Some(g) => groups[g].clone(),
+        None => vec![step],
+    };
+    let n = group_of.len();
+    let mut waiting = vec![0usize; n];
+    for (step, after) in flow.after.iter().enumerate() {
+        for &a in after.iter().filter(|&&a| unit(a) != unit(step)) {
+            waiting[unit(a)] += 1;
+        }
+    }
+    let last = |step: usize| members(step).last().copied().unwrap_or(step);
+    let mut ready: BinaryHeap<Reverse<(usize, usize)>> = (0..n)
+        .filter(|&s| unit(s) == s && waiting[s] == 0)
+        .map(|s| Reverse((last(s), s)))
+        .collect();
+    let mut order = Vec::with_capacity(n);
+    while let Some(Reverse((_, step))) = ready.pop() {
+        order.push(step);
+        for m in members(step) {
+            for &a in flow.after[m].iter().filter(|&&a| unit(a) != step) {
+                waiting[unit(a)] -= 1;
+                if waiting[unit(a)] == 0 {
+                    ready.push(Reverse((last(unit(a)), unit(a))));
+                }
+            }
+        }
+    }
+    order
+}
+
+fn replace(plan: &mut Plan, groups: &[Vec<usize>], built: Vec<Built>, order: &[usize]) {
+    let mut old: Vec<Option<Step>> = std::mem::take(&mut plan.steps)
+        .into_iter()
+        .map(Some)
+        .collect();
+    let mut built: Vec<Option<Built>> = built.into_iter().map(Some).collect();
+    for &first in order {
+        let group = groups.iter().position(|g| g[0] == first);
+        let step = match group.and_then(|g| built[g].take().map(|b| (g, b))) {
+            Some((g, b)) => {
+                let steps: Vec<Step> = groups[g].iter().filter_map(|&m| old[m].take()).collect();
+                rows_step(steps, b)
+            }
+            None => old[first].take(),
+        };
+        plan.steps.extend(step);
+    }
+}
+
+fn rows_step(members: Vec<Step>, built: Built) -> Option<Step> {
+    let names: Vec<&str> = members.iter().map(|s| s.origin.name.as_str()).collect();
+    let (&output, more) = built.outputs.split_first()?;
+    Some(Step {
+        origin: Origin {
+            name: names.join("+"),
+            location: members.last()?.origin.location,
+        },
+        kernel: Kernel::Rows(built.rows),
+        inputs: built.inputs,
+        output,
+        more_outputs: more.to_vec(),
+        check: built.check,
+    })
+}
+
+/// Slots that nothing reads or writes any more go; the others are numbered anew.
+fn drop_unused_slots(plan: &mut Plan) {
+    let mut used = vec![false; plan.slots.len()];
+    for step in &plan.steps {
+        step.inputs
+            .iter()
+            .copied()
+            .chain(step.outputs())
+            .for_each(|s| used[s] = true);
+    }
+    plan.outputs.iter().for_each(|&s| used[s] = true);
+    let mut to = vec![usize::MAX; used.len()];
+    let mut n = 0;
+    for (s, _) in used.iter().enumerate().filter(|(_, u)| **u) {
+        to[s] = n;
+        n += 1;
+    }
+    let mut keep = used.iter();
+    plan.slots.retain(|_| keep.next().is_some_and(|&u| u));
+    for step in &mut plan.steps {
+        step.inputs.iter_mut().for_each(|s| *s = to[*s]);
+        step.output = to[step.output];
+        step.more_outputs.iter_mut().for_each(|s| *s = to[*s]);
+    }
+    plan.outputs.iter_mut().for_each(|s| *s = to[*s]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Limits, collect, plan};
+    use crate::plan::{Kernel, Plan, Rows};
+    use crate::{Device, Tensor, grad};
+
+    fn planned(outputs: &[&Tensor], rows: bool) -> Plan {
+        let limits = Limits {
+            max_inputs: 32,
+            max_insts: 256,
+            fuse: true,
+            rows,
+        };
+        plan(&collect(outputs).graph(), &limits, &mut |_| 1)
+    }
+
+    fn tensor(shape: &[usize]) -> Tensor {
+        let n: usize = shape.iter().product();
+        let values: Vec<f32> = (0..n).map(|i| (i % 17) as f32 * 0.1).collect();
+        Tensor::from_slice(&values, shape, &Device::cpu())
+    }
+
+    fn rows(plan: &Plan) -> Vec<&Rows> {
+        let steps = plan.steps.iter();
+        steps
+            .filter_map(|s| match &s.kernel {
+                Kernel::Rows(r) => Some(r),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_softmax_is_one_step_with_one_output() {
+        let plan = planned(&[&tensor(&[3, 40, 50]).softmax(-1)], true);
+        assert_eq!(
+            (plan.steps.len(), plan.temps.len(), plan.slots.len()),
+            (1, 0, 2)
+        );
+        let rows = rows(&plan);
+        assert_eq!(
+            (&rows[0].outer[..], &rows[0].inner[..]),
+            (&[120][..], &[50][..])
+        );
+        assert_eq!(rows[0].stages.len(), 4);
+        let without = planned(&[&tensor(&[3, 40, 50]).softmax(-1)], false);
+        assert_eq!(without.steps.len(), 4);
+    }
+
+    #[test]
+    fn a_normalisation_and_its_gradient_share_a_step() {
+        let (x, w) = (tensor(&[64, 48]), tensor(&[48]));
+        let y = x.layer_norm(&[48], Some(&w), None, 1e-5);
+        let loss = (&y * tensor(&[64, 48]))
+            .sum_dims(&[1], false)
+            .square()
+            .sum();
+        let g = grad(&loss, &[&x, &w]).expect("gradients");
+        let plan = planned(&[&y, &g[0], &g[1]], true);
+        // The gradient of the weight is summed over the rows on the way.
+        assert_eq!((rows(&plan).len(), plan.steps.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_has_to_run_in_between_keeps_steps_apart() {
+        let x = tensor(&[32, 32]);
+        let p = x.softmax(-1);
+        // The product needs whole rows of `p`, and the second softmax needs the product.
+        let y = p.matmul(&x) * &p;
+        let plan = planned(&[&y.softmax(-1)], true);
+        let kinds: Vec<bool> = plan
+            .steps
+            .iter()
+            .map(|s| matches!(s.kernel, Kernel::Rows(_)))
+            .collect();
+        assert_eq!(kinds, [true, false, true]);
+    }
+
+    #[test]
+    fn reductions_across_memory_and_of_few_long_rows_stay_as_they_are() {
+        assert!(rows(&planned(&[&tensor(&[40, 50]).softmax(0)], true)).is_empty());
+        assert!(rows(&planned(&[&tensor(&[2, 40_000]).softmax(1)], true)).is_empty());
+        // Another row's value is no value of a stage.
+        let x = tensor(&[40, 40]);
+        let s = x.sum_dims(&[1], true);
+        let y = &x * s.flip(&[0]);
+        assert!(rows(&planned(&[&y], true)).is_empty());
+    }
+}
