@@ -144,9 +144,9 @@ impl<'p, 'a> Worker<'p, 'a> {
         let span = self.program.span[result];
         if span == Span::Row && self.in_row(out.len()) {
             self.one(result, start);
-            out.fill(self.value(result, 1)[0]);
-        } else if span == Span::All {
-            out.fill(self.value(result, 1)[0]);
+        }
+        if let (Span::All, _) | (Span::Row, true) = (span, self.in_row(out.len())) {
+            out.fill(self.first_lane(result));
         } else {
             for &arg in self.to_widen(result) {
                 self.widen(arg, out.len());
@@ -198,7 +198,11 @@ impl<'p, 'a> Worker<'p, 'a> {
         let in_row = self.in_row(len);
         for reg in 0..until {
             match program.span[reg] {
-                Span::All => continue,
+                Span::All => {
+                    // The block before may have repeated it for fewer lanes.
+                    self.memory.held[reg] = Held::One(program.buffer[reg]);
+                    continue;
+                }
                 Span::Row if in_row => {
                     self.one(reg, start);
                     continue;
@@ -238,16 +242,18 @@ impl<'p, 'a> Worker<'p, 'a> {
         }
     }
 
+    /// The first lane of a register that a buffer holds.
+    fn first_lane(&self, reg: usize) -> u32 {
+        self.memory.lanes[self.program.buffer[reg]][0].0[0]
+    }
+
     /// Repeats the one lane of a register.
     fn widen(&mut self, reg: usize, len: usize) {
         if let Held::One(buffer) = self.memory.held[reg] {
             let lanes: &mut [u32] = bytemuck::cast_slice_mut(&mut self.memory.lanes[buffer]);
             let lane = lanes[0];
             lanes[..len].fill(lane);
-            // What is computed once keeps its one lane: the next block may be longer.
-            if self.program.span[reg] != Span::All {
-                self.memory.held[reg] = Held::Lanes(buffer);
-            }
+            self.memory.held[reg] = Held::Lanes(buffer);
         }
     }
 

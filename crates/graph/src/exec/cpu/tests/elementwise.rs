@@ -434,3 +434,57 @@ fn random_expressions_over_random_views() {
         );
     }
 }
+
+#[test]
+fn what_is_the_same_everywhere_reaches_every_lane() {
+    let two = Inst::Scalar {
+        scalar: 0,
+        dtype: F,
+    };
+    let scalars = [2.5f32.to_bits()];
+    let constant = Expr {
+        inputs: vec![],
+        insts: vec![two.clone()],
+    };
+    // Stored to rows of a region, shorter than a block.
+    let map = Map {
+        shape: vec![30, 7],
+        expr: constant.clone(),
+        store: view(3, &[20, 1]),
+    };
+    let (out, _) = run(&Kernel::Map(map), &[], F, 600, &scalars);
+    let out: Vec<f32> = values(&out);
+    let inside = |at: &usize| (3..10).contains(&(at % 20));
+    assert!((0..600).filter(inside).all(|at| out[at] == 2.5));
+    // Chosen by a condition that is the same everywhere.
+    let x: Vec<f32> = (0..1500).map(|i| i as f32).collect();
+    let choose = Expr {
+        inputs: vec![F],
+        insts: vec![
+            load(0, view(0, &[1])),
+            two.clone(),
+            apply(&MUL, &[1, 1], F, F),
+            apply(&LESS, &[1, 2], F, DType::Bool),
+            apply(&SELECT, &[3, 0, 1], F, F),
+        ],
+    };
+    let map = Map {
+        shape: vec![1500],
+        expr: choose,
+        store: view(0, &[1]),
+    };
+    let (out, _) = run(&Kernel::Map(map), &[(F, bytes(&x))], F, 1500, &scalars);
+    assert_eq!(values::<f32>(&out), x);
+    // Summed along rows and across them.
+    for (outer, inner) in [(3, 1300), (70, 5), (4, 700)] {
+        let reduce = crate::plan::Reduce {
+            kind: crate::plan::ReduceKind::Sum,
+            outer: vec![outer],
+            inner: vec![inner],
+            expr: constant.clone(),
+        };
+        let (out, _) = run(&Kernel::Reduce(reduce), &[], F, outer, &scalars);
+        let all: Vec<f32> = values(&out);
+        assert!(all.iter().all(|&sum| sum == 2.5 * inner as f32), "{all:?}");
+    }
+}
