@@ -50,6 +50,17 @@ impl Par {
         }
     }
 
+    /// Calls `f` on every task, in any order.
+    pub(super) fn for_each<T: Send>(self, tasks: Vec<T>, f: impl Fn(T) + Sync + Send) {
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.threads > 1 && tasks.len() > 1 {
+            use rayon::prelude::*;
+            tasks.into_par_iter().with_max_len(1).for_each(f);
+            return;
+        }
+        tasks.into_iter().for_each(f);
+    }
+
     /// Calls `f(first, piece)` on `items` cut into pieces of `size`, `first` being the position of the piece.
     pub(super) fn chunks<T: Send>(
         self,
