@@ -55,10 +55,7 @@ pub(super) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
                 par,
             );
         }
-        // Unfolding costs by output channels, folding by input channels.
-        ConvKind::InputGrad
-            if conv.stride == [1; 3] && conv.in_channels * 2 > conv.out_channels =>
-        {
+        ConvKind::InputGrad if conv.stride == [1; 3] && pays_as_forward(conv, &shape, par) => {
             let slabs = Slabs {
                 shape: adjoint(&shape),
                 images: conv.batch,
@@ -84,6 +81,15 @@ fn unfold_of(conv: &Conv) -> Unfold {
         dilation: conv.dilation,
         padding: conv.padding.map(|p| p as i64),
     }
+}
+
+/// Whether the adjoint is better computed as a convolution than by folding, where both can be: unfolding costs by
+/// output channels, folding by input channels, reading in place nothing.
+fn pays_as_forward(conv: &Conv, shape: &Unfold, par: Par) -> bool {
+    let (from, to) = (conv.out_channels, conv.in_channels);
+    to * 2 > from
+        || to >= FEW
+            && Flat::new(&adjoint(shape), from, to, conv.batch * conv.groups, par).is_some()
 }
 
 /// The convolution with flipped taps that is the adjoint of one with stride 1.
