@@ -1,6 +1,6 @@
 //! Functions beyond PyTorch's, the gamma functions, draws that compare words alone, and checkpoints.
 
-use super::{Fuzz, calls};
+use super::calls;
 use wgrad::{ConvOptions, Generator, PoolOptions, checkpoint};
 
 calls! {
