@@ -128,6 +128,7 @@ impl Device {
                 max_insts: 256,
                 fuse: settings.fuse,
                 rows: true,
+                across: true,
             },
         )
     }
@@ -140,6 +141,7 @@ impl Device {
             max_insts: 256,
             fuse: false,
             rows: false,
+            across: false,
         };
         REFERENCE
             .get_or_init(|| Device::with(Kind::Reference, limits))
@@ -178,16 +180,22 @@ impl Device {
     fn over(gpu: wgrad_device::Gpu, settings: &Settings) -> Result<Device> {
         let name = gpu.info().name.clone();
         let software = gpu.info().kind == wgrad_device::AdapterKind::Cpu;
-        // One binding is the output, one the status word.
-        let max_inputs = (gpu.limits().max_storage_buffers as usize)
-            .saturating_sub(2)
-            .min(32);
+        // One binding is the status word, one the output; kernels over rows have more outputs, where there is room.
+        let bindings = gpu.limits().max_storage_buffers as usize;
+        let rows = bindings >= 16;
+        let outputs = if rows {
+            crate::plan::Rows::MAX_OUTPUTS
+        } else {
+            1
+        };
+        let max_inputs = bindings.saturating_sub(1 + outputs).min(32);
         let executor = crate::exec::gpu::Executor::new(gpu).map_err(|e| from_device(&e))?;
         let limits = Limits {
             max_inputs,
             max_insts: 256,
             fuse: settings.fuse,
-            rows: false,
+            rows,
+            across: false,
         };
         Ok(Device::with(
             Kind::Gpu(Box::new(GpuState {

@@ -57,6 +57,8 @@ pub(crate) struct Limits {
     pub(crate) fuse: bool,
     /// Whether the executor has the Rows family.
     pub(crate) rows: bool,
+    /// Such kernels may also sum over the rows, which takes an executor whose threads can wait for each other.
+    pub(crate) across: bool,
 }
 
 /// Plans `graph`. `check` hands out the code that a step writes when it meets an index out of range.

@@ -35,7 +35,10 @@ impl Extent {
     }
 
     /// Whether `step` sums these rows' points over the rows: a reduction whose loads run along its kept dimensions.
-    pub(super) fn is_across(&self, step: &Step) -> bool {
+    pub(super) fn is_across(&self, step: &Step, limits: &Limits) -> bool {
+        if !limits.across {
+            return false;
+        }
         let Kernel::Reduce(r) = &step.kernel else {
             return false;
         };
@@ -53,9 +56,9 @@ impl Extent {
     }
 
     /// What `step` computes for these rows, its program, and its loops: those over points last.
-    fn role<'s>(&self, plan: &Plan, step: &'s Step) -> Option<Role<'s>> {
+    fn role<'s>(&self, plan: &Plan, step: &'s Step, limits: &Limits) -> Option<Role<'s>> {
         match &step.kernel {
-            Kernel::Reduce(r) if self.is_across(step) => {
+            Kernel::Reduce(r) if self.is_across(step, limits) => {
                 let mut expr = r.expr.clone();
                 for view in super::expression::views(&mut expr) {
                     view.strides.rotate_left(r.outer.len());
@@ -108,7 +111,7 @@ pub(super) fn build(
     let mut roles = Vec::with_capacity(steps.len());
     let mut cuts = vec![1, extent.inner, extent.inner * extent.outer];
     for step in steps {
-        let role = extent.role(plan, step)?;
+        let role = extent.role(plan, step, limits)?;
         let base = if role.0 == StageKind::Once {
             extent.inner
         } else {

@@ -134,7 +134,9 @@ impl Grower<'_> {
     fn may_join(&self, step: usize) -> bool {
         let s = &self.plan.steps[step];
         let kind = match &s.kernel {
-            Kernel::Reduce(_) => Extent::of(s) == Some(self.extent) || self.extent.is_across(s),
+            Kernel::Reduce(_) => {
+                Extent::of(s) == Some(self.extent) || self.extent.is_across(s, self.limits)
+            }
             Kernel::Map(_) => true,
             _ => false,
         };
@@ -151,7 +153,7 @@ impl Grower<'_> {
             for &slot in &step.inputs {
                 found.extend(&self.flow.writers[slot]);
                 // A sum over the rows reads what they read anyway.
-                let across = |r: &&usize| self.extent.is_across(&self.plan.steps[**r]);
+                let across = |r: &&usize| self.extent.is_across(&self.plan.steps[**r], self.limits);
                 found.extend(self.flow.readers[slot].iter().filter(across));
             }
         }
@@ -301,6 +303,7 @@ mod tests {
             max_insts: 256,
             fuse: true,
             rows,
+            across: rows,
         };
         plan(&collect(outputs).graph(), &limits, &mut |_| 1)
     }

@@ -9,6 +9,8 @@ pub(super) enum Arg {
     Input(usize),
     /// The step's output.
     Output,
+    /// The step's further output with this index.
+    More(usize),
     /// A buffer that lives within the step.
     Scratch(usize),
     /// This dispatch's numbers.

@@ -71,7 +71,13 @@ pub(super) struct Writer<'a> {
     /// Walks already computed, with the variable that holds each.
     walks: Vec<(View, String)>,
     /// How the loop goes by fours, if it does.
-    wide: Option<&'a Wide>,
+    pub(super) wide: Option<&'a Wide>,
+    /// The variables with the values of the stages that the next expression may read.
+    pub(super) stages: Vec<Vec<String>>,
+    /// Registers of the expressions before the next one, whose numbers are taken.
+    taken: usize,
+    /// What a register's number is counted from.
+    base: usize,
 }
 
 impl<'a> Writer<'a> {
@@ -84,6 +90,9 @@ impl<'a> Writer<'a> {
             coordinates: false,
             walks: Vec::new(),
             wide: None,
+            stages: Vec::new(),
+            taken: 0,
+            base: 0,
         }
     }
 
@@ -94,6 +103,8 @@ impl<'a> Writer<'a> {
 
     /// Writes `expr`; its value is then in the returned variable, or its four values in four.
     pub(super) fn expr(&mut self, expr: &Expr) -> Vec<String> {
+        self.base = self.taken;
+        self.taken += expr.insts.len();
         for (reg, inst) in expr.insts.iter().enumerate() {
             let class = expr.dtype(reg).class();
             let varies = self.wide.is_some_and(|wide| wide.varies(reg));
@@ -119,9 +130,10 @@ impl<'a> Writer<'a> {
 
     /// The variable of a register at one of the points.
     fn name(&self, reg: usize, lane: usize) -> String {
+        let number = self.base + reg;
         match self.wide {
-            Some(wide) if wide.varies(reg) => format!("v{reg}_{lane}"),
-            _ => format!("v{reg}"),
+            Some(wide) if wide.varies(reg) => format!("v{number}_{lane}"),
+            _ => format!("v{number}"),
         }
     }
 
@@ -136,6 +148,7 @@ impl<'a> Writer<'a> {
                 let at = self.walk(&wide.walk(view, quad));
                 let (buffer, dtype) = (self.input(*input), expr.inputs[*input]);
                 if quad == Quad::Whole {
+                    let reg = self.base + reg;
                     let _ = writeln!(self.body.inner, "let q{reg} = {buffer}[{at}];");
                     return ["x", "y", "z", "w"]
                         .map(|part| whole(dtype, &format!("q{reg}.{part}")))
@@ -168,6 +181,7 @@ impl<'a> Writer<'a> {
                     })
                     .collect()
             }
+            Inst::Stage { stage, .. } => self.stages[*stage].clone(),
             _ => Vec::new(),
         }
     }
@@ -204,17 +218,17 @@ impl<'a> Writer<'a> {
                 let base = self.walk(view);
                 let buffer = self.input(*input);
                 self.gather(
-                    reg,
+                    self.base + reg,
                     &buffer,
                     expr.inputs[*input],
                     &base,
-                    [*index, *size],
+                    [self.base + *index, *size],
                     *stride,
                 )
             }
             Inst::Index { view } => format!("bitcast<i32>({})", self.walk(view)),
-            Inst::Random { view, scalar } => self.random(reg, view, *scalar),
-            Inst::Stage { stage, .. } => format!("stage{stage}"),
+            Inst::Random { view, scalar } => self.random(self.base + reg, view, *scalar),
+            Inst::Stage { stage, .. } => self.stages[*stage].first().cloned().unwrap_or_default(),
             Inst::Scalar { scalar, dtype } => {
                 let word = param(self.params.scalar(*scalar));
                 match dtype.class() {
@@ -244,9 +258,9 @@ impl<'a> Writer<'a> {
                 dtype,
             } => {
                 if let Some(minus_one) = self.minus_one(expr, reg, inst) {
-                    return format!("(v{} * {minus_one})", args[0]);
+                    return format!("({} * {minus_one})", self.name(args[0], 0));
                 }
-                let args: Vec<String> = args.iter().map(|arg| format!("v{arg}")).collect();
+                let args: Vec<String> = args.iter().map(|&arg| self.name(arg, 0)).collect();
                 apply(op, &args, *input, *dtype)
             }
         }

@@ -2,7 +2,7 @@
 //! text itself.
 
 use super::call::Lowered;
-use super::{argsort, custom, gemm, map, reduce, scan, scatter, window};
+use super::{argsort, custom, gemm, map, reduce, rows, scan, scatter, window};
 use crate::dtype::DType;
 use crate::plan::{Kernel, Plan, Step};
 use wgrad_device::{AdapterKind, Error, Gpu};
@@ -76,11 +76,7 @@ pub(super) fn lower(plan: &Plan, step: &Step, target: Target) -> Result<Lowered,
     Ok(match &step.kernel {
         Kernel::Map(kernel) => map::lower(&view, kernel)?,
         Kernel::Reduce(kernel) => reduce::lower(&view, kernel)?,
-        Kernel::Rows(_) => {
-            return Err(Error::Unsupported {
-                what: "kernels over rows",
-            });
-        }
+        Kernel::Rows(kernel) => rows::lower(&view, kernel)?,
         Kernel::Matmul(kernel) => gemm::matmul(&view, kernel),
         Kernel::Conv(kernel) => gemm::conv(&view, kernel),
         Kernel::Window(kernel) => window::lower(kernel),
@@ -96,11 +92,12 @@ pub(super) fn check_sizes(plan: &Plan, step: &Step) -> Result<(), Error> {
     let points = match &step.kernel {
         Kernel::Map(map) => product(&map.shape),
         Kernel::Reduce(r) => product(&r.outer).saturating_mul(product(&r.inner)),
+        Kernel::Rows(r) => product(&r.outer).saturating_mul(product(&r.inner)),
         _ => 0,
     };
-    let slots = step.inputs.iter().chain([&step.output]);
+    let slots = step.inputs.iter().copied().chain(step.outputs());
     let elements = slots
-        .map(|&slot| plan.slots[slot].len as u64)
+        .map(|slot| plan.slots[slot].len as u64)
         .max()
         .unwrap_or(0);
     let largest = points.max(elements);

@@ -16,6 +16,7 @@ mod lower;
 mod map;
 mod prepared;
 mod reduce;
+mod rows;
 mod run;
 mod scan;
 mod scatter;

@@ -169,6 +169,7 @@ impl Builder<'_> {
             let bytes = match arg {
                 Arg::Input(i) => slot_bytes(self.plan, step.inputs[i]),
                 Arg::Output => slot_bytes(self.plan, step.output),
+                Arg::More(i) => slot_bytes(self.plan, step.more_outputs[i]),
                 Arg::Scratch(i) => scratch[i],
                 Arg::Params | Arg::Status => 4,
             };
@@ -226,6 +227,7 @@ impl Builder<'_> {
         match arg {
             Arg::Input(i) => slot(step.inputs[i]),
             Arg::Output => slot(step.output),
+            Arg::More(i) => slot(step.more_outputs[i]),
             Arg::Scratch(i) => At::Scratch(i),
             Arg::Params => At::Params,
             Arg::Status => At::Status,

@@ -193,6 +193,7 @@ impl StepView<'_> {
         match &self.step.kernel {
             crate::plan::Kernel::Map(map) => Some(&map.expr),
             crate::plan::Kernel::Reduce(reduce) => Some(&reduce.expr),
+            crate::plan::Kernel::Rows(rows) => rows.stages.first().map(|stage| &stage.expr),
             _ => None,
         }
     }
@@ -218,8 +219,8 @@ pub(super) struct Template {
     pub(super) kind: ReduceKind,
     /// Of the operand.
     pub(super) class: Class,
-    grouped: bool,
-    software: bool,
+    pub(super) grouped: bool,
+    pub(super) software: bool,
     /// Each thread has four neighbouring outputs.
     pub(super) outputs_by_four: bool,
     pub(super) output: DType,
@@ -386,7 +387,19 @@ impl Template {
         };
         let state = self.state();
         let empty = self.empty();
+        // Four terms at a time go to four sums side by side, which are joined at the end of a run.
+        let quad = |values: &[String]| values.len() == 4 && !self.outputs_by_four && state == "f32";
+        let (mut zero, mut run_sum) = (empty.as_str(), "sum");
         let (outer, value) = match source {
+            Source::Expr { body, values, .. } if quad(values) => {
+                (zero, run_sum) = ("vec4<f32>()", "((sum.x + sum.y) + (sum.z + sum.w))");
+                let term = format!(
+                    "{}let term = vec4<f32>({});\n",
+                    body.inner,
+                    values.join(", ")
+                );
+                (body.outer.as_str(), term)
+            }
             Source::Expr { body, values, .. } => (
                 body.outer.as_str(),
                 format!("{}let term = {};\n", body.inner, self.term(values)),
@@ -399,9 +412,9 @@ impl Template {
             let _ = write!(
                 text,
                 "for (var run = {start}; run < end; run += {RUN}u * {step}) {{\n\
-                 let run_end = min(run + {RUN}u * {step}, end);\nvar sum = {empty};\n\
+                 let run_end = min(run + {RUN}u * {step}, end);\nvar sum = {zero};\n\
                  for (var r = run; r < run_end; r += {step}) {{\n{value}sum += term;\n}}\n\
-                 total += sum;\n}}\n"
+                 total += {run_sum};\n}}\n"
             );
         } else {
             let _ = write!(

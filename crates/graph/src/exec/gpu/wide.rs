@@ -32,56 +32,68 @@ impl Wide {
         shape: &[usize],
         dim: usize,
     ) -> Option<Wide> {
-        if !shape[dim].is_multiple_of(4) {
-            return None;
-        }
-        let mut quads = Vec::with_capacity(expr.insts.len());
-        for inst in &expr.insts {
-            let quad = match inst {
-                Inst::Load { input, view } => {
-                    let words = expr.inputs[*input].size() == 4;
-                    quad(view, shape, dim, words)
-                }
-                Inst::Index { view } => quad(view, shape, dim, false),
-                Inst::Scalar { .. } | Inst::Literal { .. } => Quad::Same,
-                Inst::Apply { args, .. } if args.iter().all(|&arg| quads[arg] == Quad::Same) => {
-                    Quad::Same
-                }
-                Inst::Apply { .. } => Quad::Each(1),
-                _ => return None,
-            };
-            quads.push(quad);
-        }
-        let mut wide = Wide {
-            dim,
-            quads,
-            whole: vec![true; same_input.len()],
-        };
-        wide.settle(expr, same_input);
-        let any = |inst: &Inst| matches!(inst, Inst::Load { input, .. } if wide.whole[*input]);
-        expr.insts.iter().any(any).then_some(wide)
+        Wide::of_all(&[(expr, true)], same_input, shape, dim, &|_| false)?.pop()
     }
 
-    /// A buffer is bound as fours if all its loads are whole; else none of them is.
-    fn settle(&mut self, expr: &Expr, same_input: &[usize]) {
-        for (reg, inst) in expr.insts.iter().enumerate() {
-            if let Inst::Load { input, .. } = inst
-                && self.quads[reg] != Quad::Whole
-            {
-                self.whole[same_input[*input]] = false;
+    /// The same for several expressions that share their inputs, each with whether it has this loop at all; `varies`
+    /// tells it of the stages that they read.
+    pub(super) fn of_all(
+        exprs: &[(&Expr, bool)],
+        same_input: &[usize],
+        shape: &[usize],
+        dim: usize,
+        varies: &dyn Fn(usize) -> bool,
+    ) -> Option<Vec<Wide>> {
+        if !shape[dim].is_multiple_of(4) || shape.contains(&0) {
+            return None;
+        }
+        let mut all = Vec::with_capacity(exprs.len());
+        let mut whole = vec![true; same_input.len()];
+        for &(expr, looped) in exprs {
+            let mut quads = Vec::with_capacity(expr.insts.len());
+            for inst in &expr.insts {
+                let quad = if looped {
+                    kind(expr, inst, &quads, shape, dim, varies)?
+                } else {
+                    Quad::Same
+                };
+                if let Inst::Load { input, .. } | Inst::Gather { input, .. } = inst
+                    && quad != Quad::Whole
+                {
+                    whole[same_input[*input]] = false;
+                }
+                quads.push(quad);
             }
+            all.push(quads);
         }
-        for (input, &same) in same_input.iter().enumerate() {
-            self.whole[input] = self.whole[same];
-        }
+        let whole: Vec<bool> = same_input.iter().map(|&same| whole[same]).collect();
+        let mut any = false;
+        let wides = all.into_iter().zip(exprs).map(|(quads, (expr, _))| {
+            let mut wide = Wide {
+                dim,
+                quads,
+                whole: whole.clone(),
+            };
+            any |= wide.settle(expr);
+            wide
+        });
+        let wides: Vec<Wide> = wides.collect();
+        any.then_some(wides)
+    }
+
+    /// Whole loads of a buffer that is not bound as fours take elements one by one. Whether a whole one is left.
+    fn settle(&mut self, expr: &Expr) -> bool {
+        let mut any = false;
         for (reg, inst) in expr.insts.iter().enumerate() {
-            if let Inst::Load { input, .. } = inst
-                && self.quads[reg] == Quad::Whole
-                && !self.whole[*input]
-            {
+            let Inst::Load { input, .. } = inst else {
+                continue;
+            };
+            if self.quads[reg] == Quad::Whole && !self.whole[*input] {
                 self.quads[reg] = Quad::Each(1);
             }
+            any |= self.quads[reg] == Quad::Whole;
         }
+        any
     }
 
     /// How register `reg` is loaded.
@@ -112,6 +124,30 @@ impl Wide {
         }
         view
     }
+}
+
+/// How an instruction of a loop reads four points; `before` are those of the registers before it. `None` where that is
+/// not written by fours.
+fn kind(
+    expr: &Expr,
+    inst: &Inst,
+    before: &[Quad],
+    shape: &[usize],
+    dim: usize,
+    varies: &dyn Fn(usize) -> bool,
+) -> Option<Quad> {
+    Some(match inst {
+        Inst::Load { input, view } => {
+            let words = expr.inputs[*input].size() == 4;
+            quad(view, shape, dim, words)
+        }
+        Inst::Index { view } => quad(view, shape, dim, false),
+        Inst::Stage { stage, .. } if varies(*stage) => Quad::Each(1),
+        Inst::Stage { .. } | Inst::Scalar { .. } | Inst::Literal { .. } => Quad::Same,
+        Inst::Apply { args, .. } if args.iter().all(|&arg| before[arg] == Quad::Same) => Quad::Same,
+        Inst::Apply { .. } => Quad::Each(1),
+        Inst::Gather { .. } | Inst::Random { .. } => return None,
+    })
 }
 
 /// How `view` reads four points along `dim`; `words`: elements are words.

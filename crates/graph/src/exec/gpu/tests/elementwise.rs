@@ -19,13 +19,13 @@ pub(super) static MUL: ScalarOp = ScalarOp {
     cpu: |_, _| None,
     cost: 1,
 };
-static EXP: ScalarOp = ScalarOp {
+pub(super) static EXP: ScalarOp = ScalarOp {
     name: "test_exp",
     wgsl: |x, _, _| format!("w_exp({})", x[0]),
     cpu: |_, _| None,
     cost: 1,
 };
-static RECIP: ScalarOp = ScalarOp {
+pub(super) static RECIP: ScalarOp = ScalarOp {
     name: "test_recip",
     wgsl: |x, _, _| format!("(1.0 / {})", x[0]),
     cpu: |_, _| None,

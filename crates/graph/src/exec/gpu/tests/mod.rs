@@ -5,6 +5,7 @@ mod arrange;
 mod contract;
 mod elementwise;
 mod reductions;
+mod rows;
 mod runs;
 mod texts;
 

@@ -1,0 +1,428 @@
+//! Rows as WGSL: one kernel for all stages of a row, so that what lies between its reductions never leaves the processor.
+//!
+//! A workgroup takes a row, its threads' results joined by a tree; on a software adapter a lane takes one, by fours
+//! where all loads allow it. Stages that wait for the same reductions share a loop. Values for each point that only
+//! later loops read are computed again there: that is cheaper than a trip to memory.
+
+use super::call::{Arg, Call, Grid, Lowered, Words};
+use super::expr::{Body, Nest, Writer};
+use super::lower::{StepView, product};
+use super::reduce::{RUN, Template, declare_inputs};
+use super::source::{
+    ENTRY, declare, declare_params, declare_status, keys, memory, param, register, stored,
+    with_prelude,
+};
+use super::wide::{Wide, shortened};
+use crate::dtype::Class;
+use crate::plan::{Expr, Inst, ReduceKind, Rows, Stage, StageKind};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use wgrad_device::Error;
+
+const LABEL: &str = "rows";
+
+pub(super) fn lower(view: &StepView<'_>, rows: &Rows) -> Result<Lowered, Error> {
+    let outer = product(&rows.outer);
+    if rows.stages.iter().any(|s| s.kind == StageKind::Across) {
+        return Err(Error::Unsupported {
+            what: "sums over rows within a kernel over rows",
+        });
+    }
+    if outer == 0 {
+        return Ok(Lowered::default());
+    }
+    let wides = wides(view, rows);
+    let kernel = Kernel {
+        view,
+        rows,
+        wides: wides.as_deref(),
+        levels: levels(rows),
+        grouped: !view.target.software,
+    };
+    let inner = kernel.inner();
+    let mut params = Words::default();
+    // INNER_POINTS comes first.
+    params.push_word(product(&inner) as u32);
+    params.push_word(outer as u32);
+    let mut state = State {
+        params,
+        body: Body::default(),
+        names: vec![Vec::new(); rows.stages.len()],
+        text: String::new(),
+    };
+    kernel.main(&mut state, &inner);
+    let (mut text, args) = kernel.declarations(&state);
+    text.push_str(&state.text);
+    let mut constants = state.body.constants();
+    if kernel.grouped && product(&inner) <= 512 {
+        constants.push(("WG", 64.0));
+    }
+    Ok(Lowered::one(Call {
+        label: LABEL,
+        wgsl: with_prelude(LABEL, text)?.into(),
+        constants,
+        args,
+        params: state.params,
+        grid: if kernel.grouped {
+            Grid::Groups(outer)
+        } else {
+            Grid::Threads(outer)
+        },
+    }))
+}
+
+/// The loops of all stages by fours, if that is worth while.
+fn wides(view: &StepView<'_>, rows: &Rows) -> Option<Vec<Wide>> {
+    let points = product(&rows.outer).saturating_mul(product(&rows.inner));
+    let position = StageKind::Reduce(ReduceKind::ArgMax);
+    let by_points = rows.stages.iter().any(|stage| stage.kind == position);
+    if points < view.target.wide_from || by_points || rows.inner.is_empty() {
+        return None;
+    }
+    let shape = [&rows.outer[..], &rows.inner[..]].concat();
+    let exprs: Vec<(&Expr, bool)> = rows
+        .stages
+        .iter()
+        .map(|stage| (&stage.expr, stage.kind != StageKind::Once))
+        .collect();
+    let varies = |stage: usize| rows.stages[stage].kind == StageKind::Each;
+    Wide::of_all(&exprs, &view.same_input, &shape, shape.len() - 1, &varies)
+}
+
+/// Stages that a stage reads.
+fn operands(stage: &Stage) -> impl Iterator<Item = usize> + '_ {
+    stage.expr.insts.iter().filter_map(|inst| match inst {
+        Inst::Stage { stage, .. } => Some(*stage),
+        _ => None,
+    })
+}
+
+/// How many reductions, one after the other, each stage waits for.
+fn levels(rows: &Rows) -> Vec<usize> {
+    let mut levels: Vec<usize> = Vec::with_capacity(rows.stages.len());
+    for stage in &rows.stages {
+        let after = |s: usize| {
+            let reduces = matches!(rows.stages[s].kind, StageKind::Reduce(_));
+            levels[s] + usize::from(reduces)
+        };
+        let level = operands(stage).map(after).max().unwrap_or(0);
+        levels.push(level);
+    }
+    levels
+}
+
+/// What is written so far.
+struct State {
+    params: Words,
+    /// Inputs and functions used; its statements are in `text`.
+    body: Body,
+    /// The variables that hold each stage's value, where it has one.
+    names: Vec<Vec<String>>,
+    text: String,
+}
+
+struct Kernel<'a> {
+    view: &'a StepView<'a>,
+    rows: &'a Rows,
+    wides: Option<&'a [Wide]>,
+    levels: Vec<usize>,
+    /// A workgroup, not a lane, for each row.
+    grouped: bool,
+}
+
+/// WGSL type and name of the workgroup memory for states.
+fn shared(state: &str) -> String {
+    format!("sh_{}", state.replace(['<', '>'], "_"))
+}
+
+/// What tells the functions of a class from those of another.
+fn suffix(class: Class) -> &'static str {
+    match class {
+        Class::F32 => "_f32",
+        Class::I32 => "_i32",
+        Class::U32 | Class::Bool => "_u32",
+    }
+}
+
+/// `text` with the names of `keys_*.wgsl` of this class.
+fn with_keys(text: &str, class: Class) -> String {
+    let names = ["to_key", "to_rank", "from_key", "Element"];
+    names.iter().fold(text.to_owned(), |text, name| {
+        text.replace(name, &format!("{name}{}", suffix(class)))
+    })
+}
+
+impl<'a> Kernel<'a> {
+    /// Sizes of a row's loop.
+    fn inner(&self) -> Vec<usize> {
+        match self.wides {
+            Some(_) => shortened(&self.rows.inner, self.rows.inner.len() - 1),
+            None => self.rows.inner.clone(),
+        }
+    }
+
+    /// The reductions with how they combine.
+    fn reduces(&self) -> impl Iterator<Item = (usize, Template)> + '_ {
+        let stages = self.rows.stages.iter().enumerate();
+        stages.filter_map(|(s, stage)| match stage.kind {
+            StageKind::Reduce(kind) => Some((s, self.template(kind, stage))),
+            _ => None,
+        })
+    }
+
+    fn template(&self, kind: ReduceKind, stage: &Stage) -> Template {
+        Template {
+            kind,
+            class: stage.expr.dtype(stage.expr.result()).class(),
+            grouped: self.grouped,
+            software: !self.grouped,
+            outputs_by_four: false,
+            output: stage.dtype,
+        }
+    }
+
+    /// Bindings and functions.
+    fn declarations(&self, state: &State) -> (String, Vec<Arg>) {
+        let mut text = String::new();
+        let wide = self.wides.map(|wides| &wides[0]);
+        let mut args = declare_inputs(&mut text, self.view, &state.body.inputs, wide);
+        let mut outputs: Vec<(usize, &Stage)> = self
+            .rows
+            .stages
+            .iter()
+            .filter_map(|stage| Some((stage.output?, stage)))
+            .collect();
+        outputs.sort_by_key(|(output, _)| *output);
+        for (output, stage) in outputs {
+            let element = memory(stage.dtype);
+            let element = match self.wides {
+                Some(_) if stage.kind == StageKind::Each => format!("vec4<{element}>"),
+                _ => element.to_owned(),
+            };
+            let name = format!("out_{output}");
+            declare(&mut text, args.len(), "read_write", &name, &element);
+            args.push(match output {
+                0 => Arg::Output,
+                more => Arg::More(more - 1),
+            });
+        }
+        declare_params(&mut text, args.len(), state.params.words.len());
+        args.push(Arg::Params);
+        if state.body.reports {
+            declare_status(&mut text, args.len());
+            args.push(Arg::Status);
+        }
+        text.push_str(state.body.functions());
+        self.functions(&mut text);
+        (text, args)
+    }
+
+    /// How the reductions combine.
+    fn functions(&self, text: &mut String) {
+        let mut classes: Vec<&str> = Vec::new();
+        let mut states: BTreeSet<&str> = BTreeSet::new();
+        for (s, template) in self.reduces() {
+            let (class, state) = (template.class, template.state());
+            if template.kind != ReduceKind::Sum && !classes.contains(&suffix(class)) {
+                classes.push(suffix(class));
+                text.push_str(&with_keys(keys(class), class));
+            }
+            states.insert(state);
+            let _ = writeln!(
+                text,
+                "fn join_{s}(a: {state}, b: {state}) -> {state} {{\n{}\n}}",
+                template.join()
+            );
+        }
+        if self.grouped {
+            text.push_str("override WG: u32 = 256u;\n");
+            for state in states {
+                let _ = writeln!(
+                    text,
+                    "var<workgroup> {}: array<{state}, WG>;",
+                    shared(state)
+                );
+            }
+        }
+    }
+
+    fn main(&self, state: &mut State, inner: &[usize]) {
+        let (size, row) = if self.grouped {
+            ("WG", "group")
+        } else {
+            ("8", "group * 8u + local")
+        };
+        let _ = write!(
+            state.text,
+            "@compute @workgroup_size({size})\n{ENTRY}let o = {row};\nif (o >= {}) {{ return; }}\n",
+            param(1)
+        );
+        for (s, stage) in self.rows.stages.iter().enumerate() {
+            if stage.kind != StageKind::Each {
+                let class = register(stage.dtype.class());
+                let _ = writeln!(state.text, "var stage{s}: {class};");
+                state.names[s] =
+                    vec![format!("stage{s}"); if self.wides.is_some() { 4 } else { 1 }];
+            }
+        }
+        let last = self.levels.iter().copied().max().unwrap_or(0);
+        for level in 0..=last {
+            let here = |s: &usize| self.levels[*s] == level;
+            for s in (0..self.rows.stages.len()).filter(here) {
+                if self.rows.stages[s].kind == StageKind::Once {
+                    self.once(state, s);
+                }
+            }
+            let looped: Vec<usize> = (0..self.rows.stages.len())
+                .filter(here)
+                .filter(|&s| match self.rows.stages[s].kind {
+                    StageKind::Reduce(_) => true,
+                    StageKind::Each => self.rows.stages[s].output.is_some(),
+                    StageKind::Once | StageKind::Across => false,
+                })
+                .collect();
+            if !looped.is_empty() {
+                self.walk(state, inner, &looped);
+            }
+        }
+        state.text.push_str("}\n");
+    }
+
+    /// A writer of statements for this loop, which goes on with the numbers and inputs so far.
+    fn writer<'b>(&'b self, state: &mut State, inner: &'b [usize]) -> Writer<'b> {
+        let nest = Nest {
+            outer: &self.rows.outer,
+            inner,
+        };
+        let params = std::mem::take(&mut state.params);
+        let mut writer = Writer::new(self.view, nest, params);
+        writer.body.inputs = std::mem::take(&mut state.body.inputs);
+        writer.body.reports = state.body.reports;
+        writer.body.divides = state.body.divides;
+        writer
+    }
+
+    /// Takes back what [`Kernel::writer`] lent; the statements.
+    fn written(state: &mut State, writer: Writer<'_>) -> (String, String) {
+        let Writer { params, body, .. } = writer;
+        state.params = params;
+        state.body.inputs = body.inputs;
+        state.body.reports |= body.reports;
+        state.body.divides = match (state.body.divides, body.divides) {
+            (Some(a), Some(b)) => Some(a && b),
+            (a, b) => a.or(b),
+        };
+        (body.outer, body.inner)
+    }
+
+    /// A stage with one value for the row and no loop.
+    fn once(&self, state: &mut State, s: usize) {
+        let stage = &self.rows.stages[s];
+        let mut writer = self.writer(state, &[]);
+        writer.stages = state.names.clone();
+        let value = writer.expr(&stage.expr).swap_remove(0);
+        let (outer, inner) = Self::written(state, writer);
+        let _ = writeln!(state.text, "{{\n{outer}{inner}stage{s} = {value};\n}}");
+        self.store_one(&mut state.text, s);
+    }
+
+    /// Stores a row's value, if it is a result.
+    fn store_one(&self, text: &mut String, s: usize) {
+        let stage = &self.rows.stages[s];
+        if let Some(output) = stage.output {
+            let guard = if self.grouped {
+                "if (local == 0u) "
+            } else {
+                ""
+            };
+            let value = stored(stage.dtype, &format!("stage{s}"));
+            let _ = writeln!(text, "{guard}{{ out_{output}[o] = {value}; }}");
+        }
+    }
+
+    /// One loop over the row for these stages, and for what they read of values for each point.
+    fn walk(&self, state: &mut State, inner: &[usize], looped: &[usize]) {
+        let stages = &self.rows.stages;
+        let mut needed: BTreeSet<usize> = looped.iter().copied().collect();
+        for s in (0..stages.len()).rev() {
+            if needed.contains(&s) {
+                let points = |d: &usize| stages[*d].kind == StageKind::Each;
+                needed.extend(operands(&stages[s]).filter(points));
+            }
+        }
+        let mut names = state.names.clone();
+        let mut writer = self.writer(state, inner);
+        for &s in &needed {
+            writer.wide = self.wides.map(|wides| &wides[s]);
+            writer.stages = names.clone();
+            let values = writer.expr(&stages[s].expr);
+            if let StageKind::Reduce(kind) = stages[s].kind {
+                let template = self.template(kind, &stages[s]);
+                let term = with_keys(&template.term(&values), template.class);
+                let term = term.replace("join(", &format!("join_{s}("));
+                let _ = writeln!(writer.body.inner, "sum{s} = join_{s}(sum{s}, {term});");
+                continue;
+            }
+            if let Some(output) = stages[s].output.filter(|_| looped.contains(&s)) {
+                let words: Vec<String> = values
+                    .iter()
+                    .map(|value| stored(stages[s].dtype, value))
+                    .collect();
+                let word = match self.wides {
+                    Some(_) => format!("vec4<{}>({})", memory(stages[s].dtype), words.join(", ")),
+                    None => words.concat(),
+                };
+                let at = format!("o * {} + r", param(0));
+                let _ = writeln!(writer.body.inner, "out_{output}[{at}] = {word};");
+            }
+            names[s] = values;
+        }
+        let (outer, inner) = Self::written(state, writer);
+        self.run_loop(&mut state.text, looped, &outer, &inner);
+    }
+
+    /// The loop itself, and the joining of what its threads have. Runs of terms are added up first, then the runs.
+    fn run_loop(&self, text: &mut String, looped: &[usize], outer: &str, inner: &str) {
+        let reduces: Vec<(usize, Template)> =
+            self.reduces().filter(|(s, _)| looped.contains(s)).collect();
+        let each = |f: &dyn Fn(usize, &Template) -> String| {
+            let all = reduces.iter().map(|(s, template)| f(*s, template));
+            all.collect::<String>()
+        };
+        let (start, step) = if self.grouped {
+            ("local", "WG")
+        } else {
+            ("0u", "1u")
+        };
+        let points = param(0);
+        let start_with =
+            |name: &str| each(&|s, t| format!("var {name}{s}: {} = {};\n", t.state(), t.empty()));
+        let _ = write!(
+            text,
+            "{{\n{outer}{}for (var run = {start}; run < {points}; run += {RUN}u * {step}) {{\n\
+             let run_end = min(run + {RUN}u * {step}, {points});\n{}\
+             for (var r = run; r < run_end; r += {step}) {{\n{inner}}}\n{}}}\n",
+            start_with("total"),
+            start_with("sum"),
+            each(&|s, _| format!("total{s} = join_{s}(total{s}, sum{s});\n")),
+        );
+        for (s, template) in &reduces {
+            if self.grouped {
+                let sh = shared(template.state());
+                let _ = write!(
+                    text,
+                    "{sh}[local] = total{s};\nworkgroupBarrier();\n\
+                     for (var half = WG / 2u; half > 0u; half /= 2u) {{\n\
+                     if (local < half) {{ {sh}[local] = join_{s}({sh}[local], {sh}[local + half]); }}\n\
+                     workgroupBarrier();\n}}\ntotal{s} = {sh}[0];\nworkgroupBarrier();\n"
+                );
+            }
+            let value = with_keys(&template.lower(&format!("total{s}")), template.class);
+            let _ = writeln!(text, "stage{s} = {value};");
+        }
+        text.push_str("}\n");
+        for (s, _) in &reduces {
+            self.store_one(text, *s);
+        }
+    }
+}
