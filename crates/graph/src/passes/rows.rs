@@ -276,11 +276,8 @@ fn drop_unused_slots(plan: &mut Plan) {
     }
     plan.outputs.iter().for_each(|&s| used[s] = true);
     let mut to = vec![usize::MAX; used.len()];
-    let mut n = 0;
-    for (s, _) in used.iter().enumerate().filter(|(_, u)| **u) {
-        to[s] = n;
-        n += 1;
-    }
+    let kept = (0..used.len()).filter(|&s| used[s]);
+    kept.enumerate().for_each(|(n, s)| to[s] = n);
     let mut keep = used.iter();
     plan.slots.retain(|_| keep.next().is_some_and(|&u| u));
     for step in &mut plan.steps {

@@ -143,22 +143,21 @@ impl Executor {
         state: &mut State,
         scalars: &[u32],
     ) -> Result<(), Error> {
-        let mut changed = if state.written {
-            usize::MAX..0
-        } else {
-            0..state.words.len()
+        // First changed word and the one after the last.
+        let (mut first, mut end) = match state.written {
+            true => (usize::MAX, 0),
+            false => (0, state.words.len()),
         };
         for &(at, scalar) in &prepared.scalars {
             if state.words[at] != scalars[scalar] {
                 state.words[at] = scalars[scalar];
-                changed = changed.start.min(at)..changed.end.max(at + 1);
+                (first, end) = (first.min(at), end.max(at + 1));
             }
         }
-        if !changed.is_empty() {
-            let words = bytemuck::cast_slice(&state.words[changed.clone()]);
+        if first < end {
+            let words = bytemuck::cast_slice(&state.words[first..end]);
             state.written = false;
-            self.gpu
-                .write(&prepared.params, 4 * changed.start as u64, words)?;
+            self.gpu.write(&prepared.params, 4 * first as u64, words)?;
             state.written = true;
         }
         Ok(())
