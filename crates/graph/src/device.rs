@@ -180,21 +180,16 @@ impl Device {
     fn over(gpu: wgrad_device::Gpu, settings: &Settings) -> Result<Device> {
         let name = gpu.info().name.clone();
         let software = gpu.info().kind == wgrad_device::AdapterKind::Cpu;
-        // One binding is the status word, one the output; kernels over rows have more outputs, where there is room.
+        // One binding is the status word, one the output. Kernels over rows, which have more outputs, are left out: that
+        // they win on a GPU has not been shown.
         let bindings = gpu.limits().max_storage_buffers as usize;
-        let rows = bindings >= 16;
-        let outputs = if rows {
-            crate::plan::Rows::MAX_OUTPUTS
-        } else {
-            1
-        };
-        let max_inputs = bindings.saturating_sub(1 + outputs).min(32);
+        let max_inputs = bindings.saturating_sub(2).min(32);
         let executor = crate::exec::gpu::Executor::new(gpu).map_err(|e| from_device(&e))?;
         let limits = Limits {
             max_inputs,
             max_insts: 256,
             fuse: settings.fuse,
-            rows,
+            rows: false,
             across: false,
         };
         Ok(Device::with(

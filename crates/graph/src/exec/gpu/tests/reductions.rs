@@ -81,6 +81,11 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
+/// How many results there are.
+fn values_of(reduce: &Reduce) -> usize {
+    reduce.outer.iter().product()
+}
+
 /// The elements of each reduction, in order.
 fn rows(reduce: &Reduce, x: &Data) -> Vec<Vec<f64>> {
     let Inst::Load { view, .. } = &reduce.expr.insts[0] else {
@@ -124,7 +129,12 @@ fn reductions_agree_with_loops() {
             .iter()
             .map(|row| expected(reduce.kind, row))
             .collect();
-        let tolerance = if out.0 == DType::F16 { 2e-3 } else { 2e-6 };
+        let tolerance = match out.0 {
+            DType::F16 => 2e-3,
+            // Of so many sums of a thousand terms some nearly cancel.
+            _ if values_of(&reduce) > 1000 => 1e-5,
+            _ => 2e-6,
+        };
         check(
             Kernel::Reduce(reduce),
             &inputs,
