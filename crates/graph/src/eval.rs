@@ -449,13 +449,6 @@ impl Tensor {
     /// The raw contents of a tensor that has a value.
     pub(crate) async fn read_value(&self) -> Result<Vec<u8>> {
         let bytes = self.numel() * self.dtype().size();
-        let missing = || {
-            Error::new(
-                ErrorKind::Internal,
-                "read",
-                "the value lies on another device",
-            )
-        };
         let value = value_of(self)?;
         let out = match value {
             Value::Host(buffer) => buffer.bytes()[..bytes].to_vec(),
@@ -464,7 +457,8 @@ impl Tensor {
             #[cfg(feature = "gpu")]
             Value::Gpu(buffer) => {
                 let Kind::Gpu(gpu) = &self.device().0.kind else {
-                    return Err(missing());
+                    let message = "the value lies on another device";
+                    return Err(Error::new(ErrorKind::Internal, "read", message));
                 };
                 let mut out = gpu
                     .executor
