@@ -82,6 +82,7 @@ fn check(name: &str, limit: f64, f: fn(f32) -> f32, exact: fn(f64) -> f64) {
 #[test]
 fn exponentials_and_logarithms() {
     check("exp", 1.0, exp, f64::exp);
+    check("exp_fused", 1.0, exp_fused::<true>, f64::exp);
     check("exp2", 1.25, exp2, f64::exp2);
     check("expm1", 2.0, expm1, f64::exp_m1);
     check("log", 1.0, log, f64::ln);
@@ -118,6 +119,7 @@ fn narrow_forms_equal_the_general_ones_where_they_hold() {
 #[test]
 fn hyperbolic_functions() {
     check("tanh", 2.0, tanh, f64::tanh);
+    check("tanh_fused", 2.0, tanh_fused::<true>, f64::tanh);
     check("sinh", 3.0, sinh, f64::sinh);
     check("cosh", 2.0, cosh, f64::cosh);
     check("asinh", 4.0, asinh, libm::asinh);

@@ -1,9 +1,9 @@
 //! Elementary functions in `f32`, the Rust half of a pair: `shaders/src/math/*.wgsl` holds the same
 //! operations in the same order as `w_<name>`.
 //!
-//! For the executors' element-wise loops. The functions use no table, no libm call and no fused
-//! multiply-add, so that loops over slices vectorise and a result does not depend on the target's
-//! features. Exceptions, which a vectorised loop must avoid, say so: [`sin`], [`cos`] and [`tan`]
+//! For the executors' element-wise loops. The functions use no table and no libm call, so that loops
+//! over slices vectorise, and no fused multiply-add, so that a result does not depend on the target's
+//! features; [`exp_fused`] and [`tanh_fused`] are theirs to choose. Exceptions, which a vectorised loop must avoid, say so: [`sin`], [`cos`] and [`tan`]
 //! branch for wide arguments, [`fmod`] and [`remainder`] call the exact scalar remainder, [`lgamma`],
 //! [`digamma`] and [`polygamma`] branch.
 //!
@@ -13,8 +13,11 @@
 //!
 //! Must not hold tensors, dispatch, or anything that differs from the WGSL twin in formula.
 
+mod exponential;
 mod gamma;
 
+pub use exponential::{exp, exp_fused, tanh, tanh_fused};
+use exponential::{exp_reduce, exp_scaled, expm1_poly};
 pub use gamma::{digamma, erfinv, lgamma, polygamma};
 
 use core::f32::consts::{FRAC_PI_2 as PIO2_HI, LN_2, LOG2_E, PI as PI_HI};
@@ -156,45 +159,6 @@ pub fn remainder(x: f32, y: f32) -> f32 {
 }
 
 // --- exponentials --------------------------------------------------------------------------------
-
-/// e^r - 1 = r + r² · (1/2 + r · p(r)) for |r| ≤ 0.505, minimax, relative error 2^-27.
-#[inline(always)]
-fn expm1_poly(r: f32) -> f32 {
-    let p = horner(
-        r,
-        [
-            0.5,
-            0.166_666_63,
-            0.041_665_837,
-            0.008_333_72,
-            0.001_398_308_2,
-            0.000_198_052_9,
-        ],
-    );
-    r + r * r * p
-}
-
-/// x = n ln 2 + r with |r| ≤ ln 2 / 2, for |x| ≤ 120.
-#[inline(always)]
-fn exp_reduce(x: f32) -> (f32, i32) {
-    let (nf, n) = nearest(x * LOG2_E);
-    ((x - nf * LN2_HI) - nf * LN2_LO, n)
-}
-
-/// e^x · 2^k, for small |k|.
-#[inline(always)]
-fn exp_scaled(x: f32, k: i32) -> f32 {
-    let c = if x > 90.0 { 90.0 } else { x };
-    let c = if c < -105.0 { -105.0 } else { c };
-    let (r, n) = exp_reduce(c);
-    scale(1.0 + expm1_poly(r), n + k)
-}
-
-/// e^x, 1 ulp.
-#[inline(always)]
-pub fn exp(x: f32) -> f32 {
-    exp_scaled(x, 0)
-}
 
 /// e^x - 1, 2 ulp.
 #[inline(always)]
@@ -679,26 +643,6 @@ pub fn acos(x: f32) -> f32 {
 }
 
 // --- hyperbolic functions ------------------------------------------------------------------------
-
-/// tanh x, 2 ulp.
-#[inline(always)]
-pub fn tanh(x: f32) -> f32 {
-    let a = x.abs();
-    let z = a * a;
-    let p = horner(
-        z,
-        [
-            -0.333_333_16,
-            0.133_325_35,
-            -0.053_846_22,
-            0.021_044_128,
-            -0.006_232_144,
-        ],
-    );
-    let near = a + a * z * p;
-    let far = 1.0 - 2.0 / (exp_scaled(2.0 * a, 0) + 1.0);
-    with_sign(if a < 0.55 { near } else { far }, x)
-}
 
 /// sinh x, 3 ulp.
 #[inline(always)]

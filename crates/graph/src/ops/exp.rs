@@ -15,7 +15,7 @@ pub struct Exp;
 static SCALAR: ScalarOp = ScalarOp {
     name: "exp",
     wgsl: |x, _, _| format!("w_exp({})", x[0]),
-    cpu: |_, _| Some(block1!(|x: f32| -> f32 { math::exp(x) })),
+    cpu: |_, _| Some(block1!(|x: f32| -> f32 { math::exp_fused::<FUSED>(x) })),
     cost: 10,
 };
 

@@ -17,7 +17,7 @@ static SCALAR: ScalarOp = ScalarOp {
     wgsl: |x, _, _| format!("w_recip(1.0 + w_exp(-({})))", x[0]),
     cpu: |_, _| {
         Some(block1!(|x: f32| -> f32 {
-            math::recip(1.0 + math::exp(-x))
+            math::recip(1.0 + math::exp_fused::<FUSED>(-x))
         }))
     },
     cost: 12,

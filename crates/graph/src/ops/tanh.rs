@@ -15,7 +15,7 @@ pub struct Tanh;
 static SCALAR: ScalarOp = ScalarOp {
     name: "tanh",
     wgsl: |x, _, _| format!("w_tanh({})", x[0]),
-    cpu: |_, _| Some(block1!(|x: f32| -> f32 { math::tanh(x) })),
+    cpu: |_, _| Some(block1!(|x: f32| -> f32 { math::tanh_fused::<FUSED>(x) })),
     cost: 12,
 };
 

@@ -107,7 +107,7 @@ impl Flat {
                 );
             }
             let packed = &*packed;
-            par.for_each((0..slabs * bands).collect(), |task| {
+            par.for_each(slabs * bands, |task| {
                 let (i, band) = (task / bands, task % bands);
                 let lines = band * self.lines..((band + 1) * self.lines).min(self.shape.output[1]);
                 let x = &x[i * self.from * self.shape.plane()..][..self.from * self.shape.plane()];

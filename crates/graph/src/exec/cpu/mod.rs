@@ -10,6 +10,7 @@ mod load;
 mod map;
 mod matmul;
 mod order;
+mod pairs;
 mod par;
 mod philox;
 mod prepared;
@@ -21,6 +22,7 @@ mod scatter;
 mod scratch;
 pub(crate) mod simd;
 mod sort;
+mod team;
 #[cfg(test)]
 mod tests;
 mod unfold;
@@ -36,6 +38,8 @@ use par::Par;
 pub(crate) use prepared::Prepared;
 use prepared::Ready;
 use std::sync::atomic::AtomicU32;
+#[cfg(not(target_arch = "wasm32"))]
+use team::Team;
 
 /// An input of a kernel: its element type and contents, aligned to 4 bytes at least.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +67,7 @@ struct Context<'a> {
     scalars: &'a [u32],
     check: u32,
     status: &'a AtomicU32,
-    par: Par,
+    par: Par<'a>,
 }
 
 impl<'a> Context<'a> {
@@ -123,11 +127,6 @@ impl Executor {
         }
     }
 
-    /// How many threads it uses.
-    pub(crate) fn threads(&self) -> usize {
-        self.threads
-    }
-
     /// Runs `plan` on the given leaves and scalars and returns one buffer for each of [`Plan::outputs`]. An index
     /// out of range writes the step's `check` to `status` if that is 0. `observer` sees the output of each step.
     pub(crate) fn run(
@@ -144,8 +143,7 @@ impl Executor {
         match observer {
             Some(observer) => {
                 for (i, (step, ready)) in steps.enumerate() {
-                    let threads = self.threads();
-                    self.inside(true, || buffers.step(plan, step, ready, run, threads));
+                    self.with_team(true, |par| buffers.step(plan, step, ready, run, par));
                     if let Some(Some(buffer)) = buffers.written(plan.slots[step.output].place) {
                         observer(i, buffer);
                     }
@@ -182,28 +180,38 @@ impl Executor {
         (plan, prepared): (&Plan, &Prepared),
         run: Run<'_>,
     ) {
-        let threads = if prepared.large { self.threads() } else { 1 };
-        self.inside(prepared.large, || {
+        self.with_team(prepared.large, |par| {
             for (step, ready) in plan.steps.iter().zip(&prepared.steps) {
-                buffers.step(plan, step, ready, run, threads);
+                buffers.step(plan, step, ready, run, par);
             }
         });
     }
 
-    /// Calls `f` where parallel work starts quickly.
+    /// Calls `f` with threads of the pool that stand by meanwhile, if the work is `large`.
     #[cfg(not(target_arch = "wasm32"))]
-    fn inside(&self, large: bool, f: impl FnOnce() + Send) {
+    fn with_team(&self, large: bool, f: impl FnOnce(Par<'_>)) {
+        if !large || self.threads == 1 {
+            return f(Par::SERIAL);
+        }
+        let team = Team::new(self.threads);
         match &self.pool {
-            _ if !large || self.threads == 1 => f(),
-            Some(pool) => pool.install(f),
-            None => rayon::scope(|_| f()),
+            Some(pool) => pool.in_place_scope(|scope| lead(scope, &team, f)),
+            None => rayon::in_place_scope(|scope| lead(scope, &team, f)),
         }
     }
 
     #[cfg(target_arch = "wasm32")]
-    fn inside(&self, _: bool, f: impl FnOnce()) {
-        f();
+    fn with_team(&self, _: bool, f: impl FnOnce(Par<'_>)) {
+        f(Par::SERIAL);
     }
+}
+
+/// Calls `f` while the rest of the team serves.
+#[cfg(not(target_arch = "wasm32"))]
+fn lead<'s>(scope: &rayon::Scope<'s>, team: &'s Team, f: impl FnOnce(Par<'_>)) {
+    (1..team.threads()).for_each(|_| scope.spawn(|_| team.serve()));
+    let _dismissal = team.dismissal();
+    f(Par::of(team));
 }
 
 /// What all steps of a run share.
@@ -283,7 +291,7 @@ impl<'r> Buffers<'r> {
         }
     }
 
-    fn step(&mut self, plan: &Plan, step: &Step, ready: &Ready, run: Run<'_>, threads: usize) {
+    fn step(&mut self, plan: &Plan, step: &Step, ready: &Ready, run: Run<'_>, par: Par<'_>) {
         let began = profile::begin();
         let mut outs: [Option<HostBufferMut>; Rows::MAX_OUTPUTS] = Default::default();
         for (out, slot) in outs.iter_mut().zip(step.outputs()) {
@@ -310,7 +318,7 @@ impl<'r> Buffers<'r> {
             scalars: run.scalars,
             check: step.check,
             status: run.status,
-            par: Par::new(threads),
+            par,
         };
         let mut slices = [(); Rows::MAX_OUTPUTS].map(|()| &mut [][..]);
         for ((slice, out), slot) in slices.iter_mut().zip(&mut outs).zip(step.outputs()) {
@@ -424,7 +432,7 @@ fn run_ready(
     }
 }
 
-/// Prepares and runs one kernel on up to `threads` threads of the current pool. `out` holds elements of `dtype`,
+/// Prepares and runs one kernel on `threads` threads. `out` holds elements of `dtype`,
 /// aligned to 4 bytes. An index out of range writes `check` to `status` if that is 0.
 #[cfg(test)]
 pub(crate) fn run_kernel(
@@ -435,14 +443,16 @@ pub(crate) fn run_kernel(
     (check, status): (u32, &AtomicU32),
     threads: usize,
 ) {
-    let context = Context {
-        inputs,
-        scalars,
-        check,
-        status,
-        par: Par::new(threads),
-    };
     let mut outs = [(); Rows::MAX_OUTPUTS].map(|()| &mut [][..]);
     outs[0] = out;
-    run_ready(kernel, &Ready::new(kernel, dtype), context, outs, dtype);
+    par::with_threads(threads, |par| {
+        let context = Context {
+            inputs,
+            scalars,
+            check,
+            status,
+            par,
+        };
+        run_ready(kernel, &Ready::new(kernel, dtype), context, outs, dtype);
+    });
 }

@@ -1,34 +1,30 @@
-//! The one place that starts work on other threads. How work is cut never depends on it: callers cut by shape
+//! The one place that hands work to other threads. How work is cut never depends on it: callers cut by shape
 //! wherever the cut can change a bit.
 
+use super::team::Team;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 /// How many threads a kernel may use.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Par {
-    threads: usize,
+#[derive(Clone, Copy)]
+pub(super) struct Par<'t> {
+    team: Option<&'t Team>,
 }
 
-/// Work, in about tenths of nanoseconds, below which starting a thread costs more than it brings.
-pub(super) const WORTH_A_THREAD: usize = 500_000;
+/// Work, in about tenths of nanoseconds, below which handing a part to another thread costs more than it brings.
+pub(super) const WORTH_A_THREAD: usize = 60_000;
 
-impl Par {
+impl<'t> Par<'t> {
     /// Only the calling thread.
-    pub(super) const SERIAL: Par = Par { threads: 1 };
+    pub(super) const SERIAL: Par<'static> = Par { team: None };
 
-    /// Up to `threads` threads of the current pool.
-    pub(super) fn new(threads: usize) -> Par {
-        Par {
-            threads: if cfg!(target_arch = "wasm32") {
-                1
-            } else {
-                threads.max(1)
-            },
-        }
+    /// The threads of `team`.
+    pub(super) fn of(team: &'t Team) -> Par<'t> {
+        Par { team: Some(team) }
     }
 
     /// The same, or serial where `work` is too small to share.
-    pub(super) fn for_work(self, work: usize) -> Par {
+    pub(super) fn for_work(self, work: usize) -> Par<'t> {
         if work < WORTH_A_THREAD {
             Par::SERIAL
         } else {
@@ -38,27 +34,23 @@ impl Par {
 
     /// Number of threads.
     pub(super) fn threads(self) -> usize {
-        self.threads
+        self.team.map_or(1, Team::threads)
     }
 
     /// A number of equal pieces that balances well: one when serial.
     pub(super) fn pieces(self) -> usize {
-        if self.threads == 1 {
-            1
-        } else {
-            self.threads * 4
+        match self.threads() {
+            1 => 1,
+            n => n * 4,
         }
     }
 
-    /// Calls `f` on every task, in any order.
-    pub(super) fn for_each<T: Send>(self, tasks: Vec<T>, f: impl Fn(T) + Sync + Send) {
-        #[cfg(not(target_arch = "wasm32"))]
-        if self.threads > 1 && tasks.len() > 1 {
-            use rayon::prelude::*;
-            tasks.into_par_iter().with_max_len(1).for_each(f);
-            return;
+    /// Calls `f` with every number below `count`, in any order.
+    pub(super) fn for_each(self, count: usize, f: impl Fn(usize) + Sync) {
+        match self.team {
+            Some(team) => team.share(count, &f),
+            None => (0..count).for_each(f),
         }
-        tasks.into_iter().for_each(f);
     }
 
     /// Calls `f(first, piece)` on `items` cut into pieces of `size`, `first` being the position of the piece.
@@ -66,78 +58,73 @@ impl Par {
         self,
         items: &mut [T],
         size: usize,
-        f: impl Fn(usize, &mut [T]) + Sync + Send,
+        f: impl Fn(usize, &mut [T]) + Sync,
     ) {
-        let size = size.max(1);
-        if self.threads == 1 || items.len() <= size {
-            for (i, piece) in items.chunks_mut(size).enumerate() {
-                f(i * size, piece);
-            }
-            return;
-        }
-        #[cfg(not(target_arch = "wasm32"))]
-        halves(items, 0, size, &f);
+        let (len, size) = (items.len(), size.max(1));
+        let all = Start(items.as_mut_ptr());
+        self.for_each(len.div_ceil(size), |i| {
+            let first = i * size;
+            // SAFETY: the pieces of different `i` do not overlap, each `i` comes once, and `items` is borrowed until
+            // all are done.
+            let piece =
+                unsafe { std::slice::from_raw_parts_mut(all.at(first), size.min(len - first)) };
+            f(first, piece);
+        });
     }
-}
 
-impl Par {
     /// Calls `f` on the rows `range` in pieces. `cut(work, n)` splits what belongs to the rows after the first `n`
     /// of `work`; how far it is cut depends on the number of threads.
     pub(super) fn divide<W: Send>(
         self,
         work: W,
         range: Range<usize>,
-        cut: &(impl Fn(W, usize) -> (W, W) + Sync),
+        cut: &impl Fn(W, usize) -> (W, W),
         f: &(impl Fn(W, Range<usize>) + Sync),
     ) {
         let size = range.len().div_ceil(self.pieces()).max(1);
-        self.divide_down(size, work, range, cut, f);
-    }
-
-    fn divide_down<W: Send>(
-        self,
-        size: usize,
-        work: W,
-        range: Range<usize>,
-        cut: &(impl Fn(W, usize) -> (W, W) + Sync),
-        f: &(impl Fn(W, Range<usize>) + Sync),
-    ) {
         let pieces = range.len().div_ceil(size);
-        if pieces <= 1 || self.threads == 1 {
+        if pieces <= 1 {
             return f(work, range);
         }
-        let middle = range.start + pieces / 2 * size;
-        let (low, high) = cut(work, middle - range.start);
-        let (below, above) = (range.start..middle, middle..range.end);
-        #[cfg(not(target_arch = "wasm32"))]
-        rayon::join(
-            || self.divide_down(size, low, below, cut, f),
-            || self.divide_down(size, high, above, cut, f),
-        );
-        #[cfg(target_arch = "wasm32")]
-        {
-            self.divide_down(size, low, below, cut, f);
-            self.divide_down(size, high, above, cut, f);
+        let mut tasks = Vec::with_capacity(pieces);
+        let (mut rest, mut first) = (work, range.start);
+        while range.end - first > size {
+            let (piece, later) = cut(rest, size);
+            tasks.push(Mutex::new(Some((piece, first..first + size))));
+            (rest, first) = (later, first + size);
         }
+        tasks.push(Mutex::new(Some((rest, first..range.end))));
+        self.for_each(tasks.len(), |i| {
+            let task = tasks[i]
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            if let Some((work, range)) = task {
+                f(work, range);
+            }
+        });
     }
 }
 
-/// Halves the pieces until one is left: nothing is allocated, and a thread that is free takes the largest part.
-#[cfg(not(target_arch = "wasm32"))]
-fn halves<T: Send>(
-    items: &mut [T],
-    first: usize,
-    size: usize,
-    f: &(impl Fn(usize, &mut [T]) + Sync),
-) {
-    let pieces = items.len().div_ceil(size);
-    if pieces <= 1 {
-        return f(first, items);
+/// Where items begin that several threads write, each its own.
+struct Start<T>(*mut T);
+
+impl<T> Start<T> {
+    fn at(&self, item: usize) -> *mut T {
+        self.0.wrapping_add(item)
     }
-    let middle = pieces / 2 * size;
-    let (low, high) = items.split_at_mut(middle);
-    rayon::join(
-        || halves(low, first, size, f),
-        || halves(high, first + middle, size, f),
-    );
+}
+
+// SAFETY: each item is used by one thread.
+unsafe impl<T: Send> Sync for Start<T> {}
+
+/// Calls `f` with `threads` threads of its own.
+#[cfg(test)]
+pub(super) fn with_threads<R>(threads: usize, f: impl FnOnce(Par<'_>) -> R) -> R {
+    let team = Team::new(threads);
+    std::thread::scope(|s| {
+        (1..threads).for_each(|_| drop(s.spawn(|| team.serve())));
+        let _dismissal = team.dismissal();
+        f(Par::of(&team))
+    })
 }

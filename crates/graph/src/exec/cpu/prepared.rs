@@ -1,6 +1,5 @@
 //! What a plan's steps need that does not change from run to run, worked out once.
 
-use super::par::WORTH_A_THREAD;
 use super::program::Program;
 use super::{map, reduce, rows};
 use crate::dtype::DType;
@@ -36,7 +35,7 @@ impl Ready {
 pub(crate) struct Prepared {
     /// One for each step.
     pub(super) steps: Vec<Ready>,
-    /// Whether a step may be worth more than one thread.
+    /// Whether it is worth more than one thread.
     pub(super) large: bool,
 }
 
@@ -45,34 +44,37 @@ impl Prepared {
     pub(crate) fn new(plan: &Plan) -> Prepared {
         let ready = |step: &Step| Ready::new(&step.kernel, plan.slots[step.output].dtype);
         let steps: Vec<Ready> = plan.steps.iter().map(ready).collect();
-        let large = plan
+        let work: usize = plan
             .steps
             .iter()
             .zip(&steps)
-            .any(|(step, ready)| is_large(plan, step, ready));
+            .map(|(step, ready)| work(plan, step, ready))
+            .sum();
+        let large = work >= LARGE;
         Prepared { steps, large }
     }
 }
 
-fn is_large(plan: &Plan, step: &Step, ready: &Ready) -> bool {
-    const LANES: usize = 1 << 14;
-    const MULTIPLICATIONS: usize = 1 << 20;
+/// Work of a plan, in about tenths of nanoseconds, below which calling other threads costs more than it brings.
+const LARGE: usize = 500_000;
+
+/// What a step takes, in about tenths of nanoseconds.
+fn work(plan: &Plan, step: &Step, ready: &Ready) -> usize {
+    /// Multiplications in a tenth of a nanosecond.
+    const AT_ONCE: usize = 4;
     let product = |sizes: &[usize]| sizes.iter().product::<usize>();
     match (&step.kernel, ready) {
-        (Kernel::Matmul(m), _) => m.batch * m.m * m.n * m.k >= MULTIPLICATIONS,
+        (Kernel::Matmul(m), _) => m.batch * m.m * m.n * m.k / AT_ONCE,
         (Kernel::Conv(c), _) => {
             let sums = c.batch * c.groups * c.in_channels * c.out_channels;
-            sums * product(&c.output) * product(&c.kernel) >= MULTIPLICATIONS
+            sums * product(&c.output) * product(&c.kernel) / AT_ONCE
         }
-        (_, Ready::Map(program)) => program
-            .as_ref()
-            .is_some_and(|p| p.nest.len * p.cost >= WORTH_A_THREAD),
-        (_, Ready::Reduce(r)) => r.work() >= WORTH_A_THREAD,
-        (_, Ready::Rows(r)) => r.work() >= WORTH_A_THREAD,
-        _ => step
-            .inputs
-            .iter()
-            .chain([&step.output])
-            .any(|&s| plan.slots[s].len >= LANES),
+        (_, Ready::Map(program)) => program.as_ref().map_or(0, |p| p.nest.len * p.cost),
+        (_, Ready::Reduce(r)) => r.work(),
+        (_, Ready::Rows(r)) => r.work(),
+        _ => {
+            let slots = step.inputs.iter().chain([&step.output]);
+            slots.map(|&s| plan.slots[s].len * 30).max().unwrap_or(0)
+        }
     }
 }

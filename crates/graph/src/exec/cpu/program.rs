@@ -2,6 +2,7 @@
 //! plan and run many times: it holds no buffer, no scalar and nothing else of a run. Map, Reduce and Rows drive it;
 //! it knows none of them.
 
+use super::pairs::{self, Op};
 use super::walk::{Nest, Walk};
 use crate::dtype::{Class, DType};
 use crate::plan::{BlockFn, Expr, Inst, View};
@@ -123,6 +124,17 @@ impl Program {
         }
     }
 
+    /// The inputs of 4-byte elements that are read point after point, and the element of the first.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.ops.iter().filter_map(|op| match op {
+            Instr::Load { input, dtype, walk } if dtype.size() == 4 => {
+                let walk = &self.walks[*walk];
+                walk.flat.then_some((*input, walk.offset as usize))
+            }
+            _ => None,
+        })
+    }
+
     /// The walk of the last of the additional views.
     pub(super) fn last_walk(&self) -> &Walk {
         &self.walks[self.walks.len() - 1]
@@ -164,6 +176,7 @@ fn lower(
         w if w.step() == 0 => Span::Row,
         _ => Span::Lane,
     };
+    let mut names = vec![None; expr.insts.len()];
     let mut spans: Vec<Span> = Vec::with_capacity(expr.insts.len());
     let mut ops = Vec::with_capacity(expr.insts.len());
     for (reg, inst) in expr.insts.iter().enumerate() {
@@ -223,6 +236,9 @@ fn lower(
                     )
                 });
                 let span = args.iter().map(|&a| spans[a]).min().unwrap_or(Span::All);
+                if input.class() == Class::F32 && dtype.class() == Class::F32 {
+                    names[reg] = Op::named(op.name);
+                }
                 let args = args.clone();
                 (Instr::Apply { f, args }, span)
             }
@@ -230,7 +246,7 @@ fn lower(
         spans.push(span);
         ops.push(op);
     }
-    (ops, spans)
+    pairs::fuse(ops, spans, names)
 }
 
 fn literal(value: i32, class: Class) -> u32 {
@@ -271,7 +287,8 @@ fn assign(ops: &[Instr], span: &[Span]) -> (Vec<usize>, usize) {
     (buffer, n_buffers)
 }
 
-fn operands(op: &Instr) -> impl Iterator<Item = usize> + '_ {
+/// The registers that an instruction reads.
+pub(super) fn operands(op: &Instr) -> impl Iterator<Item = usize> + '_ {
     let (index, args): (Option<usize>, &[usize]) = match op {
         Instr::Gather { index, .. } => (Some(*index), &[]),
         Instr::Apply { args, .. } => (None, args),

@@ -5,7 +5,7 @@ use super::combine::{Combine, add_lanes};
 use super::program::{LANES, Program};
 use super::reduce::{self, Job};
 use super::scratch::Scratch;
-use super::worker::{Earlier, Memory, Worker};
+use super::worker::{Ahead, Earlier, Memory, Worker};
 use super::{Context, map, simd};
 use crate::dtype::Class;
 use crate::plan::{Inst, Rows, Stage, StageKind, View};
@@ -25,6 +25,8 @@ pub(super) struct Ready {
     /// changes no bit.
     across: usize,
     part: usize,
+    /// What is fetched meanwhile for the rows after those at hand.
+    ahead: Ahead,
 }
 
 #[derive(Debug)]
@@ -69,10 +71,13 @@ pub(super) fn prepare(rows: &Rows) -> Ready {
     };
     let across = |s: &&ReadyStage| s.kind == StageKind::Across;
     let across = stages.iter().filter(across).count();
+    let points = stages.iter().filter(|s| s.kind != StageKind::Once).count();
+    let lines = stages.iter().flat_map(|s| s.program.lines());
     Ready {
         outer,
         inner,
         across,
+        ahead: Ahead::new(lines, points),
         part: if across == 0 {
             1
         } else {
@@ -239,6 +244,7 @@ impl Piece<'_, '_> {
             } else {
                 &mut sums[part * width..(part + 1) * width]
             };
+            piece.memory.ahead = ready.ahead.of((first + n) * ready.inner, n * ready.inner);
             piece.block(now, sums, first..first + n, first + n == stop);
             (outs, first) = (later, first + n);
         }

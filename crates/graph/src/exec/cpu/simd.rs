@@ -1,6 +1,7 @@
 //! Functions compiled for several instruction sets and chosen at run time: [`simd_fn!`] for any function,
 //! [`block1!`], [`block2!`] and [`block3!`] for the block functions of element-wise operations.
-//! Knows no operation. Rust never contracts or reorders float arithmetic, so every level gives the same bits.
+//! Knows no operation. Rust never contracts or reorders float arithmetic, so every level gives the same bits, unless
+//! a body asks `FUSED`, which is true where the level has fused multiply-adds.
 
 #[cfg(target_arch = "x86_64")]
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -158,22 +159,22 @@ pub(crate) fn stream_end() {
 }
 
 /// Defines a function whose body is compiled once for each [`Level`]: `simd_fn! { fn name(a: &[f32]) -> f32 {…} }`.
-/// Functions the body calls must be `#[inline(always)]` (or small) to profit. Arguments are plain names.
+/// The body may ask the constant `FUSED`. Functions it calls must be `#[inline(always)]` (or small) to profit. Arguments are plain names.
 macro_rules! simd_fn {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         $vis fn $name($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
-            fn portable($($arg: $ty),*) $(-> $ret)? $body
+            fn portable<const FUSED: bool>($($arg: $ty),*) $(-> $ret)? $body
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2,fma,f16c")]
                 fn avx2($($arg: $ty),*) $(-> $ret)? {
-                    portable($($arg),*)
+                    portable::<true>($($arg),*)
                 }
                 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512vl,avx512dq,avx512bw")]
                 fn avx512($($arg: $ty),*) $(-> $ret)? {
-                    portable($($arg),*)
+                    portable::<true>($($arg),*)
                 }
                 match $crate::exec::cpu::simd::level() {
                     // SAFETY: `level` returns only what the processor was found to support.
@@ -183,7 +184,7 @@ macro_rules! simd_fn {
                     $crate::exec::cpu::simd::Level::Base => {}
                 }
             }
-            portable($($arg),*)
+            portable::<{ cfg!(target_arch = "aarch64") }>($($arg),*)
         }
     };
 }
@@ -198,12 +199,12 @@ macro_rules! block1 {
     ($name:ident, |$a:ident : $ta:ty| -> $r:ty $body:block) => {
         fn $name(out: &mut [u32], args: &[&[u32]]) {
             #[inline(always)]
-            fn lane($a: $ta) -> $r $body
+            fn lane<const FUSED: bool>($a: $ta) -> $r $body
             $crate::exec::cpu::simd::simd_fn! {
                 fn lanes(out: &mut [u32], a: &[u32]) {
                     use $crate::exec::cpu::simd::Lane;
                     for (out, &a) in out.iter_mut().zip(a) {
-                        *out = Lane::to_bits(lane(Lane::from_bits(a)));
+                        *out = Lane::to_bits(lane::<FUSED>(Lane::from_bits(a)));
                     }
                 }
             }
@@ -221,24 +222,24 @@ macro_rules! block2 {
     ($name:ident, |$a:ident : $ta:ty, $b:ident : $tb:ty| -> $r:ty $body:block) => {
         fn $name(out: &mut [u32], args: &[&[u32]]) {
             #[inline(always)]
-            fn lane($a: $ta, $b: $tb) -> $r $body
+            fn lane<const FUSED: bool>($a: $ta, $b: $tb) -> $r $body
             $crate::exec::cpu::simd::simd_fn! {
                 fn lanes(out: &mut [u32], a: &[u32], b: &[u32]) {
                     use $crate::exec::cpu::simd::Lane;
                     let n = out.len();
                     if a.len() == n && b.len() == n {
                         for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-                            *out = Lane::to_bits(lane(Lane::from_bits(a), Lane::from_bits(b)));
+                            *out = Lane::to_bits(lane::<FUSED>(Lane::from_bits(a), Lane::from_bits(b)));
                         }
                     } else if a.len() == n {
                         let b = Lane::from_bits(b[0]);
                         for (out, &a) in out.iter_mut().zip(a) {
-                            *out = Lane::to_bits(lane(Lane::from_bits(a), b));
+                            *out = Lane::to_bits(lane::<FUSED>(Lane::from_bits(a), b));
                         }
                     } else {
                         let a = Lane::from_bits(a[0]);
                         for (out, &b) in out.iter_mut().zip(b) {
-                            *out = Lane::to_bits(lane(a, Lane::from_bits(b)));
+                            *out = Lane::to_bits(lane::<FUSED>(a, Lane::from_bits(b)));
                         }
                     }
                 }
@@ -257,7 +258,7 @@ macro_rules! block3 {
     ($name:ident, |$a:ident : $ta:ty, $b:ident : $tb:ty, $c:ident : $tc:ty| -> $r:ty $body:block) => {
         fn $name(out: &mut [u32], args: &[&[u32]]) {
             #[inline(always)]
-            fn lane($a: $ta, $b: $tb, $c: $tc) -> $r $body
+            fn lane<const FUSED: bool>($a: $ta, $b: $tb, $c: $tc) -> $r $body
             $crate::exec::cpu::simd::simd_fn! {
                 fn lanes(out: &mut [u32], a: &[u32], b: &[u32], c: &[u32]) {
                     use $crate::exec::cpu::simd::Lane;
@@ -265,25 +266,25 @@ macro_rules! block3 {
                     match (b.len() == n, c.len() == n) {
                         (true, true) => {
                             for (((out, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
-                                *out = Lane::to_bits(lane(Lane::from_bits(a), Lane::from_bits(b), Lane::from_bits(c)));
+                                *out = Lane::to_bits(lane::<FUSED>(Lane::from_bits(a), Lane::from_bits(b), Lane::from_bits(c)));
                             }
                         }
                         (true, false) => {
                             let c = Lane::from_bits(c[0]);
                             for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-                                *out = Lane::to_bits(lane(Lane::from_bits(a), Lane::from_bits(b), c));
+                                *out = Lane::to_bits(lane::<FUSED>(Lane::from_bits(a), Lane::from_bits(b), c));
                             }
                         }
                         (false, true) => {
                             let b = Lane::from_bits(b[0]);
                             for ((out, &a), &c) in out.iter_mut().zip(a).zip(c) {
-                                *out = Lane::to_bits(lane(Lane::from_bits(a), b, Lane::from_bits(c)));
+                                *out = Lane::to_bits(lane::<FUSED>(Lane::from_bits(a), b, Lane::from_bits(c)));
                             }
                         }
                         (false, false) => {
                             let (b, c) = (Lane::from_bits(b[0]), Lane::from_bits(c[0]));
                             for (out, &a) in out.iter_mut().zip(a) {
-                                *out = Lane::to_bits(lane(Lane::from_bits(a), b, c));
+                                *out = Lane::to_bits(lane::<FUSED>(Lane::from_bits(a), b, c));
                             }
                         }
                     }

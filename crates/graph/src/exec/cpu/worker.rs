@@ -57,6 +57,58 @@ pub(super) struct Memory {
     /// Loop indices of the block's first point.
     index: Vec<usize>,
     odometer: Vec<usize>,
+    /// What to fetch meanwhile.
+    pub(super) ahead: Ahead,
+}
+
+/// Words of inputs that will be read next, fetched little by little: a memory that is asked for much at once makes
+/// everybody wait.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ahead {
+    /// Inputs and their next words.
+    lines: [(usize, usize); Ahead::MOST],
+    n: usize,
+    /// Words that are left of each, and how many to fetch with each block.
+    left: usize,
+    step: usize,
+}
+
+impl Ahead {
+    const MOST: usize = 4;
+
+    /// For inputs and their first words, which are read in `blocks` blocks for each block of theirs.
+    pub(super) fn new(lines: impl Iterator<Item = (usize, usize)>, blocks: usize) -> Ahead {
+        let mut ahead = Ahead {
+            step: (LANES / blocks.max(1)).next_multiple_of(16),
+            ..Ahead::default()
+        };
+        for line in lines {
+            if ahead.n < Ahead::MOST && !ahead.lines[..ahead.n].contains(&line) {
+                ahead.lines[ahead.n] = line;
+                ahead.n += 1;
+            }
+        }
+        ahead
+    }
+
+    /// The words `at..at + len` of each input.
+    pub(super) fn of(mut self, at: usize, len: usize) -> Ahead {
+        self.lines.iter_mut().for_each(|line| line.1 += at);
+        self.left = len;
+        self
+    }
+
+    fn fetch(&mut self, context: &Context<'_>) {
+        if self.left == 0 {
+            return;
+        }
+        let step = self.step.min(self.left);
+        self.left -= step;
+        for (input, at) in &mut self.lines[..self.n] {
+            simd::prefetch(context.words(*input), *at, step);
+            *at += step;
+        }
+    }
 }
 
 thread_local! {
@@ -68,8 +120,11 @@ thread_local! {
 impl Memory {
     /// Memory of this thread's.
     pub(super) fn take() -> Memory {
-        IDLE.with(|idle| idle.borrow_mut().pop())
-            .unwrap_or_default()
+        let idle = IDLE.with(|idle| idle.borrow_mut().pop());
+        Memory {
+            ahead: Ahead::default(),
+            ..idle.unwrap_or_default()
+        }
     }
 
     fn fit(&mut self, program: &Program) {
@@ -194,6 +249,7 @@ impl<'p, 'a> Worker<'p, 'a> {
     /// Computes registers `..until` for the block.
     fn run(&mut self, start: usize, len: usize, until: usize) {
         let program = self.program;
+        self.memory.ahead.fetch(&self.context);
         program.nest.index_of(start, &mut self.memory.index);
         let in_row = self.in_row(len);
         for reg in 0..until {

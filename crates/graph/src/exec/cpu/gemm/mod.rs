@@ -103,7 +103,7 @@ impl Out {
 }
 
 /// Multiplications below which one product is not shared.
-pub(super) const WORTH_SHARING: usize = 1 << 20;
+pub(super) const WORTH_SHARING: usize = 1 << 18;
 
 impl Product<'_> {
     /// Computes the product; rows of `out` are `row` apart.
@@ -151,7 +151,9 @@ impl Product<'_> {
             // SAFETY: the output holds the rectangle, and nobody else writes it.
             return unsafe { blocks::rectangle(&product, kernels, 0..m, 0..n, out, epilogue) };
         }
-        par.for_each(grid(m, n, pieces, kernels.cols()), |(rows, cols)| {
+        let grid = Grid::new(m, n, pieces, kernels.cols());
+        par.for_each(grid.len(), |i| {
+            let (rows, cols) = grid.rectangle(i);
             // SAFETY: the output holds every rectangle of the grid, and they do not overlap.
             unsafe { blocks::rectangle(&product, kernels, rows, cols, out, epilogue) }
         });
@@ -169,24 +171,42 @@ fn pieces(work: usize, threads: usize) -> usize {
     }
 }
 
-/// Cuts `m` by `n` into at most `pieces` rectangles, so that the least is packed twice; columns between multiples of
-/// `unit`.
-fn grid(m: usize, n: usize, pieces: usize, unit: usize) -> Vec<(Range<usize>, Range<usize>)> {
-    let units = n.div_ceil(unit);
-    let cost = |&c: &usize| c * m + pieces.div_ceil(c) * n;
-    let cols = (1..=pieces.min(units)).min_by_key(cost).unwrap_or(1);
-    let rows = pieces.div_ceil(cols).min(m);
-    let mut rectangles = Vec::with_capacity(rows * cols);
-    for r in 0..rows {
-        for c in 0..cols {
-            let (from, to) = (
-                c * units / cols * unit,
-                ((c + 1) * units / cols * unit).min(n),
-            );
-            rectangles.push((r * m / rows..(r + 1) * m / rows, from..to));
+/// `m` by `n` cut into rectangles, columns between multiples of `unit`.
+struct Grid {
+    m: usize,
+    n: usize,
+    unit: usize,
+    rows: usize,
+    cols: usize,
+}
+
+impl Grid {
+    /// At most `pieces` rectangles, so that the least is packed twice.
+    fn new(m: usize, n: usize, pieces: usize, unit: usize) -> Grid {
+        let cost = |&c: &usize| c * m + pieces.div_ceil(c) * n;
+        let most = pieces.min(n.div_ceil(unit));
+        let cols = (1..=most).min_by_key(cost).unwrap_or(1);
+        let rows = pieces.div_ceil(cols).min(m);
+        Grid {
+            m,
+            n,
+            unit,
+            rows,
+            cols,
         }
     }
-    rectangles
+
+    fn len(&self) -> usize {
+        self.rows * self.cols
+    }
+
+    fn rectangle(&self, i: usize) -> (Range<usize>, Range<usize>) {
+        let (r, c) = (i / self.cols, i % self.cols);
+        let units = self.n.div_ceil(self.unit);
+        let row = |r: usize| r * self.m / self.rows;
+        let col = |c: usize| (c * units / self.cols * self.unit).min(self.n);
+        (row(r)..row(r + 1), col(c)..col(c + 1))
+    }
 }
 
 /// [`Product::run`] without anything after it.

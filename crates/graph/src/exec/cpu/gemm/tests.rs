@@ -1,5 +1,6 @@
 //! Products against sums in f64, with the kernels of every instruction set at hand.
 
+use super::super::par::with_threads;
 use super::super::tests::Rng;
 use super::*;
 
@@ -39,7 +40,9 @@ fn check(kernels: &Kernels, [m, n, k]: [usize; 3], layouts: [usize; 2], add: boo
         let mut out = before.clone();
         let product = Product { m, n, k, a, b, add };
         let twice = |_: usize, values: &mut [f32]| values.iter_mut().for_each(|x| *x *= 2.0);
-        product.run_with(kernels, &mut out, row, Some(&twice), Par::new(threads));
+        with_threads(threads, |par| {
+            product.run_with(kernels, &mut out, row, Some(&twice), par)
+        });
         out
     });
     assert!(
@@ -110,7 +113,8 @@ fn grids_cover_everything_once() {
         (100, 33, 6),
     ] {
         let mut seen = vec![0; m * n];
-        for (rows, cols) in grid(m, n, pieces, 32) {
+        let grid = Grid::new(m, n, pieces, 32);
+        for (rows, cols) in (0..grid.len()).map(|i| grid.rectangle(i)) {
             assert!(cols.start % 32 == 0);
             rows.for_each(|r| cols.clone().for_each(|c| seen[r * n + c] += 1));
         }

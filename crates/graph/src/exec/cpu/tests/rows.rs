@@ -2,7 +2,7 @@
 
 use super::super::{Context, Ready, run_ready};
 use super::*;
-use crate::exec::cpu::par::Par;
+use crate::exec::cpu::par::with_threads;
 use crate::plan::{ReduceKind, Rows, Stage, StageKind};
 
 const F: DType = DType::F32;
@@ -142,10 +142,6 @@ fn outputs(case: &Case, rows: &Rows, inputs: &[(DType, Vec<u8>)]) -> Vec<Vec<u32
             bytes,
         })
         .collect();
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(3)
-        .build()
-        .expect("three threads");
     let kernel = Kernel::Rows(rows.clone());
     let ready = Ready::new(&kernel, F);
     let [one, three] = [1, 3].map(|threads| {
@@ -160,14 +156,16 @@ fn outputs(case: &Case, rows: &Rows, inputs: &[(DType, Vec<u8>)]) -> Vec<Vec<u32
             *slice = bytemuck::cast_slice_mut(out);
         }
         let status = AtomicU32::new(0);
-        let context = Context {
-            inputs: &operands,
-            scalars: &[0.75f32.to_bits()],
-            check: 0,
-            status: &status,
-            par: Par::new(threads),
-        };
-        pool.install(|| run_ready(&kernel, &ready, context, slices, F));
+        with_threads(threads, |par| {
+            let context = Context {
+                inputs: &operands,
+                scalars: &[0.75f32.to_bits()],
+                check: 0,
+                status: &status,
+                par,
+            };
+            run_ready(&kernel, &ready, context, slices, F);
+        });
         outs
     });
     assert!(one == three, "results depend on the number of threads");

@@ -1,0 +1,202 @@
+//! Two operations of a program as one loop, where the first has no other reader: its lanes are then never stored. The
+//! arithmetic is that of the two, each rounded. Knows programs, but no walk and no memory.
+
+use super::program::{Instr, Span, operands};
+use super::simd::{block2, block3};
+use crate::math;
+use crate::plan::BlockFn;
+
+/// The operations on f32 that are paired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    Add,
+    Sub,
+    Mul,
+    Neg,
+    Exp,
+}
+
+impl Op {
+    /// The operation of this name on f32, if it is one of them.
+    pub(super) fn named(name: &str) -> Option<Op> {
+        match name {
+            "add" => Some(Op::Add),
+            "mul" => Some(Op::Mul),
+            "neg" => Some(Op::Neg),
+            "exp" => Some(Op::Exp),
+            _ => None,
+        }
+    }
+}
+
+/// A program while it is rewritten.
+struct Rewriting {
+    ops: Vec<Instr>,
+    span: Vec<Span>,
+    names: Vec<Option<Op>>,
+    uses: Vec<usize>,
+}
+
+/// Replaces pairs of operations; `names` tells what each register computes.
+pub(super) fn fuse(
+    ops: Vec<Instr>,
+    span: Vec<Span>,
+    names: Vec<Option<Op>>,
+) -> (Vec<Instr>, Vec<Span>) {
+    let mut uses = vec![0; ops.len()];
+    ops.iter().flat_map(operands).for_each(|r| uses[r] += 1);
+    if let Some(result) = uses.last_mut() {
+        *result += 1;
+    }
+    let mut program = Rewriting {
+        ops,
+        span,
+        names,
+        uses,
+    };
+    (0..program.ops.len()).for_each(|reg| program.subtract(reg));
+    (0..program.ops.len()).for_each(|reg| program.pair(reg));
+    program.finish()
+}
+
+impl Rewriting {
+    fn args(&self, reg: usize) -> &[usize] {
+        match &self.ops[reg] {
+            Instr::Apply { args, .. } => args,
+            _ => &[],
+        }
+    }
+
+    /// `reg` becomes `f(args)`; its old operands lose a reader.
+    fn replace(&mut self, reg: usize, f: BlockFn, args: Vec<usize>) {
+        for &a in &args {
+            self.uses[a] += 1;
+        }
+        let mut gone = self.args(reg).to_vec();
+        self.ops[reg] = Instr::Apply { f, args };
+        // What nothing reads any more reads nothing.
+        while let Some(r) = gone.pop() {
+            self.uses[r] -= 1;
+            if self.uses[r] == 0 {
+                gone.extend(operands(&self.ops[r]));
+            }
+        }
+    }
+
+    /// `a + (−b)` is `a − b`.
+    fn subtract(&mut self, reg: usize) {
+        let (Some(Op::Add), &[a, b]) = (self.names[reg], self.args(reg)) else {
+            return;
+        };
+        let (a, b) = match (self.names[a], self.names[b]) {
+            (_, Some(Op::Neg)) => (a, self.args(b)[0]),
+            (Some(Op::Neg), _) => (b, self.args(a)[0]),
+            _ => return,
+        };
+        let f = block2!(|a: f32, b: f32| -> f32 { a - b });
+        self.replace(reg, f, vec![a, b]);
+        self.names[reg] = Some(Op::Sub);
+    }
+
+    fn pair(&mut self, reg: usize) {
+        let Some(outer) = self.names[reg].filter(|_| self.span[reg] == Span::Lane) else {
+            return;
+        };
+        for side in 0..self.args(reg).len() {
+            let inner = self.args(reg)[side];
+            let (Some(first), &[a, b], 1, Span::Lane) = (
+                self.names[inner],
+                self.args(inner),
+                self.uses[inner],
+                self.span[inner],
+            ) else {
+                continue;
+            };
+            // The first operand has to be lanes.
+            let swap = self.span[a] != Span::Lane;
+            if swap && first == Op::Sub {
+                continue;
+            }
+            let (a, b) = if swap { (b, a) } else { (a, b) };
+            let other = self.args(reg).get(1 - side).copied();
+            let found = match other {
+                Some(c) => of_three(outer, first, side).map(|f| (f, vec![a, b, c])),
+                None => of_two(outer, first).map(|f| (f, vec![a, b])),
+            };
+            if let Some((f, args)) = found {
+                self.replace(reg, f, args);
+                self.names[reg] = None;
+                return;
+            }
+        }
+    }
+
+    /// What is left, numbered anew.
+    fn finish(self) -> (Vec<Instr>, Vec<Span>) {
+        let mut to = vec![usize::MAX; self.ops.len()];
+        let (mut ops, mut span) = (Vec::new(), Vec::new());
+        for (reg, mut op) in self.ops.into_iter().enumerate() {
+            if self.uses[reg] == 0 {
+                continue;
+            }
+            match &mut op {
+                Instr::Apply { args, .. } => args.iter_mut().for_each(|a| *a = to[*a]),
+                Instr::Gather { index, .. } => *index = to[*index],
+                _ => {}
+            }
+            to[reg] = ops.len();
+            ops.push(op);
+            span.push(self.span[reg]);
+        }
+        (ops, span)
+    }
+}
+
+/// `outer(first(a, b), c)`, or `outer(c, first(a, b))` if the side of `first` is 1.
+fn of_three(outer: Op, first: Op, side: usize) -> Option<BlockFn> {
+    macro_rules! pair {
+        ($first:expr) => {
+            match (outer, side) {
+                (Op::Add, _) => block3!(|a: f32, b: f32, c: f32| -> f32 { $first(a, b) + c }),
+                (Op::Mul, _) => block3!(|a: f32, b: f32, c: f32| -> f32 { $first(a, b) * c }),
+                (Op::Sub, 0) => block3!(|a: f32, b: f32, c: f32| -> f32 { $first(a, b) - c }),
+                (Op::Sub, _) => block3!(|a: f32, b: f32, c: f32| -> f32 { c - $first(a, b) }),
+                (Op::Neg | Op::Exp, _) => return None,
+            }
+        };
+    }
+    Some(match first {
+        Op::Add => pair!(sum),
+        Op::Sub => pair!(difference),
+        Op::Mul => pair!(product),
+        Op::Neg | Op::Exp => return None,
+    })
+}
+
+/// `outer(first(a, b))`.
+fn of_two(outer: Op, first: Op) -> Option<BlockFn> {
+    match (outer, first) {
+        (Op::Exp, Op::Add) => Some(block2!(|a: f32, b: f32| -> f32 {
+            math::exp_fused::<FUSED>(a + b)
+        })),
+        (Op::Exp, Op::Sub) => Some(block2!(|a: f32, b: f32| -> f32 {
+            math::exp_fused::<FUSED>(a - b)
+        })),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn sum(a: f32, b: f32) -> f32 {
+    a + b
+}
+
+#[inline(always)]
+fn difference(a: f32, b: f32) -> f32 {
+    a - b
+}
+
+#[inline(always)]
+fn product(a: f32, b: f32) -> f32 {
+    a * b
+}
