@@ -25,8 +25,8 @@ pub fn simd() -> &'static str {
 
 /// How many threads the cpu executor uses.
 pub fn threads() -> usize {
-    // rayon's rule, which the executor follows.
-    let chosen = std::env::var("RAYON_NUM_THREADS")
+    // The rule that the executor follows.
+    let chosen = std::env::var("WGRAD_THREADS")
         .ok()
         .and_then(|n| n.parse().ok());
     match chosen {

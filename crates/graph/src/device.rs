@@ -129,6 +129,7 @@ impl Device {
                 fuse: settings.fuse,
                 rows: true,
                 across: true,
+                maps: true,
             },
         )
     }
@@ -142,6 +143,7 @@ impl Device {
             fuse: false,
             rows: false,
             across: false,
+            maps: false,
         };
         REFERENCE
             .get_or_init(|| Device::with(Kind::Reference, limits))
@@ -191,6 +193,7 @@ impl Device {
             fuse: settings.fuse,
             rows: false,
             across: false,
+            maps: false,
         };
         Ok(Device::with(
             Kind::Gpu(Box::new(GpuState {

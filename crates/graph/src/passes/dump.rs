@@ -59,6 +59,10 @@ fn stages(out: &mut String, rows: &Rows) {
         let to = stage
             .output
             .map_or(String::new(), |o| format!(" to output {o}"));
+        let to = match stage.region {
+            Some(r) => format!("{to} {}+[{}]", r.offset, r.pitch),
+            None => to,
+        };
         let _ = writeln!(out, "    stage {s} {:?}{to}", stage.kind);
         insts(out, &stage.expr.insts);
     }

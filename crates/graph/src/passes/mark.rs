@@ -116,14 +116,18 @@ impl<'g> Marked<'g> {
         let cost = self.inline_costs();
         let mut users: Vec<Vec<usize>> = vec![Vec::new(); self.lowered.len()];
         let mut spread: Vec<usize> = vec![0; self.lowered.len()];
+        // Over how many points all users together would compute a node.
+        let mut points: Vec<usize> = vec![0; self.lowered.len()];
         for n in (0..self.lowered.len()).rev() {
             let computes = matches!(
                 self.lowered[n],
                 Lowered::Elementwise(_) | Lowered::Gather { .. }
             );
             if computes && !self.stored[n] {
-                let shared =
-                    users[n].len() > 1 && cost[n] * (users[n].len() as u32 - 1) > REPEAT_BUDGET;
+                // Users that read different parts repeat nothing.
+                let size = numel(&self.graph.nodes[n].shape).max(1);
+                let times = users[n].len().min(points[n].div_ceil(size)) as u32;
+                let shared = times > 1 && cost[n] * (times - 1) > REPEAT_BUDGET;
                 let spread =
                     spread[n] >= 8 * numel(&self.graph.nodes[n].shape) && cost[n] > SPREAD_BUDGET;
                 self.stored[n] = shared || spread;
@@ -137,6 +141,10 @@ impl<'g> Marked<'g> {
             let reach = reach.max(numel(&self.graph.nodes[n].shape));
             for &i in &self.inlined_inputs(n) {
                 spread[i] = spread[i].max(reach);
+                points[i] = points[i].saturating_add(match root {
+                    true => numel(&self.graph.nodes[i].shape),
+                    false => points[n],
+                });
                 for &u in &mine {
                     if !users[i].contains(&u) {
                         users[i].push(u);

@@ -1,4 +1,4 @@
-//! From the recorded graph to a plan: collect ► simplify ► assemble ► widen ► lower (fuse) ► rows ► memory. Each pass
+//! From the recorded graph to a plan: collect ► simplify ► assemble ► transpose ► widen ► lower (fuse) ► place ► rows ► memory. Each pass
 //! is a pure function on plain data; nothing here runs anything.
 
 mod assemble;
@@ -8,10 +8,12 @@ mod expression;
 mod lower;
 mod mark;
 mod memory;
+mod place;
 mod row_kernel;
 mod rows;
 mod simplify;
 mod strided;
+mod transpose;
 mod verify;
 mod widen;
 
@@ -59,6 +61,8 @@ pub(crate) struct Limits {
     pub(crate) rows: bool,
     /// Such kernels may also sum over the rows, which takes an executor whose threads can wait for each other.
     pub(crate) across: bool,
+    /// Maps without a reduction may share such a kernel as well, and write parts of a concatenation from it.
+    pub(crate) maps: bool,
 }
 
 /// Plans `graph`. `check` hands out the code that a step writes when it meets an index out of range.
@@ -68,10 +72,13 @@ pub(crate) fn plan(graph: &Graph, limits: &Limits, check: &mut dyn FnMut(&Origin
     }
     let mut graph = simplify::merge(graph);
     if limits.fuse {
-        graph = simplify::merge(&assemble::assemble(&graph));
+        graph = simplify::merge(&transpose::products(&assemble::assemble(&graph)));
     }
     let graph = widen::widen(&simplify::without_barriers(graph));
     let mut plan = lower::lower(&graph, limits, check);
+    if limits.fuse {
+        place::in_place(&mut plan);
+    }
     if limits.fuse && limits.rows {
         rows::fuse(&mut plan, limits);
     }

@@ -4,7 +4,7 @@
 use super::Limits;
 use crate::dtype::DType;
 use crate::plan::{
-    Expr, Inst, Kernel, Plan, ReduceKind, Rows, SlotId, Stage, StageKind, Step, View,
+    Expr, Inst, Kernel, Plan, ReduceKind, RowRegion, Rows, SlotId, Stage, StageKind, Step, View,
 };
 use rustc_hash::FxHashMap;
 use std::borrow::Cow;
@@ -32,6 +32,27 @@ impl Extent {
         let shape_fits = (4..=1 << 16).contains(&inner) && outer > 0;
         let shared_well = outer >= 16 || outer * inner <= 1 << 15;
         (shape_fits && shared_well).then_some(Extent { outer, inner })
+    }
+
+    /// How the loops of a map may be taken for rows, if it has points enough: its last loop, or, where it has only one,
+    /// a part of it.
+    pub(super) fn of_map(step: &Step) -> Option<Extent> {
+        /// Points of a row that is cut out of a loop, at most.
+        const CUT: usize = 1024;
+        let Kernel::Map(m) = &step.kernel else {
+            return None;
+        };
+        let len: usize = m.shape.iter().product();
+        let inner = match m.shape[..] {
+            [n] => (16..=CUT.min(n)).rev().find(|&c| n.is_multiple_of(c))?,
+            [.., n] => n,
+            [] => return None,
+        };
+        let fits = (16..=1 << 16).contains(&inner);
+        fits.then_some(Extent {
+            outer: len / inner,
+            inner,
+        })
     }
 
     /// Whether `step` sums these rows' points over the rows: a reduction whose loads run along its kept dimensions.
@@ -76,17 +97,30 @@ impl Extent {
             Kernel::Map(m) => {
                 let slot = &plan.slots[step.output];
                 let len: usize = m.shape.iter().product();
-                let whole = len == slot.len && m.store.is_contiguous(&m.shape);
+                let whole = is_whole(plan, step);
                 let kind = match len {
-                    _ if !whole || slot.dtype.size() != 4 => return None,
-                    _ if len == self.outer * self.inner => StageKind::Each,
-                    _ if len == self.outer => StageKind::Once,
+                    _ if slot.dtype.size() != 4 => return None,
+                    _ if len == self.outer * self.inner && (whole || limits.maps) => {
+                        StageKind::Each
+                    }
+                    _ if len == self.outer && whole => StageKind::Once,
                     _ => return None,
                 };
                 Some((kind, Cow::Borrowed(&m.expr), m.shape.clone()))
             }
             _ => None,
         }
+    }
+}
+
+/// Whether a map writes all of its output in order, not a region.
+fn is_whole(plan: &Plan, step: &Step) -> bool {
+    match &step.kernel {
+        Kernel::Map(m) => {
+            let len: usize = m.shape.iter().product();
+            len == plan.slots[step.output].len && m.store.is_contiguous(&m.shape)
+        }
+        _ => true,
     }
 }
 
@@ -131,27 +165,45 @@ pub(super) fn build(
         kinds: Vec::new(),
         inputs: Vec::new(),
         outputs: Vec::new(),
+        regions: Vec::new(),
     };
     let mut stages = Vec::with_capacity(steps.len());
     for (step, (kind, expr, shape)) in steps.iter().zip(&roles) {
         let expr = builder.expr(step, *kind, expr, shape)?;
-        let output = (*kind == StageKind::Across || kept(step.output)).then(|| {
-            builder.outputs.push(step.output);
-            builder.outputs.len() - 1
-        });
+        let region = match &step.kernel {
+            Kernel::Map(m) if !is_whole(plan, step) => {
+                let strides = builder.nest.strides(&m.store, shape, 1);
+                let offset = m.store.offset;
+                Some(builder.nest.region(&View { offset, strides })?)
+            }
+            _ => None,
+        };
+        let stored = *kind == StageKind::Across || region.is_some() || kept(step.output);
+        let output = stored.then(|| builder.output(step.output));
         stages.push(Stage {
             kind: *kind,
             expr,
             dtype: plan.slots[step.output].dtype,
             output,
+            region,
         });
-        builder.stage_of.insert(step.output, builder.kinds.len());
+        match region {
+            Some(region) => {
+                let stage = builder.kinds.len();
+                builder.regions.push((step.output, region, stage));
+            }
+            None => {
+                builder.stage_of.insert(step.output, builder.kinds.len());
+            }
+        }
         builder.kinds.push(*kind);
     }
     let checks: Vec<u32> = steps.iter().map(|s| s.check).filter(|&c| c != 0).collect();
     let own = |s: &Stage| s.kind == StageKind::Each && s.output.is_none();
     let insts: usize = stages.iter().map(|s| s.expr.insts.len()).sum();
+    let apart = |i: &SlotId| !builder.outputs.contains(i);
     let fits = stages.len() <= Rows::MAX_STAGES
+        && builder.inputs.iter().all(apart)
         && (1..=Rows::MAX_OUTPUTS).contains(&builder.outputs.len())
         && builder.inputs.len() <= limits.max_inputs
         && insts <= limits.max_insts
@@ -218,6 +270,32 @@ impl Nest {
         strides
     }
 
+    /// The rows that a walk over the nest visits, if each row lies together and they are evenly apart.
+    fn region(&self, view: &View) -> Option<RowRegion> {
+        let inner = self.extent.inner;
+        let mut pitch = None;
+        for (&(n, points), &stride) in self.loops.iter().rev().zip(&view.strides) {
+            let stride = usize::try_from(stride).ok()?;
+            if n == 1 {
+                continue;
+            }
+            if points < inner {
+                if stride != points {
+                    return None;
+                }
+                continue;
+            }
+            let rows = points / inner;
+            if !stride.is_multiple_of(rows) || *pitch.get_or_insert(stride / rows) != stride / rows
+            {
+                return None;
+            }
+        }
+        let pitch = pitch.unwrap_or(inner);
+        let offset = usize::try_from(view.offset).ok()?;
+        (pitch >= inner).then_some(RowRegion { offset, pitch })
+    }
+
     /// Whether strides read the value of the same row (and point).
     fn is_local(&self, view: &View, each: bool) -> bool {
         let inner = self.extent.inner;
@@ -240,6 +318,8 @@ struct Builder {
     kinds: Vec<StageKind>,
     inputs: Vec<SlotId>,
     outputs: Vec<SlotId>,
+    /// Parts of outputs, and the stages that compute them.
+    regions: Vec<(SlotId, RowRegion, usize)>,
 }
 
 impl Builder {
@@ -292,6 +372,12 @@ impl Builder {
     }
 
     fn load(&mut self, slot: SlotId, view: View, kind: StageKind, dtype: DType) -> Option<Inst> {
+        if self.regions.iter().any(|r| r.0 == slot) {
+            let region = (kind != StageKind::Once).then(|| self.nest.region(&view))??;
+            let of = |r: &&(SlotId, RowRegion, usize)| (r.0, r.1) == (slot, region);
+            let stage = self.regions.iter().find(of)?.2;
+            return Some(Inst::Stage { stage, dtype });
+        }
         let Some(&stage) = self.stage_of.get(&slot) else {
             let along = view.strides.last().is_none_or(|s| s.abs() <= 1);
             let input = self.input(slot);
@@ -308,6 +394,14 @@ impl Builder {
     /// Whatever is gathered may lie in any row.
     fn gathered(&mut self, slot: SlotId) -> Option<usize> {
         (!self.stage_of.contains_key(&slot)).then(|| self.input(slot))
+    }
+
+    fn output(&mut self, slot: SlotId) -> usize {
+        let known = self.outputs.iter().position(|&o| o == slot);
+        known.unwrap_or_else(|| {
+            self.outputs.push(slot);
+            self.outputs.len() - 1
+        })
     }
 
     fn input(&mut self, slot: SlotId) -> usize {

@@ -8,17 +8,19 @@ use crate::plan::{Kernel, Origin, Plan, SlotId, Step};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
+/// How far from a group its next member may stand, so that planning takes a time in proportion to the steps.
+const NEAR: usize = 64;
+
 /// Replaces groups of steps by Rows steps, before temporaries are assigned to memory.
 pub(crate) fn fuse(plan: &mut Plan, limits: &Limits) {
     let flow = Flow::new(plan);
     let mut group_of: Vec<Option<usize>> = vec![None; plan.steps.len()];
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut extents: Vec<Extent> = Vec::new();
-    for seed in 0..plan.steps.len() {
-        let Some(extent) = Extent::of(&plan.steps[seed]).filter(|_| group_of[seed].is_none())
-        else {
+    for (seed, extent) in seeds(plan, limits) {
+        if group_of[seed].is_some() {
             continue;
-        };
+        }
         let grower = Grower {
             plan,
             flow: &flow,
@@ -51,6 +53,22 @@ pub(crate) fn fuse(plan: &mut Plan, limits: &Limits) {
     }
 }
 
+/// Steps that a group may grow around, the best first: reductions, maps over rows, maps over one loop.
+fn seeds(plan: &Plan, limits: &Limits) -> Vec<(usize, Extent)> {
+    let all = || plan.steps.iter().enumerate();
+    let mut seeds: Vec<(usize, Extent)> = all()
+        .filter_map(|(at, step)| Some((at, Extent::of(step)?)))
+        .collect();
+    if limits.maps {
+        let flat = |step: &Step| matches!(&step.kernel, Kernel::Map(m) if m.shape.len() == 1);
+        for last in [false, true] {
+            let maps = all().filter(|(_, step)| flat(step) == last);
+            seeds.extend(maps.filter_map(|(at, step)| Some((at, Extent::of_map(step)?))));
+        }
+    }
+    seeds
+}
+
 fn attempt(
     plan: &Plan,
     flow: &Flow,
@@ -70,6 +88,8 @@ struct Flow {
     writers: Vec<Vec<usize>>,
     readers: Vec<Vec<usize>>,
     after: Vec<Vec<usize>>,
+    /// Slots that several maps write, each element once.
+    divided: Vec<bool>,
 }
 
 impl Flow {
@@ -77,6 +97,7 @@ impl Flow {
         let mut writers = vec![Vec::new(); plan.slots.len()];
         let mut readers = vec![Vec::new(); plan.slots.len()];
         let mut after = vec![Vec::new(); plan.steps.len()];
+        let divided = divided(plan);
         for (at, step) in plan.steps.iter().enumerate() {
             for &slot in &step.inputs {
                 writers[slot]
@@ -84,9 +105,11 @@ impl Flow {
                     .for_each(|&w: &usize| after[w].push(at));
                 readers[slot].push(at);
             }
-            // Regions of one slot are written in order.
+            // Regions of one slot are written in order where one may lie over another.
             for slot in step.outputs() {
-                writers[slot].iter().for_each(|&w| after[w].push(at));
+                if !divided[slot] {
+                    writers[slot].iter().for_each(|&w| after[w].push(at));
+                }
                 writers[slot].push(at);
             }
         }
@@ -94,8 +117,25 @@ impl Flow {
             writers,
             readers,
             after,
+            divided,
         }
     }
+}
+
+/// Which slots several maps write without a step that fills them first: those of a concatenation.
+fn divided(plan: &Plan) -> Vec<bool> {
+    let mut written = vec![(0, 0); plan.slots.len()];
+    for step in &plan.steps {
+        if let Kernel::Map(m) = &step.kernel {
+            let (maps, elements) = &mut written[step.output];
+            *maps += 1;
+            *elements += m.shape.iter().product::<usize>();
+        }
+    }
+    let slots = written.iter().zip(&plan.slots);
+    slots
+        .map(|(&(maps, elements), slot)| maps > 1 && elements == slot.len)
+        .collect()
 }
 
 /// Grows one group.
@@ -140,7 +180,9 @@ impl Grower<'_> {
             Kernel::Map(_) => true,
             _ => false,
         };
-        kind && self.group_of[step].is_none() && self.flow.writers[s.output].len() == 1
+        let written = self.flow.writers[s.output].len() == 1
+            || (self.limits.maps && self.flow.divided[s.output]);
+        kind && written && self.group_of[step].is_none()
     }
 
     /// Steps that write what members read or read what members write. Not what merely reads the same: what is
@@ -150,6 +192,9 @@ impl Grower<'_> {
         for &m in members {
             let step = &self.plan.steps[m];
             found.extend(&self.flow.readers[step.output]);
+            if self.limits.maps {
+                found.extend(&self.flow.writers[step.output]);
+            }
             for &slot in &step.inputs {
                 found.extend(&self.flow.writers[slot]);
                 // A sum over the rows reads what they read anyway.
@@ -157,15 +202,32 @@ impl Grower<'_> {
                 found.extend(self.flow.readers[slot].iter().filter(across));
             }
         }
-        members.iter().for_each(|m| {
-            found.remove(m);
+        let (first, last) = (members[0], members[members.len() - 1]);
+        found.retain(|step| {
+            let near = step + NEAR > first && *step < last + NEAR;
+            near && !members.contains(step)
         });
         found
+    }
+
+    /// The first step from which no way leads back to the members: groups that begin before end before.
+    fn end(&self, members: &[usize]) -> usize {
+        let after = |g: &[usize]| g.last().map_or(0, |&m| m + 1);
+        let mut end = after(members);
+        loop {
+            let begun = self.groups.iter().filter(|g| g[0] < end);
+            let further = begun.map(|g| after(g)).max().unwrap_or(0);
+            if further <= end {
+                return end;
+            }
+            end = further;
+        }
     }
 
     /// Whether nothing outside has to run between the members.
     fn is_convex(&self, members: &[usize]) -> bool {
         let mut seen = vec![false; self.plan.steps.len()];
+        let end = self.end(members);
         let mut stack: Vec<usize> = members
             .iter()
             .flat_map(|&m| &self.flow.after[m])
@@ -187,6 +249,7 @@ impl Grower<'_> {
                         stack.extend(&self.flow.after[m]);
                     }
                 }
+                None if step >= end => {}
                 None => stack.extend(&self.flow.after[step]),
             }
         }
@@ -265,7 +328,7 @@ fn rows_step(members: Vec<Step>, built: Built) -> Option<Step> {
 }
 
 /// Slots that nothing reads or writes any more go; the others are numbered anew.
-fn drop_unused_slots(plan: &mut Plan) {
+pub(super) fn drop_unused_slots(plan: &mut Plan) {
     let mut used = vec![false; plan.slots.len()];
     for step in &plan.steps {
         step.inputs
@@ -301,6 +364,7 @@ mod tests {
             fuse: true,
             rows,
             across: rows,
+            maps: false,
         };
         plan(&collect(outputs).graph(), &limits, &mut |_| 1)
     }

@@ -69,6 +69,18 @@ pub struct Stage {
     /// Which of the step's outputs receives the value, dense over `outer` and, for [`StageKind::Each`], `inner`;
     /// none where only later stages read it.
     pub output: Option<usize>,
+    /// Where rows lie in the output if it is not dense, for [`StageKind::Each`]: such an output may belong to several
+    /// stages and several steps, each of which writes other elements, and no stage reads it.
+    pub region: Option<RowRegion>,
+}
+
+/// The part of an output that a stage writes: row `o` begins at element `offset + o * pitch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RowRegion {
+    /// First element.
+    pub offset: usize,
+    /// Stride between rows, no less than the points of a row.
+    pub pitch: usize,
 }
 
 /// Several reductions over the same inner dimensions and the element-wise work between them, row by row: for every
@@ -87,7 +99,7 @@ pub struct Rows {
 
 impl Rows {
     /// The most outputs of a step.
-    pub const MAX_OUTPUTS: usize = 8;
+    pub const MAX_OUTPUTS: usize = 12;
     /// The most stages.
     pub const MAX_STAGES: usize = 24;
 }

@@ -108,6 +108,8 @@ struct Weights {
 #[derive(Clone)]
 struct Stack {
     op: &'static str,
+    /// Whether the state's product is used with its bias before the input's product is added.
+    apart: bool,
     hidden_size: usize,
     options: RecurrentOptions,
     /// Layer by layer, forwards before backwards.
@@ -121,7 +123,23 @@ impl Weights {
     /// The state's product.
     #[track_caller]
     fn recur(&self, h: &Tensor) -> Tensor {
+        h.linear(&self.hh, None)
+    }
+
+    /// The state's product and its bias.
+    #[track_caller]
+    fn recur_apart(&self, h: &Tensor) -> Tensor {
         h.linear(&self.hh, self.bias.as_ref().map(|b| &b[1]))
+    }
+
+    /// The inputs' products and whatever bias need not stand `apart`.
+    #[track_caller]
+    fn products(&self, sequence: &Tensor, apart: bool) -> Tensor {
+        let bias = self.bias.as_ref().map(|[ih, hh]| match apart {
+            true => ih.clone(),
+            false => ih + hh,
+        });
+        sequence.linear(&self.ih, bias.as_ref())
     }
 
     fn names(&self) -> impl Iterator<Item = (String, &Tensor)> {
@@ -184,6 +202,7 @@ impl Stack {
         }
         Stack {
             op,
+            apart: op == "gru",
             hidden_size,
             options: *options,
             weights,
@@ -290,7 +309,13 @@ impl Stack {
             for (direction, w) in weights.iter().enumerate() {
                 let at = (layer * directions + direction) as isize;
                 let before = states.iter().map(|s| s.select(0, at)).collect();
-                let (output, last) = one_direction(&sequence, w, before, direction == 1, cell);
+                let (output, last) = one_direction(
+                    w.products(&sequence, self.apart),
+                    w,
+                    before,
+                    direction == 1,
+                    cell,
+                );
                 outputs.push(output);
                 finals
                     .iter_mut()
@@ -306,16 +331,15 @@ impl Stack {
     }
 }
 
-/// Outputs `[time, batch, size]` in order of time, and the state after the last step.
+/// Outputs `[time, batch, size]` in order of time, and the state after the last step, from the inputs' products.
 #[track_caller]
 fn one_direction(
-    sequence: &Tensor,
+    products: Tensor,
     weights: &Weights,
     mut state: Vec<Tensor>,
     reverse: bool,
     cell: &Cell,
 ) -> (Tensor, Vec<Tensor>) {
-    let products = sequence.linear(&weights.ih, weights.bias.as_ref().map(|b| &b[0]));
     let mut steps = Vec::with_capacity(products.size(0));
     steps_of(&products, &mut steps);
     if reverse {

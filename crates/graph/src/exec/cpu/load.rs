@@ -1,5 +1,6 @@
 //! Moving elements between buffers and lanes: loads along walks, widening and narrowing.
 
+use super::simd::simd_fn;
 use super::walk::{Nest, Walk};
 use super::worker::Worker;
 use super::{Context, simd};
@@ -60,12 +61,7 @@ impl<'a> Data<'a> {
             (Data::Halves(halves), 1) => {
                 halves[from..from + n].convert_to_f32_slice(bytemuck::cast_slice_mut(out));
             }
-            (Data::Bytes(bytes), 1) => {
-                let bytes = &bytes[from..from + n];
-                out.iter_mut()
-                    .zip(bytes)
-                    .for_each(|(out, &b)| *out = u32::from(b));
-            }
+            (Data::Bytes(bytes), 1) => widen_bytes(&bytes[from..from + n], out),
             _ => {
                 let mut at = at;
                 for out in out {
@@ -83,6 +79,22 @@ impl<'a> Data<'a> {
             Data::Words(words) => words[at],
             Data::Halves(halves) => halves[at].to_f32().to_bits(),
             Data::Bytes(bytes) => u32::from(bytes[at]),
+        }
+    }
+}
+
+simd_fn! {
+    fn widen_bytes(bytes: &[u8], out: &mut [u32]) {
+        for (out, &byte) in out.iter_mut().zip(bytes) {
+            *out = u32::from(byte);
+        }
+    }
+}
+
+simd_fn! {
+    fn narrow_bytes(lanes: &[u32], out: &mut [u8]) {
+        for (out, &lane) in out.iter_mut().zip(lanes) {
+            *out = lane as u8;
         }
     }
 }
@@ -134,8 +146,6 @@ impl Stored for f16 {
 
 impl Stored for u8 {
     fn narrow(lanes: &[u32], out: &mut [u8]) {
-        out.iter_mut()
-            .zip(lanes)
-            .for_each(|(out, &lane)| *out = lane as u8);
+        narrow_bytes(lanes, out);
     }
 }

@@ -2,7 +2,7 @@
 //! result is in the cache.
 
 use super::Context;
-use super::gemm::{Epilogue, Mat, Product, WORTH_SHARING};
+use super::gemm::{Epilogue, Mat, Product, WORTH_SHARING, pack_right, packed_len};
 use super::par::Par;
 use super::simd::simd_fn;
 use crate::plan::Matmul;
@@ -47,7 +47,15 @@ pub(super) fn run_then(
             row: b.row,
             col: b.col,
         };
-        let product = Product { m, n, k, a, b, add };
+        let product = Product {
+            m,
+            n,
+            k,
+            a,
+            b,
+            packed: context.packed,
+            add,
+        };
         let position = |at: usize, values: &mut [f32]| {
             if let Some(epilogue) = epilogue {
                 epilogue(i * m * n + at, values);
@@ -83,6 +91,28 @@ pub(super) fn run_then(
             .enumerate()
             .for_each(|(i, out)| one(i, out, par));
     }
+}
+
+/// Where the right operand of `matmul`, if it is one matrix, may be shared with other products: what to compare, and
+/// the floats it takes. Only few rows make packing count.
+pub(super) fn shareable(matmul: &Matmul) -> Option<usize> {
+    /// Rows that read a packed operand often enough to pay for packing it.
+    const MANY: usize = 256;
+    let &Matmul { batch, m, n, k, .. } = matmul;
+    let fits = batch == 1 && (4..MANY).contains(&m) && n >= 16 && k >= 16;
+    fits.then(|| packed_len(k, n))
+}
+
+/// Packs the right operand of `matmul` into `out`.
+pub(super) fn pack(matmul: &Matmul, context: Context<'_>, out: &mut [f32]) {
+    let Matmul { n, k, b, .. } = *matmul;
+    let b = Mat {
+        data: bytemuck::cast_slice(context.words(1)),
+        at: b.offset,
+        row: b.row,
+        col: b.col,
+    };
+    pack_right(b, k, n, out, context.par.for_work(n * k * 5));
 }
 
 /// The product, dense in `out`.

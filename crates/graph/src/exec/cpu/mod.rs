@@ -38,7 +38,6 @@ use par::Par;
 pub(crate) use prepared::Prepared;
 use prepared::Ready;
 use std::sync::atomic::AtomicU32;
-#[cfg(not(target_arch = "wasm32"))]
 use team::Team;
 
 /// An input of a kernel: its element type and contents, aligned to 4 bytes at least.
@@ -68,6 +67,8 @@ struct Context<'a> {
     check: u32,
     status: &'a AtomicU32,
     par: Par<'a>,
+    /// The right operand of a product, packed.
+    packed: Option<&'a [f32]>,
 }
 
 impl<'a> Context<'a> {
@@ -83,10 +84,7 @@ pub(crate) type Observer<'o> = dyn FnMut(usize, &HostBufferMut) + 'o;
 /// Runs plans on the host.
 #[derive(Debug)]
 pub(crate) struct Executor {
-    threads: usize,
-    /// A pool of its own, where not the global one is used.
-    #[cfg(not(target_arch = "wasm32"))]
-    pool: Option<rayon::ThreadPool>,
+    team: Team,
 }
 
 impl Default for Executor {
@@ -96,34 +94,23 @@ impl Default for Executor {
 }
 
 impl Executor {
-    /// An executor on all cores.
-    #[cfg(not(target_arch = "wasm32"))]
+    /// An executor on all cores, or on as many threads as `WGRAD_THREADS` says.
     pub(crate) fn new() -> Self {
-        Self::with_threads(rayon::current_num_threads())
+        let chosen = std::env::var("WGRAD_THREADS").ok();
+        let chosen = chosen.and_then(|n| n.parse().ok()).filter(|&n| n > 0);
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Self::with_threads(chosen.unwrap_or_else(cores))
     }
 
-    /// An executor on the one thread there is.
-    #[cfg(target_arch = "wasm32")]
-    pub(crate) fn new() -> Self {
-        Executor { threads: 1 }
-    }
-
-    /// An executor on `threads` threads, or on one where they cannot be had. Results do not depend on it.
-    #[cfg(not(target_arch = "wasm32"))]
+    /// An executor on `threads` threads, or on one where there are no others. Results do not depend on it.
     pub(crate) fn with_threads(threads: usize) -> Self {
-        if threads <= 1 || threads == rayon::current_num_threads() {
-            return Executor {
-                threads: threads.max(1),
-                pool: None,
-            };
-        }
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .ok();
+        let threads = if cfg!(target_arch = "wasm32") {
+            1
+        } else {
+            threads
+        };
         Executor {
-            threads: if pool.is_some() { threads } else { 1 },
-            pool,
+            team: Team::new(threads),
         }
     }
 
@@ -137,7 +124,7 @@ impl Executor {
         status: &AtomicU32,
         observer: Option<&mut Observer<'_>>,
     ) -> Vec<HostBuffer> {
-        let mut buffers = Buffers::new(plan, leaves);
+        let mut buffers = Buffers::new(plan, prepared, leaves);
         let steps = plan.steps.iter().zip(&prepared.steps);
         let run = Run { scalars, status };
         match observer {
@@ -163,13 +150,18 @@ impl Executor {
         scalars: &[u32],
         status: &AtomicU32,
     ) -> Vec<HostBuffer> {
+        if memory.packs.is_empty() {
+            memory.packs = packs(prepared);
+        }
         let mut buffers = Buffers {
             leaves,
             outputs: memory.take_outputs(),
             temps: std::mem::take(&mut memory.temps),
+            packs: std::mem::take(&mut memory.packs),
         };
         self.run_steps(&mut buffers, (plan, prepared), Run { scalars, status });
         memory.temps = std::mem::take(&mut buffers.temps);
+        memory.packs = std::mem::take(&mut buffers.packs);
         buffers.finish(plan)
     }
 
@@ -187,31 +179,14 @@ impl Executor {
         });
     }
 
-    /// Calls `f` with threads of the pool that stand by meanwhile, if the work is `large`.
-    #[cfg(not(target_arch = "wasm32"))]
+    /// Calls `f` while the threads stand by, if the work is `large`.
     fn with_team(&self, large: bool, f: impl FnOnce(Par<'_>)) {
-        if !large || self.threads == 1 {
+        if !large {
             return f(Par::SERIAL);
         }
-        let team = Team::new(self.threads);
-        match &self.pool {
-            Some(pool) => pool.in_place_scope(|scope| lead(scope, &team, f)),
-            None => rayon::in_place_scope(|scope| lead(scope, &team, f)),
-        }
+        let _called = self.team.call();
+        f(Par::of(&self.team));
     }
-
-    #[cfg(target_arch = "wasm32")]
-    fn with_team(&self, _: bool, f: impl FnOnce(Par<'_>)) {
-        f(Par::SERIAL);
-    }
-}
-
-/// Calls `f` while the rest of the team serves.
-#[cfg(not(target_arch = "wasm32"))]
-fn lead<'s>(scope: &rayon::Scope<'s>, team: &'s Team, f: impl FnOnce(Par<'_>)) {
-    (1..team.threads()).for_each(|_| scope.spawn(|_| team.serve()));
-    let _dismissal = team.dismissal();
-    f(Par::of(team));
 }
 
 /// What all steps of a run share.
@@ -227,6 +202,7 @@ pub(crate) struct Memory {
     sizes: Vec<usize>,
     offered: Vec<Option<HostBufferMut>>,
     temps: Vec<Option<HostBufferMut>>,
+    packs: Vec<Option<HostBufferMut>>,
 }
 
 impl Memory {
@@ -236,6 +212,7 @@ impl Memory {
             sizes: output_sizes(plan),
             offered: Vec::new(),
             temps: temps(plan),
+            packs: Vec::new(),
         }
     }
 
@@ -273,21 +250,29 @@ fn temps(plan: &Plan) -> Vec<Option<HostBufferMut>> {
     plan.temps.iter().map(scratch).collect()
 }
 
+fn packs(prepared: &Prepared) -> Vec<Option<HostBufferMut>> {
+    let scratch = |&floats: &usize| Some(HostBufferMut::scratch(floats * 4));
+    prepared.packs.iter().map(scratch).collect()
+}
+
 /// The memory of one run.
 struct Buffers<'r> {
     leaves: &'r [&'r HostBuffer],
     /// None while a step writes it, likewise below.
     outputs: Vec<Option<HostBufferMut>>,
     temps: Vec<Option<HostBufferMut>>,
+    /// Operands that are packed for several products.
+    packs: Vec<Option<HostBufferMut>>,
 }
 
 impl<'r> Buffers<'r> {
-    fn new(plan: &Plan, leaves: &'r [&'r HostBuffer]) -> Self {
+    fn new(plan: &Plan, prepared: &Prepared, leaves: &'r [&'r HostBuffer]) -> Self {
         let scratch = |bytes| Some(HostBufferMut::scratch(bytes));
         Buffers {
             leaves,
             outputs: output_sizes(plan).into_iter().map(scratch).collect(),
             temps: temps(plan),
+            packs: packs(prepared),
         }
     }
 
@@ -297,6 +282,10 @@ impl<'r> Buffers<'r> {
         for (out, slot) in outs.iter_mut().zip(step.outputs()) {
             *out = self.written(plan.slots[slot].place).and_then(Option::take);
         }
+        let mut pack = match ready {
+            Ready::Matmul(p) => self.packs[p.pack].take().map(|buffer| (p.first, buffer)),
+            _ => None,
+        };
         let mut few = [Operand::NONE; FEW];
         let many: Vec<Operand<'_>>;
         let n = step.inputs.len();
@@ -319,6 +308,19 @@ impl<'r> Buffers<'r> {
             check: step.check,
             status: run.status,
             par,
+            packed: None,
+        };
+        if let (Some((true, buffer)), Kernel::Matmul(matmul)) = (&mut pack, &step.kernel) {
+            matmul::pack(
+                matmul,
+                context,
+                bytemuck::cast_slice_mut(buffer.bytes_mut()),
+            );
+        }
+        let packed = pack.as_ref();
+        let context = Context {
+            packed: packed.map(|(_, buffer)| bytemuck::cast_slice(buffer.bytes())),
+            ..context
         };
         let mut slices = [(); Rows::MAX_OUTPUTS].map(|()| &mut [][..]);
         for ((slice, out), slot) in slices.iter_mut().zip(&mut outs).zip(step.outputs()) {
@@ -338,6 +340,9 @@ impl<'r> Buffers<'r> {
             if let Some(place) = self.written(plan.slots[slot].place) {
                 *place = out;
             }
+        }
+        if let (Ready::Matmul(p), Some((_, buffer))) = (ready, pack) {
+            self.packs[p.pack] = Some(buffer);
         }
         profile::cpu_step(began, step);
     }
@@ -452,6 +457,7 @@ pub(crate) fn run_kernel(
             check,
             status,
             par,
+            packed: None,
         };
         run_ready(kernel, &Ready::new(kernel, dtype), context, outs, dtype);
     });

@@ -9,18 +9,33 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Clone, Copy)]
 pub(super) struct Par<'t> {
     team: Option<&'t Team>,
+    /// Into how many pieces to cut work.
+    pieces: usize,
 }
 
 /// Work, in about tenths of nanoseconds, below which handing a part to another thread costs more than it brings.
 pub(super) const WORTH_A_THREAD: usize = 60_000;
 
+/// Work of a piece, at least, if there are more pieces than threads.
+const WORTH_A_PIECE: usize = 50_000;
+
 impl<'t> Par<'t> {
     /// Only the calling thread.
-    pub(super) const SERIAL: Par<'static> = Par { team: None };
+    pub(super) const SERIAL: Par<'static> = Par {
+        team: None,
+        pieces: 1,
+    };
 
     /// The threads of `team`.
     pub(super) fn of(team: &'t Team) -> Par<'t> {
-        Par { team: Some(team) }
+        Par {
+            team: Some(team),
+            // As many as balance well.
+            pieces: match team.threads() {
+                1 => 1,
+                n => n * 4,
+            },
+        }
     }
 
     /// The same, or serial where `work` is too small to share.
@@ -28,7 +43,11 @@ impl<'t> Par<'t> {
         if work < WORTH_A_THREAD {
             Par::SERIAL
         } else {
-            self
+            let most = self.threads().max(work / WORTH_A_PIECE);
+            Par {
+                pieces: self.pieces.min(most),
+                ..self
+            }
         }
     }
 
@@ -37,12 +56,9 @@ impl<'t> Par<'t> {
         self.team.map_or(1, Team::threads)
     }
 
-    /// A number of equal pieces that balances well: one when serial.
+    /// A number of equal pieces that suits the work: one when serial.
     pub(super) fn pieces(self) -> usize {
-        match self.threads() {
-            1 => 1,
-            n => n * 4,
-        }
+        self.pieces
     }
 
     /// Calls `f` with every number below `count`, in any order.
@@ -122,9 +138,6 @@ unsafe impl<T: Send> Sync for Start<T> {}
 #[cfg(test)]
 pub(super) fn with_threads<R>(threads: usize, f: impl FnOnce(Par<'_>) -> R) -> R {
     let team = Team::new(threads);
-    std::thread::scope(|s| {
-        (1..threads).for_each(|_| drop(s.spawn(|| team.serve())));
-        let _dismissal = team.dismissal();
-        f(Par::of(&team))
-    })
+    let _called = team.call();
+    f(Par::of(&team))
 }

@@ -1,9 +1,11 @@
 //! What a plan's steps need that does not change from run to run, worked out once.
 
+use super::gemm::packed_len;
 use super::program::Program;
-use super::{map, reduce, rows};
+use super::{map, matmul, reduce, rows};
 use crate::dtype::DType;
-use crate::plan::{Kernel, Plan, Step};
+use crate::plan::{Kernel, Matrix, Plan, SlotId, Step};
+use rustc_hash::FxHashMap;
 
 /// A kernel made ready.
 #[derive(Debug)]
@@ -14,8 +16,19 @@ pub(super) enum Ready {
     Reduce(reduce::Ready),
     /// Rows.
     Rows(rows::Ready),
+    /// A product whose right operand is packed for several.
+    Matmul(Packed),
     /// Any other kernel: its data say all.
     Plain,
+}
+
+/// A packed operand that several products of a plan read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packed {
+    /// Which of [`Prepared::packs`].
+    pub(super) pack: usize,
+    /// Whether this product is the first to read it, and packs it.
+    pub(super) first: bool,
 }
 
 impl Ready {
@@ -37,13 +50,16 @@ pub(crate) struct Prepared {
     pub(super) steps: Vec<Ready>,
     /// Whether it is worth more than one thread.
     pub(super) large: bool,
+    /// Floats of each packed operand.
+    pub(super) packs: Vec<usize>,
 }
 
 impl Prepared {
     /// Prepares every step of `plan`.
     pub(crate) fn new(plan: &Plan) -> Prepared {
         let ready = |step: &Step| Ready::new(&step.kernel, plan.slots[step.output].dtype);
-        let steps: Vec<Ready> = plan.steps.iter().map(ready).collect();
+        let mut steps: Vec<Ready> = plan.steps.iter().map(ready).collect();
+        let packs = share_packs(plan, &mut steps);
         let work: usize = plan
             .steps
             .iter()
@@ -51,8 +67,41 @@ impl Prepared {
             .map(|(step, ready)| work(plan, step, ready))
             .sum();
         let large = work >= LARGE;
-        Prepared { steps, large }
+        Prepared {
+            steps,
+            large,
+            packs,
+        }
     }
+}
+
+/// Finds products that read the same right operand, as the products of a recurrent layer's steps do; returns the floats
+/// that each takes when it is packed.
+fn share_packs(plan: &Plan, steps: &mut [Ready]) -> Vec<usize> {
+    let mut readers: FxHashMap<(SlotId, Matrix, usize, usize), Vec<usize>> = FxHashMap::default();
+    for (at, step) in plan.steps.iter().enumerate() {
+        if let Kernel::Matmul(m) = &step.kernel
+            && matmul::shareable(m).is_some()
+        {
+            let key = (step.inputs[1], m.b, m.k, m.n);
+            readers.entry(key).or_default().push(at);
+        }
+    }
+    let mut shared: Vec<(Vec<usize>, usize)> = readers
+        .into_iter()
+        .filter(|(_, at)| at.len() > 1)
+        .map(|((_, _, k, n), at)| (at, packed_len(k, n)))
+        .collect();
+    shared.sort_unstable();
+    for (pack, (readers, _)) in shared.iter().enumerate() {
+        for (i, &at) in readers.iter().enumerate() {
+            steps[at] = Ready::Matmul(Packed {
+                pack,
+                first: i == 0,
+            });
+        }
+    }
+    shared.into_iter().map(|(_, floats)| floats).collect()
 }
 
 /// Work of a plan, in about tenths of nanoseconds, below which calling other threads costs more than it brings.

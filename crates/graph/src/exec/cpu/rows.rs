@@ -9,6 +9,7 @@ use super::worker::{Ahead, Earlier, Memory, Worker};
 use super::{Context, map, simd};
 use crate::dtype::Class;
 use crate::plan::{Inst, Rows, Stage, StageKind, View};
+use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Rows made ready.
@@ -34,17 +35,52 @@ struct ReadyStage {
     kind: StageKind,
     class: Class,
     program: Program,
-    /// Which output receives the value, and whether past the caches, as no later stage reads it.
-    output: Option<(usize, bool)>,
+    /// Where the value goes, if it is stored.
+    output: Option<Target>,
 }
 
-/// What a piece of the work writes: the rows of each output.
+/// Where a stage's values go: row `o` to word `offset + o * pitch` of an output.
+#[derive(Clone, Copy, Debug)]
+struct Target {
+    output: usize,
+    offset: usize,
+    pitch: usize,
+    /// Rows lie together, so that they are computed in place.
+    dense: bool,
+    /// They are written past the caches, as no later stage reads them.
+    stream: bool,
+}
+
+/// What the step writes.
 pub(super) type Outputs<'o> = [&'o mut [u32]; Rows::MAX_OUTPUTS];
 
-/// What a piece of the work writes: outputs, and partial sums of the stages over rows, `[parts, across, inner]`.
-struct Work<'o> {
-    outs: Outputs<'o>,
-    sums: &'o mut [f64],
+/// The outputs while several threads write them, each its own rows.
+struct Shared<'o> {
+    outs: [(*mut u32, usize); Rows::MAX_OUTPUTS],
+    of: PhantomData<&'o mut [u32]>,
+}
+
+// SAFETY: `words` asks its callers to take different words.
+unsafe impl Sync for Shared<'_> {}
+
+impl<'o> Shared<'o> {
+    fn new(outs: Outputs<'o>) -> Shared<'o> {
+        Shared {
+            outs: outs.map(|out| (out.as_mut_ptr(), out.len())),
+            of: PhantomData,
+        }
+    }
+
+    /// The words `from..from + len` of an output.
+    ///
+    /// # Safety
+    /// Nobody else holds any of them.
+    unsafe fn words(&self, out: usize, from: usize, len: usize) -> &'o mut [u32] {
+        let (start, end) = self.outs[out];
+        assert!(from + len <= end, "rows do not fit their output");
+        // SAFETY: the output holds the words for as long as `'o`, and nobody else has them, says the caller.
+        unsafe { std::slice::from_raw_parts_mut(start.add(from), len) }
+    }
 }
 
 /// Partial sums over rows, at most.
@@ -86,7 +122,7 @@ pub(super) fn prepare(rows: &Rows) -> Ready {
         cost: stages.iter().map(cost).sum(),
         own: stages
             .iter()
-            .filter(|s| s.output.is_none())
+            .filter(|s| s.output.is_none_or(|o| !o.dense))
             .map(width)
             .sum(),
         stages,
@@ -120,7 +156,27 @@ fn ready_stage(rows: &Rows, at: usize, len: usize) -> ReadyStage {
         kind: stage.kind,
         class: stage.expr.dtype(stage.expr.result()).class(),
         program,
-        output: stage.output.map(|o| (o, stream)),
+        output: stage
+            .output
+            .map(|output| target(rows, stage, output, stream)),
+    }
+}
+
+fn target(rows: &Rows, stage: &Stage, output: usize, stream: bool) -> Target {
+    let inner: usize = rows.inner.iter().product();
+    let width = if stage.kind == StageKind::Each {
+        inner
+    } else {
+        1
+    };
+    let (offset, pitch) = stage.region.map_or((0, width), |r| (r.offset, r.pitch));
+    let dense = pitch == width;
+    Target {
+        output,
+        offset,
+        pitch,
+        dense,
+        stream: stream && dense,
     }
 }
 
@@ -138,29 +194,6 @@ impl Ready {
             StageKind::Once | StageKind::Reduce(_) => 1,
         }
     }
-
-    /// Splits the work after `parts` parts.
-    fn cut_parts<'o>(&self, work: Work<'o>, parts: usize) -> (Work<'o>, Work<'o>) {
-        let (low, high) = self.cut(work.outs, parts * self.part);
-        let (first, second) = work.sums.split_at_mut(parts * self.across * self.inner);
-        let work = |outs, sums| Work { outs, sums };
-        (work(low, first), work(high, second))
-    }
-
-    /// Splits the outputs after `rows` rows.
-    fn cut<'o>(&self, outs: Outputs<'o>, rows: usize) -> (Outputs<'o>, Outputs<'o>) {
-        let mut widths = [0; Rows::MAX_OUTPUTS];
-        for (s, stage) in self.stages.iter().enumerate() {
-            if let Some((o, _)) = stage.output {
-                widths[o] = self.width(s);
-            }
-        }
-        let (mut low, mut high) = (Outputs::default(), Outputs::default());
-        for (o, out) in outs.into_iter().enumerate() {
-            (low[o], high[o]) = out.split_at_mut(rows * widths[o]);
-        }
-        (low, high)
-    }
 }
 
 /// Runs prepared rows.
@@ -172,19 +205,20 @@ pub(super) fn run(ready: &Ready, context: Context<'_>, mut outs: Outputs<'_>) {
     let is_across = |s: &&ReadyStage| s.kind == StageKind::Across;
     let mut totals = Outputs::default();
     for stage in ready.stages.iter().filter(is_across) {
-        if let Some((o, _)) = stage.output {
-            totals[o] = std::mem::take(&mut outs[o]);
+        if let Some(Target { output, .. }) = stage.output {
+            totals[output] = std::mem::take(&mut outs[output]);
         }
     }
-    let work = Work {
-        outs,
-        sums: &mut sums,
-    };
-    let piece = |work: Work<'_>, parts: Range<usize>| Piece::run(ready, context, work, parts);
-    par.divide(work, 0..parts, &|work, n| ready.cut_parts(work, n), &piece);
+    let outs = Shared::new(outs);
+    let cut = &|sums, n| <[f64]>::split_at_mut(sums, n * width);
+    par.divide(&mut sums[..], 0..parts, cut, &|sums: &mut [f64], parts| {
+        // SAFETY: the parts are different ones for each call, and each is of rows of its own.
+        unsafe { Piece::run(ready, context, (&outs, sums), parts) };
+    });
     for (a, stage) in ready.stages.iter().filter(is_across).enumerate() {
-        if let Some((o, _)) = stage.output {
-            total(&mut sums[..], width, a * ready.inner, totals[o]);
+        if let Some(Target { output, .. }) = stage.output {
+            let out = std::mem::take(&mut totals[output]);
+            total(&mut sums[..], width, a * ready.inner, out);
         }
     }
 }
@@ -215,9 +249,15 @@ struct Piece<'r, 'a> {
 }
 
 impl Piece<'_, '_> {
-    fn run(ready: &Ready, context: Context<'_>, work: Work<'_>, parts: Range<usize>) {
+    /// # Safety
+    /// Nobody else computes the same parts.
+    unsafe fn run(
+        ready: &Ready,
+        context: Context<'_>,
+        (outs, sums): (&Shared<'_>, &mut [f64]),
+        parts: Range<usize>,
+    ) {
         let rows = parts.start * ready.part..(parts.end * ready.part).min(ready.outer);
-        let Work { mut outs, sums } = work;
         let width = ready.across * ready.inner;
         // As many rows at once as fill a few blocks.
         let together = (4 * LANES / ready.inner).clamp(1, LANES.min(rows.len().max(1)));
@@ -237,7 +277,6 @@ impl Piece<'_, '_> {
                 _ => rows.end.min((first / ready.part + 1) * ready.part),
             };
             let n = together.min(stop - first);
-            let (now, later) = ready.cut(outs, n);
             let part = first / ready.part - parts.start;
             let sums = if width == 0 {
                 &mut [][..]
@@ -245,20 +284,27 @@ impl Piece<'_, '_> {
                 &mut sums[part * width..(part + 1) * width]
             };
             piece.memory.ahead = ready.ahead.of((first + n) * ready.inner, n * ready.inner);
-            piece.block(now, sums, first..first + n, first + n == stop);
-            (outs, first) = (later, first + n);
+            // SAFETY: the rows are of this piece's parts.
+            unsafe { piece.block(outs, sums, first..first + n, first + n == stop) };
+            first += n;
         }
-        if ready
-            .stages
-            .iter()
-            .any(|s| matches!(s.output, Some((_, true))))
-        {
+        let streams = |s: &ReadyStage| s.output.is_some_and(|o| o.stream);
+        if ready.stages.iter().any(streams) {
             simd::stream_end();
         }
     }
 
     /// All stages of some rows, the `last` of their part or not.
-    fn block(&mut self, mut outs: Outputs<'_>, sums: &mut [f64], rows: Range<usize>, last: bool) {
+    ///
+    /// # Safety
+    /// Nobody else computes these rows.
+    unsafe fn block(
+        &mut self,
+        outs: &Shared<'_>,
+        sums: &mut [f64],
+        rows: Range<usize>,
+        last: bool,
+    ) {
         let (first, n) = (rows.start, rows.len());
         let Piece {
             ready,
@@ -277,8 +323,12 @@ impl Piece<'_, '_> {
         for (s, stage) in ready.stages.iter().enumerate() {
             let words = n * ready.width(s);
             let out: &mut [u32] = match stage.output {
-                Some((o, _)) => std::mem::take(&mut outs[o]),
-                None => {
+                _ if words == 0 => &mut [],
+                // SAFETY: the values of these rows, which no other stage writes.
+                Some(o) if o.dense => unsafe {
+                    outs.words(o.output, o.offset + first * o.pitch, words)
+                },
+                _ => {
                     let (now, rest) = std::mem::take(&mut own).split_at_mut(words);
                     own = rest;
                     now
@@ -310,6 +360,13 @@ impl Piece<'_, '_> {
                 compute(stage, &mut worker, ready.inner, first, out);
             }
             *memory = worker.into_memory();
+            if let Some(o) = stage.output.filter(|o| !o.dense) {
+                for (row, values) in out.chunks_exact(ready.width(s)).enumerate() {
+                    let at = o.offset + (first + row) * o.pitch;
+                    // SAFETY: the part of this row that is this stage's.
+                    unsafe { outs.words(o.output, at, values.len()) }.copy_from_slice(values);
+                }
+            }
             values[s] = out;
         }
     }
@@ -378,7 +435,9 @@ fn compute(
                 let stop = stage.program.nest.block_end(start, end, LANES);
                 let out = &mut out[start - base..stop - base];
                 match stage.output {
-                    Some((_, true)) => simd::stream(out, worker.eval(start, out.len())),
+                    Some(o) if o.stream => {
+                        simd::stream(out, worker.eval(start, out.len()));
+                    }
                     _ => worker.eval_into(start, out),
                 }
                 start = stop;

@@ -1,14 +1,21 @@
-//! Threads that stand by while a plan runs. Handing them work takes a fraction of a microsecond, where waking a thread
-//! takes many, so that small steps are worth sharing; a thread that does not come in time is not waited for, because
-//! the tasks of a job are claimed one by one. Knows no kernel.
+//! The executor's threads, which stand by while a plan runs: handing them work takes a fraction of a microsecond, where
+//! waking a thread takes many, so that small steps are worth sharing. (A pool of tasks, such as rayon's, wakes and sends
+//! to sleep as it goes.) A thread that does not come in time is not waited for, because the tasks of a job are claimed
+//! one by one. Between plans the threads sleep. Knows no kernel.
 
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 /// How often a thread without work looks for some before it lets others have the processor, each time from then on.
 const PATIENCE: u32 = 4_000;
 
+/// How often it looks for another plan before it sleeps.
+const WAKEFULNESS: u32 = 6_000;
+
 /// A value on a cache line of its own.
+#[derive(Default)]
 #[repr(align(64))]
 struct Apart<T>(T);
 
@@ -19,9 +26,21 @@ struct Job {
     count: usize,
 }
 
-/// One thread that leads and others that serve.
+/// One thread that leads, whoever runs a plan, and others that serve.
 pub(super) struct Team {
-    threads: usize,
+    shared: Arc<Shared>,
+    serving: Vec<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Team {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Team({})", self.threads())
+    }
+}
+
+/// What the threads of a team share.
+#[derive(Default)]
+struct Shared {
     /// Odd while a job is open.
     phase: Apart<AtomicUsize>,
     /// Written by the leader while no job is open and nobody inside.
@@ -30,50 +49,86 @@ pub(super) struct Team {
     next: Apart<AtomicUsize>,
     /// How many serving threads may be looking at the job.
     inside: Apart<AtomicUsize>,
-    /// Whether somebody leads: a job started from within another runs on its own thread.
+    /// Whether somebody leads: a job that another thread, or a task, starts meanwhile runs on its own thread.
     led: AtomicBool,
-    dismissed: AtomicBool,
+    /// How many plans are running.
+    plans: AtomicUsize,
+    /// How many threads sleep, and what wakes them.
+    sleeping: AtomicUsize,
+    sleep: Mutex<()>,
+    wake: Condvar,
+    ended: AtomicBool,
 }
 
 // SAFETY: `job` is written only by the thread that has set `led`, while `phase` is even and `inside` zero, and read
 // only by threads that are counted in `inside` and have seen an odd `phase` after that. The task is `Sync`.
-unsafe impl Sync for Team {}
+unsafe impl Sync for Shared {}
+// SAFETY: as above.
+unsafe impl Send for Shared {}
 
-/// Ends the team's work when dropped.
-pub(super) struct Dismissal<'t>(&'t Team);
+/// A plan that runs.
+pub(super) struct Called<'t>(&'t Shared);
 
-impl Drop for Dismissal<'_> {
+impl Drop for Called<'_> {
     fn drop(&mut self) {
-        self.0.dismissed.store(true, Ordering::Release);
+        self.0.plans.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl Team {
-    /// A team of `threads`, one of which is the caller's.
+    /// A team of `threads`, one of which is the caller's; of fewer where the system gives no more.
     pub(super) fn new(threads: usize) -> Team {
+        let shared = Arc::new(Shared::default());
+        let start = |n: usize| {
+            let shared = Arc::clone(&shared);
+            let name = format!("wgrad-cpu-{n}");
+            let builder = std::thread::Builder::new().name(name);
+            builder.spawn(move || shared.serve()).ok()
+        };
         Team {
-            threads,
-            phase: Apart(AtomicUsize::new(0)),
-            job: UnsafeCell::new(None),
-            next: Apart(AtomicUsize::new(0)),
-            inside: Apart(AtomicUsize::new(0)),
-            led: AtomicBool::new(false),
-            dismissed: AtomicBool::new(false),
+            serving: (1..threads).map_while(start).collect(),
+            shared,
         }
     }
 
     /// How many threads it has.
     pub(super) fn threads(&self) -> usize {
-        self.threads
+        self.serving.len() + 1
     }
 
-    /// What lets the serving threads go.
-    pub(super) fn dismissal(&self) -> Dismissal<'_> {
-        Dismissal(self)
+    /// Makes the threads stand by until the value is dropped.
+    pub(super) fn call(&self) -> Called<'_> {
+        self.shared.plans.fetch_add(1, Ordering::SeqCst);
+        // Either a thread that goes to sleep sees the plan, or it is seen here.
+        if self.shared.sleeping.load(Ordering::SeqCst) > 0 {
+            self.shared.wake_all();
+        }
+        Called(&self.shared)
     }
 
     /// Calls `task` with each number below `count` once, on any of the threads, and returns when all are done.
     pub(super) fn share(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
+        if self.serving.is_empty() {
+            return (0..count).for_each(task);
+        }
+        self.shared.share(count, task);
+    }
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+        self.shared.wake_all();
+        for thread in self.serving.drain(..) {
+            // A thread that has panicked said so on its own.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    /// Calls `task` with each number below `count` once, on any of the threads, and returns when all are done.
+    fn share(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
         if count <= 1 || self.led.swap(true, Ordering::Acquire) {
             return (0..count).for_each(task);
         }
@@ -89,7 +144,10 @@ impl Team {
         }
         self.next.0.store(0, Ordering::Relaxed);
         self.phase.0.fetch_add(1, Ordering::SeqCst);
-        let closing = Closing { team: self, count };
+        let closing = Closing {
+            shared: self,
+            count,
+        };
         self.work(count, task);
         drop(closing);
     }
@@ -104,10 +162,18 @@ impl Team {
         }
     }
 
-    /// Takes part in jobs until the team is dismissed.
-    pub(super) fn serve(&self) {
+    /// Takes part in the jobs of all plans.
+    fn serve(&self) {
+        while !self.ended.load(Ordering::SeqCst) {
+            self.stand_by();
+            self.rest();
+        }
+    }
+
+    /// Takes part in jobs as long as plans run.
+    fn stand_by(&self) {
         let (mut served, mut idle) = (0, 0);
-        while !self.dismissed.load(Ordering::Acquire) {
+        while self.plans.load(Ordering::SeqCst) > 0 {
             let phase = self.phase.0.load(Ordering::Acquire);
             if phase % 2 == 1 && phase != served {
                 self.help();
@@ -119,6 +185,30 @@ impl Team {
                 std::thread::yield_now();
             }
         }
+    }
+
+    /// Waits for the next plan, or the end.
+    fn rest(&self) {
+        let called = || self.plans.load(Ordering::SeqCst) > 0 || self.ended.load(Ordering::SeqCst);
+        for _ in 0..WAKEFULNESS {
+            if called() {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        let mut guard = self.sleep.lock().unwrap_or_else(PoisonError::into_inner);
+        self.sleeping.fetch_add(1, Ordering::SeqCst);
+        while !called() {
+            let woken = self.wake.wait(guard);
+            guard = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+        self.sleeping.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn wake_all(&self) {
+        // Whoever has looked for a plan in vain and holds the lock is asleep once it can be taken.
+        drop(self.sleep.lock().unwrap_or_else(PoisonError::into_inner));
+        self.wake.notify_all();
     }
 
     /// Works on the open job, if it still is.
@@ -138,7 +228,7 @@ impl Team {
 }
 
 /// A serving thread that is inside.
-struct Leaving<'t>(&'t Team);
+struct Leaving<'t>(&'t Shared);
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
@@ -148,17 +238,17 @@ impl Drop for Leaving<'_> {
 
 /// An open job.
 struct Closing<'t> {
-    team: &'t Team,
+    shared: &'t Shared,
     count: usize,
 }
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
         // What is left when a task has panicked is left undone.
-        self.team.next.0.store(self.count, Ordering::Relaxed);
-        self.team.phase.0.fetch_add(1, Ordering::SeqCst);
+        self.shared.next.0.store(self.count, Ordering::Relaxed);
+        self.shared.phase.0.fetch_add(1, Ordering::SeqCst);
         let mut waited = 0;
-        while self.team.inside.0.load(Ordering::SeqCst) > 0 {
+        while self.shared.inside.0.load(Ordering::SeqCst) > 0 {
             if waited < PATIENCE {
                 waited += 1;
                 std::hint::spin_loop();
@@ -166,7 +256,7 @@ impl Drop for Closing<'_> {
                 std::thread::yield_now();
             }
         }
-        self.team.led.store(false, Ordering::Release);
+        self.shared.led.store(false, Ordering::Release);
     }
 }
 
@@ -177,11 +267,8 @@ mod tests {
 
     fn with_team(threads: usize, f: impl FnOnce(&Team)) {
         let team = Team::new(threads);
-        std::thread::scope(|s| {
-            (1..threads).for_each(|_| drop(s.spawn(|| team.serve())));
-            let _dismissal = team.dismissal();
-            f(&team);
-        });
+        let _called = team.call();
+        f(&team);
     }
 
     #[test]
@@ -208,6 +295,27 @@ mod tests {
             });
             assert_eq!(sum.load(Ordering::Relaxed), 31 * 32 / 2);
         });
+    }
+
+    #[test]
+    fn threads_wake_for_plans_that_come_late() {
+        let team = Team::new(2);
+        for pause in [0, 1, 20] {
+            std::thread::sleep(std::time::Duration::from_millis(pause));
+            let _called = team.call();
+            let seen = Mutex::new(std::collections::HashSet::new());
+            // Tasks that wait for each other need both threads.
+            let met = AtomicUsize::new(0);
+            team.share(2, &|_| {
+                met.fetch_add(1, Ordering::SeqCst);
+                while met.load(Ordering::SeqCst) < 2 {
+                    std::thread::yield_now();
+                }
+                let mut seen = seen.lock().expect("no panic");
+                seen.insert(std::thread::current().id());
+            });
+            assert_eq!(seen.lock().expect("no panic").len(), 2);
+        }
     }
 
     #[test]

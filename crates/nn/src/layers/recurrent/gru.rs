@@ -46,7 +46,8 @@ impl Gru {
             &[h0],
             &[self.stack.hidden_size],
             &|w, product, state| {
-                let ([ir, iz, inew], [hr, hz, hnew]) = (gates(product), gates(&w.recur(&state[0])));
+                let ([ir, iz, inew], [hr, hz, hnew]) =
+                    (gates(product), gates(&w.recur_apart(&state[0])));
                 let (r, z) = ((ir + hr).sigmoid(), (iz + hz).sigmoid());
                 let n = (inew + r * hnew).tanh();
                 vec![&n + z * (&state[0] - &n)]

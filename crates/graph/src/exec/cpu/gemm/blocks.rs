@@ -2,6 +2,7 @@
 
 use super::kernel::{Kernels, Source, Tile};
 use super::pack::{Block, SLACK, pack};
+use super::packed::panel_len;
 use super::scratch::with_scratch;
 use super::{Epilogue, Out, Product};
 use std::ops::Range;
@@ -37,7 +38,7 @@ impl Cut {
         Cut {
             depth,
             height: (LEFT / depth.max(1)).max(kernels.rows()),
-            direct: p.b.col == 1 && rows <= FEW_ROWS && p.k > 0,
+            direct: p.packed.is_none() && p.b.col == 1 && rows <= FEW_ROWS && p.k > 0,
         }
     }
 }
@@ -56,7 +57,11 @@ pub(super) unsafe fn rectangle(
 ) {
     let cut = Cut::new(p, kernels, rows.len());
     let left = (rows.len().min(cut.height) * cut.depth + SLACK).next_multiple_of(16);
-    let most = if cut.direct { kernels.cols() } else { WIDTH };
+    let most = match p.packed {
+        Some(_) => 0,
+        None if cut.direct => kernels.cols(),
+        None => WIDTH,
+    };
     let right = cols.len().min(most).next_multiple_of(kernels.cols()) * cut.depth + SLACK;
     with_scratch(left + right, |scratch| {
         let (a, b) = scratch.split_at_mut(left);
@@ -67,7 +72,9 @@ pub(super) unsafe fn rectangle(
                 let steps = l..p.k.min(l + cut.depth);
                 let last = steps.end == p.k;
                 l = steps.end;
-                pack_right(p, kernels, &cut, cols.clone(), steps.clone(), b);
+                if p.packed.is_none() {
+                    pack_right(p, kernels, &cut, cols.clone(), steps.clone(), b);
+                }
                 // SAFETY: the caller's.
                 unsafe {
                     strip(
@@ -225,7 +232,11 @@ unsafe fn block(
         let width = (cols.end - c).min(kernels.cols());
         let vectors = width.div_ceil(kernels.lanes);
         let stride = vectors * kernels.lanes;
-        let (b, source) = if cut.direct && width == stride {
+        let (b, source) = if let Some(packed) = p.packed {
+            let panel = c / kernels.cols() * panel_len(kernels, p.k);
+            let from = panel + steps.start * stride;
+            (&packed[from..], Source::Strided(stride))
+        } else if cut.direct && width == stride {
             (
                 &p.b.data[p.b.at + steps.start * p.b.row + c..],
                 Source::Strided(p.b.row),

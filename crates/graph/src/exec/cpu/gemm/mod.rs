@@ -7,11 +7,13 @@ mod blocks;
 pub(super) mod kernel;
 mod lanes;
 pub(super) mod pack;
+mod packed;
 pub(super) mod scratch;
 #[cfg(test)]
 mod tests;
 
 pub(super) use blocks::{pack_left, part};
+pub(super) use packed::{pack_right, packed_len};
 
 use super::par::Par;
 use kernel::Kernels;
@@ -76,6 +78,8 @@ pub(super) struct Product<'a> {
     pub(super) k: usize,
     pub(super) a: Mat<'a>,
     pub(super) b: Mat<'a>,
+    /// All of `b` as [`pack_right`] writes it, if somebody has.
+    pub(super) packed: Option<&'a [f32]>,
     /// Whether to add to the output or to set it.
     pub(super) add: bool,
 }
@@ -146,6 +150,12 @@ impl Product<'_> {
             at: out.as_mut_ptr(),
             row,
         };
+        if let Some(packed) = product.packed {
+            assert!(
+                packed.len() >= packed_len(k, n),
+                "a packed operand is too short"
+            );
+        }
         let pieces = pieces(m * n * k, par.threads());
         if pieces == 1 {
             // SAFETY: the output holds the rectangle, and nobody else writes it.
@@ -219,5 +229,14 @@ pub(super) fn product(
     add: bool,
     par: Par,
 ) {
-    Product { m, n, k, a, b, add }.run(out, row, None, par);
+    let product = Product {
+        m,
+        n,
+        k,
+        a,
+        b,
+        packed: None,
+        add,
+    };
+    product.run(out, row, None, par);
 }

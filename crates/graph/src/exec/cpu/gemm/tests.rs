@@ -38,7 +38,21 @@ fn check(kernels: &Kernels, [m, n, k]: [usize; 3], layouts: [usize; 2], add: boo
     let before = Rng(3).floats(m * row);
     let runs = [1, 2, 3].map(|threads| {
         let mut out = before.clone();
-        let product = Product { m, n, k, a, b, add };
+        let mut product = Product {
+            m,
+            n,
+            k,
+            a,
+            b,
+            packed: None,
+            add,
+        };
+        let mut packed = vec![f32::NAN; packed_len(k, n)];
+        // Panels are as wide as those of the best kernels.
+        if std::ptr::eq(kernels, Kernels::best()) && k > 0 && n > 0 && threads != 2 {
+            with_threads(threads, |par| pack_right(b, k, n, &mut packed, par));
+            product.packed = Some(&packed);
+        }
         let twice = |_: usize, values: &mut [f32]| values.iter_mut().for_each(|x| *x *= 2.0);
         with_threads(threads, |par| {
             product.run_with(kernels, &mut out, row, Some(&twice), par)

@@ -3,7 +3,7 @@
 use super::super::{Context, Ready, run_ready};
 use super::*;
 use crate::exec::cpu::par::with_threads;
-use crate::plan::{ReduceKind, Rows, Stage, StageKind};
+use crate::plan::{ReduceKind, RowRegion, Rows, Stage, StageKind};
 
 const F: DType = DType::F32;
 
@@ -114,6 +114,7 @@ impl Case {
                 expr,
                 dtype,
                 output: Some(s),
+                region: None,
             });
         }
         Rows {
@@ -148,7 +149,11 @@ fn outputs(case: &Case, rows: &Rows, inputs: &[(DType, Vec<u8>)]) -> Vec<Vec<u32
         let mut outs: Vec<Vec<u32>> = vec![Vec::new(); Rows::MAX_OUTPUTS];
         for stage in &rows.stages {
             if let Some(o) = stage.output {
-                outs[o] = vec![0xABAB_ABAB; case.len(stage)];
+                let end = stage
+                    .region
+                    .map_or(case.len(stage), |r| r.offset + case.rows() * r.pitch);
+                let end = end.max(outs[o].len());
+                outs[o].resize(end, 0xABAB_ABAB);
             }
         }
         let mut slices: [&mut [u8]; Rows::MAX_OUTPUTS] = Default::default();
@@ -163,6 +168,7 @@ fn outputs(case: &Case, rows: &Rows, inputs: &[(DType, Vec<u8>)]) -> Vec<Vec<u32
                 check: 0,
                 status: &status,
                 par,
+                packed: None,
             };
             run_ready(&kernel, &ready, context, slices, F);
         });
@@ -302,7 +308,49 @@ fn every_stage_is_right_whatever_is_stored() {
         for (o, &s) in kept.iter().enumerate() {
             assert!(fewer[o] == values[s], "stage {s} depends on what is stored");
         }
+        regions_hold_the_same(&case, rows, &inputs, &values);
     }
+}
+
+/// Stages with a value for each point as columns of one output, or, every other one, below each other.
+fn regions_hold_the_same(
+    case: &Case,
+    mut rows: Rows,
+    inputs: &[(DType, Vec<u8>)],
+    values: &[Vec<u32>],
+) {
+    let (n, points) = (case.rows(), case.points());
+    let mut places = Vec::new();
+    for (s, stage) in rows.stages.iter_mut().enumerate() {
+        stage.output = (stage.kind == StageKind::Across).then_some(s + 2);
+        if stage.kind == StageKind::Each {
+            let (output, k) = (places.len() % 2, places.len() / 2);
+            let region = match output {
+                0 => RowRegion {
+                    offset: 3 + k * points,
+                    pitch: 4 * points + 1,
+                },
+                _ => RowRegion {
+                    offset: k * n * points,
+                    pitch: points,
+                },
+            };
+            (stage.output, stage.region) = (Some(output), Some(region));
+            places.push((s, output, region));
+        }
+    }
+    let outs = outputs(case, &rows, inputs);
+    let mut written = 0;
+    for (s, output, region) in places {
+        for row in 0..n {
+            let at = region.offset + row * region.pitch;
+            let want = &values[s][row * points..(row + 1) * points];
+            assert!(outs[output][at..at + points] == *want, "row {row} of {s}");
+            written += points;
+        }
+    }
+    let left = outs[..2].iter().flatten().filter(|&&w| w == 0xABAB_ABAB);
+    assert_eq!(left.count(), outs[0].len() + outs[1].len() - written);
 }
 
 #[test]
@@ -320,6 +368,7 @@ fn nan_and_infinity_pass_as_in_reductions_of_their_own() {
         },
         dtype: F,
         output: Some(output),
+        region: None,
     };
     let rows = Rows {
         outer: vec![3],

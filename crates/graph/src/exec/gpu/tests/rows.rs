@@ -11,6 +11,7 @@ fn stage(kind: StageKind, insts: Vec<Inst>, dtype: DType, output: Option<usize>)
         kind,
         expr: Expr { inputs, insts },
         dtype,
+        region: None,
         output,
     }
 }

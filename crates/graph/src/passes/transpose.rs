@@ -1,0 +1,84 @@
+//! Products that are only read transposed are computed transposed: `(a b)ᵀ = bᵀ aᵀ`, and operands may lie either way.
+//! So the gradient of a linear layer's weight lies as the weight does, and its update reads both along memory. Every
+//! bit stays.
+
+use super::{Graph, GraphNode};
+use crate::ops::Op;
+use crate::ops::permute::Permute;
+
+/// The graph with such products exchanged.
+pub(super) fn products(graph: &Graph) -> Graph {
+    let exchanged = exchanged(graph);
+    let mut out = Graph {
+        n_leaves: graph.n_leaves,
+        n_scalars: graph.n_scalars,
+        ..Graph::default()
+    };
+    let mut to: Vec<usize> = Vec::with_capacity(graph.nodes.len());
+    for (n, node) in graph.nodes.iter().enumerate() {
+        let mut inputs: Vec<usize> = node.inputs.iter().map(|&i| to[i]).collect();
+        let mut shape = node.shape.clone();
+        if exchanged[n] {
+            inputs.reverse();
+            let turned = inputs.iter().map(|&i| turn(&mut out, i, node));
+            inputs = turned.collect();
+            let rank = shape.len();
+            shape.swap(rank - 1, rank - 2);
+        } else if node.inputs.first().is_some_and(|&i| exchanged[i]) {
+            // The transposition of an exchanged product.
+            to.push(inputs[0]);
+            continue;
+        }
+        to.push(out.nodes.len());
+        out.nodes.push(GraphNode {
+            inputs,
+            shape,
+            ..node.clone()
+        });
+    }
+    out.outputs = graph.outputs.iter().map(|&o| to[o]).collect();
+    out
+}
+
+/// Which nodes are products that transpositions alone read.
+fn exchanged(graph: &Graph) -> Vec<bool> {
+    let mut read = vec![false; graph.nodes.len()];
+    let mut otherwise = vec![false; graph.nodes.len()];
+    graph.outputs.iter().for_each(|&o| otherwise[o] = true);
+    for node in &graph.nodes {
+        let turns = matches!(&node.op, Op::Permute(p) if *p == turned(p.perm.len()));
+        for &i in &node.inputs {
+            read[i] = true;
+            otherwise[i] |= !turns;
+        }
+    }
+    let nodes = graph.nodes.iter().enumerate();
+    nodes
+        .map(|(n, node)| matches!(node.op, Op::Matmul(_)) && read[n] && !otherwise[n])
+        .collect()
+}
+
+/// The exchange of the last two of `rank` dimensions.
+fn turned(rank: usize) -> Permute {
+    let mut perm: Vec<usize> = (0..rank).collect();
+    if rank >= 2 {
+        perm.swap(rank - 1, rank - 2);
+    }
+    Permute { perm }
+}
+
+fn turn(out: &mut Graph, n: usize, product: &GraphNode) -> usize {
+    let mut shape = out.nodes[n].shape.clone();
+    let rank = shape.len();
+    shape.swap(rank - 1, rank - 2);
+    out.nodes.push(GraphNode {
+        op: turned(rank).into(),
+        inputs: vec![n],
+        shape,
+        dtype: out.nodes[n].dtype,
+        location: product.location,
+        leaf: None,
+        scalar: None,
+    });
+    out.nodes.len() - 1
+}
