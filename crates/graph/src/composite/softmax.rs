@@ -14,7 +14,8 @@ impl Tensor {
     #[track_caller]
     pub fn softmax(&self, dim: isize) -> Tensor {
         let e = self.below_maximum(dim).exp();
-        &e / e.sum_dims(&[dim], true)
+        // One division for each sum, not for each element.
+        &e * e.sum_dims(&[dim], true).recip()
     }
 
     /// `log(softmax(x))` along `dim`, accurate where probabilities vanish.

@@ -4,6 +4,16 @@
 
 use super::{LN2_HI, LN2_LO, LOG2_E, MAGIC, scale, with_sign};
 
+/// Coefficients of [`expm1_near`], the lowest first.
+pub(crate) const EXPM1: [f32; 6] = [
+    0.5,
+    0.166_666_63,
+    0.041_665_837,
+    0.008_333_72,
+    0.001_398_308_2,
+    0.000_198_052_9,
+];
+
 /// a · b + c, rounded once if `FUSED`.
 #[inline(always)]
 fn times_plus<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
@@ -25,17 +35,7 @@ fn polynomial<const FUSED: bool, const N: usize>(x: f32, c: [f32; N]) -> f32 {
 /// e^r - 1 = r + r² · (1/2 + r · p(r)) for |r| ≤ 0.505, minimax, relative error 2^-27.
 #[inline(always)]
 fn expm1_near<const FUSED: bool>(r: f32) -> f32 {
-    let p = polynomial::<FUSED, 6>(
-        r,
-        [
-            0.5,
-            0.166_666_63,
-            0.041_665_837,
-            0.008_333_72,
-            0.001_398_308_2,
-            0.000_198_052_9,
-        ],
-    );
+    let p = polynomial::<FUSED, 6>(r, EXPM1);
     times_plus::<FUSED>(r * r, p, r)
 }
 

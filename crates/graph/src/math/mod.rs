@@ -16,6 +16,7 @@
 mod exponential;
 mod gamma;
 
+pub(crate) use exponential::EXPM1;
 pub use exponential::{exp, exp_fused, tanh, tanh_fused};
 use exponential::{exp_reduce, exp_scaled, expm1_poly};
 pub use gamma::{digamma, erfinv, lgamma, polygamma};
@@ -23,13 +24,13 @@ pub use gamma::{digamma, erfinv, lgamma, polygamma};
 use core::f32::consts::{FRAC_PI_2 as PIO2_HI, LN_2, LOG2_E, PI as PI_HI};
 
 /// 1.5 · 2^23: adding and subtracting it rounds `|x| < 2^22` to the nearest even integer.
-const MAGIC: f32 = 12_582_912.0;
+pub(crate) const MAGIC: f32 = 12_582_912.0;
 const SIGN: u32 = 0x8000_0000;
 /// Keeps the 12 leading significant bits, so that a product of two such numbers is exact.
 const HIGH: u32 = 0xffff_f000;
 /// ln 2 = `LN2_HI` (15 bits) + `LN2_LO`.
-const LN2_HI: f32 = 0.693_145_75;
-const LN2_LO: f32 = 1.428_606_8e-6;
+pub(crate) const LN2_HI: f32 = 0.693_145_75;
+pub(crate) const LN2_LO: f32 = 1.428_606_8e-6;
 /// log2 e = `LOG2_E_HI` (12 bits) + `LOG2_E_LO`.
 const LOG2_E_HI: f32 = 1.442_871_1;
 const LOG2_E_LO: f32 = -0.000_176_052_85;

@@ -3,8 +3,7 @@
 
 use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
 use crate::dtype::DType;
-use crate::exec::cpu::simd::block1;
-use crate::math;
+use crate::exec::cpu::exponential::EXP;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
 
@@ -15,7 +14,7 @@ pub struct Exp;
 static SCALAR: ScalarOp = ScalarOp {
     name: "exp",
     wgsl: |x, _, _| format!("w_exp({})", x[0]),
-    cpu: |_, _| Some(block1!(|x: f32| -> f32 { math::exp_fused::<FUSED>(x) })),
+    cpu: |_, _| Some(EXP),
     cost: 10,
 };
 

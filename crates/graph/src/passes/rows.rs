@@ -397,9 +397,9 @@ mod tests {
             (&rows[0].outer[..], &rows[0].inner[..]),
             (&[120][..], &[50][..])
         );
-        assert_eq!(rows[0].stages.len(), 4);
+        assert_eq!(rows[0].stages.len(), 5);
         let without = planned(&[&tensor(&[3, 40, 50]).softmax(-1)], false);
-        assert_eq!(without.steps.len(), 4);
+        assert_eq!(without.steps.len(), 5);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(super) trait Combine {
 
     /// Adds the lanes, which stand at positions `first..` of the reduction.
     fn add_row(acc: &mut Self::Acc, lanes: &[u32], first: usize);
+    /// How to add more than 16 products of lanes without storing them first, if there is a way.
+    const ADD_PRODUCTS: Option<fn(&mut Self::Acc, [&[u32]; 2])> = None;
     /// Joins two accumulators, the earlier first.
     fn merge(a: Self::Acc, b: Self::Acc) -> Self::Acc;
     /// The lane of the result.
@@ -65,6 +67,10 @@ impl Combine for SumF32 {
     type Acc = f64;
     type Columns = SumColumns;
     const EMPTY: f64 = 0.0;
+    const ADD_PRODUCTS: Option<fn(&mut f64, [&[u32]; 2])> = Some(|acc, [a, b]| {
+        let sum = sum_products(bytemuck::cast_slice(a), bytemuck::cast_slice(b));
+        *acc += f64::from(sum);
+    });
 
     fn add_row(acc: &mut f64, lanes: &[u32], _: usize) {
         let lanes: &[f32] = bytemuck::cast_slice(lanes);
@@ -135,6 +141,38 @@ simd_fn! {
             }
         }
         acc[0]
+    }
+}
+
+simd_fn! {
+    /// The sum of the products, each rounded, by the chains of [`sum`].
+    fn sum_products(a: &[f32], b: &[f32]) -> f32 {
+        let mut acc = [0.0f32; 64];
+        let mut groups = a.chunks_exact(64).zip(b.chunks_exact(64));
+        for (a, b) in &mut groups {
+            for i in 0..64 {
+                acc[i] += a[i] * b[i];
+            }
+        }
+        let done = a.len() / 64 * 64;
+        for ((acc, &x), &y) in acc.iter_mut().zip(&a[done..]).zip(&b[done..]) {
+            *acc += x * y;
+        }
+        for half in [32, 16, 8, 4, 2, 1] {
+            for i in 0..half {
+                acc[i] += acc[i + half];
+            }
+        }
+        acc[0]
+    }
+}
+
+simd_fn! {
+    /// Adds the products, each rounded, lane by lane.
+    pub(super) fn add_lane_products(acc: &mut [f32], a: &[f32], b: &[f32]) {
+        for ((acc, &x), &y) in acc.iter_mut().zip(a).zip(b) {
+            *acc += x * y;
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod combine;
 mod conv;
+pub(crate) mod exponential;
 mod gemm;
 mod implicit;
 mod implicit_weight;
@@ -20,6 +21,7 @@ mod rows;
 mod scan;
 mod scatter;
 mod scratch;
+mod segment;
 pub(crate) mod simd;
 mod sort;
 mod team;
@@ -37,6 +39,7 @@ use crate::storage::{HostBuffer, HostBufferMut};
 use par::Par;
 pub(crate) use prepared::Prepared;
 use prepared::Ready;
+use segment::Segment;
 use std::sync::atomic::AtomicU32;
 use team::Team;
 
@@ -173,8 +176,20 @@ impl Executor {
         run: Run<'_>,
     ) {
         self.with_team(prepared.large, |par| {
-            for (step, ready) in plan.steps.iter().zip(&prepared.steps) {
-                buffers.step(plan, step, ready, run, par);
+            // Where there are parts enough for all threads.
+            let enough = |s: &&Segment| s.parts >= 2 * par.threads() || par.threads() == 1;
+            let mut segments = prepared.segments.iter().filter(enough).peekable();
+            let mut at = 0;
+            while at < plan.steps.len() {
+                if let Some(segment) = segments.next_if(|s| s.steps.start == at) {
+                    let began = profile::begin();
+                    segment.run(plan, buffers, run, par);
+                    profile::cpu_step(began, &segment.all);
+                    at = segment.steps.end;
+                } else {
+                    buffers.step(plan, &plan.steps[at], &prepared.steps[at], run, par);
+                    at += 1;
+                }
             }
         });
     }

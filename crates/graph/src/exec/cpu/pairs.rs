@@ -1,9 +1,9 @@
 //! Two operations of a program as one loop, where the first has no other reader: its lanes are then never stored. The
 //! arithmetic is that of the two, each rounded. Knows programs, but no walk and no memory.
 
+use super::exponential::{EXP_OF_DIFFERENCE, EXP_OF_SUM};
 use super::program::{Instr, Span, operands};
 use super::simd::{block2, block3};
-use crate::math;
 use crate::plan::BlockFn;
 
 /// The operations on f32 that are paired.
@@ -37,12 +37,16 @@ struct Rewriting {
     uses: Vec<usize>,
 }
 
+/// A rewritten program.
+pub(super) struct Fused {
+    pub(super) ops: Vec<Instr>,
+    pub(super) span: Vec<Span>,
+    /// The factors, if the result is a product of lanes.
+    pub(super) factors: Option<[usize; 2]>,
+}
+
 /// Replaces pairs of operations; `names` tells what each register computes.
-pub(super) fn fuse(
-    ops: Vec<Instr>,
-    span: Vec<Span>,
-    names: Vec<Option<Op>>,
-) -> (Vec<Instr>, Vec<Span>) {
+pub(super) fn fuse(ops: Vec<Instr>, span: Vec<Span>, names: Vec<Option<Op>>) -> Fused {
     let mut uses = vec![0; ops.len()];
     ops.iter().flat_map(operands).for_each(|r| uses[r] += 1);
     if let Some(result) = uses.last_mut() {
@@ -132,7 +136,10 @@ impl Rewriting {
     }
 
     /// What is left, numbered anew.
-    fn finish(self) -> (Vec<Instr>, Vec<Span>) {
+    fn finish(self) -> Fused {
+        let result = self.ops.len() - 1;
+        let lanes = |&a: &usize| self.span[a] == Span::Lane;
+        let product = self.names[result] == Some(Op::Mul) && self.args(result).iter().all(lanes);
         let mut to = vec![usize::MAX; self.ops.len()];
         let (mut ops, mut span) = (Vec::new(), Vec::new());
         for (reg, mut op) in self.ops.into_iter().enumerate() {
@@ -148,7 +155,11 @@ impl Rewriting {
             ops.push(op);
             span.push(self.span[reg]);
         }
-        (ops, span)
+        let factors = match ops.last() {
+            Some(Instr::Apply { args, .. }) if product => args[..].try_into().ok(),
+            _ => None,
+        };
+        Fused { ops, span, factors }
     }
 }
 
@@ -176,12 +187,8 @@ fn of_three(outer: Op, first: Op, side: usize) -> Option<BlockFn> {
 /// `outer(first(a, b))`.
 fn of_two(outer: Op, first: Op) -> Option<BlockFn> {
     match (outer, first) {
-        (Op::Exp, Op::Add) => Some(block2!(|a: f32, b: f32| -> f32 {
-            math::exp_fused::<FUSED>(a + b)
-        })),
-        (Op::Exp, Op::Sub) => Some(block2!(|a: f32, b: f32| -> f32 {
-            math::exp_fused::<FUSED>(a - b)
-        })),
+        (Op::Exp, Op::Add) => Some(EXP_OF_SUM),
+        (Op::Exp, Op::Sub) => Some(EXP_OF_DIFFERENCE),
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::gemm::packed_len;
 use super::program::Program;
+use super::segment::{self, Segment};
 use super::{map, matmul, reduce, rows};
 use crate::dtype::DType;
 use crate::plan::{Kernel, Matrix, Plan, SlotId, Step};
@@ -52,6 +53,8 @@ pub(crate) struct Prepared {
     pub(super) large: bool,
     /// Floats of each packed operand.
     pub(super) packs: Vec<usize>,
+    /// Steps that run part by part, in order.
+    pub(super) segments: Vec<Segment>,
 }
 
 impl Prepared {
@@ -71,6 +74,7 @@ impl Prepared {
             steps,
             large,
             packs,
+            segments: segment::find(plan),
         }
     }
 }

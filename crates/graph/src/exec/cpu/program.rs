@@ -2,7 +2,7 @@
 //! plan and run many times: it holds no buffer, no scalar and nothing else of a run. Map, Reduce and Rows drive it;
 //! it knows none of them.
 
-use super::pairs::{self, Op};
+use super::pairs::{self, Fused, Op};
 use super::walk::{Nest, Walk};
 use crate::dtype::{Class, DType};
 use crate::plan::{BlockFn, Expr, Inst, View};
@@ -70,6 +70,8 @@ pub(super) struct Program {
     pub(super) ops: Vec<Instr>,
     /// Over what each register holds one value.
     pub(super) span: Vec<Span>,
+    /// The factors, if the result is a product of f32 lanes.
+    pub(super) factors: Option<[usize; 2]>,
     /// The lane buffer of each register; registers whose lives do not overlap share one.
     pub(super) buffer: Vec<usize>,
     /// Number of lane buffers.
@@ -110,7 +112,7 @@ impl Program {
         if tiles {
             nest.cut_tiles(&mut walks, LANES);
         }
-        let (ops, span) = lower(expr, &walks, &nest, each);
+        let Fused { ops, span, factors } = lower(expr, &walks, &nest, each);
         let (buffer, n_buffers) = assign(&ops, &span);
         let cost = expr.insts.iter().map(cost_of).sum::<usize>() + 1;
         Program {
@@ -118,6 +120,7 @@ impl Program {
             walks,
             ops,
             span,
+            factors,
             buffer,
             n_buffers,
             cost,
@@ -160,12 +163,7 @@ fn cost_of(inst: &Inst) -> usize {
     }
 }
 
-fn lower(
-    expr: &Expr,
-    walks: &[Walk],
-    nest: &Nest,
-    each: &dyn Fn(usize) -> bool,
-) -> (Vec<Instr>, Vec<Span>) {
+fn lower(expr: &Expr, walks: &[Walk], nest: &Nest, each: &dyn Fn(usize) -> bool) -> Fused {
     let mut next_walk = 0;
     let mut walk = || {
         next_walk += 1;

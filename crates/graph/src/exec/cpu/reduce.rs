@@ -201,7 +201,11 @@ fn run_of<C: Combine>(worker: &mut Worker<'_, '_>, row: usize, range: Range<usiz
     let mut start = range.start;
     while start < range.end {
         let stop = (start + LANES).min(range.end);
-        C::add_row(&mut acc, worker.eval(row + start, stop - start), start);
+        let (at, len) = (row + start, stop - start);
+        match C::ADD_PRODUCTS.filter(|_| worker.is_product() && len > 16) {
+            Some(add) => add(&mut acc, worker.eval_factors(at, len)),
+            None => C::add_row(&mut acc, worker.eval(at, len), start),
+        }
         start = stop;
     }
     acc

@@ -1,7 +1,7 @@
 //! The Rows family: all stages of one row, or of a few short ones, before the next, so that a row is read from
 //! memory once. Rows are independent: how they are shared among threads changes no bit.
 
-use super::combine::{Combine, add_lanes};
+use super::combine::{Combine, add_lane_products, add_lanes};
 use super::program::{LANES, Program};
 use super::reduce::{self, Job};
 use super::scratch::Scratch;
@@ -245,7 +245,6 @@ struct Piece<'r, 'a> {
     /// Short sums over rows, and how many rows they are of.
     short: Scratch<f32>,
     chain: usize,
-    memory: Memory,
 }
 
 impl Piece<'_, '_> {
@@ -267,8 +266,8 @@ impl Piece<'_, '_> {
             own: Scratch::filled(ready.own * together, 0),
             short: Scratch::filled(width, 0.0),
             chain: 0,
-            memory: Memory::take(),
         };
+        let mut memory = Memory::take();
         let mut first = rows.start;
         while first < rows.end {
             // Sums over rows end with their part.
@@ -283,9 +282,10 @@ impl Piece<'_, '_> {
             } else {
                 &mut sums[part * width..(part + 1) * width]
             };
-            piece.memory.ahead = ready.ahead.of((first + n) * ready.inner, n * ready.inner);
+            memory.ahead = ready.ahead.of((first + n) * ready.inner, n * ready.inner);
             // SAFETY: the rows are of this piece's parts.
-            unsafe { piece.block(outs, sums, first..first + n, first + n == stop) };
+            memory =
+                unsafe { piece.block(outs, sums, first..first + n, first + n == stop, memory) };
             first += n;
         }
         let streams = |s: &ReadyStage| s.output.is_some_and(|o| o.stream);
@@ -304,7 +304,8 @@ impl Piece<'_, '_> {
         sums: &mut [f64],
         rows: Range<usize>,
         last: bool,
-    ) {
+        mut memory: Memory,
+    ) -> Memory {
         let (first, n) = (rows.start, rows.len());
         let Piece {
             ready,
@@ -312,7 +313,6 @@ impl Piece<'_, '_> {
             own,
             short,
             chain,
-            memory,
         } = self;
         let chained = *chain;
         let mut across = sums
@@ -343,8 +343,7 @@ impl Piece<'_, '_> {
                 first,
                 values: &values[..s],
             };
-            let taken = std::mem::take(memory);
-            let mut worker = Worker::with(&stage.program, *context, earlier, taken);
+            let mut worker = Worker::with(&stage.program, *context, earlier, memory);
             if stage.kind == StageKind::Across {
                 if let Some((sums, short)) = across.next() {
                     let to = (short, sums);
@@ -359,7 +358,7 @@ impl Piece<'_, '_> {
             } else {
                 compute(stage, &mut worker, ready.inner, first, out);
             }
-            *memory = worker.into_memory();
+            memory = worker.into_memory();
             if let Some(o) = stage.output.filter(|o| !o.dense) {
                 for (row, values) in out.chunks_exact(ready.width(s)).enumerate() {
                     let at = o.offset + (first + row) * o.pitch;
@@ -369,6 +368,7 @@ impl Piece<'_, '_> {
             }
             values[s] = out;
         }
+        memory
     }
 }
 
@@ -384,6 +384,19 @@ fn add_rows(
     let (mut start, end) = (rows.start * inner, rows.end * inner);
     while start < end {
         let stop = program.nest.block_end(start, end, LANES);
+        let column = start % inner;
+        if worker.is_product() && column + stop - start <= inner {
+            let [a, b] = worker.eval_factors(start, stop - start);
+            let factors = (bytemuck::cast_slice(a), bytemuck::cast_slice(b));
+            add_lane_products(&mut short[column..column + a.len()], factors.0, factors.1);
+            start = stop;
+            chain += usize::from(start.is_multiple_of(inner));
+            if chain == CHAIN || (last && start == end) {
+                flush(short, sums);
+                chain = 0;
+            }
+            continue;
+        }
         let mut lanes: &[f32] = bytemuck::cast_slice(worker.eval(start, stop - start));
         while !lanes.is_empty() {
             let column = start % inner;

@@ -9,6 +9,8 @@ use super::simd;
 use crate::dtype::DType;
 use crate::plan::BlockFn;
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering;
 
 /// One cache line of lanes.
@@ -51,7 +53,7 @@ impl Earlier<'static> {
 
 /// What a worker writes to. Contents are arbitrary between workers.
 #[derive(Default)]
-pub(super) struct Memory {
+pub(super) struct Contents {
     lanes: Vec<Vec<Line>>,
     held: Vec<Held>,
     /// Loop indices of the block's first point.
@@ -114,17 +116,43 @@ impl Ahead {
 thread_local! {
     /// Memory that no worker of this thread uses. A stack: while one worker waits for another thread, its own may
     /// start the next.
-    static IDLE: RefCell<Vec<Memory>> = const { RefCell::new(Vec::new()) };
+    #[allow(clippy::vec_box, reason = "what is handed from worker to worker is a pointer")]
+    static IDLE: RefCell<Vec<Box<Contents>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Memory of this thread, which gets it back when it is dropped.
+pub(super) struct Memory(ManuallyDrop<Box<Contents>>);
+
+impl Deref for Memory {
+    type Target = Contents;
+
+    fn deref(&self) -> &Contents {
+        &self.0
+    }
+}
+
+impl DerefMut for Memory {
+    fn deref_mut(&mut self) -> &mut Contents {
+        &mut self.0
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: nothing is used after a drop.
+        let contents = unsafe { ManuallyDrop::take(&mut self.0) };
+        // A thread that ends has no use for it.
+        let _ = IDLE.try_with(|idle| idle.borrow_mut().push(contents));
+    }
 }
 
 impl Memory {
     /// Memory of this thread's.
     pub(super) fn take() -> Memory {
         let idle = IDLE.with(|idle| idle.borrow_mut().pop());
-        Memory {
-            ahead: Ahead::default(),
-            ..idle.unwrap_or_default()
-        }
+        let mut contents = idle.unwrap_or_default();
+        contents.ahead = Ahead::default();
+        Memory(ManuallyDrop::new(contents))
     }
 
     fn fit(&mut self, program: &Program) {
@@ -143,16 +171,6 @@ pub(super) struct Worker<'p, 'a> {
     context: Context<'a>,
     earlier: Earlier<'p>,
     memory: Memory,
-}
-
-impl Drop for Worker<'_, '_> {
-    fn drop(&mut self) {
-        let memory = std::mem::take(&mut self.memory);
-        if !memory.lanes.is_empty() {
-            // A thread that ends has no use for it.
-            let _ = IDLE.try_with(|idle| idle.borrow_mut().push(memory));
-        }
-    }
 }
 
 impl<'p, 'a> Worker<'p, 'a> {
@@ -180,8 +198,8 @@ impl<'p, 'a> Worker<'p, 'a> {
     }
 
     /// Its memory, for the next worker.
-    pub(super) fn into_memory(mut self) -> Memory {
-        std::mem::take(&mut self.memory)
+    pub(super) fn into_memory(self) -> Memory {
+        self.memory
     }
 
     /// The values at linear positions `start..start + len`; at most [`LANES`] of them.
@@ -190,6 +208,18 @@ impl<'p, 'a> Worker<'p, 'a> {
         self.run(start, len, result + 1);
         self.widen(result, len);
         self.value(result, len)
+    }
+
+    /// The factors of the values at `start..start + len`, where these are products.
+    pub(super) fn eval_factors(&mut self, start: usize, len: usize) -> [&[u32]; 2] {
+        let factors = self.program.factors.unwrap_or_default();
+        self.run(start, len, self.program.ops.len() - 1);
+        factors.map(|reg| self.value(reg, len))
+    }
+
+    /// Whether the values are products of lanes.
+    pub(super) fn is_product(&self) -> bool {
+        self.program.factors.is_some()
     }
 
     /// Writes the values from linear position `start` on to `out`, at most [`LANES`] of them.

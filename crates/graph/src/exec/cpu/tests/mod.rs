@@ -6,6 +6,7 @@ mod plans;
 mod reduction;
 mod rest;
 mod rows;
+mod segments;
 
 use super::simd::{block1, block2, block3};
 use super::{Operand, run_kernel};

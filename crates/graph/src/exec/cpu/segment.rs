@@ -1,0 +1,454 @@
+//! Steps in a row that each do the same for many parts, as those of an attention do for its heads: one thread takes a
+//! part through all of them. What lies between the steps then stays in its cache and is never written to memory, and
+//! threads meet once and not after each step. Every element is computed as it would be step by step, so no bit changes.
+
+use super::gemm::scratch::with_scratch;
+use super::par::Par;
+use super::prepared::Ready;
+use super::{Buffers, Context, Operand, Run, run_ready};
+use crate::dtype::DType;
+use crate::plan::{Expr, Inst, Kernel, Map, Place, Plan, Rows, SlotId, StageKind, Step, View};
+use std::ops::Range;
+
+/// Fewer parts are not worth it.
+const FEWEST: usize = 8;
+
+/// Bytes between the steps, over all parts, below which they stay in a cache anyway.
+const BETWEEN: usize = 1 << 20;
+
+/// Bytes between the steps of one part, above which they do not.
+const LARGEST: usize = 1 << 23;
+
+/// Steps that run part by part.
+#[derive(Debug)]
+pub(super) struct Segment {
+    /// Which steps of the plan.
+    pub(super) steps: Range<usize>,
+    /// Number of parts.
+    pub(super) parts: usize,
+    chunks: Vec<Chunk>,
+    /// Floats of the values between the steps, for one part.
+    local: usize,
+    /// A step that stands for all, in profiles.
+    pub(super) all: Step,
+}
+
+/// A step of one part.
+#[derive(Debug)]
+struct Chunk {
+    kernel: Kernel,
+    ready: Ready,
+    inputs: Vec<Source>,
+    outputs: Vec<Source>,
+    dtype: DType,
+}
+
+/// Where a value of a part is.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// In a slot, from element `part * stride` on; the slot is written by these steps or not.
+    Slot {
+        slot: SlotId,
+        stride: usize,
+        written: bool,
+    },
+    /// In the thread's own memory, from float `at` on.
+    Own { at: usize, len: usize, dtype: DType },
+}
+
+/// A step cut into parts, before it is known where its values are.
+struct Cut {
+    kernel: Kernel,
+    /// Elements from one part to the next, of each input, and how many elements a part reads from its first on.
+    inputs: Vec<(usize, usize)>,
+    /// Elements of a part, of each output.
+    outputs: Vec<usize>,
+}
+
+/// Finds the segments of a plan.
+pub(super) fn find(plan: &Plan) -> Vec<Segment> {
+    let mut segments: Vec<Segment> = Vec::new();
+    let mut at = 0;
+    while at < plan.steps.len() {
+        let from = segments.last().map_or(0, |s| s.steps.end);
+        match around(plan, from, at) {
+            Some(segment) => {
+                at = segment.steps.end;
+                segments.push(segment);
+            }
+            None => at += 1,
+        }
+    }
+    segments
+}
+
+/// The segment around the batched product at `at`, no step of it before `from`.
+fn around(plan: &Plan, from: usize, at: usize) -> Option<Segment> {
+    let Kernel::Matmul(m) = &plan.steps[at].kernel else {
+        return None;
+    };
+    let parts = m.batch;
+    if parts < FEWEST {
+        return None;
+    }
+    let cuts = |i: usize| cut(plan, &plan.steps[i], parts);
+    let start = (from..at)
+        .rev()
+        .take_while(|&i| cuts(i).is_some())
+        .last()
+        .unwrap_or(at);
+    let end = (at..plan.steps.len())
+        .take_while(|&i| cuts(i).is_some())
+        .last()?
+        + 1;
+    // The longest of them that fits together.
+    let mut steps = start..end;
+    while steps.len() > 1 {
+        if let Some(segment) = build(plan, steps.clone(), parts) {
+            return Some(segment);
+        }
+        match steps.end - at > 1 {
+            true => steps.end -= 1,
+            false => steps.start += 1,
+        }
+    }
+    None
+}
+
+fn build(plan: &Plan, steps: Range<usize>, parts: usize) -> Option<Segment> {
+    let cuts: Vec<Cut> = steps
+        .clone()
+        .map(|i| cut(plan, &plan.steps[i], parts))
+        .collect::<Option<_>>()?;
+    let inside = |i: usize| steps.contains(&i);
+    let written = |slot: SlotId| {
+        steps
+            .clone()
+            .any(|i| plan.steps[i].outputs().any(|o| o == slot))
+    };
+    let outside = |slot: SlotId| {
+        let reads = |(i, s): (usize, &Step)| {
+            !inside(i) && (s.inputs.contains(&slot) || s.outputs().any(|o| o == slot))
+        };
+        !matches!(plan.slots[slot].place, Place::Temp(_))
+            || plan.outputs.contains(&slot)
+            || plan.steps.iter().enumerate().any(reads)
+    };
+    let mut own: Vec<(SlotId, usize)> = Vec::new();
+    let mut local = 0;
+    let mut place = |slot: SlotId, stride: usize| {
+        let written = written(slot);
+        if !written || outside(slot) {
+            return Source::Slot {
+                slot,
+                stride,
+                written,
+            };
+        }
+        let len = plan.slots[slot].len / parts;
+        let known = own.iter().find(|o| o.0 == slot).map(|o| o.1);
+        let at = known.unwrap_or_else(|| {
+            let at = local;
+            own.push((slot, at));
+            local += len.next_multiple_of(16);
+            at
+        });
+        Source::Own {
+            at,
+            len,
+            dtype: plan.slots[slot].dtype,
+        }
+    };
+    let mut chunks = Vec::with_capacity(cuts.len());
+    for (i, cut) in steps.clone().zip(cuts) {
+        let step = &plan.steps[i];
+        for (&slot, &(stride, reach)) in step.inputs.iter().zip(&cut.inputs) {
+            // What is computed here is read part by part.
+            let part = plan.slots[slot].len / parts;
+            if written(slot) && (stride != part || reach > part) {
+                return None;
+            }
+        }
+        let strides = cut.inputs.iter().map(|&(stride, _)| stride);
+        let inputs = step.inputs.iter().zip(strides);
+        let outputs = step.outputs().zip(cut.outputs.iter().copied());
+        let dtype = plan.slots[step.output].dtype;
+        chunks.push(Chunk {
+            inputs: inputs.map(|(&slot, stride)| place(slot, stride)).collect(),
+            outputs: outputs.map(|(slot, stride)| place(slot, stride)).collect(),
+            ready: Ready::new(&cut.kernel, dtype),
+            kernel: cut.kernel,
+            dtype,
+        });
+    }
+    let worth = local * 4 * parts >= BETWEEN && local * 4 <= LARGEST;
+    if !worth || !apart(plan, &chunks) {
+        return None;
+    }
+    let names: Vec<&str> = steps
+        .clone()
+        .map(|i| plan.steps[i].origin.name.as_str())
+        .collect();
+    let mut all = plan.steps[steps.start].clone();
+    all.origin.name = names.join(" · ");
+    Some(Segment {
+        steps,
+        parts,
+        chunks,
+        local,
+        all,
+    })
+}
+
+/// Whether no slot that is written shares its buffer with another: lives that follow each other step by step overlap
+/// here.
+fn apart(plan: &Plan, chunks: &[Chunk]) -> bool {
+    let sources = chunks
+        .iter()
+        .flat_map(|c| c.inputs.iter().chain(&c.outputs));
+    let mut slots: Vec<(SlotId, bool)> = sources
+        .filter_map(|s| match s {
+            Source::Slot { slot, written, .. } => Some((*slot, *written)),
+            Source::Own { .. } => None,
+        })
+        .collect();
+    slots.sort_unstable();
+    slots.dedup();
+    slots.iter().enumerate().all(|(i, a)| {
+        let clash =
+            |b: &(SlotId, bool)| (a.1 || b.1) && plan.slots[a.0].place == plan.slots[b.0].place;
+        !slots[i + 1..].iter().any(clash)
+    })
+}
+
+/// `step` cut into `parts` along its outermost loop, if every part can be computed like the others.
+fn cut(plan: &Plan, step: &Step, parts: usize) -> Option<Cut> {
+    let narrow = |slot: SlotId| plan.slots[slot].dtype.size() != 4;
+    if step.check != 0 || step.outputs().any(narrow) {
+        return None;
+    }
+    match &step.kernel {
+        Kernel::Matmul(m) if m.batch == parts => {
+            let reach = |x: crate::plan::Matrix, rows: usize, cols: usize| {
+                x.offset + rows.saturating_sub(1) * x.row + cols.saturating_sub(1) * x.col + 1
+            };
+            let inputs = vec![
+                (m.a.batch, reach(m.a, m.m, m.k)),
+                (m.b.batch, reach(m.b, m.k, m.n)),
+            ];
+            let kernel = Kernel::Matmul(crate::plan::Matmul { batch: 1, ..*m });
+            Some(Cut {
+                kernel,
+                inputs,
+                outputs: vec![m.m * m.n],
+            })
+        }
+        Kernel::Map(m) => {
+            let len: usize = m.shape.iter().product();
+            let whole = len == plan.slots[step.output].len && m.store.is_contiguous(&m.shape);
+            let shape = shorter(&m.shape, parts)?;
+            let mut inputs = vec![None; step.inputs.len()];
+            visit(&m.expr, &m.shape, &shape, &mut inputs)?;
+            let store = View::contiguous(&shape);
+            whole.then_some(())?;
+            Some(Cut {
+                kernel: Kernel::Map(Map {
+                    shape,
+                    expr: m.expr.clone(),
+                    store,
+                }),
+                inputs: inputs.into_iter().collect::<Option<_>>()?,
+                outputs: vec![len / parts],
+            })
+        }
+        Kernel::Rows(r) => rows(step, r, parts),
+        _ => None,
+    }
+}
+
+fn rows(step: &Step, rows: &Rows, parts: usize) -> Option<Cut> {
+    let outer = shorter(&rows.outer, parts)?;
+    let n_rows: usize = outer.iter().product();
+    let inner: usize = rows.inner.iter().product();
+    let full = [&rows.outer[..], &rows.inner].concat();
+    let short = [&outer[..], &rows.inner].concat();
+    let mut inputs = vec![None; step.inputs.len()];
+    let mut outputs = vec![0; 1 + step.more_outputs.len()];
+    for stage in &rows.stages {
+        let simple = stage.kind != StageKind::Across && stage.region.is_none();
+        simple.then_some(())?;
+        let once = stage.kind == StageKind::Once;
+        let (full, short) = match once {
+            true => (&rows.outer, &outer),
+            false => (&full, &short),
+        };
+        visit(&stage.expr, full, short, &mut inputs)?;
+        if let Some(o) = stage.output {
+            outputs[o] = match stage.kind {
+                StageKind::Each => n_rows * inner,
+                _ => n_rows,
+            };
+        }
+    }
+    Some(Cut {
+        kernel: Kernel::Rows(Rows {
+            outer,
+            ..rows.clone()
+        }),
+        inputs: inputs.into_iter().collect::<Option<_>>()?,
+        outputs,
+    })
+}
+
+/// `shape` with its first dimension cut into `parts`.
+fn shorter(shape: &[usize], parts: usize) -> Option<Vec<usize>> {
+    let (&first, rest) = shape.split_first()?;
+    let fits = first > 0 && first.is_multiple_of(parts);
+    fits.then(|| [&[first / parts], rest].concat())
+}
+
+/// Notes how far apart the parts of each input of `expr` are, and how far one reaches; none where a part needs to know
+/// which it is, or loads disagree.
+fn visit(
+    expr: &Expr,
+    full: &[usize],
+    short: &[usize],
+    inputs: &mut [Option<(usize, usize)>],
+) -> Option<()> {
+    debug_assert_eq!(full.len(), short.len());
+    for inst in &expr.insts {
+        match inst {
+            Inst::Load { input, view } => {
+                if view.offset < 0 || view.strides.iter().any(|&s| s < 0) {
+                    return None;
+                }
+                let stride = view.strides.first().map_or(0, |&s| s as usize) * short[0];
+                let steps = short.iter().zip(&view.strides);
+                let last: usize = steps.map(|(&n, &s)| n.saturating_sub(1) * s as usize).sum();
+                let reach = view.offset as usize + last + 1;
+                match &mut inputs[*input] {
+                    Some((known, far)) if *known == stride => *far = reach.max(*far),
+                    Some(_) => return None,
+                    none => *none = Some((stride, reach)),
+                }
+            }
+            Inst::Gather { .. } | Inst::Index { .. } | Inst::Random { .. } => return None,
+            _ => {}
+        }
+    }
+    Some(())
+}
+
+/// The slots that a segment writes, as memory that several threads write, each its parts.
+struct Written {
+    slots: Vec<(SlotId, *mut u8, usize)>,
+}
+
+// SAFETY: the threads use different parts.
+unsafe impl Sync for Written {}
+
+impl Segment {
+    /// Runs all parts.
+    pub(super) fn run(&self, plan: &Plan, buffers: &mut Buffers<'_>, run: Run<'_>, par: Par<'_>) {
+        let mut taken = Vec::new();
+        for chunk in &self.chunks {
+            for source in &chunk.outputs {
+                if let Source::Slot { slot, .. } = *source
+                    && let Some(buffer) = buffers.written(plan.slots[slot].place)
+                    && let Some(buffer) = buffer.take()
+                {
+                    taken.push((slot, buffer));
+                }
+            }
+        }
+        let slots = taken.iter_mut().map(|(slot, buffer)| {
+            let bytes = buffer.bytes_mut();
+            (*slot, bytes.as_mut_ptr(), bytes.len())
+        });
+        let written = Written {
+            slots: slots.collect(),
+        };
+        let shared = &*buffers;
+        par.for_each(self.parts, |part| {
+            with_scratch(self.local, |own| {
+                for chunk in &self.chunks {
+                    // SAFETY: this thread alone works on this part.
+                    unsafe { self.part(chunk, plan, shared, run, (part, own, &written)) };
+                }
+            });
+        });
+        for (slot, buffer) in taken {
+            if let Some(place) = buffers.written(plan.slots[slot].place) {
+                *place = Some(buffer);
+            }
+        }
+    }
+
+    /// One step of one part.
+    ///
+    /// # Safety
+    /// Nobody else works on the part.
+    unsafe fn part(
+        &self,
+        chunk: &Chunk,
+        plan: &Plan,
+        buffers: &Buffers<'_>,
+        run: Run<'_>,
+        (part, own, written): (usize, &mut [f32], &Written),
+    ) {
+        let own = own.as_mut_ptr();
+        let memory = |source: Source| -> (*mut u8, usize) {
+            match source {
+                Source::Own { at, len, .. } => (own.wrapping_add(at).cast(), len * 4),
+                Source::Slot { slot, stride, .. } => {
+                    let found = written.slots.iter().find(|w| w.0 == slot);
+                    let (start, len) = found.map_or((std::ptr::null_mut(), 0), |w| (w.1, w.2));
+                    let part_len = plan.slots[slot].len / self.parts * 4;
+                    assert!((part * stride + stride) * 4 <= len && part_len == stride * 4);
+                    (start.wrapping_add(part * part_len), part_len)
+                }
+            }
+        };
+        let operand = |&source: &Source| match source {
+            Source::Slot {
+                slot,
+                stride,
+                written: false,
+            } => {
+                let whole = buffers.operand(plan, slot);
+                let size = whole.dtype.size();
+                Operand {
+                    bytes: &whole.bytes[part * stride * size..],
+                    ..whole
+                }
+            }
+            _ => {
+                let (start, len) = memory(source);
+                let dtype = match source {
+                    Source::Own { dtype, .. } => dtype,
+                    Source::Slot { slot, .. } => plan.slots[slot].dtype,
+                };
+                // SAFETY: the part is this thread's, its earlier steps have written it, and no output of this step is
+                // among its inputs.
+                let bytes = unsafe { std::slice::from_raw_parts(start.cast_const(), len) };
+                Operand { dtype, bytes }
+            }
+        };
+        let inputs: Vec<Operand<'_>> = chunk.inputs.iter().map(operand).collect();
+        let mut outs = [(); Rows::MAX_OUTPUTS].map(|()| &mut [][..]);
+        for (out, &source) in outs.iter_mut().zip(&chunk.outputs) {
+            let (start, len) = memory(source);
+            // SAFETY: as above; outputs of a step are different slots.
+            *out = unsafe { std::slice::from_raw_parts_mut(start, len) };
+        }
+        let context = Context {
+            inputs: &inputs,
+            scalars: run.scalars,
+            check: 0,
+            status: run.status,
+            par: Par::SERIAL,
+            packed: None,
+        };
+        run_ready(&chunk.kernel, &chunk.ready, context, outs, chunk.dtype);
+    }
+}
