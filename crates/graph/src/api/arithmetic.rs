@@ -370,7 +370,10 @@ impl Tensor {
     /// `max(x, 0)`; NaN stays. The derivative at 0 is 0.
     #[track_caller]
     pub fn relu(&self) -> Tensor {
-        let zero = self.zeros_like();
-        Tensor::where_(&self.le(&zero), &zero, self)
+        match self.dtype() {
+            // Nothing is below 0.
+            DType::Bool | DType::U8 => self.clone(),
+            _ => Tensor::record(ops::relu::Relu, &[self]),
+        }
     }
 }

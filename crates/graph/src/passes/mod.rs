@@ -8,6 +8,7 @@ mod expression;
 mod lower;
 mod mark;
 mod memory;
+mod order;
 mod place;
 mod row_kernel;
 mod rows;
@@ -81,6 +82,9 @@ pub(crate) fn plan(graph: &Graph, limits: &Limits, check: &mut dyn FnMut(&Origin
     }
     if limits.fuse && limits.rows {
         rows::fuse(&mut plan, limits);
+    }
+    if limits.maps {
+        order::weight_gradients_last(&mut plan);
     }
     memory::assign(&mut plan);
     if cfg!(debug_assertions) {

@@ -4,6 +4,7 @@
 use super::exponential::{EXP_OF_DIFFERENCE, EXP_OF_SUM};
 use super::program::{Instr, Span, operands};
 use super::simd::{block2, block3};
+use crate::dtype::Class;
 use crate::plan::BlockFn;
 
 /// The operations on f32 that are paired.
@@ -14,12 +15,20 @@ pub(super) enum Op {
     Mul,
     Neg,
     Exp,
+    Relu,
+    /// `a <= b`, of floats.
+    AtMost,
+    Where,
 }
 
 impl Op {
     /// The operation of this name on f32, if it is one of them.
-    pub(super) fn named(name: &str) -> Option<Op> {
+    pub(super) fn named(name: &str, result: Class) -> Option<Op> {
         match name {
+            "le" if result == Class::Bool => return Some(Op::AtMost),
+            _ if result != Class::F32 => return None,
+            "relu" => Some(Op::Relu),
+            "where" => Some(Op::Where),
             "add" => Some(Op::Add),
             "mul" => Some(Op::Mul),
             "neg" => Some(Op::Neg),
@@ -102,10 +111,33 @@ impl Rewriting {
         self.names[reg] = Some(Op::Sub);
     }
 
+    /// Zero where `a` is at most zero, else `b`: the gradient of a rectifier.
+    fn rectify(&mut self, reg: usize) {
+        let zero = |r: usize| matches!(self.ops[r], Instr::Constant(0));
+        let &[condition, none, b] = self.args(reg) else {
+            return;
+        };
+        let (Some(Op::AtMost), 1, &[a, c]) = (
+            self.names[condition],
+            self.uses[condition],
+            self.args(condition),
+        ) else {
+            return;
+        };
+        if zero(none) && zero(c) {
+            let f = block2!(|a: f32, b: f32| -> f32 { if a <= 0.0 { 0.0 } else { b } });
+            self.replace(reg, f, vec![a, b]);
+            self.names[reg] = None;
+        }
+    }
+
     fn pair(&mut self, reg: usize) {
         let Some(outer) = self.names[reg].filter(|_| self.span[reg] == Span::Lane) else {
             return;
         };
+        if outer == Op::Where {
+            return self.rectify(reg);
+        }
         for side in 0..self.args(reg).len() {
             let inner = self.args(reg)[side];
             let (Some(first), &[a, b], 1, Span::Lane) = (
@@ -172,7 +204,7 @@ fn of_three(outer: Op, first: Op, side: usize) -> Option<BlockFn> {
                 (Op::Mul, _) => block3!(|a: f32, b: f32, c: f32| -> f32 { $first(a, b) * c }),
                 (Op::Sub, 0) => block3!(|a: f32, b: f32, c: f32| -> f32 { $first(a, b) - c }),
                 (Op::Sub, _) => block3!(|a: f32, b: f32, c: f32| -> f32 { c - $first(a, b) }),
-                (Op::Neg | Op::Exp, _) => return None,
+                _ => return None,
             }
         };
     }
@@ -180,7 +212,7 @@ fn of_three(outer: Op, first: Op, side: usize) -> Option<BlockFn> {
         Op::Add => pair!(sum),
         Op::Sub => pair!(difference),
         Op::Mul => pair!(product),
-        Op::Neg | Op::Exp => return None,
+        _ => return None,
     })
 }
 
@@ -189,6 +221,9 @@ fn of_two(outer: Op, first: Op) -> Option<BlockFn> {
     match (outer, first) {
         (Op::Exp, Op::Add) => Some(EXP_OF_SUM),
         (Op::Exp, Op::Sub) => Some(EXP_OF_DIFFERENCE),
+        (Op::Relu, Op::Add) => Some(block2!(|a: f32, b: f32| -> f32 {
+            if a + b <= 0.0 { 0.0 } else { a + b }
+        })),
         _ => None,
     }
 }

@@ -234,8 +234,8 @@ fn lower(expr: &Expr, walks: &[Walk], nest: &Nest, each: &dyn Fn(usize) -> bool)
                     )
                 });
                 let span = args.iter().map(|&a| spans[a]).min().unwrap_or(Span::All);
-                if input.class() == Class::F32 && dtype.class() == Class::F32 {
-                    names[reg] = Op::named(op.name);
+                if input.class() == Class::F32 {
+                    names[reg] = Op::named(op.name, dtype.class());
                 }
                 let args = args.clone();
                 (Instr::Apply { f, args }, span)

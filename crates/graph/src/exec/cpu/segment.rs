@@ -7,7 +7,10 @@ use super::par::Par;
 use super::prepared::Ready;
 use super::{Buffers, Context, Operand, Run, run_ready};
 use crate::dtype::DType;
-use crate::plan::{Expr, Inst, Kernel, Map, Place, Plan, Rows, SlotId, StageKind, Step, View};
+use crate::plan::{
+    Conv, ConvKind, Expr, Inst, Kernel, Map, Place, Plan, Rows, ScatterAdd, SlotId, StageKind,
+    Step, View, Window,
+};
 use std::ops::Range;
 
 /// Fewer parts are not worth it.
@@ -29,6 +32,8 @@ pub(super) struct Segment {
     chunks: Vec<Chunk>,
     /// Floats of the values between the steps, for one part.
     local: usize,
+    /// Bytes that all parts touch and that are not the same for each.
+    touched: usize,
     /// A step that stands for all, in profiles.
     pub(super) all: Step,
 }
@@ -41,6 +46,7 @@ struct Chunk {
     inputs: Vec<Source>,
     outputs: Vec<Source>,
     dtype: DType,
+    check: u32,
 }
 
 /// Where a value of a part is.
@@ -82,12 +88,13 @@ pub(super) fn find(plan: &Plan) -> Vec<Segment> {
     segments
 }
 
-/// The segment around the batched product at `at`, no step of it before `from`.
+/// The segment around the batched product or convolution at `at`, no step of it before `from`.
 fn around(plan: &Plan, from: usize, at: usize) -> Option<Segment> {
-    let Kernel::Matmul(m) = &plan.steps[at].kernel else {
-        return None;
+    let parts = match &plan.steps[at].kernel {
+        Kernel::Matmul(m) => m.batch,
+        Kernel::Conv(c) if c.kind != ConvKind::WeightGrad => c.batch,
+        _ => return None,
     };
-    let parts = m.batch;
     if parts < FEWEST {
         return None;
     }
@@ -105,7 +112,7 @@ fn around(plan: &Plan, from: usize, at: usize) -> Option<Segment> {
     let mut steps = start..end;
     while steps.len() > 1 {
         if let Some(segment) = build(plan, steps.clone(), parts) {
-            return Some(segment);
+            return Some(together(plan, segment, parts));
         }
         match steps.end - at > 1 {
             true => steps.end -= 1,
@@ -113,6 +120,18 @@ fn around(plan: &Plan, from: usize, at: usize) -> Option<Segment> {
         }
     }
     None
+}
+
+/// The same with several parts as one, as long as they fit the second-level cache: whatever is done for each part, as
+/// packing an operand that all share, is done less often.
+fn together(plan: &Plan, segment: Segment, parts: usize) -> Segment {
+    const CACHE: usize = 1 << 19;
+    let fits = |n: &usize| parts.is_multiple_of(*n) && parts / n >= 2 * FEWEST;
+    let several = [8, 4, 2].into_iter().filter(fits);
+    several
+        .filter(|n| segment.touched / segment.parts * n <= CACHE)
+        .find_map(|n| build(plan, segment.steps.clone(), parts / n))
+        .unwrap_or(segment)
 }
 
 fn build(plan: &Plan, steps: Range<usize>, parts: usize) -> Option<Segment> {
@@ -179,12 +198,14 @@ fn build(plan: &Plan, steps: Range<usize>, parts: usize) -> Option<Segment> {
             ready: Ready::new(&cut.kernel, dtype),
             kernel: cut.kernel,
             dtype,
+            check: step.check,
         });
     }
     let worth = local * 4 * parts >= BETWEEN && local * 4 <= LARGEST;
     if !worth || !apart(plan, &chunks) {
         return None;
     }
+    let touched = touched(plan, &chunks, parts) + local * 4 * parts;
     let names: Vec<&str> = steps
         .clone()
         .map(|i| plan.steps[i].origin.name.as_str())
@@ -196,8 +217,27 @@ fn build(plan: &Plan, steps: Range<usize>, parts: usize) -> Option<Segment> {
         parts,
         chunks,
         local,
+        touched,
         all,
     })
+}
+
+/// Bytes of slots that are cut into parts.
+fn touched(plan: &Plan, chunks: &[Chunk], parts: usize) -> usize {
+    let sources = chunks
+        .iter()
+        .flat_map(|c| c.inputs.iter().chain(&c.outputs));
+    let mut slots: Vec<(SlotId, usize)> = sources
+        .filter_map(|s| match *s {
+            Source::Slot { slot, stride, .. } => {
+                Some((slot, stride * parts * plan.slots[slot].dtype.size()))
+            }
+            Source::Own { .. } => None,
+        })
+        .collect();
+    slots.sort_unstable();
+    slots.dedup();
+    slots.iter().map(|s| s.1).sum()
 }
 
 /// Whether no slot that is written shares its buffer with another: lives that follow each other step by step overlap
@@ -224,23 +264,64 @@ fn apart(plan: &Plan, chunks: &[Chunk]) -> bool {
 /// `step` cut into `parts` along its outermost loop, if every part can be computed like the others.
 fn cut(plan: &Plan, step: &Step, parts: usize) -> Option<Cut> {
     let narrow = |slot: SlotId| plan.slots[slot].dtype.size() != 4;
-    if step.check != 0 || step.outputs().any(narrow) {
+    if step.outputs().any(narrow) {
         return None;
     }
     match &step.kernel {
-        Kernel::Matmul(m) if m.batch == parts => {
+        Kernel::Conv(c) if c.kind != ConvKind::WeightGrad && c.batch.is_multiple_of(parts) => {
+            let batch = c.batch / parts;
+            let product = |sizes: &[usize]| sizes.iter().product::<usize>();
+            let x = batch * c.groups * c.in_channels * product(&c.input);
+            let y = batch * c.groups * c.out_channels * product(&c.output);
+            let weight = c.groups * c.out_channels * c.in_channels * product(&c.kernel);
+            let (from, to) = match c.kind {
+                ConvKind::Forward => (x, y),
+                _ => (y, x),
+            };
+            Some(Cut {
+                kernel: Kernel::Conv(Conv { batch, ..*c }),
+                inputs: vec![(from, from), (0, weight)],
+                outputs: vec![to],
+            })
+        }
+        Kernel::Window(w) if w.planes.is_multiple_of(parts) => {
+            let planes = w.planes / parts;
+            let len = |sizes: &[usize; 3]| planes * sizes.iter().product::<usize>();
+            Some(Cut {
+                kernel: Kernel::Window(Window { planes, ..*w }),
+                inputs: vec![(len(&w.input), len(&w.input))],
+                outputs: vec![len(&w.output)],
+            })
+        }
+        Kernel::ScatterAdd(s) if s.outer.is_multiple_of(parts) => {
+            let outer = s.outer / parts;
+            let last = |n: usize, stride: usize| n.saturating_sub(1) * stride;
+            let reach =
+                last(outer, s.index[0]) + last(s.count, s.index[1]) + last(s.inner, s.index[2]);
+            Some(Cut {
+                kernel: Kernel::ScatterAdd(ScatterAdd { outer, ..*s }),
+                inputs: vec![
+                    (outer * s.count * s.inner, outer * s.count * s.inner),
+                    (outer * s.index[0], reach + 1),
+                ],
+                outputs: vec![outer * s.size * s.inner],
+            })
+        }
+        Kernel::Matmul(m) if m.batch.is_multiple_of(parts) => {
+            let batch = m.batch / parts;
             let reach = |x: crate::plan::Matrix, rows: usize, cols: usize| {
-                x.offset + rows.saturating_sub(1) * x.row + cols.saturating_sub(1) * x.col + 1
+                let first = x.offset + batch.saturating_sub(1) * x.batch;
+                first + rows.saturating_sub(1) * x.row + cols.saturating_sub(1) * x.col + 1
             };
             let inputs = vec![
-                (m.a.batch, reach(m.a, m.m, m.k)),
-                (m.b.batch, reach(m.b, m.k, m.n)),
+                (batch * m.a.batch, reach(m.a, m.m, m.k)),
+                (batch * m.b.batch, reach(m.b, m.k, m.n)),
             ];
-            let kernel = Kernel::Matmul(crate::plan::Matmul { batch: 1, ..*m });
+            let kernel = Kernel::Matmul(crate::plan::Matmul { batch, ..*m });
             Some(Cut {
                 kernel,
                 inputs,
-                outputs: vec![m.m * m.n],
+                outputs: vec![batch * m.m * m.n],
             })
         }
         Kernel::Map(m) => {
@@ -318,21 +399,27 @@ fn visit(
     debug_assert_eq!(full.len(), short.len());
     for inst in &expr.insts {
         match inst {
-            Inst::Load { input, view } => {
+            Inst::Load { input, view } | Inst::Gather { input, view, .. } => {
                 if view.offset < 0 || view.strides.iter().any(|&s| s < 0) {
                     return None;
                 }
                 let stride = view.strides.first().map_or(0, |&s| s as usize) * short[0];
                 let steps = short.iter().zip(&view.strides);
                 let last: usize = steps.map(|(&n, &s)| n.saturating_sub(1) * s as usize).sum();
-                let reach = view.offset as usize + last + 1;
+                let far = match inst {
+                    Inst::Gather { size, stride, .. } => {
+                        size.saturating_sub(1) * usize::try_from(*stride).ok()?
+                    }
+                    _ => 0,
+                };
+                let reach = view.offset as usize + last + far + 1;
                 match &mut inputs[*input] {
                     Some((known, far)) if *known == stride => *far = reach.max(*far),
                     Some(_) => return None,
                     none => *none = Some((stride, reach)),
                 }
             }
-            Inst::Gather { .. } | Inst::Index { .. } | Inst::Random { .. } => return None,
+            Inst::Index { .. } | Inst::Random { .. } => return None,
             _ => {}
         }
     }
@@ -444,7 +531,7 @@ impl Segment {
         let context = Context {
             inputs: &inputs,
             scalars: run.scalars,
-            check: 0,
+            check: chunk.check,
             status: run.status,
             par: Par::SERIAL,
             packed: None,

@@ -122,3 +122,19 @@ fn random_chains_of_batched_steps_keep_their_bits() {
     }
     assert!(found > 10, "{found} segments");
 }
+
+#[test]
+fn a_convolutional_network_runs_image_by_image() {
+    let x = tensor(1, &[8, 3, 40, 40]);
+    let (w1, b1) = (tensor(2, &[16, 3, 3, 3]), tensor(3, &[16]));
+    let w2 = tensor(4, &[24, 16, 3, 3]);
+    let options = crate::ConvOptions::default().padding([1, 1]);
+    let pool = |t: &Tensor| t.max_pool2d(&crate::PoolOptions::new(2));
+    let h = pool(&x.conv2d(&w1, Some(&b1), &options).relu());
+    let y = pool(&h.conv2d(&w2, None, &options).relu());
+    let loss = y.square().sum();
+    let grads = grad(&loss, &[&x, &w1, &b1, &w2]).expect("gradients");
+    let segments = same_bits(&[&loss, &grads[0], &grads[1], &grads[2], &grads[3]]);
+    let steps: usize = segments.iter().map(|s| s.len()).sum();
+    assert!(segments.len() == 2 && steps >= 12, "{segments:?}");
+}
