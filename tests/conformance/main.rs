@@ -1,8 +1,8 @@
 //! The conformance cases, computed by PyTorch, through the public API on every executor: outputs, gradients and
 //! Hessian-vector products. Reads the directory in `WGRAD_CONFORMANCE` (default `../shared/conformance`, whose README
 //! defines the form). Each executor also runs without fusion (and so without kernels over rows), and planned for what
-//! every WebGPU adapter offers, the GPU opened with no more than that: a fixed tenth of the cases, all of them with
-//! `WGRAD_TEST_ALL=1`. `--device NAME`, which then runs all cases, and `--filter TEXT` narrow the run; the last line
+//! every WebGPU adapter offers, the GPU opened with no more than that, once with the kernels that a card would run: a
+//! fixed tenth of the cases, all of them with `WGRAD_TEST_ALL=1`. `--device NAME`, which then runs all cases, and `--filter TEXT` narrow the run; the last line
 //! counts cases.
 
 mod case;
@@ -27,7 +27,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
-use wgrad::{Device, Settings};
+use wgrad::{Device, DeviceClass, Settings};
 
 /// A group of operations: the outputs of a case, or `None` if the case is not of this group.
 type Group = fn(&Case) -> Option<Result<Vec<wgrad::Tensor>, String>>;
@@ -91,8 +91,12 @@ fn subjects(wanted: Option<&str>) -> Vec<Subject> {
         minimum_limits: true,
         ..Settings::default()
     };
+    let card = Settings {
+        class: Some(DeviceClass::Discrete),
+        ..minimum.clone()
+    };
     type Open<'a> = &'a dyn Fn() -> Option<Device>;
-    let list: [(&'static str, usize, Open<'_>); 7] = [
+    let list: [(&'static str, usize, Open<'_>); 8] = [
         ("cpu", 1, &|| Some(Device::cpu())),
         ("reference", 1, &|| Some(Device::reference())),
         ("gpu", 1, &|| open_gpu(&default)),
@@ -100,6 +104,7 @@ fn subjects(wanted: Option<&str>) -> Vec<Subject> {
         ("cpu minimum", every, &|| Some(Device::cpu_with(&minimum))),
         ("gpu unfused", every, &|| open_gpu(&unfused)),
         ("gpu minimum", every, &|| open_gpu(&minimum)),
+        ("gpu as a card", every, &|| open_gpu(&card)),
     ];
     list.into_iter()
         .filter(|(name, ..)| wanted.is_none_or(|w| w == *name))

@@ -56,6 +56,22 @@ pub struct Settings {
     pub fuse: bool,
     /// Use no more than what every WebGPU adapter offers, and no optional feature.
     pub minimum_limits: bool,
+    /// Choose a GPU's kernels as for this class of adapter, whatever it is.
+    pub class: Option<DeviceClass>,
+}
+
+/// Kinds of GPU adapters that differ in which kernels are best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceClass {
+    /// One that runs on the processor.
+    Software,
+    /// A GPU that shares the processor's memory.
+    Integrated,
+    /// A card with its own memory.
+    Discrete,
+    /// One that does not say, as in browsers.
+    Unknown,
 }
 
 impl Default for Settings {
@@ -63,6 +79,7 @@ impl Default for Settings {
         Settings {
             fuse: true,
             minimum_limits: false,
+            class: None,
         }
     }
 }
@@ -180,16 +197,16 @@ impl Device {
     fn over(gpu: wgrad_device::Gpu, settings: &Settings) -> Result<Device> {
         let name = gpu.info().name.clone();
         let software = gpu.info().kind == wgrad_device::AdapterKind::Cpu;
-        // One binding is the status word, one the output. Kernels over rows, which have more outputs, are left out: that
-        // they win on a GPU has not been shown.
+        // One binding is the status word, one the output.
         let bindings = gpu.limits().max_storage_buffers as usize;
         let max_inputs = bindings.saturating_sub(2).min(32);
-        let executor = crate::exec::gpu::Executor::new(gpu).map_err(|e| from_device(&e))?;
+        let class = settings.class.unwrap_or_else(|| DeviceClass::of(&gpu));
+        let executor = crate::exec::gpu::Executor::new(gpu, class).map_err(|e| from_device(&e))?;
         let limits = Limits {
             max_inputs,
             max_insts: 256,
             fuse: settings.fuse,
-            rows: false,
+            rows: class.config().rows,
             across: false,
         };
         Ok(Device::with(

@@ -64,7 +64,7 @@ pub use composite::{
 pub use debug::{Departure, NonFinite, graph_dot};
 #[cfg(not(target_arch = "wasm32"))]
 pub use debug::{find_departure, find_nonfinite};
-pub use device::{Device, DeviceMemory, Settings};
+pub use device::{Device, DeviceClass, DeviceMemory, Settings};
 pub use dtype::{Class, DType};
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};

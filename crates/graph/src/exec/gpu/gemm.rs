@@ -73,9 +73,6 @@ impl Core {
     }
 }
 
-/// Threads, or subgroups, that a software adapter needs to be busy.
-const SOFTWARE_THREADS: usize = 256;
-const SOFTWARE_SUBGROUPS: usize = 16;
 /// A piece of a split sum is at least so long.
 const LEAST_SPLIT: usize = 128;
 /// Floats that partial results may take.
@@ -92,7 +89,7 @@ impl Product {
             Core::Lanes
         } else if target.software {
             Core::Register
-        } else if self.rows >= 96 && self.cols >= 96 && wide_tiles >= target.groups {
+        } else if self.rows >= 96 && self.cols >= 96 && wide_tiles >= target.config.groups {
             Core::Wide
         } else if self.rows <= 32 && !self.b_along_sum {
             Core::Tiled { tx: 32 }
@@ -108,9 +105,9 @@ impl Product {
         let tile_cols = self.cols.div_ceil(width);
         let tiles = tile_rows * tile_cols * self.planes;
         let wanted = match core {
-            Core::Register => SOFTWARE_THREADS,
-            Core::Lanes => SOFTWARE_SUBGROUPS,
-            _ => target.groups,
+            Core::Register => target.config.threads,
+            Core::Lanes => target.config.subgroups,
+            _ => target.config.groups,
         };
         let for_speed = (wanted / tiles).min(self.sum / LEAST_SPLIT);
         let for_accuracy = self.sum.div_ceil(self.longest);

@@ -2,10 +2,12 @@
 //! text itself.
 
 use super::call::Lowered;
+use super::table::Config;
 use super::{argsort, custom, gemm, map, reduce, rows, scan, scatter, window};
+use crate::device::DeviceClass;
 use crate::dtype::DType;
 use crate::plan::{Kernel, Plan, Step};
-use wgrad_device::{AdapterKind, Error, Gpu};
+use wgrad_device::{Error, Gpu};
 
 /// What choices depend on besides shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,32 +16,32 @@ pub(super) struct Target {
     pub(super) software: bool,
     /// A software adapter with subgroups of 8, whose lanes can read each other's registers.
     pub(super) lanes: bool,
-    /// Points from which a loop goes by fours.
-    pub(super) wide_from: u64,
-    /// Workgroups that keep a GPU busy.
-    pub(super) groups: usize,
+    /// Storage buffers that a kernel may bind.
+    pub(super) buffers: usize,
+    /// What was found best for the class of device.
+    pub(super) config: Config,
 }
 
 impl Target {
-    /// A software adapter, or a GPU of unknown size: two workgroups for each multiprocessor of the largest.
-    pub(super) fn new(software: bool) -> Target {
+    /// A device of this class that offers no more than any.
+    pub(super) const fn new(class: DeviceClass) -> Target {
         Target {
-            software,
+            software: matches!(class, DeviceClass::Software),
             lanes: false,
-            // For less, compiling the longer text costs more than it saves.
-            wide_from: if software { 1 << 14 } else { u64::MAX },
-            groups: 264,
+            buffers: 8,
+            config: class.config(),
         }
     }
 
-    /// What is best for a device.
-    pub(super) fn of(gpu: &Gpu) -> Target {
-        let software = gpu.info().kind == AdapterKind::Cpu;
+    /// What is best for a device, taken as one of this class.
+    pub(super) fn of(gpu: &Gpu, class: DeviceClass) -> Target {
         let limits = gpu.limits();
         let eight = limits.min_subgroup_size == 8 && limits.max_subgroup_size == 8;
+        let target = Target::new(class);
         Target {
-            lanes: software && eight && gpu.features().subgroups,
-            ..Target::new(software)
+            lanes: target.software && eight && gpu.features().subgroups,
+            buffers: limits.max_storage_buffers as usize,
+            ..target
         }
     }
 }

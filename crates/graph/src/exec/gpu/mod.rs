@@ -22,6 +22,7 @@ mod scan;
 mod scatter;
 mod source;
 mod states;
+mod table;
 mod trace;
 mod wide;
 mod window;

@@ -2,6 +2,7 @@
 
 use super::lower::Target;
 use super::prepared::{Action, At, Prepared, State, prepare};
+use crate::device::DeviceClass;
 use crate::plan::{Place, Plan};
 use std::sync::PoisonError;
 use wgrad_device::{Binding, Buffer, Commands, Error, Gpu, Recent};
@@ -18,14 +19,14 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    /// An executor on `gpu`.
+    /// An executor on `gpu` that chooses kernels as for this class of device.
     ///
     /// # Errors
     /// Those of [`Gpu::alloc_zeroed`].
-    pub(crate) fn new(gpu: Gpu) -> Result<Executor, Error> {
+    pub(crate) fn new(gpu: Gpu, class: DeviceClass) -> Result<Executor, Error> {
         let status = gpu.alloc_zeroed(4)?;
         let empty = gpu.alloc_zeroed(256)?;
-        let target = Target::of(&gpu);
+        let target = Target::of(&gpu, class);
         Ok(Executor {
             gpu,
             target,
