@@ -202,6 +202,11 @@ impl Device {
         let max_inputs = bindings.saturating_sub(2).min(32);
         let class = settings.class.unwrap_or_else(|| DeviceClass::of(&gpu));
         let executor = crate::exec::gpu::Executor::new(gpu, class).map_err(|e| from_device(&e))?;
+        #[cfg(not(target_arch = "wasm32"))]
+        let executor = match settings.class.is_some() || settings.minimum_limits {
+            true => executor,
+            false => with_choices(executor, crate::tune::cache::directory()),
+        };
         let limits = Limits {
             max_inputs,
             max_insts: 256,
@@ -310,6 +315,16 @@ impl Device {
         }
     }
 
+    /// How many choices of kernels were read when the device was opened: those of an earlier `Device::tune`. 0 where
+    /// nothing was tuned.
+    #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
+    pub fn tuned(&self) -> usize {
+        match &self.0.kind {
+            Kind::Gpu(gpu) => gpu.executor.choices().len(),
+            _ => 0,
+        }
+    }
+
     /// What the device's tensors and plans hold now. Devices on the host share their memory, and what they hold.
     ///
     /// ```
@@ -398,6 +413,26 @@ impl Device {
             ),
         }
     }
+}
+
+/// With the choices that were written for this device, if there are any: times nothing.
+#[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
+pub(crate) fn with_choices(
+    mut executor: crate::exec::gpu::Executor,
+    directory: Option<std::path::PathBuf>,
+) -> crate::exec::gpu::Executor {
+    use crate::tune::cache;
+    let info = executor.gpu().info().clone();
+    if let Some(directory) = directory
+        && let Some(list) = cache::read(&directory, &info)
+        && !executor.choose(&list)
+    {
+        cache::refuse(
+            &cache::file(&directory, &info),
+            "it holds what is no choice",
+        );
+    }
+    executor
 }
 
 #[cfg(not(target_arch = "wasm32"))]

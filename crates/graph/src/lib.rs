@@ -48,6 +48,8 @@ mod shape;
 mod storage;
 mod tensor;
 mod transform;
+#[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
+mod tune;
 
 pub use api::{ConvOptions, ConvTransposeOptions, Padding, PoolOptions, Scalar};
 pub use api::{EmbeddingOptions, GeluApproximation, MatrixNorm, PadMode, Subscript, Subscripts};
@@ -82,3 +84,5 @@ pub use ops::custom::CustomOp;
 pub use rng::Generator;
 pub use tensor::Tensor;
 pub use transform::{hvp, jvp, vmap};
+#[cfg(all(feature = "gpu", feature = "cpu", not(target_arch = "wasm32")))]
+pub use tune::{TuneEvent, TuneOptions, TuneReport, TuneShape, Tuned};

@@ -2,6 +2,7 @@
 //! text itself.
 
 use super::call::Lowered;
+use super::choices::Choices;
 use super::table::Config;
 use super::{argsort, custom, gemm, map, reduce, rows, scan, scatter, window};
 use crate::device::DeviceClass;
@@ -50,6 +51,8 @@ impl Target {
 pub(super) struct StepView<'a> {
     pub(super) step: &'a Step,
     pub(super) target: Target,
+    /// What was measured on this very device.
+    pub(super) choices: &'a Choices,
     /// For each input the first input with the same slot, so that they share a binding.
     pub(super) same_input: Vec<usize>,
     /// Dtype of the first input's slot, if there is one.
@@ -61,7 +64,12 @@ pub(super) struct StepView<'a> {
 ///
 /// # Errors
 /// [`Error::TooLarge`] where an index would not fit 32 bits.
-pub(super) fn lower(plan: &Plan, step: &Step, target: Target) -> Result<Lowered, Error> {
+pub(super) fn lower(
+    plan: &Plan,
+    step: &Step,
+    target: Target,
+    choices: &Choices,
+) -> Result<Lowered, Error> {
     let output = &plan.slots[step.output];
     if output.len == 0 {
         return Ok(Lowered::default());
@@ -70,6 +78,7 @@ pub(super) fn lower(plan: &Plan, step: &Step, target: Target) -> Result<Lowered,
     let view = StepView {
         step,
         target,
+        choices,
         same_input: step.inputs.iter().map(first_with).collect(),
         input_dtype: step.inputs.first().map(|&slot| plan.slots[slot].dtype),
         output_dtype: output.dtype,

@@ -1,6 +1,7 @@
 //! Every named kernel and a cross-section of generated ones, through naga alone.
 
 use super::super::call::{Arg, Work};
+use super::super::choices::Choices;
 use super::super::lower::{Target, lower};
 use super::{Data, TARGETS, elementwise, plan_of};
 use crate::device::DeviceClass;
@@ -13,7 +14,7 @@ fn validate(kernel: &Kernel, inputs: &[Data], out: (DType, usize)) -> Vec<&'stat
     let mut labels = Vec::new();
     for target in TARGETS {
         let plan = plan_of(kernel.clone(), inputs, out, 1);
-        let lowered = lower(&plan, &plan.steps[0], target).expect("lowers");
+        let lowered = lower(&plan, &plan.steps[0], target, &Choices::NONE).expect("lowers");
         for work in lowered.work {
             let Work::Call(call) = work else { continue };
             let reflection = reflect_with(&call.wgsl, &call.constants)
@@ -123,8 +124,13 @@ fn texts_do_not_depend_on_sizes() {
             (DType::F32, shape[0] * shape[1]),
             0,
         );
-        let lowered =
-            lower(&plan, &plan.steps[0], Target::new(DeviceClass::Discrete)).expect("lowers");
+        let lowered = lower(
+            &plan,
+            &plan.steps[0],
+            Target::new(DeviceClass::Discrete),
+            &Choices::NONE,
+        )
+        .expect("lowers");
         let Work::Call(call) = &lowered.work[0] else {
             panic!("a map dispatches")
         };
