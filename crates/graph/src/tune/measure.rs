@@ -226,8 +226,13 @@ impl<'a> Trial<'a> {
         let fastest = sound.iter().min_by(|a, b| a.2.total_cmp(&b.2));
         let (mut best, mut speedup) = (*rule, 1.0);
         if let Some((choice, prepared, seconds)) = fastest.filter(|(c, ..)| c != rule) {
-            let again = |p| self.seconds(p, f64::INFINITY);
-            let again = [again(prepared)?, again(by_rule)?];
+            // In turn, so that what else the machine does falls on both.
+            let mut again = [f64::INFINITY; 2];
+            for _ in 0..3 {
+                for (least, prepared) in again.iter_mut().zip([prepared, by_rule]) {
+                    *least = least.min(self.seconds(prepared, f64::INFINITY)?);
+                }
+            }
             let wins = |one: f64, other: f64| one < MARGIN * other;
             if wins(*seconds, sound[0].2) && wins(again[0], again[1]) {
                 best = *choice;

@@ -117,8 +117,6 @@ impl Core {
     }
 }
 
-/// A piece of a split sum is at least so long.
-const LEAST_SPLIT: usize = 128;
 /// Floats that partial results may take.
 const MOST_PARTIALS: usize = 1 << 24;
 
@@ -165,15 +163,19 @@ impl Product {
     fn tiling(&self, target: Target, choices: &Choices) -> Tiling {
         let runs = |choice: &Choice| choice.core.runs(target, self.b_along_sum);
         let measured = choices.get(&self.class()).filter(runs);
-        self.tiles(measured.unwrap_or_else(|| self.rule(target)))
+        self.tiles(target, measured.unwrap_or_else(|| self.rule(target)))
     }
 
-    fn tiles(&self, Choice { core, busy }: Choice) -> Tiling {
+    fn tiles(&self, target: Target, Choice { core, busy }: Choice) -> Tiling {
+        let piece = match core {
+            Core::Lanes => target.config.subgroup_piece,
+            _ => target.config.piece,
+        };
         let (height, width) = core.tile();
         let tile_rows = self.rows.div_ceil(height);
         let tile_cols = self.cols.div_ceil(width);
         let tiles = tile_rows * tile_cols * self.planes;
-        let for_speed = (busy / tiles).min(self.sum / LEAST_SPLIT);
+        let for_speed = (busy / tiles).min(self.sum / piece);
         let for_accuracy = self.sum.div_ceil(self.longest);
         let most = (MOST_PARTIALS / self.out_len()).max(1);
         let splits = for_speed.max(for_accuracy).clamp(1, most);
@@ -383,7 +385,7 @@ pub(super) fn candidates(kernel: &Kernel, target: Target) -> Option<(ShapeClass,
     }
     let mut tilings: Vec<Tiling> = Vec::new();
     choices.retain(|&choice| {
-        let tiling = product.tiles(choice);
+        let tiling = product.tiles(target, choice);
         let new = !tilings.contains(&tiling);
         tilings.push(tiling);
         new
