@@ -1,6 +1,9 @@
 //! The conformance cases, computed by PyTorch, through the public API on every executor: outputs, gradients and
 //! Hessian-vector products. Reads the directory in `WGRAD_CONFORMANCE` (default `../shared/conformance`, whose README
-//! defines the form). `--device NAME` and `--filter TEXT` narrow the run; the last line counts cases and devices.
+//! defines the form). Each executor also runs without fusion (and so without kernels over rows), and planned for what
+//! every WebGPU adapter offers, the GPU opened with no more than that, once with the kernels that a card would run: a
+//! fixed tenth of the cases, all of them with `WGRAD_TEST_ALL=1`. `--device NAME`, which then runs all cases, and `--filter TEXT` narrow the run; the last line
+//! counts cases.
 
 mod case;
 mod compare;
@@ -23,7 +26,8 @@ use compare::{Checked, Counts};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use wgrad::{Device, Settings};
+use std::time::Instant;
+use wgrad::{Device, DeviceClass, Settings};
 
 /// A group of operations: the outputs of a case, or `None` if the case is not of this group.
 type Group = fn(&Case) -> Option<Result<Vec<wgrad::Tensor>, String>>;
@@ -51,20 +55,67 @@ fn outputs(case: &Case) -> Result<Vec<wgrad::Tensor>, String> {
         .unwrap_or_else(|| Err(format!("{} is unsupported", case.op)))
 }
 
-fn devices(wanted: Option<&str>) -> Vec<(String, Device)> {
-    let mut list = vec![
-        ("cpu".to_string(), Device::cpu()),
-        ("reference".to_string(), Device::reference()),
-    ];
-    match Device::gpu_blocking(None, &Settings::default()) {
-        Ok(gpu) => list.push(("gpu".to_string(), gpu)),
+/// A device under test.
+struct Subject {
+    name: &'static str,
+    device: Device,
+    /// One of so many cases is run.
+    every: usize,
+}
+
+/// One case of so many runs on the variants, unless all are asked for.
+const EVERY: usize = 10;
+
+fn open_gpu(settings: &Settings) -> Option<Device> {
+    match Device::gpu_blocking(None, settings) {
+        Ok(gpu) => Some(gpu),
         Err(e) if std::env::var("WGRAD_REQUIRE_GPU").is_ok_and(|v| v == "1") => {
             panic!("no GPU: {e}")
         }
-        Err(e) => println!("skipped: no adapter ({e})"),
+        Err(e) => {
+            println!("skipped: no adapter ({e})");
+            None
+        }
     }
-    list.retain(|(name, _)| wanted.is_none_or(|w| w == name));
-    list
+}
+
+fn subjects(wanted: Option<&str>) -> Vec<Subject> {
+    let all = std::env::var("WGRAD_TEST_ALL").is_ok_and(|v| v == "1");
+    let every = if all || wanted.is_some() { 1 } else { EVERY };
+    let default = Settings::default();
+    let unfused = Settings {
+        fuse: false,
+        ..Settings::default()
+    };
+    let minimum = Settings {
+        minimum_limits: true,
+        ..Settings::default()
+    };
+    let card = Settings {
+        class: Some(DeviceClass::Discrete),
+        ..minimum.clone()
+    };
+    type Open<'a> = &'a dyn Fn() -> Option<Device>;
+    let list: [(&'static str, usize, Open<'_>); 8] = [
+        ("cpu", 1, &|| Some(Device::cpu())),
+        ("reference", 1, &|| Some(Device::reference())),
+        ("gpu", 1, &|| open_gpu(&default)),
+        ("cpu unfused", every, &|| Some(Device::cpu_with(&unfused))),
+        ("cpu minimum", every, &|| Some(Device::cpu_with(&minimum))),
+        ("gpu unfused", every, &|| open_gpu(&unfused)),
+        ("gpu minimum", every, &|| open_gpu(&minimum)),
+        ("gpu as a card", every, &|| open_gpu(&card)),
+    ];
+    list.into_iter()
+        .filter(|(name, ..)| wanted.is_none_or(|w| w == *name))
+        .filter_map(|(name, every, open)| {
+            Some(Subject {
+                name,
+                device: open()?,
+                every,
+            })
+        })
+        .collect()
 }
 
 fn option(name: &str) -> Option<String> {
@@ -101,12 +152,15 @@ fn main() -> ExitCode {
     };
     let filter = option("--filter").unwrap_or_default();
     let mut total = Counts::default();
-    for (name, device) in devices(option("--device").as_deref()) {
-        let mut counts = Counts::default();
-        for id in store.ids().filter(|id| id.contains(&filter)) {
-            counts.add(&run_case(&store, id, &name, &device));
+    for subject in subjects(option("--device").as_deref()) {
+        let (start, mut counts) = (Instant::now(), Counts::default());
+        for id in store.ids().step_by(subject.every) {
+            if id.contains(&filter) {
+                counts.add(&run_case(&store, id, subject.name, &subject.device));
+            }
         }
-        println!("{name}: {counts}");
+        let seconds = start.elapsed().as_secs_f64();
+        println!("{}: {counts}; {seconds:.1} s", subject.name);
         total.merge(&counts);
     }
     if filter.is_empty() {

@@ -1,7 +1,7 @@
 //! Random programs: the fused plan against the unfused one and against the reference, on every executor.
 
 use crate::support::{
-    Random, Subject, all, check, cpu_minimum, cpu_unfused, executors, gpu_minimum, tensor,
+    Random, Subject, all, check, cpu_minimum, cpu_unfused, executors, tensor, variants,
 };
 use proptest::prelude::*;
 use wgrad::ops::Tolerance;
@@ -144,10 +144,7 @@ fn random_programs_equal_the_reference_on_the_gpu() {
         .into_iter()
         .filter(|s| s.name == "gpu")
         .collect();
-    subjects.extend(gpu_minimum().map(|device| Subject {
-        name: "gpu minimum",
-        device,
-    }));
+    subjects.extend(variants().into_iter().filter(|s| s.name.starts_with("gpu")));
     let mut rng = Random(2026);
     // Each program compiles pipelines of its own, which is what takes the time.
     for n in 0..if all() { 40 } else { 4 } {

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use wgrad::ops::{Fill, SampleInput, Tolerance};
 use wgrad::reference::{Array, Evaluator, round_to};
-use wgrad::{DType, Device, Settings, Tensor, f16};
+use wgrad::{DType, Device, DeviceClass, Settings, Tensor, f16};
 
 /// A device under test.
 pub struct Subject {
@@ -42,6 +42,19 @@ pub fn gpu_minimum() -> Option<Device> {
     GPU.get_or_init(|| {
         open_gpu(&Settings {
             minimum_limits: true,
+            ..Settings::default()
+        })
+    })
+    .clone()
+}
+
+/// The GPU held to what every WebGPU adapter offers, with the kernels of a card.
+pub fn gpu_as_card() -> Option<Device> {
+    static GPU: OnceLock<Option<Device>> = OnceLock::new();
+    GPU.get_or_init(|| {
+        open_gpu(&Settings {
+            minimum_limits: true,
+            class: Some(DeviceClass::Discrete),
             ..Settings::default()
         })
     })
@@ -97,7 +110,7 @@ pub fn executors() -> Vec<Subject> {
     list
 }
 
-/// The variants beside the default: without fusion, and at minimum limits.
+/// The variants beside the default: without fusion, at minimum limits, and there with the kernels of a card.
 pub fn variants() -> Vec<Subject> {
     let mut list = vec![
         Subject {
@@ -115,6 +128,10 @@ pub fn variants() -> Vec<Subject> {
     }));
     list.extend(gpu_minimum().map(|device| Subject {
         name: "gpu minimum",
+        device,
+    }));
+    list.extend(gpu_as_card().map(|device| Subject {
+        name: "gpu as a card",
         device,
     }));
     list

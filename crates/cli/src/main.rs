@@ -1,10 +1,12 @@
-//! The `wgrad` command. `bench` times kernels and training steps, `devices` lists what there is to run on. Only
-//! measures and prints: whatever is measured lives in the crates below, and uses their public interfaces.
+//! The `wgrad` command. `bench` times kernels and training steps, `devices` lists what there is to run on, `tune`
+//! chooses kernels by measuring. Only measures and prints: whatever is measured lives in the crates below, and uses their
+//! public interfaces.
 
 mod bench;
 mod devices;
 mod model;
 mod processor;
+mod tune;
 
 use clap::{Parser, Subcommand};
 
@@ -25,6 +27,8 @@ enum Command {
     Bench(Box<bench::Options>),
     /// List the cpu and the GPU adapters, with limits and features
     Devices,
+    /// Measure which kernels of matrix products and convolutions are fastest on a GPU, for its next opening
+    Tune(tune::Options),
     /// Run the first steps of a small network in this process and tell when they were done
     #[command(hide = true)]
     FirstStep {
@@ -40,6 +44,7 @@ fn main() {
             devices::run();
             Ok(())
         }
+        Command::Tune(options) => tune::run(&options),
         Command::FirstStep { device } => bench::first_step::child(&device),
     };
     if let Err(e) = outcome {

@@ -56,6 +56,22 @@ pub struct Settings {
     pub fuse: bool,
     /// Use no more than what every WebGPU adapter offers, and no optional feature.
     pub minimum_limits: bool,
+    /// Choose a GPU's kernels as for this class of adapter, whatever it is.
+    pub class: Option<DeviceClass>,
+}
+
+/// Kinds of GPU adapters that differ in which kernels are best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceClass {
+    /// One that runs on the processor.
+    Software,
+    /// A GPU that shares the processor's memory.
+    Integrated,
+    /// A card with its own memory.
+    Discrete,
+    /// One that does not say, as in browsers.
+    Unknown,
 }
 
 impl Default for Settings {
@@ -63,6 +79,7 @@ impl Default for Settings {
         Settings {
             fuse: true,
             minimum_limits: false,
+            class: None,
         }
     }
 }
@@ -182,16 +199,21 @@ impl Device {
     fn over(gpu: wgrad_device::Gpu, settings: &Settings) -> Result<Device> {
         let name = gpu.info().name.clone();
         let software = gpu.info().kind == wgrad_device::AdapterKind::Cpu;
-        // One binding is the status word, one the output. Kernels over rows, which have more outputs, are left out: that
-        // they win on a GPU has not been shown.
+        // One binding is the status word, one the output.
         let bindings = gpu.limits().max_storage_buffers as usize;
         let max_inputs = bindings.saturating_sub(2).min(32);
-        let executor = crate::exec::gpu::Executor::new(gpu).map_err(|e| from_device(&e))?;
+        let class = settings.class.unwrap_or_else(|| DeviceClass::of(&gpu));
+        let executor = crate::exec::gpu::Executor::new(gpu, class).map_err(|e| from_device(&e))?;
+        #[cfg(not(target_arch = "wasm32"))]
+        let executor = match settings.class.is_some() || settings.minimum_limits {
+            true => executor,
+            false => with_choices(executor, crate::tune::cache::directory()),
+        };
         let limits = Limits {
             max_inputs,
             max_insts: 256,
             fuse: settings.fuse,
-            rows: false,
+            rows: class.config().rows,
             across: false,
             maps: false,
         };
@@ -296,6 +318,16 @@ impl Device {
         }
     }
 
+    /// How many choices of kernels were read when the device was opened: those of an earlier `Device::tune`. 0 where
+    /// nothing was tuned.
+    #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
+    pub fn tuned(&self) -> usize {
+        match &self.0.kind {
+            Kind::Gpu(gpu) => gpu.executor.choices().len(),
+            _ => 0,
+        }
+    }
+
     /// What the device's tensors and plans hold now. Devices on the host share their memory, and what they hold.
     ///
     /// ```
@@ -384,6 +416,26 @@ impl Device {
             ),
         }
     }
+}
+
+/// With the choices that were written for this device, if there are any: times nothing.
+#[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
+pub(crate) fn with_choices(
+    mut executor: crate::exec::gpu::Executor,
+    directory: Option<std::path::PathBuf>,
+) -> crate::exec::gpu::Executor {
+    use crate::tune::cache;
+    let info = executor.gpu().info().clone();
+    if let Some(directory) = directory
+        && let Some(list) = cache::read(&directory, &info)
+        && !executor.choose(&list)
+    {
+        cache::refuse(
+            &cache::file(&directory, &info),
+            "it holds what is no choice",
+        );
+    }
+    executor
 }
 
 #[cfg(not(target_arch = "wasm32"))]

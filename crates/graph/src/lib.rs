@@ -48,6 +48,8 @@ mod shape;
 mod storage;
 mod tensor;
 mod transform;
+#[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
+mod tune;
 
 pub use api::{ConvOptions, ConvTransposeOptions, Padding, PoolOptions, Scalar};
 pub use api::{EmbeddingOptions, GeluApproximation, MatrixNorm, PadMode, Subscript, Subscripts};
@@ -64,7 +66,7 @@ pub use composite::{
 pub use debug::{Departure, NonFinite, graph_dot};
 #[cfg(not(target_arch = "wasm32"))]
 pub use debug::{find_departure, find_nonfinite};
-pub use device::{Device, DeviceMemory, Settings};
+pub use device::{Device, DeviceClass, DeviceMemory, Settings};
 pub use dtype::{Class, DType};
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
@@ -82,3 +84,5 @@ pub use ops::custom::CustomOp;
 pub use rng::Generator;
 pub use tensor::Tensor;
 pub use transform::{hvp, jvp, vmap};
+#[cfg(all(feature = "gpu", feature = "cpu", not(target_arch = "wasm32")))]
+pub use tune::{TuneEvent, TuneOptions, TuneReport, TuneShape, Tuned};

@@ -1,13 +1,17 @@
 //! Matmul and the three convolution products: sizes, tiles and splits of one implicit matrix product.
 
 use super::call::{Arg, Call, Grid, Lowered, Words};
+use super::choices::{Choice, Choices, ProductKind, ShapeClass};
 use super::lower::{StepView, Target};
+#[cfg(all(feature = "cpu", not(target_arch = "wasm32")))]
+use crate::plan::Kernel;
 use crate::plan::{Conv, ConvKind, Matmul, Matrix};
 use wgrad_shaders::kernels;
 
 /// The product as the cores in `gemm_*.wgsl` see it.
 #[derive(Clone, Copy, Debug)]
 struct Product {
+    kind: ProductKind,
     rows: usize,
     cols: usize,
     sum: usize,
@@ -40,7 +44,7 @@ struct Tiling {
 
 /// Which `gemm_*.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Core {
+pub(super) enum Core {
     /// `gemm_register.wgsl`: 8 by 4 for each thread.
     Register,
     /// `gemm_tiled.wgsl`: a workgroup with so many threads across 4 columns each.
@@ -52,6 +56,46 @@ enum Core {
 }
 
 impl Core {
+    /// All that there are.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) const ALL: [Core; 5] = [
+        Core::Register,
+        Core::Tiled { tx: 16 },
+        Core::Tiled { tx: 32 },
+        Core::Wide,
+        Core::Lanes,
+    ];
+
+    /// As it is called in files and reports.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Core::Register => "register",
+            Core::Tiled { tx: 16 } => "tiled 16",
+            Core::Tiled { .. } => "tiled 32",
+            Core::Wide => "wide",
+            Core::Lanes => "lanes",
+        }
+    }
+
+    /// Whether a device can run it, for a right operand that lies so.
+    pub(super) fn runs(self, target: Target, b_along_sum: bool) -> bool {
+        match self {
+            Core::Lanes => target.lanes,
+            Core::Tiled { tx } => tx == 16 || !b_along_sum,
+            Core::Register | Core::Wide => true,
+        }
+    }
+
+    /// Tiles that keep a device busy.
+    fn busy(self, target: Target) -> usize {
+        match self {
+            Core::Register => target.config.threads,
+            Core::Lanes => target.config.subgroups,
+            _ => target.config.groups,
+        }
+    }
+
     /// Rows and columns of a tile.
     fn tile(self) -> (usize, usize) {
         match self {
@@ -73,11 +117,6 @@ impl Core {
     }
 }
 
-/// Threads, or subgroups, that a software adapter needs to be busy.
-const SOFTWARE_THREADS: usize = 256;
-const SOFTWARE_SUBGROUPS: usize = 16;
-/// A piece of a split sum is at least so long.
-const LEAST_SPLIT: usize = 128;
 /// Floats that partial results may take.
 const MOST_PARTIALS: usize = 1 << 24;
 
@@ -92,7 +131,7 @@ impl Product {
             Core::Lanes
         } else if target.software {
             Core::Register
-        } else if self.rows >= 96 && self.cols >= 96 && wide_tiles >= target.groups {
+        } else if self.rows >= 96 && self.cols >= 96 && wide_tiles >= target.config.groups {
             Core::Wide
         } else if self.rows <= 32 && !self.b_along_sum {
             Core::Tiled { tx: 32 }
@@ -101,18 +140,42 @@ impl Product {
         }
     }
 
-    fn tiling(&self, target: Target) -> Tiling {
+    /// What it has in common with products of like size.
+    fn class(&self) -> ShapeClass {
+        let sizes = [self.rows, self.cols, self.sum, self.planes];
+        ShapeClass {
+            kind: self.kind,
+            sizes: sizes.map(|n| n.next_power_of_two().ilog2()),
+            a_along_sum: self.a_along_sum,
+            b_along_sum: self.b_along_sum,
+            aligned: self.aligned.is_some(),
+        }
+    }
+
+    /// What the rules say.
+    fn rule(&self, target: Target) -> Choice {
         let core = self.core(target);
+        let busy = core.busy(target);
+        Choice { core, busy }
+    }
+
+    /// The tiles of what was measured to be best, or of what the rules say.
+    fn tiling(&self, target: Target, choices: &Choices) -> Tiling {
+        let runs = |choice: &Choice| choice.core.runs(target, self.b_along_sum);
+        let measured = choices.get(&self.class()).filter(runs);
+        self.tiles(target, measured.unwrap_or_else(|| self.rule(target)))
+    }
+
+    fn tiles(&self, target: Target, Choice { core, busy }: Choice) -> Tiling {
+        let piece = match core {
+            Core::Lanes => target.config.subgroup_piece,
+            _ => target.config.piece,
+        };
         let (height, width) = core.tile();
         let tile_rows = self.rows.div_ceil(height);
         let tile_cols = self.cols.div_ceil(width);
         let tiles = tile_rows * tile_cols * self.planes;
-        let wanted = match core {
-            Core::Register => SOFTWARE_THREADS,
-            Core::Lanes => SOFTWARE_SUBGROUPS,
-            _ => target.groups,
-        };
-        let for_speed = (wanted / tiles).min(self.sum / LEAST_SPLIT);
+        let for_speed = (busy / tiles).min(self.sum / piece);
         let for_accuracy = self.sum.div_ceil(self.longest);
         let most = (MOST_PARTIALS / self.out_len()).max(1);
         let splits = for_speed.max(for_accuracy).clamp(1, most);
@@ -248,28 +311,12 @@ fn sum_parts(len: usize, parts: usize) -> Call {
 }
 
 pub(super) fn matmul(view: &StepView<'_>, matmul: &Matmul) -> Lowered {
-    let Matmul {
-        batch,
-        m,
-        n,
-        k,
-        a,
-        b,
-    } = *matmul;
+    let Matmul { k, a, b, .. } = *matmul;
     if k == 0 {
         return Lowered::zeros();
     }
-    let product = Product {
-        rows: m,
-        cols: n,
-        sum: k,
-        planes: batch,
-        a_along_sum: a.col <= a.row,
-        b_along_sum: b.row < b.col,
-        aligned: aligned(matmul),
-        longest: 1 << 16,
-    };
-    let tiling = product.tiling(view.target);
+    let product = matmul_product(matmul);
+    let tiling = product.tiling(view.target, view.choices);
     let lanes = match product.aligned {
         Some(_) => ("matmul lanes aligned", kernels::MATMUL_LANES_ALIGNED),
         None => ("matmul lanes", kernels::MATMUL_LANES),
@@ -292,6 +339,64 @@ pub(super) fn matmul(view: &StepView<'_>, matmul: &Matmul) -> Lowered {
             constants: Vec::new(),
         },
     )
+}
+
+fn matmul_product(matmul: &Matmul) -> Product {
+    let Matmul {
+        batch,
+        m,
+        n,
+        k,
+        a,
+        b,
+    } = *matmul;
+    Product {
+        kind: ProductKind::Matmul,
+        rows: m,
+        cols: n,
+        sum: k,
+        planes: batch,
+        a_along_sum: a.col <= a.row,
+        b_along_sum: b.row < b.col,
+        aligned: aligned(matmul),
+        longest: 1 << 16,
+    }
+}
+
+/// The class of a product's shape and the choices that there are for it, that of the rules first; `None` for other
+/// kernels, empty sums, and products that have no choice.
+#[cfg(all(feature = "cpu", not(target_arch = "wasm32")))]
+pub(super) fn candidates(kernel: &Kernel, target: Target) -> Option<(ShapeClass, Vec<Choice>)> {
+    let product = match kernel {
+        Kernel::Matmul(matmul) => matmul_product(matmul),
+        Kernel::Conv(conv) if !is_direct(&conv_product(conv), conv.kind, target) => {
+            conv_product(conv)
+        }
+        _ => return None,
+    };
+    if product.sum == 0 || product.out_len() == 0 {
+        return None;
+    }
+    let mut choices = vec![product.rule(target)];
+    let cores = Core::ALL.into_iter();
+    for core in cores.filter(|core| core.runs(target, product.b_along_sum)) {
+        let usual = core.busy(target);
+        choices.extend([usual, 1, 4 * usual].map(|busy| Choice { core, busy }));
+    }
+    let mut tilings: Vec<Tiling> = Vec::new();
+    choices.retain(|&choice| {
+        let tiling = product.tiles(target, choice);
+        let new = !tilings.contains(&tiling);
+        tilings.push(tiling);
+        new
+    });
+    Some((product.class(), choices))
+}
+
+/// Whether a convolution has a thread for each element: a workgroup's tile has at least 32 rows, and with a row or two
+/// that does less work.
+fn is_direct(product: &Product, kind: ConvKind, target: Target) -> bool {
+    product.rows <= 2 && !target.software && kind != ConvKind::WeightGrad
 }
 
 /// The lines of both operands, if four of their elements can be loaded at once.
@@ -327,7 +432,7 @@ pub(super) fn conv(view: &StepView<'_>, conv: &Conv) -> Lowered {
     if product.sum == 0 {
         return Lowered::zeros();
     }
-    let tiling = product.tiling(view.target);
+    let tiling = product.tiling(view.target, view.choices);
     let dense = conv.stride == [1; 3];
     let mut extra = Extra {
         params: conv_params(conv),
@@ -336,8 +441,7 @@ pub(super) fn conv(view: &StepView<'_>, conv: &Conv) -> Lowered {
     if conv.kind == ConvKind::InputGrad {
         extra.constants.push(("DENSE", f64::from(u8::from(dense))));
     }
-    // A workgroup's tile has at least 32 rows: with a row or two a thread for each element does less work.
-    if product.rows <= 2 && !view.target.software && conv.kind != ConvKind::WeightGrad {
+    if is_direct(&product, conv.kind, view.target) {
         return direct(&product, conv.kind, extra);
     }
     let (label, wgsl) = match conv.kind {
@@ -418,7 +522,13 @@ fn conv_product(conv: &Conv) -> Product {
             conv.batch * size_out,
         ),
     };
+    let kind = match conv.kind {
+        ConvKind::Forward => ProductKind::ConvForward,
+        ConvKind::InputGrad => ProductKind::ConvInputGrad,
+        ConvKind::WeightGrad => ProductKind::ConvWeightGrad,
+    };
     Product {
+        kind,
         rows,
         cols,
         sum,

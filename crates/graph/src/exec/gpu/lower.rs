@@ -2,10 +2,13 @@
 //! text itself.
 
 use super::call::Lowered;
+use super::choices::Choices;
+use super::table::Config;
 use super::{argsort, custom, gemm, map, reduce, rows, scan, scatter, window};
+use crate::device::DeviceClass;
 use crate::dtype::DType;
 use crate::plan::{Kernel, Plan, Step};
-use wgrad_device::{AdapterKind, Error, Gpu};
+use wgrad_device::{Error, Gpu};
 
 /// What choices depend on besides shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,32 +17,32 @@ pub(super) struct Target {
     pub(super) software: bool,
     /// A software adapter with subgroups of 8, whose lanes can read each other's registers.
     pub(super) lanes: bool,
-    /// Points from which a loop goes by fours.
-    pub(super) wide_from: u64,
-    /// Workgroups that keep a GPU busy.
-    pub(super) groups: usize,
+    /// Storage buffers that a kernel may bind.
+    pub(super) buffers: usize,
+    /// What was found best for the class of device.
+    pub(super) config: Config,
 }
 
 impl Target {
-    /// A software adapter, or a GPU of unknown size: two workgroups for each multiprocessor of the largest.
-    pub(super) fn new(software: bool) -> Target {
+    /// A device of this class that offers no more than any.
+    pub(super) const fn new(class: DeviceClass) -> Target {
         Target {
-            software,
+            software: matches!(class, DeviceClass::Software),
             lanes: false,
-            // For less, compiling the longer text costs more than it saves.
-            wide_from: if software { 1 << 14 } else { u64::MAX },
-            groups: 264,
+            buffers: 8,
+            config: class.config(),
         }
     }
 
-    /// What is best for a device.
-    pub(super) fn of(gpu: &Gpu) -> Target {
-        let software = gpu.info().kind == AdapterKind::Cpu;
+    /// What is best for a device, taken as one of this class.
+    pub(super) fn of(gpu: &Gpu, class: DeviceClass) -> Target {
         let limits = gpu.limits();
         let eight = limits.min_subgroup_size == 8 && limits.max_subgroup_size == 8;
+        let target = Target::new(class);
         Target {
-            lanes: software && eight && gpu.features().subgroups,
-            ..Target::new(software)
+            lanes: target.software && eight && gpu.features().subgroups,
+            buffers: limits.max_storage_buffers as usize,
+            ..target
         }
     }
 }
@@ -48,6 +51,8 @@ impl Target {
 pub(super) struct StepView<'a> {
     pub(super) step: &'a Step,
     pub(super) target: Target,
+    /// What was measured on this very device.
+    pub(super) choices: &'a Choices,
     /// For each input the first input with the same slot, so that they share a binding.
     pub(super) same_input: Vec<usize>,
     /// Dtype of the first input's slot, if there is one.
@@ -59,7 +64,12 @@ pub(super) struct StepView<'a> {
 ///
 /// # Errors
 /// [`Error::TooLarge`] where an index would not fit 32 bits.
-pub(super) fn lower(plan: &Plan, step: &Step, target: Target) -> Result<Lowered, Error> {
+pub(super) fn lower(
+    plan: &Plan,
+    step: &Step,
+    target: Target,
+    choices: &Choices,
+) -> Result<Lowered, Error> {
     let output = &plan.slots[step.output];
     if output.len == 0 {
         return Ok(Lowered::default());
@@ -68,6 +78,7 @@ pub(super) fn lower(plan: &Plan, step: &Step, target: Target) -> Result<Lowered,
     let view = StepView {
         step,
         target,
+        choices,
         same_input: step.inputs.iter().map(first_with).collect(),
         input_dtype: step.inputs.first().map(|&slot| plan.slots[slot].dtype),
         output_dtype: output.dtype,

@@ -36,7 +36,7 @@ pub(super) fn lower(view: &StepView<'_>, map: &Map) -> Result<Lowered, Error> {
 /// Four points at once, where that pays.
 fn wide(view: &StepView<'_>, map: &Map, points: u64) -> Option<Wide> {
     let last = map.shape.len().checked_sub(1)?;
-    if points < view.target.wide_from || !stores_whole(&map.store, &map.shape, last) {
+    if points < view.target.config.wide_from || !stores_whole(&map.store, &map.shape, last) {
         return None;
     }
     Wide::of(&map.expr, &view.same_input, &map.shape, last)

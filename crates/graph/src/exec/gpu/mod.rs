@@ -8,6 +8,7 @@
 
 mod argsort;
 mod call;
+mod choices;
 mod columns;
 mod custom;
 mod expr;
@@ -22,6 +23,7 @@ mod scan;
 mod scatter;
 mod source;
 mod states;
+mod table;
 mod trace;
 mod wide;
 mod window;
@@ -29,5 +31,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+#[cfg(all(feature = "cpu", not(target_arch = "wasm32")))]
+pub(crate) use choices::{Choice, Choices};
 pub(crate) use prepared::Prepared;
 pub(crate) use run::Executor;

@@ -1,6 +1,7 @@
 //! A plan made ready: pipelines, parameter blocks, grids and the buffers that stay. Must not submit anything.
 
 use super::call::{Arg, Call, Grid, Lowered, Work};
+use super::choices::Choices;
 use super::lower::{Target, lower};
 use crate::plan::{Origin, Place, Plan, Step};
 use std::borrow::Cow;
@@ -122,7 +123,12 @@ struct Builder<'a> {
 }
 
 /// Compiles `plan`.
-pub(super) fn prepare(gpu: &Gpu, plan: &Plan, target: Target) -> Result<Prepared, Error> {
+pub(super) fn prepare(
+    gpu: &Gpu,
+    plan: &Plan,
+    target: Target,
+    choices: &Choices,
+) -> Result<Prepared, Error> {
     let mut builder = Builder {
         gpu,
         plan,
@@ -133,7 +139,7 @@ pub(super) fn prepare(gpu: &Gpu, plan: &Plan, target: Target) -> Result<Prepared
         scratch_bytes: Vec::new(),
     };
     for (ix, step) in plan.steps.iter().enumerate() {
-        builder.step(ix, step, lower(plan, step, target)?)?;
+        builder.step(ix, step, lower(plan, step, target, choices)?)?;
     }
     builder.finish()
 }

@@ -69,7 +69,7 @@ const LEAST_COLUMNS: u64 = 1 << 18;
 /// Four points at once, where that pays, and along which dimension.
 fn wide(view: &StepView<'_>, reduce: &Reduce, along: bool) -> Option<(Along, Wide)> {
     let points = product(&reduce.outer).saturating_mul(product(&reduce.inner));
-    if points < view.target.wide_from
+    if points < view.target.config.wide_from
         || reduce.kind == ReduceKind::ArgMax
         || lanes(view.output_dtype) > 1
     {

@@ -1,8 +1,9 @@
 //! Rows as WGSL: one kernel for all stages of a row, so that what lies between its reductions never leaves the processor.
 //!
-//! A workgroup takes a row, its threads' results joined by a tree; on a software adapter a lane takes one, by fours
-//! where all loads allow it. Stages that wait for the same reductions share a loop. Values for each point that only
-//! later loops read are computed again there: that is cheaper than a trip to memory.
+//! On a GPU a workgroup takes a row, or several short ones, and its threads' results are joined by a tree; on a software
+//! adapter a thread takes a row, by fours where all loads allow it. Stages that wait for the same reductions share a
+//! loop. Values for each point that only later loops read are computed again there: that is cheaper than a trip to
+//! memory. A step with more buffers than a kernel may bind becomes several, each with all that its results need.
 
 use super::call::{Arg, Call, Grid, Lowered, Words};
 use super::expr::{Body, Nest, Writer};
@@ -31,6 +32,16 @@ pub(super) fn lower(view: &StepView<'_>, rows: &Rows) -> Result<Lowered, Error> 
     if outer == 0 {
         return Ok(Lowered::default());
     }
+    let mut lowered = Lowered::default();
+    for results in parts(rows, &view.same_input, view.target.buffers) {
+        let call = call(view, &only(rows, &results), outer)?;
+        lowered.work.push(call.into());
+    }
+    Ok(lowered)
+}
+
+/// The kernel for all results of `rows`.
+fn call(view: &StepView<'_>, rows: &Rows, outer: u64) -> Result<Call, Error> {
     let wides = wides(view, rows);
     let kernel = Kernel {
         view,
@@ -54,21 +65,83 @@ pub(super) fn lower(view: &StepView<'_>, rows: &Rows) -> Result<Lowered, Error> 
     let (mut text, args) = kernel.declarations(&state);
     text.push_str(&state.text);
     let mut constants = state.body.constants();
-    if kernel.grouped && product(&inner) <= 512 {
-        constants.push(("WG", 64.0));
+    let mut grid = Grid::Threads(outer);
+    if kernel.grouped {
+        let (threads, lanes) = group(product(&inner));
+        constants.extend([("WG", threads as f64), ("LANES", lanes as f64)]);
+        grid = Grid::Groups(outer.div_ceil(threads / lanes));
     }
-    Ok(Lowered::one(Call {
+    Ok(Call {
         label: LABEL,
         wgsl: with_prelude(LABEL, text)?.into(),
         constants,
         args,
         params: state.params,
-        grid: if kernel.grouped {
-            Grid::Groups(outer)
-        } else {
-            Grid::Threads(outer)
-        },
-    }))
+        grid,
+    })
+}
+
+/// Threads of a workgroup, and how many of them take a row of so many points.
+fn group(points: u64) -> (u64, u64) {
+    let threads = if points <= 512 { 64 } else { 256 };
+    (threads, points.next_power_of_two().min(threads))
+}
+
+/// The results that each of the step's kernels computes: as many as can be bound together with the inputs that they need
+/// and the status word. The planner sees to it that one can.
+fn parts(rows: &Rows, same_input: &[usize], buffers: usize) -> Vec<Vec<usize>> {
+    let mut all: Vec<usize> = rows.stages.iter().filter_map(|s| s.output).collect();
+    all.sort_unstable();
+    let mut parts: Vec<Vec<usize>> = Vec::new();
+    for result in all {
+        if let Some(last) = parts.last_mut() {
+            last.push(result);
+            if inputs(&only(rows, last), same_input) + last.len() < buffers {
+                continue;
+            }
+            last.pop();
+        }
+        parts.push(vec![result]);
+    }
+    parts
+}
+
+/// How many buffers the stages read.
+fn inputs(rows: &Rows, same_input: &[usize]) -> usize {
+    let insts = rows.stages.iter().flat_map(|stage| &stage.expr.insts);
+    let read = insts.filter_map(|inst| match inst {
+        Inst::Load { input, .. } | Inst::Gather { input, .. } => Some(same_input[*input]),
+        _ => None,
+    });
+    read.collect::<BTreeSet<_>>().len()
+}
+
+/// The stages that these results need.
+fn only(rows: &Rows, results: &[usize]) -> Rows {
+    let wanted = |stage: &Stage| stage.output.filter(|output| results.contains(output));
+    let mut needed: Vec<bool> = rows.stages.iter().map(|s| wanted(s).is_some()).collect();
+    for s in (0..rows.stages.len()).rev() {
+        if needed[s] {
+            operands(&rows.stages[s]).for_each(|operand| needed[operand] = true);
+        }
+    }
+    let mut new = vec![0; rows.stages.len()];
+    let mut stages = Vec::with_capacity(rows.stages.len());
+    for (s, stage) in rows.stages.iter().enumerate().filter(|(s, _)| needed[*s]) {
+        new[s] = stages.len();
+        let mut stage = stage.clone();
+        stage.output = wanted(&stage);
+        for inst in &mut stage.expr.insts {
+            if let Inst::Stage { stage, .. } = inst {
+                *stage = new[*stage];
+            }
+        }
+        stages.push(stage);
+    }
+    Rows {
+        stages,
+        ..rows.clone()
+    }
 }
 
 /// The loops of all stages by fours, if that is worth while.
@@ -76,7 +149,7 @@ fn wides(view: &StepView<'_>, rows: &Rows) -> Option<Vec<Wide>> {
     let points = product(&rows.outer).saturating_mul(product(&rows.inner));
     let position = StageKind::Reduce(ReduceKind::ArgMax);
     let by_points = rows.stages.iter().any(|stage| stage.kind == position);
-    if points < view.target.wide_from || by_points || rows.inner.is_empty() {
+    if points < view.target.config.wide_from || by_points || rows.inner.is_empty() {
         return None;
     }
     let shape = [&rows.outer[..], &rows.inner[..]].concat();
@@ -126,7 +199,7 @@ struct Kernel<'a> {
     rows: &'a Rows,
     wides: Option<&'a [Wide]>,
     levels: Vec<usize>,
-    /// A workgroup, not a lane, for each row.
+    /// Threads of a workgroup, not one, for each row.
     grouped: bool,
 }
 
@@ -235,7 +308,7 @@ impl<'a> Kernel<'a> {
             );
         }
         if self.grouped {
-            text.push_str("override WG: u32 = 256u;\n");
+            text.push_str("override WG: u32 = 256u;\noverride LANES: u32 = 256u;\n");
             for state in states {
                 let _ = writeln!(
                     text,
@@ -247,16 +320,28 @@ impl<'a> Kernel<'a> {
     }
 
     fn main(&self, state: &mut State, inner: &[usize]) {
-        let (size, row) = if self.grouped {
-            ("WG", "group")
-        } else {
-            ("8", "group * 8u + local")
+        let rows = param(1);
+        // The threads of a workgroup meet at barriers: those beyond the last row go through it with the others. A loop
+        // whose bounds follow from parameters alone lavapipe compiles again for their values, in some versions at every
+        // dispatch; so on a software adapter the bound seems to depend on the row.
+        let _ = match self.grouped {
+            true => write!(
+                state.text,
+                "@compute @workgroup_size(WG)\n{ENTRY}\
+                 let first = group * (WG / LANES);\nif (first >= {rows}) {{ return; }}\n\
+                 let lane = local % LANES;\nlet row = first + local / LANES;\n\
+                 let o = min(row, {rows} - 1u);\nlet mine = row < {rows};\n\
+                 let points = {};\n",
+                param(0)
+            ),
+            false => write!(
+                state.text,
+                "@compute @workgroup_size(8)\n{ENTRY}\
+                 let o = group * 8u + local;\nif (o >= {rows}) {{ return; }}\n\
+                 let points = select({}, 0u, o == 0xffffffffu);\n",
+                param(0)
+            ),
         };
-        let _ = write!(
-            state.text,
-            "@compute @workgroup_size({size})\n{ENTRY}let o = {row};\nif (o >= {}) {{ return; }}\n",
-            param(1)
-        );
         for (s, stage) in self.rows.stages.iter().enumerate() {
             if stage.kind != StageKind::Each {
                 let class = register(stage.dtype.class());
@@ -322,7 +407,15 @@ impl<'a> Kernel<'a> {
         writer.stages = state.names.clone();
         let value = writer.expr(&stage.expr).swap_remove(0);
         let (outer, inner) = Self::written(state, writer);
-        let _ = writeln!(state.text, "{{\n{outer}{inner}stage{s} = {value};\n}}");
+        // Where there is but one row, its values lie at point `r`, of which a loop would have made a variable.
+        let point = match self.rows.outer.is_empty() {
+            true => "let r = 0u;\n",
+            false => "",
+        };
+        let _ = writeln!(
+            state.text,
+            "{{\n{point}{outer}{inner}stage{s} = {value};\n}}"
+        );
         self.store_one(&mut state.text, s);
     }
 
@@ -331,7 +424,7 @@ impl<'a> Kernel<'a> {
         let stage = &self.rows.stages[s];
         if let Some(output) = stage.output {
             let guard = if self.grouped {
-                "if (local == 0u) "
+                "if (mine && lane == 0u) "
             } else {
                 ""
             };
@@ -373,7 +466,11 @@ impl<'a> Kernel<'a> {
                     None => words.concat(),
                 };
                 let at = format!("o * {} + r", param(0));
-                let _ = writeln!(writer.body.inner, "out_{output}[{at}] = {word};");
+                let guard = if self.grouped { "if (mine) " } else { "" };
+                let _ = writeln!(
+                    writer.body.inner,
+                    "{guard}{{ out_{output}[{at}] = {word}; }}"
+                );
             }
             names[s] = values;
         }
@@ -390,17 +487,16 @@ impl<'a> Kernel<'a> {
             all.collect::<String>()
         };
         let (start, step) = if self.grouped {
-            ("local", "WG")
+            ("lane", "LANES")
         } else {
             ("0u", "1u")
         };
-        let points = param(0);
         let start_with =
             |name: &str| each(&|s, t| format!("var {name}{s}: {} = {};\n", t.state(), t.empty()));
         let _ = write!(
             text,
-            "{{\n{outer}{}for (var run = {start}; run < {points}; run += {RUN}u * {step}) {{\n\
-             let run_end = min(run + {RUN}u * {step}, {points});\n{}\
+            "{{\n{outer}{}for (var run = {start}; run < points; run += {RUN}u * {step}) {{\n\
+             let run_end = min(run + {RUN}u * {step}, points);\n{}\
              for (var r = run; r < run_end; r += {step}) {{\n{inner}}}\n{}}}\n",
             start_with("total"),
             start_with("sum"),
@@ -412,9 +508,9 @@ impl<'a> Kernel<'a> {
                 let _ = write!(
                     text,
                     "{sh}[local] = total{s};\nworkgroupBarrier();\n\
-                     for (var half = WG / 2u; half > 0u; half /= 2u) {{\n\
-                     if (local < half) {{ {sh}[local] = join_{s}({sh}[local], {sh}[local + half]); }}\n\
-                     workgroupBarrier();\n}}\ntotal{s} = {sh}[0];\nworkgroupBarrier();\n"
+                     for (var half = LANES / 2u; half > 0u; half /= 2u) {{\n\
+                     if (lane < half) {{ {sh}[local] = join_{s}({sh}[local], {sh}[local + half]); }}\n\
+                     workgroupBarrier();\n}}\ntotal{s} = {sh}[local - lane];\nworkgroupBarrier();\n"
                 );
             }
             let value = with_keys(&template.lower(&format!("total{s}")), template.class);

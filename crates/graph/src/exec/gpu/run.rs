@@ -1,7 +1,15 @@
 //! [`Executor`]: prepares plans on a device and runs them, one encoder and one submission each.
 
+use super::choices::Choices;
+#[cfg(all(feature = "cpu", not(target_arch = "wasm32")))]
+use super::choices::{Choice, ShapeClass};
+#[cfg(all(feature = "cpu", not(target_arch = "wasm32")))]
+use super::gemm::candidates;
 use super::lower::Target;
 use super::prepared::{Action, At, Prepared, State, prepare};
+use crate::device::DeviceClass;
+#[cfg(all(feature = "cpu", not(target_arch = "wasm32")))]
+use crate::plan::Kernel;
 use crate::plan::{Place, Plan};
 use std::sync::PoisonError;
 use wgrad_device::{Binding, Buffer, Commands, Error, Gpu, Recent};
@@ -11,6 +19,8 @@ use wgrad_device::{Binding, Buffer, Commands, Error, Gpu, Recent};
 pub(crate) struct Executor {
     gpu: Gpu,
     pub(super) target: Target,
+    /// What was measured on this device before, if anything.
+    choices: Choices,
     /// One u32, zero until a step meets an index out of range; then that step's `check`, until it is read.
     status: Buffer,
     /// Bound for empty buffers.
@@ -18,17 +28,18 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    /// An executor on `gpu`.
+    /// An executor on `gpu` that chooses kernels as for this class of device.
     ///
     /// # Errors
     /// Those of [`Gpu::alloc_zeroed`].
-    pub(crate) fn new(gpu: Gpu) -> Result<Executor, Error> {
+    pub(crate) fn new(gpu: Gpu, class: DeviceClass) -> Result<Executor, Error> {
         let status = gpu.alloc_zeroed(4)?;
         let empty = gpu.alloc_zeroed(256)?;
-        let target = Target::of(&gpu);
+        let target = Target::of(&gpu, class);
         Ok(Executor {
             gpu,
             target,
+            choices: Choices::NONE,
             status,
             empty,
         })
@@ -60,7 +71,37 @@ impl Executor {
     /// [`Error::Shader`] and [`Error::Pipeline`] for a kernel that the device refuses, [`Error::TooLarge`],
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub(crate) fn prepare(&self, plan: &Plan) -> Result<Prepared, Error> {
-        prepare(&self.gpu, plan, self.target)
+        prepare(&self.gpu, plan, self.target, &self.choices)
+    }
+
+    /// As [`Executor::prepare`], with these choices.
+    ///
+    /// # Errors
+    /// As [`Executor::prepare`].
+    #[cfg(all(feature = "cpu", not(target_arch = "wasm32")))]
+    pub(crate) fn prepare_with(&self, plan: &Plan, choices: &Choices) -> Result<Prepared, Error> {
+        prepare(&self.gpu, plan, self.target, choices)
+    }
+
+    /// The choices for a product, that of the rules first: see [`candidates`].
+    #[cfg(all(feature = "cpu", not(target_arch = "wasm32")))]
+    pub(crate) fn candidates(&self, kernel: &Kernel) -> Option<(ShapeClass, Vec<Choice>)> {
+        candidates(kernel, self.target)
+    }
+
+    /// Takes choices from now on, if `list` is one of choices that this device can run.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn choose(&mut self, list: &serde_json::Value) -> bool {
+        let choices = Choices::from_json(list, self.target);
+        let fits = choices.is_some();
+        self.choices = choices.unwrap_or_default();
+        fits
+    }
+
+    /// The choices that are taken.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn choices(&self) -> &Choices {
+        &self.choices
     }
 
     /// Runs a plan on these leaves and scalars (32-bit words: floats as f32 bits), and returns its results. Does

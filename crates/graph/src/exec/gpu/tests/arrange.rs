@@ -2,6 +2,7 @@
 
 use super::super::scatter::{Way, way};
 use super::{Data, Target, assert_close, check, executors, run};
+use crate::device::DeviceClass;
 use crate::dtype::DType;
 use crate::plan::*;
 
@@ -262,7 +263,9 @@ fn scatters_agree_with_loops() {
         let Kernel::ScatterAdd(s) = &kernel else {
             panic!("a scatter")
         };
-        ways.extend([true, false].map(|software| way(s, Target::new(software))));
+        ways.extend(
+            [DeviceClass::Software, DeviceClass::Discrete].map(|class| way(s, Target::new(class))),
+        );
         let expected = scatter_expected(s, &inputs[0].values, &inputs[1].values);
         check(kernel, &inputs, &Data::new(out.0, expected), 1e-5);
     }

@@ -11,6 +11,8 @@ mod texts;
 
 use super::Executor;
 use super::lower::Target;
+use super::table::Config;
+use crate::device::DeviceClass;
 use crate::dtype::DType;
 use crate::plan::{Kernel, Origin, Place, Plan, Slot, Step};
 use std::panic::Location;
@@ -112,27 +114,33 @@ fn gpu() -> Option<Gpu> {
 
 /// A software adapter, one whose lanes exchange registers and whose loops all go by fours, a GPU, and a GPU so small that large tiles fill it.
 pub(super) const TARGETS: [Target; 4] = {
-    let target = Target {
-        software: false,
-        lanes: false,
-        wide_from: u64::MAX,
-        groups: 264,
-    };
+    let (software, gpu) = (
+        Target::new(DeviceClass::Software),
+        Target::new(DeviceClass::Discrete),
+    );
     [
         Target {
-            software: true,
-            ..target
+            config: Config {
+                wide_from: u64::MAX,
+                ..software.config
+            },
+            ..software
         },
         Target {
-            software: true,
             lanes: true,
-            wide_from: 0,
-            ..target
+            config: Config {
+                wide_from: 0,
+                ..software.config
+            },
+            ..software
         },
-        target,
+        gpu,
         Target {
-            groups: 1,
-            ..target
+            config: Config {
+                groups: 1,
+                ..gpu.config
+            },
+            ..gpu
         },
     ]
 };
@@ -147,7 +155,7 @@ fn gpu_with_lanes() -> Option<Gpu> {
             ..OpenOptions::default()
         };
         let gpu = Gpu::open_blocking(options).ok()?;
-        Target::of(&gpu).lanes.then_some(gpu)
+        Target::of(&gpu, DeviceClass::Software).lanes.then_some(gpu)
     };
     GPU.get_or_init(open).clone()
 }
@@ -160,7 +168,8 @@ pub(super) fn executors() -> Vec<Executor> {
         } else {
             gpu()
         }?;
-        let mut executor = Executor::new(gpu).expect("an executor allocates two small buffers");
+        let mut executor = Executor::new(gpu, DeviceClass::Software)
+            .expect("an executor allocates two small buffers");
         executor.target = target;
         Some(executor)
     };

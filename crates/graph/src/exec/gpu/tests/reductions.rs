@@ -3,6 +3,7 @@
 use super::super::reduce::{Schedule, schedule};
 use super::elementwise::{MUL, apply, load};
 use super::{Data, Target, assert_close, check};
+use crate::device::DeviceClass;
 use crate::dtype::DType;
 use crate::plan::*;
 
@@ -146,7 +147,7 @@ fn reductions_agree_with_loops() {
 
 #[test]
 fn schedules_cover_each_style() {
-    let gpu = Target::new(false);
+    let gpu = Target::new(DeviceClass::Discrete);
     assert_eq!(
         schedule(7, 33, false, gpu),
         Schedule {
@@ -168,7 +169,7 @@ fn schedules_cover_each_style() {
             parts: 2
         }
     );
-    assert!(schedule(1, 9001, false, Target::new(true)).parts > 1);
+    assert!(schedule(1, 9001, false, Target::new(DeviceClass::Software)).parts > 1);
 }
 
 #[test]

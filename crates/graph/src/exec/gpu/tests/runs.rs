@@ -2,6 +2,7 @@
 
 use super::elementwise::{ADD, MUL, apply, load, view};
 use super::{Data, assert_close, executors, run};
+use crate::device::DeviceClass;
 use crate::dtype::DType;
 use crate::plan::*;
 
@@ -254,7 +255,7 @@ fn replays_create_nothing() {
     );
     // A device of its own: the other tests' work would be counted too.
     let Some(gpu) = super::open() else { return };
-    let executor = super::Executor::new(gpu.clone()).expect("an executor");
+    let executor = super::Executor::new(gpu.clone(), DeviceClass::Software).expect("an executor");
     let prepared = executor.prepare(&plan).expect("prepares");
     let leaf = gpu.upload(&x.bytes()).expect("uploads");
     let step = || {

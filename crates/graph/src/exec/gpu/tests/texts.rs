@@ -1,8 +1,10 @@
 //! Every named kernel and a cross-section of generated ones, through naga alone.
 
-use super::super::call::Work;
+use super::super::call::{Arg, Work};
+use super::super::choices::Choices;
 use super::super::lower::{Target, lower};
 use super::{Data, TARGETS, elementwise, plan_of};
+use crate::device::DeviceClass;
 use crate::dtype::DType;
 use crate::plan::*;
 use wgrad_device::reflect_with;
@@ -12,7 +14,7 @@ fn validate(kernel: &Kernel, inputs: &[Data], out: (DType, usize)) -> Vec<&'stat
     let mut labels = Vec::new();
     for target in TARGETS {
         let plan = plan_of(kernel.clone(), inputs, out, 1);
-        let lowered = lower(&plan, &plan.steps[0], target).expect("lowers");
+        let lowered = lower(&plan, &plan.steps[0], target, &Choices::NONE).expect("lowers");
         for work in lowered.work {
             let Work::Call(call) = work else { continue };
             let reflection = reflect_with(&call.wgsl, &call.constants)
@@ -30,10 +32,7 @@ fn validate(kernel: &Kernel, inputs: &[Data], out: (DType, usize)) -> Vec<&'stat
                 "{}",
                 call.label
             );
-            let params = call
-                .args
-                .iter()
-                .position(|a| *a == super::super::call::Arg::Params);
+            let params = call.args.iter().position(|a| *a == Arg::Params);
             let size = entry.bindings[params.expect("every kernel has parameters")].min_size;
             let words = call.params.words.len().next_multiple_of(4).max(4) as u64;
             assert!(
@@ -41,6 +40,8 @@ fn validate(kernel: &Kernel, inputs: &[Data], out: (DType, usize)) -> Vec<&'stat
                 "{}: {size} bytes declared, {words} words given",
                 call.label
             );
+            let buffers = call.args.iter().filter(|arg| **arg != Arg::Params);
+            assert!(buffers.count() <= 8, "{}", call.label);
             labels.push(call.label);
         }
     }
@@ -58,6 +59,9 @@ fn generated_texts_are_valid() {
     }
     for (kernel, inputs, out) in super::reductions::cases() {
         validate(&Kernel::Reduce(kernel), &inputs, out);
+    }
+    for (kernel, inputs) in super::rows::cases() {
+        validate(&Kernel::Rows(kernel), &inputs, (DType::F32, 60));
     }
 }
 
@@ -120,7 +124,13 @@ fn texts_do_not_depend_on_sizes() {
             (DType::F32, shape[0] * shape[1]),
             0,
         );
-        let lowered = lower(&plan, &plan.steps[0], Target::new(false)).expect("lowers");
+        let lowered = lower(
+            &plan,
+            &plan.steps[0],
+            Target::new(DeviceClass::Discrete),
+            &Choices::NONE,
+        )
+        .expect("lowers");
         let Work::Call(call) = &lowered.work[0] else {
             panic!("a map dispatches")
         };
