@@ -8,6 +8,7 @@
 #[allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "the file is a library's, here included whole"
 )]
 #[path = "../../crates/graph/src/math/mod.rs"]

@@ -147,6 +147,7 @@ impl Device {
                 rows: true,
                 across: true,
                 maps: true,
+                regions: true,
             },
         )
     }
@@ -161,6 +162,7 @@ impl Device {
             rows: false,
             across: false,
             maps: false,
+            regions: false,
         };
         REFERENCE
             .get_or_init(|| Device::with(Kind::Reference, limits))
@@ -215,7 +217,8 @@ impl Device {
             fuse: settings.fuse,
             rows: class.config().rows,
             across: false,
-            maps: false,
+            maps: class.config().rows,
+            regions: false,
         };
         Ok(Device::with(
             Kind::Gpu(Box::new(GpuState {

@@ -62,8 +62,10 @@ pub(crate) struct Limits {
     pub(crate) rows: bool,
     /// Such kernels may also sum over the rows, which takes an executor whose threads can wait for each other.
     pub(crate) across: bool,
-    /// Maps without a reduction may share such a kernel as well, and write parts of a concatenation from it.
+    /// Maps without a reduction may share such a kernel as well.
     pub(crate) maps: bool,
+    /// Such kernels may write parts of a concatenation.
+    pub(crate) regions: bool,
 }
 
 /// Plans `graph`. `check` hands out the code that a step writes when it meets an index out of range.
@@ -83,7 +85,7 @@ pub(crate) fn plan(graph: &Graph, limits: &Limits, check: &mut dyn FnMut(&Origin
     if limits.fuse && limits.rows {
         rows::fuse(&mut plan, limits);
     }
-    if limits.maps {
+    if limits.regions {
         order::weight_gradients_last(&mut plan);
     }
     memory::assign(&mut plan);

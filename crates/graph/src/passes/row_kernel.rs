@@ -100,7 +100,7 @@ impl Extent {
                 let whole = is_whole(plan, step);
                 let kind = match len {
                     _ if slot.dtype.size() != 4 => return None,
-                    _ if len == self.outer * self.inner && (whole || limits.maps) => {
+                    _ if len == self.outer * self.inner && (whole || limits.regions) => {
                         StageKind::Each
                     }
                     _ if len == self.outer && whole => StageKind::Once,

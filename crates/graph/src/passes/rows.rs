@@ -181,7 +181,7 @@ impl Grower<'_> {
             _ => false,
         };
         let written = self.flow.writers[s.output].len() == 1
-            || (self.limits.maps && self.flow.divided[s.output]);
+            || (self.limits.regions && self.flow.divided[s.output]);
         kind && written && self.group_of[step].is_none()
     }
 
@@ -192,7 +192,7 @@ impl Grower<'_> {
         for &m in members {
             let step = &self.plan.steps[m];
             found.extend(&self.flow.readers[step.output]);
-            if self.limits.maps {
+            if self.limits.regions {
                 found.extend(&self.flow.writers[step.output]);
             }
             for &slot in &step.inputs {
@@ -365,6 +365,7 @@ mod tests {
             rows,
             across: rows,
             maps: false,
+            regions: false,
         };
         plan(&collect(outputs).graph(), &limits, &mut |_| 1)
     }

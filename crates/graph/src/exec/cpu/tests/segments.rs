@@ -14,6 +14,7 @@ const LIMITS: Limits = Limits {
     rows: true,
     across: true,
     maps: true,
+    regions: true,
 };
 
 fn tensor(seed: u64, shape: &[usize]) -> Tensor {
