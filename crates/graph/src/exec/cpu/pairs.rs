@@ -25,8 +25,8 @@ impl Op {
     /// The operation of this name on f32, if it is one of them.
     pub(super) fn named(name: &str, result: Class) -> Option<Op> {
         match name {
-            "le" if result == Class::Bool => return Some(Op::AtMost),
-            _ if result != Class::F32 => return None,
+            "le" if result == Class::Bool => Some(Op::AtMost),
+            _ if result != Class::F32 => None,
             "relu" => Some(Op::Relu),
             "where" => Some(Op::Where),
             "add" => Some(Op::Add),
