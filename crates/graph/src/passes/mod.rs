@@ -94,3 +94,30 @@ pub(crate) fn plan(graph: &Graph, limits: &Limits, check: &mut dyn FnMut(&Origin
     }
     plan
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Limits, collect, plan};
+    use crate::plan::Plan;
+    use crate::{Device, Tensor};
+
+    /// The plan that a cpu runs.
+    pub(super) fn planned(outputs: &[&Tensor]) -> Plan {
+        let limits = Limits {
+            max_inputs: 32,
+            max_insts: 256,
+            fuse: true,
+            rows: true,
+            across: true,
+            maps: true,
+            regions: true,
+        };
+        plan(&collect(outputs).graph(), &limits, &mut |_| 1)
+    }
+
+    pub(super) fn tensor(shape: &[usize]) -> Tensor {
+        let n: usize = shape.iter().product();
+        let values: Vec<f32> = (0..n).map(|i| (i % 17) as f32 * 0.1).collect();
+        Tensor::from_slice(&values, shape, &Device::cpu())
+    }
+}

@@ -23,3 +23,41 @@ fn by_image(step: &Step) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{planned, tensor};
+    use crate::plan::{ConvKind, Kernel};
+    use crate::{ConvOptions, grad};
+
+    #[test]
+    fn an_inputs_gradient_goes_on_first() {
+        let (x, v, w) = (
+            tensor(&[8, 2, 9, 9]),
+            tensor(&[3, 2, 3, 3]),
+            tensor(&[4, 3, 3, 3]),
+        );
+        let options = ConvOptions::default();
+        let y = x
+            .conv2d(&v, None, &options)
+            .relu()
+            .conv2d(&w, None, &options);
+        let g = grad(&y.square().sum(), &[&v, &w]).expect("gradients");
+        let plan = planned(&[&g[0], &g[1]]);
+        let kinds: Vec<Option<ConvKind>> = plan
+            .steps
+            .iter()
+            .map(|s| match &s.kernel {
+                Kernel::Conv(c) => Some(c.kind),
+                _ => None,
+            })
+            .collect();
+        let n = kinds.len();
+        assert_eq!(kinds[n - 2..], [Some(ConvKind::WeightGrad); 2], "{kinds:?}");
+        assert_eq!(
+            kinds[n - 4..n - 2],
+            [Some(ConvKind::InputGrad), None],
+            "{kinds:?}"
+        );
+    }
+}

@@ -145,3 +145,46 @@ impl Piece {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{planned, tensor};
+    use crate::Tensor;
+    use crate::plan::{Kernel, Plan};
+
+    /// Maps, and stages of rows, that do nothing but copy.
+    fn copies(plan: &Plan) -> usize {
+        let programs = plan.steps.iter().flat_map(|s| match &s.kernel {
+            Kernel::Map(m) => vec![&m.expr],
+            Kernel::Rows(r) => r.stages.iter().map(|s| &s.expr).collect(),
+            _ => Vec::new(),
+        });
+        programs.filter(|e| e.insts.len() == 1).count()
+    }
+
+    #[test]
+    fn a_piece_that_a_product_reads_is_computed_in_the_whole() {
+        let (x, y, w) = (tensor(&[4, 6]), tensor(&[3, 6]), tensor(&[6, 5]));
+        let (a, b) = (x.tanh(), y.exp());
+        let whole = Tensor::cat(&[&a, &b], 0);
+        let plan = planned(&[&whole, &b.matmul(&w)]);
+        // Two maps and no copy; the product reads the second part.
+        assert_eq!((copies(&plan), plan.steps.len()), (0, 3));
+        let product = plan.steps.iter().find_map(|s| match &s.kernel {
+            Kernel::Matmul(m) => Some(m.a.offset),
+            _ => None,
+        });
+        assert_eq!(product, Some(24));
+    }
+
+    #[test]
+    fn a_piece_that_must_stand_alone_is_copied() {
+        let (x, y) = (tensor(&[4, 6]), tensor(&[3, 6]));
+        // A result, and the operand of a kernel that reads whole slots; `y` is copied anyway.
+        let a = x.tanh();
+        let plan = planned(&[&Tensor::cat(&[&a, &y], 0), &a]);
+        assert_eq!(copies(&plan), 2);
+        let plan = planned(&[&Tensor::cat(&[&a, &y], 0), &a.cumsum(1)]);
+        assert_eq!(copies(&plan), 2);
+    }
+}

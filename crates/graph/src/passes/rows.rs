@@ -433,6 +433,28 @@ mod tests {
     }
 
     #[test]
+    fn the_gates_of_a_recurrent_step_are_one_step() {
+        let (product, c) = (tensor(&[32, 4 * 24]), tensor(&[32, 24]));
+        let gate = |i: usize| product.narrow(1, i * 24, 24);
+        let c = gate(1).sigmoid() * c + gate(0).sigmoid() * gate(2).tanh();
+        let h = gate(3).sigmoid() * c.tanh();
+        let plan = super::super::tests::planned(&[&h, &c]);
+        assert_eq!((rows(&plan).len(), plan.steps.len()), (1, 1));
+        // Their gradients are parts of one tensor, which the step writes.
+        let loss = (&h * tensor(&[32, 24])).sum();
+        let g = grad(&loss, &[&product]).expect("a gradient");
+        let plan = super::super::tests::planned(&[&g[0]]);
+        let regions = |r: &&Rows| r.stages.iter().filter(|s| s.region.is_some()).count();
+        assert_eq!(rows(&plan).iter().map(regions).sum::<usize>(), 4);
+        assert_eq!(plan.steps.len(), 1, "{plan:?}");
+        // An update of a parameter and its moments.
+        let (p, m, g) = (tensor(&[700]), tensor(&[700]), tensor(&[700]));
+        let m = m * 0.9 + &g * 0.1;
+        let plan = super::super::tests::planned(&[&(p - &m * 0.01), &m]);
+        assert_eq!(plan.steps.len(), 1);
+    }
+
+    #[test]
     fn reductions_across_memory_and_of_few_long_rows_stay_as_they_are() {
         assert!(rows(&planned(&[&tensor(&[40, 50]).softmax(0)], true)).is_empty());
         assert!(rows(&planned(&[&tensor(&[2, 40_000]).softmax(1)], true)).is_empty());

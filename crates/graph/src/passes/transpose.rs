@@ -82,3 +82,43 @@ fn turn(out: &mut Graph, n: usize, product: &GraphNode) -> usize {
     });
     out.nodes.len() - 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{planned, tensor};
+    use crate::grad;
+    use crate::plan::Kernel;
+
+    #[test]
+    fn a_weights_gradient_lies_as_the_weight_does() {
+        let (x, w) = (tensor(&[30, 7]), tensor(&[5, 7]));
+        let y = x.matmul(&w.t());
+        let g = grad(&y.square().sum(), &[&w]).expect("a gradient");
+        let plan = planned(&[&(&w - &g[0] * 0.1)]);
+        let products: Vec<[usize; 3]> = plan
+            .steps
+            .iter()
+            .filter_map(|s| match &s.kernel {
+                Kernel::Matmul(m) => Some([m.m, m.n, m.k]),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(products, [[30, 5, 7], [5, 7, 30]]);
+        // So the update is one loop.
+        let Kernel::Map(update) = &plan.steps[plan.steps.len() - 1].kernel else {
+            panic!("{plan:?}");
+        };
+        assert_eq!(update.shape, [35]);
+    }
+
+    #[test]
+    fn a_product_that_is_read_both_ways_stays() {
+        let (x, y) = (tensor(&[6, 4]), tensor(&[4, 9]));
+        let p = x.matmul(&y);
+        let plan = planned(&[&p, &p.t().tanh()]);
+        let Kernel::Matmul(m) = &plan.steps[0].kernel else {
+            panic!("{plan:?}");
+        };
+        assert_eq!([m.m, m.n], [6, 9]);
+    }
+}
