@@ -3,7 +3,9 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 use crate::dtype::DType;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::error::{Error, ErrorKind};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::eval::eval_plain;
 #[cfg(not(target_arch = "wasm32"))]
@@ -184,6 +186,7 @@ pub fn graph_dot(tensors: &[&Tensor]) -> String {
 }
 
 /// Valid tensors and everything recorded below them, operands first.
+#[cfg(not(target_arch = "wasm32"))]
 fn recorded(tensors: &[&Tensor]) -> Result<Vec<Tensor>> {
     for t in tensors {
         t.check()?;
@@ -226,6 +229,7 @@ fn numbers(t: &Tensor) -> Result<Vec<f64>> {
     })
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 fn range(values: &[f64]) -> (f64, f64) {
     values
         .iter()

@@ -3,7 +3,9 @@
 //! whole JSON after every plan. Without the variable each hook is one load and one branch. Must not change what runs,
 //! but for what measuring itself costs: a profiled GPU runs one pass for each dispatch, and is waited for.
 
-use crate::plan::{Kernel, Origin, Step};
+use crate::plan::Origin;
+#[cfg(feature = "cpu")]
+use crate::plan::{Kernel, Step};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};

@@ -33,6 +33,10 @@ pub struct HostBufferMut {
 #[derive(Clone)]
 pub struct HostBuffer(Arc<HostBufferMut>);
 
+#[cfg_attr(
+    not(feature = "cpu"),
+    allow(dead_code, reason = "the cpu executor uses the rest")
+)]
 impl HostBufferMut {
     /// A buffer of `bytes` bytes with arbitrary (but initialised) contents.
     pub fn scratch(bytes: usize) -> HostBufferMut {
@@ -94,6 +98,10 @@ impl Drop for HostBufferMut {
     }
 }
 
+#[cfg_attr(
+    not(feature = "cpu"),
+    allow(dead_code, reason = "the cpu executor uses the rest")
+)]
 impl HostBuffer {
     /// The buffer, to write again, where nobody else holds it.
     pub fn into_mut(self) -> Option<HostBufferMut> {

@@ -16,6 +16,7 @@
 mod exponential;
 mod gamma;
 
+#[cfg(target_arch = "x86_64")]
 pub(crate) use exponential::EXPM1;
 pub use exponential::{exp, exp_fused, tanh, tanh_fused};
 use exponential::{exp_reduce, exp_scaled, expm1_poly};

@@ -3,6 +3,7 @@
 //! nothing: what is read is judged here, because it may come from anywhere.
 
 use super::gemm::Core;
+#[cfg(not(target_arch = "wasm32"))]
 use super::lower::Target;
 
 /// Which product.

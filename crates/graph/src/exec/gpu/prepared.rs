@@ -65,6 +65,10 @@ pub(crate) struct Prepared {
     pub(super) n_leaves: usize,
     pub(super) n_scalars: usize,
     /// Of each step.
+    #[cfg_attr(
+        target_arch = "wasm32",
+        allow(dead_code, reason = "nothing is profiled there")
+    )]
     origins: Vec<Origin>,
 }
 
