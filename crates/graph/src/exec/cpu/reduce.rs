@@ -204,7 +204,10 @@ fn run_of<C: Combine>(worker: &mut Worker<'_, '_>, row: usize, range: Range<usiz
         let (at, len) = (row + start, stop - start);
         match C::ADD_PRODUCTS.filter(|_| worker.is_product() && len > 16) {
             Some(add) => add(&mut acc, worker.eval_factors(at, len)),
-            None => C::add_row(&mut acc, worker.eval(at, len), start),
+            None => match worker.line(at, len) {
+                Some(lanes) => C::add_row(&mut acc, lanes, start),
+                None => C::add_row(&mut acc, worker.eval(at, len), start),
+            },
         }
         start = stop;
     }
