@@ -108,7 +108,7 @@ struct Weights {
 #[derive(Clone)]
 struct Stack {
     op: &'static str,
-    /// Whether the state's product is used with its bias before the input's product is added.
+    /// Whether the state's product is used with its bias before the input's product is added, as the GRU's.
     apart: bool,
     hidden_size: usize,
     options: RecurrentOptions,
@@ -202,7 +202,7 @@ impl Stack {
         }
         Stack {
             op,
-            apart: op == "gru",
+            apart: false,
             hidden_size,
             options: *options,
             weights,

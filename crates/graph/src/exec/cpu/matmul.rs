@@ -2,7 +2,7 @@
 //! result is in the cache.
 
 use super::Context;
-use super::gemm::{Epilogue, Mat, Product, WORTH_SHARING, pack_right, packed_len};
+use super::gemm::{Epilogue, Mat, Product, WORTH_SHARING, pack_right};
 use super::par::Par;
 use super::simd::simd_fn;
 use crate::plan::Matmul;
@@ -93,14 +93,13 @@ pub(super) fn run_then(
     }
 }
 
-/// Where the right operand of `matmul`, if it is one matrix, may be shared with other products: what to compare, and
-/// the floats it takes. Only few rows make packing count.
-pub(super) fn shareable(matmul: &Matmul) -> Option<usize> {
+/// Whether it pays to pack the right operand of `matmul` once for all products that read it: only few rows make
+/// packing count.
+pub(super) fn shareable(matmul: &Matmul) -> bool {
     /// Rows that read a packed operand often enough to pay for packing it.
     const MANY: usize = 256;
     let &Matmul { batch, m, n, k, .. } = matmul;
-    let fits = batch == 1 && (4..MANY).contains(&m) && n >= 16 && k >= 16;
-    fits.then(|| packed_len(k, n))
+    batch == 1 && (4..MANY).contains(&m) && n >= 16 && k >= 16
 }
 
 /// Packs the right operand of `matmul` into `out`.

@@ -85,7 +85,7 @@ fn share_packs(plan: &Plan, steps: &mut [Ready]) -> Vec<usize> {
     let mut readers: FxHashMap<(SlotId, Matrix, usize, usize), Vec<usize>> = FxHashMap::default();
     for (at, step) in plan.steps.iter().enumerate() {
         if let Kernel::Matmul(m) = &step.kernel
-            && matmul::shareable(m).is_some()
+            && matmul::shareable(m)
         {
             let key = (step.inputs[1], m.b, m.k, m.n);
             readers.entry(key).or_default().push(at);

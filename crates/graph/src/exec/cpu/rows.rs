@@ -107,13 +107,13 @@ pub(super) fn prepare(rows: &Rows) -> Ready {
     };
     let across = |s: &&ReadyStage| s.kind == StageKind::Across;
     let across = stages.iter().filter(across).count();
-    let points = stages.iter().filter(|s| s.kind != StageKind::Once).count();
-    let lines = stages.iter().flat_map(|s| s.program.lines());
+    let points = || stages.iter().filter(|s| s.kind != StageKind::Once);
+    let lines = points().flat_map(|s| s.program.lines());
     Ready {
         outer,
         inner,
         across,
-        ahead: Ahead::new(lines, points),
+        ahead: Ahead::new(lines, points().count()),
         part: if across == 0 {
             1
         } else {

@@ -16,6 +16,9 @@ use std::ops::Range;
 /// Fewer parts are not worth it.
 const FEWEST: usize = 8;
 
+/// The most steps on either side of a product, so that looking for segments takes a time in proportion to the plan.
+const MOST: usize = 32;
+
 /// Bytes between the steps, over all parts, below which they stay in a cache anyway.
 const BETWEEN: usize = 1 << 20;
 
@@ -73,11 +76,12 @@ struct Cut {
 
 /// Finds the segments of a plan.
 pub(super) fn find(plan: &Plan) -> Vec<Segment> {
+    let users = users(plan);
     let mut segments: Vec<Segment> = Vec::new();
     let mut at = 0;
     while at < plan.steps.len() {
         let from = segments.last().map_or(0, |s| s.steps.end);
-        match around(plan, from, at) {
+        match around(plan, &users, from, at) {
             Some(segment) => {
                 at = segment.steps.end;
                 segments.push(segment);
@@ -88,8 +92,19 @@ pub(super) fn find(plan: &Plan) -> Vec<Segment> {
     segments
 }
 
+/// The steps that read or write each slot.
+fn users(plan: &Plan) -> Vec<Vec<usize>> {
+    let mut users = vec![Vec::new(); plan.slots.len()];
+    for (at, step) in plan.steps.iter().enumerate() {
+        for slot in step.outputs().chain(step.inputs.iter().copied()) {
+            users[slot].push(at);
+        }
+    }
+    users
+}
+
 /// The segment around the batched product or convolution at `at`, no step of it before `from`.
-fn around(plan: &Plan, from: usize, at: usize) -> Option<Segment> {
+fn around(plan: &Plan, users: &[Vec<usize>], from: usize, at: usize) -> Option<Segment> {
     let parts = match &plan.steps[at].kernel {
         Kernel::Matmul(m) => m.batch,
         Kernel::Conv(c) if c.kind != ConvKind::WeightGrad => c.batch,
@@ -99,20 +114,20 @@ fn around(plan: &Plan, from: usize, at: usize) -> Option<Segment> {
         return None;
     }
     let cuts = |i: usize| cut(plan, &plan.steps[i], parts);
-    let start = (from..at)
+    let start = (from.max(at.saturating_sub(MOST))..at)
         .rev()
         .take_while(|&i| cuts(i).is_some())
         .last()
         .unwrap_or(at);
-    let end = (at..plan.steps.len())
+    let end = (at..plan.steps.len().min(at + MOST))
         .take_while(|&i| cuts(i).is_some())
         .last()?
         + 1;
     // The longest of them that fits together.
     let mut steps = start..end;
     while steps.len() > 1 {
-        if let Some(segment) = build(plan, steps.clone(), parts) {
-            return Some(together(plan, segment, parts));
+        if let Some(segment) = build(plan, users, steps.clone(), parts) {
+            return Some(together(plan, users, segment, parts));
         }
         match steps.end - at > 1 {
             true => steps.end -= 1,
@@ -124,34 +139,30 @@ fn around(plan: &Plan, from: usize, at: usize) -> Option<Segment> {
 
 /// The same with several parts as one, as long as they fit the second-level cache: whatever is done for each part, as
 /// packing an operand that all share, is done less often.
-fn together(plan: &Plan, segment: Segment, parts: usize) -> Segment {
+fn together(plan: &Plan, users: &[Vec<usize>], segment: Segment, parts: usize) -> Segment {
     const CACHE: usize = 1 << 19;
     let fits = |n: &usize| parts.is_multiple_of(*n) && parts / n >= 2 * FEWEST;
     let several = [8, 4, 2].into_iter().filter(fits);
     several
         .filter(|n| segment.touched / segment.parts * n <= CACHE)
-        .find_map(|n| build(plan, segment.steps.clone(), parts / n))
+        .find_map(|n| build(plan, users, segment.steps.clone(), parts / n))
         .unwrap_or(segment)
 }
 
-fn build(plan: &Plan, steps: Range<usize>, parts: usize) -> Option<Segment> {
+fn build(plan: &Plan, users: &[Vec<usize>], steps: Range<usize>, parts: usize) -> Option<Segment> {
     let cuts: Vec<Cut> = steps
         .clone()
         .map(|i| cut(plan, &plan.steps[i], parts))
         .collect::<Option<_>>()?;
-    let inside = |i: usize| steps.contains(&i);
     let written = |slot: SlotId| {
         steps
             .clone()
             .any(|i| plan.steps[i].outputs().any(|o| o == slot))
     };
     let outside = |slot: SlotId| {
-        let reads = |(i, s): (usize, &Step)| {
-            !inside(i) && (s.inputs.contains(&slot) || s.outputs().any(|o| o == slot))
-        };
         !matches!(plan.slots[slot].place, Place::Temp(_))
             || plan.outputs.contains(&slot)
-            || plan.steps.iter().enumerate().any(reads)
+            || users[slot].iter().any(|at| !steps.contains(at))
     };
     let mut own: Vec<(SlotId, usize)> = Vec::new();
     let mut local = 0;

@@ -4,6 +4,7 @@
 //! one by one. Between plans the threads sleep. Knows no kernel.
 
 use std::cell::UnsafeCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -51,6 +52,8 @@ struct Shared {
     inside: Apart<AtomicUsize>,
     /// Whether somebody leads: a job that another thread, or a task, starts meanwhile runs on its own thread.
     led: AtomicBool,
+    /// Whether a task has panicked on a serving thread.
+    failed: AtomicBool,
     /// How many plans are running.
     plans: AtomicUsize,
     /// How many threads sleep, and what wakes them.
@@ -150,6 +153,9 @@ impl Shared {
         };
         self.work(count, task);
         drop(closing);
+        if self.failed.swap(false, Ordering::SeqCst) {
+            panic!("a task of the cpu executor panicked on another thread");
+        }
     }
 
     fn work(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
@@ -220,8 +226,14 @@ impl Shared {
             // SAFETY: the leader writes the job and ends the task only when nobody is inside.
             let job = unsafe { *self.job.get() };
             if let Some(Job { task, count }) = job {
-                // SAFETY: as above.
-                self.work(count, unsafe { &*task });
+                // The leader must hear of a panic: its task is left undone.
+                let work = AssertUnwindSafe(|| {
+                    // SAFETY: as above.
+                    self.work(count, unsafe { &*task });
+                });
+                if catch_unwind(work).is_err() {
+                    self.failed.store(true, Ordering::SeqCst);
+                }
             }
         }
     }
@@ -263,7 +275,6 @@ impl Drop for Closing<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     fn with_team(threads: usize, f: impl FnOnce(&Team)) {
         let team = Team::new(threads);
@@ -316,6 +327,29 @@ mod tests {
             });
             assert_eq!(seen.lock().expect("no panic").len(), 2);
         }
+    }
+
+    #[test]
+    fn a_panic_of_a_serving_thread_is_the_leaders() {
+        let team = Team::new(2);
+        let _called = team.call();
+        let leader = std::thread::current().id();
+        let met = AtomicUsize::new(0);
+        let failed = catch_unwind(AssertUnwindSafe(|| {
+            team.share(2, &|_| {
+                met.fetch_add(1, Ordering::SeqCst);
+                while met.load(Ordering::SeqCst) < 2 {
+                    std::thread::yield_now();
+                }
+                assert_eq!(std::thread::current().id(), leader);
+            });
+        }));
+        assert!(failed.is_err());
+        let sum = AtomicUsize::new(0);
+        team.share(5, &|i| {
+            sum.fetch_add(i, Ordering::Relaxed);
+        });
+        assert_eq!(sum.load(Ordering::Relaxed), 10);
     }
 
     #[test]

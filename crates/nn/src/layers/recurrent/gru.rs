@@ -33,8 +33,12 @@ impl Gru {
         device: &Device,
     ) -> Gru {
         let options = options.proj_size(0);
+        let stack = Stack::new("gru", 3, [input_size, hidden_size], &options, rng, device);
         Gru {
-            stack: Stack::new("gru", 3, [input_size, hidden_size], &options, rng, device),
+            stack: Stack {
+                apart: true,
+                ..stack
+            },
         }
     }
 
