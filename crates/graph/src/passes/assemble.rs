@@ -6,13 +6,13 @@
 //! The order of additions changes, so this is for optimised plans only. Must not merge equal nodes: `simplify` does.
 
 use super::{Graph, GraphNode};
+use crate::ops::Op;
 use crate::ops::concat::Concat;
 use crate::ops::matmul::Matmul;
 use crate::ops::pad::Pad;
 use crate::ops::permute::Permute;
 use crate::ops::reduce_sum::ReduceSum;
 use crate::ops::reshape::Reshape;
-use crate::ops::{Op, Operand};
 use crate::shape::numel;
 use rustc_hash::FxHashMap;
 use std::panic::Location;
@@ -138,29 +138,7 @@ impl Rewrite {
         inputs: Vec<usize>,
         location: &'static Location<'static>,
     ) -> usize {
-        let op = op.into();
-        let operands: Vec<Operand> = inputs
-            .iter()
-            .map(|&i| Operand {
-                shape: &self.out.nodes[i].shape,
-                dtype: self.out.nodes[i].dtype,
-            })
-            .collect();
-        // The verifier shows a node that does not fit.
-        let shape = op.shape(&operands).unwrap_or_default();
-        let dtype = op
-            .dtype(&operands)
-            .unwrap_or(self.out.nodes[inputs[0]].dtype);
-        self.out.nodes.push(GraphNode {
-            op,
-            inputs,
-            shape,
-            dtype,
-            location,
-            leaf: None,
-            scalar: None,
-        });
-        self.out.nodes.len() - 1
+        self.out.push(op, inputs, location)
     }
 
     /// `parts` one after another along `dim`: concatenations among them are taken apart, and where the first

@@ -1,4 +1,4 @@
-//! From the recorded graph to a plan: collect ► simplify ► assemble ► transpose ► widen ► lower (fuse) ► place ► rows ► memory. Each pass
+//! From the recorded graph to a plan: collect ► simplify ► scattered ► assemble ► transpose ► widen ► lower (fuse) ► place ► rows ► memory. Each pass
 //! is a pure function on plain data; nothing here runs anything.
 
 mod assemble;
@@ -12,6 +12,7 @@ mod order;
 mod place;
 mod row_kernel;
 mod rows;
+mod scattered;
 mod simplify;
 mod strided;
 mod transpose;
@@ -22,7 +23,7 @@ pub(crate) use collect::{Collected, collect, collect_traced};
 pub(crate) use dump::{graph_text, plan_text};
 pub(crate) use verify::{verify_graph, verify_plan};
 
-use crate::ops::Op;
+use crate::ops::{Op, Operand};
 use crate::plan::{Origin, Plan};
 use std::panic::Location;
 
@@ -47,6 +48,46 @@ pub(crate) struct Graph {
     pub(crate) outputs: Vec<usize>,
     pub(crate) n_leaves: usize,
     pub(crate) n_scalars: usize,
+}
+
+impl Graph {
+    /// How often each node is read, outputs included.
+    fn uses(&self) -> Vec<usize> {
+        let mut uses = vec![0; self.nodes.len()];
+        let reads = self.nodes.iter().flat_map(|n| &n.inputs);
+        reads.chain(&self.outputs).for_each(|&n| uses[n] += 1);
+        uses
+    }
+
+    /// Appends a node whose operands fit it.
+    fn push(
+        &mut self,
+        op: impl Into<Op>,
+        inputs: Vec<usize>,
+        location: &'static Location<'static>,
+    ) -> usize {
+        let op = op.into();
+        let operands: Vec<Operand> = inputs
+            .iter()
+            .map(|&i| Operand {
+                shape: &self.nodes[i].shape,
+                dtype: self.nodes[i].dtype,
+            })
+            .collect();
+        // The verifier shows a node that does not fit.
+        let shape = op.shape(&operands).unwrap_or_default();
+        let dtype = op.dtype(&operands).unwrap_or(self.nodes[inputs[0]].dtype);
+        self.nodes.push(GraphNode {
+            op,
+            inputs,
+            shape,
+            dtype,
+            location,
+            leaf: None,
+            scalar: None,
+        });
+        self.nodes.len() - 1
+    }
 }
 
 /// What the planner has to respect and may do.
@@ -75,7 +116,8 @@ pub(crate) fn plan(graph: &Graph, limits: &Limits, check: &mut dyn FnMut(&Origin
     }
     let mut graph = simplify::merge(graph);
     if limits.fuse {
-        graph = simplify::merge(&transpose::products(&assemble::assemble(&graph)));
+        let graph_of_sums = assemble::assemble(&scattered::first(&graph));
+        graph = simplify::merge(&transpose::products(&graph_of_sums));
     }
     let graph = widen::widen(&simplify::without_barriers(graph));
     let mut plan = lower::lower(&graph, limits, check);

@@ -79,7 +79,7 @@ fn is_identity(m: &Movement, from: &[usize]) -> bool {
 }
 
 /// The value of a node that is a literal constant, seen through views.
-fn literal(graph: &Graph, mut n: usize) -> Option<f64> {
+pub(super) fn literal(graph: &Graph, mut n: usize) -> Option<f64> {
     loop {
         match graph.nodes[n].op.lower() {
             Lowered::View(_) => n = graph.nodes[n].inputs[0],
