@@ -38,13 +38,14 @@ impl Settings {
         ALL[..if self.amsgrad { 3 } else { 2 }].to_vec()
     }
 
-    /// The step's length, the correction of the second moment, and what decoupled decay leaves of a parameter.
+    /// The step's length, the factor that corrects the second moment's root, and what decoupled decay leaves of a
+    /// parameter.
     fn of_step(&self, step: u64, weight_decay: f64) -> Vec<f64> {
         let t = step as f64;
         let (beta1, beta2) = self.betas;
         let length = self.lr / (1.0 - beta1.powf(t));
         let kept = 1.0 - self.lr * weight_decay;
-        vec![length, (1.0 - beta2.powf(t)).sqrt(), kept]
+        vec![length, (1.0 - beta2.powf(t)).sqrt().recip(), kept]
     }
 
     /// `p` less the step, and the new moments.
@@ -57,7 +58,7 @@ impl Settings {
         if let Some(greatest) = u.moments.get(2) {
             new.push(greatest.maximum(&new[1]));
         }
-        let denominator = new[new.len() - 1].sqrt() / u.number(1) + self.eps;
+        let denominator = new[new.len() - 1].sqrt() * u.number(1) + self.eps;
         (p - &new[0] / denominator * u.number(0), new)
     }
 }
