@@ -3,9 +3,8 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 use crate::dtype::DType;
-use crate::error::Result;
 #[cfg(not(target_arch = "wasm32"))]
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::eval::eval_plain;
 #[cfg(not(target_arch = "wasm32"))]

@@ -5,10 +5,11 @@ use super::Context;
 use super::gemm::scratch::with_scratch;
 use super::gemm::{Mat, product};
 use super::implicit::Flat;
-use super::implicit_weight::FlatWeight;
 use super::matmul::{axpy, dot};
 use super::par::Par;
 use super::unfold::{Tile, Unfold};
+use super::weight::Sums;
+use super::winograd::{Filters, Winograd};
 use crate::plan::{Conv, ConvKind};
 use crate::storage::HostBufferMut;
 use std::ops::Range;
@@ -40,6 +41,18 @@ pub(super) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
     }
     let work = sums * shape.positions() * shape.taps();
     let par = context.par.for_work(work / 4);
+    if let Some(winograd) = winograd(conv)
+        && (context.packed.is_some() || winograd.pays(conv.batch))
+    {
+        let mut run = |packed: &[f32]| winograd.run(a, (packed, conv.groups), out, par);
+        return match context.packed {
+            Some(packed) => run(packed),
+            None => with_scratch(winograd.packed_len(conv.groups), |packed| {
+                pack(conv, b, packed, par);
+                run(packed);
+            }),
+        };
+    }
     match conv.kind {
         ConvKind::Forward => {
             forward(
@@ -70,6 +83,45 @@ pub(super) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
         ConvKind::InputGrad => input_grad(conv, &shape, a, b, out, par),
         ConvKind::WeightGrad => weight_grad(conv, &shape, a, b, out, par),
     }
+}
+
+/// The plan of a convolution or its adjoint by Winograd's algorithm, if it suits the shape.
+fn winograd(conv: &Conv) -> Option<Winograd> {
+    let shape = unfold_of(conv);
+    match conv.kind {
+        ConvKind::Forward => Winograd::new(&shape, conv.in_channels, conv.out_channels),
+        ConvKind::InputGrad => Winograd::new(&adjoint(&shape), conv.out_channels, conv.in_channels),
+        ConvKind::WeightGrad => None,
+    }
+}
+
+/// Floats of the weights made ready for all parts of the batch, if they are.
+pub(super) fn packed_len(conv: &Conv) -> Option<usize> {
+    winograd(conv)
+        .filter(|w| w.pays(conv.batch))
+        .map(|w| w.packed_len(conv.groups))
+}
+
+/// Makes the weights ready, in [`packed_len`] floats.
+pub(super) fn pack(conv: &Conv, weight: &[f32], packed: &mut [f32], par: Par) {
+    if let Some(winograd) = winograd(conv) {
+        let filters = Filters {
+            weight,
+            groups: conv.groups,
+            adjoint: conv.kind == ConvKind::InputGrad,
+        };
+        winograd.pack(filters, packed, par);
+    }
+}
+
+/// The weight gradient `conv` as partial sums, if it is computed so.
+pub(super) fn sums(conv: &Conv) -> Option<Sums<'_>> {
+    let sums = conv.batch * conv.groups * conv.in_channels * conv.out_channels;
+    let shape = unfold_of(conv);
+    let any = sums * shape.plane() * shape.positions() * shape.taps() > 0;
+    (any && conv.kind == ConvKind::WeightGrad)
+        .then(|| Sums::new(conv, &shape))
+        .flatten()
 }
 
 fn unfold_of(conv: &Conv) -> Unfold {
@@ -289,8 +341,8 @@ fn input_grad(conv: &Conv, shape: &Unfold, y: &[f32], weight: &[f32], out: &mut 
 
 /// `Σ over images of y · unfold(x)ᵀ`, as partial sums over runs of tiles that are then added in order.
 fn weight_grad(conv: &Conv, shape: &Unfold, x: &[f32], y: &[f32], out: &mut [f32], par: Par) {
-    if let Some(flat) = FlatWeight::new(conv, shape) {
-        return flat.run(x, y, out, par);
+    if let Some(sums) = Sums::new(conv, shape) {
+        return sums.run(x, y, out, par);
     }
     let tiles = tiles(shape, conv.in_channels * shape.taps());
     let items = conv.batch * tiles.len();

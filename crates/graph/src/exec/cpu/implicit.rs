@@ -199,6 +199,7 @@ impl Flat {
                     let tile = Tile {
                         k: run.len(),
                         a: weight[run.start * self.to..].as_ptr(),
+                        a_step: 0,
                         b: padded[at..].as_ptr(),
                         source: Source::Table(table[run.clone()].as_ptr()),
                         c: result[at..].as_mut_ptr(),
@@ -256,7 +257,7 @@ pub(super) fn tap_offset(shape: &Unfold, width: usize, t: usize) -> usize {
     t / columns * shape.dilation[1] * width + t % columns * shape.dilation[2]
 }
 
-/// The tiles of `rows` rows below one another, `tile` being the first.
+/// The tiles of `rows` rows below one another, `tile` being the first but for its `a_step`.
 ///
 /// # Safety
 /// Each is a valid tile for `kernels`, which are this processor's; `tile.a` has `rows` rows in panels.
@@ -267,6 +268,7 @@ pub(super) unsafe fn column(kernels: &Kernels, tile: Tile, rows: usize) {
         let (from, to) = (part(rows, i, panels), part(rows, i + 1, panels));
         let tile = Tile {
             a: tile.a.wrapping_add(from * tile.k),
+            a_step: to - from,
             c: tile.c.wrapping_add(from * tile.c_row),
             ..tile
         };

@@ -7,18 +7,9 @@ use super::gemm::pack::{Block, SLACK, pack};
 use super::gemm::pack_left;
 use super::gemm::scratch::with_scratch;
 use super::implicit::{column, gap, is_flat, reach, tap_offset};
-use super::matmul::axpy;
-use super::par::Par;
 use super::unfold::Unfold;
 use crate::plan::Conv;
-use crate::storage::HostBufferMut;
 use std::ops::Range;
-
-/// Most partial sums.
-const PARTS: usize = 16;
-
-/// Most elements of all partial sums together.
-const PARTIALS: usize = 1 << 24;
 
 /// Positions summed at once.
 const POSITIONS: usize = 1024;
@@ -55,29 +46,24 @@ impl<'c> FlatWeight<'c> {
         })
     }
 
-    /// `out[g, o, c, t] = Σ over images and positions p of y[g, o, p] * x[g, c, p * stride + t * dilation - padding]`,
-    /// as partial sums over runs of bands that are then added in order.
-    pub(super) fn run(&self, x: &[f32], y: &[f32], out: &mut [f32], par: Par) {
-        let bands = self.shape.output[1].div_ceil(self.lines);
-        let items = self.conv.batch * bands;
-        let size = self.conv.groups * self.conv.out_channels * self.row();
-        let parts = PARTS.min(PARTIALS / size).clamp(1, items);
-        let table = self.table();
-        let mut partials = HostBufferMut::scratch(parts * size * 4);
-        let partials = partials.slice_mut::<f32>();
-        par.chunks(partials, size, |at, partial| {
-            let part = at / size;
-            let items = part * items / parts..(part + 1) * items / parts;
-            for item in items.clone() {
-                let (image, band) = (item / bands, item % bands);
-                let lines = band * self.lines..((band + 1) * self.lines).min(self.shape.output[1]);
-                self.item((x, y, &table), image, lines, partial, item > items.start);
-            }
-        });
-        let (sum, rest) = partials.split_at_mut(size);
-        rest.chunks_exact(size)
-            .for_each(|partial| axpy(1.0, partial, sum));
-        self.unpack(sum, out);
+    /// Bands of an image.
+    pub(super) fn bands(&self) -> usize {
+        self.shape.output[1].div_ceil(self.lines)
+    }
+
+    /// Channels of a row of a partial sum.
+    pub(super) fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// The sum over some bands, `[groups, out channels, taps, channels]`.
+    pub(super) fn part(&self, (x, y): (&[f32], &[f32]), items: Range<usize>, out: &mut [f32]) {
+        let (bands, table) = (self.bands(), self.table());
+        for item in items.clone() {
+            let (image, band) = (item / bands, item % bands);
+            let lines = band * self.lines..((band + 1) * self.lines).min(self.shape.output[1]);
+            self.item((x, y, &table), image, lines, out, item > items.start);
+        }
     }
 
     /// Floats of a row of a partial sum: taps, each with the channels side by side.
@@ -159,6 +145,7 @@ impl<'c> FlatWeight<'c> {
                 let tile = Tile {
                     k: table.len(),
                     a: left.as_ptr(),
+                    a_step: 0,
                     b: padded[at..].as_ptr(),
                     source: Source::Table(table.as_ptr()),
                     c: out[t * self.channels + c..].as_mut_ptr(),
@@ -202,21 +189,6 @@ impl<'c> FlatWeight<'c> {
                 self.channels,
                 &mut out[at..],
             );
-        }
-    }
-
-    /// From taps with channels side by side to channels with taps side by side.
-    fn unpack(&self, sum: &[f32], out: &mut [f32]) {
-        let (taps, from) = (self.shape.taps(), self.conv.in_channels);
-        for (sum, out) in sum
-            .chunks_exact(self.row())
-            .zip(out.chunks_exact_mut(from * taps))
-        {
-            for (c, out) in out.chunks_exact_mut(taps).enumerate() {
-                out.iter_mut()
-                    .enumerate()
-                    .for_each(|(t, out)| *out = sum[t * self.channels + c]);
-            }
         }
     }
 }

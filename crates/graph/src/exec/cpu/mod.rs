@@ -4,6 +4,7 @@
 mod combine;
 mod conv;
 pub(crate) mod exponential;
+mod few_weight;
 mod gemm;
 mod implicit;
 mod implicit_weight;
@@ -29,7 +30,9 @@ mod team;
 mod tests;
 mod unfold;
 mod walk;
+mod weight;
 mod window;
+mod winograd;
 mod worker;
 
 use crate::dtype::DType;

@@ -206,7 +206,12 @@ fn run_of<C: Combine>(worker: &mut Worker<'_, '_>, row: usize, range: Range<usiz
             Some(add) => add(&mut acc, worker.eval_factors(at, len)),
             None => match worker.line(at, len) {
                 Some(lanes) => C::add_row(&mut acc, lanes, start),
-                None => C::add_row(&mut acc, worker.eval(at, len), start),
+                None => {
+                    let add = |lanes: &[u32], first| C::add_row(&mut acc, lanes, start + first);
+                    if !worker.each_stretch(at, len, add) {
+                        C::add_row(&mut acc, worker.eval(at, len), start);
+                    }
+                }
             },
         }
         start = stop;

@@ -78,6 +78,19 @@ fn rows(
     out.fill(0);
     let high = low + out.len() / inner;
     let mut bad = false;
+    if (inner, sj, out.len()) == (1, 1, size) {
+        let index = &index[o * so..][..count];
+        for (&x, &to) in src[o * count..].iter().zip(index) {
+            match out.get_mut(to as usize) {
+                Some(out) => *out = add(*out, x),
+                None => bad = true,
+            }
+        }
+        if bad {
+            context.report();
+        }
+        return;
+    }
     for j in 0..count {
         let src = &src[(o * count + j) * inner..][..inner];
         let at = o * so + j * sj;

@@ -5,7 +5,7 @@
 use super::gemm::scratch::with_scratch;
 use super::par::Par;
 use super::prepared::Ready;
-use super::{Buffers, Context, Operand, Run, run_ready};
+use super::{Buffers, Context, Operand, Run, conv, run_ready, weight};
 use crate::dtype::DType;
 use crate::plan::{
     Conv, ConvKind, Expr, Inst, Kernel, Map, Place, Plan, Rows, ScatterAdd, SlotId, StageKind,
@@ -25,6 +25,15 @@ const BETWEEN: usize = 1 << 20;
 /// Bytes between the steps of one part, above which they do not.
 const LARGEST: usize = 1 << 23;
 
+/// Bytes that parts taken together touch, at most.
+const CACHE: usize = 1 << 19;
+
+/// The same where they share weights that are made ready.
+const READY: usize = 1 << 20;
+
+/// Bytes that a part touches, at most, where parts are summed.
+const SUMMED: usize = 1 << 21;
+
 /// Steps that run part by part.
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -35,6 +44,10 @@ pub(super) struct Segment {
     chunks: Vec<Chunk>,
     /// Floats of the values between the steps, for one part.
     local: usize,
+    /// Floats of the weights that are made ready for all parts.
+    packs: usize,
+    /// Floats of the partial sums of all parts.
+    sums: usize,
     /// Bytes that all parts touch and that are not the same for each.
     touched: usize,
     /// A step that stands for all, in profiles.
@@ -46,6 +59,10 @@ pub(super) struct Segment {
 struct Chunk {
     kernel: Kernel,
     ready: Ready,
+    /// Where the weights lie that are made ready for all parts.
+    pack: Option<Range<usize>>,
+    /// Where the partial sums lie, one of each part, if the parts are summed.
+    sums: Option<Range<usize>>,
     inputs: Vec<Source>,
     outputs: Vec<Source>,
     dtype: DType,
@@ -113,6 +130,24 @@ fn around(plan: &Plan, users: &[Vec<usize>], from: usize, at: usize) -> Option<S
     if parts < FEWEST {
         return None;
     }
+    // Weight gradients can join where a part is what they sum together.
+    let summed = |s: &Segment| s.sums > 0 && s.touched / s.parts <= SUMMED;
+    if parts.is_multiple_of(weight::PARTS)
+        && let Some(segment) = longest(plan, users, (from, at), weight::PARTS).filter(summed)
+    {
+        return Some(segment);
+    }
+    let segment = longest(plan, users, (from, at), parts)?;
+    Some(together(plan, users, segment, parts))
+}
+
+/// The longest segment around the step at `at` whose steps fit together.
+fn longest(
+    plan: &Plan,
+    users: &[Vec<usize>],
+    (from, at): (usize, usize),
+    parts: usize,
+) -> Option<Segment> {
     let cuts = |i: usize| cut(plan, &plan.steps[i], parts);
     let start = (from.max(at.saturating_sub(MOST))..at)
         .rev()
@@ -123,11 +158,10 @@ fn around(plan: &Plan, users: &[Vec<usize>], from: usize, at: usize) -> Option<S
         .take_while(|&i| cuts(i).is_some())
         .last()?
         + 1;
-    // The longest of them that fits together.
     let mut steps = start..end;
     while steps.len() > 1 {
         if let Some(segment) = build(plan, users, steps.clone(), parts) {
-            return Some(together(plan, users, segment, parts));
+            return Some(segment);
         }
         match steps.end - at > 1 {
             true => steps.end -= 1,
@@ -138,13 +172,14 @@ fn around(plan: &Plan, users: &[Vec<usize>], from: usize, at: usize) -> Option<S
 }
 
 /// The same with several parts as one, as long as they fit the second-level cache: whatever is done for each part, as
-/// packing an operand that all share, is done less often.
+/// packing an operand that all share, is done less often. Weights that are ready for all are read again for each part, and
+/// are large: then it pays beyond that.
 fn together(plan: &Plan, users: &[Vec<usize>], segment: Segment, parts: usize) -> Segment {
-    const CACHE: usize = 1 << 19;
+    let cache = if segment.packs > 0 { READY } else { CACHE };
     let fits = |n: &usize| parts.is_multiple_of(*n) && parts / n >= 2 * FEWEST;
     let several = [8, 4, 2].into_iter().filter(fits);
     several
-        .filter(|n| segment.touched / segment.parts * n <= CACHE)
+        .filter(|n| segment.touched / segment.parts * n <= cache)
         .find_map(|n| build(plan, users, segment.steps.clone(), parts / n))
         .unwrap_or(segment)
 }
@@ -159,6 +194,10 @@ fn build(plan: &Plan, users: &[Vec<usize>], steps: Range<usize>, parts: usize) -
             .clone()
             .any(|i| plan.steps[i].outputs().any(|o| o == slot))
     };
+    let summed = |slot: SlotId| {
+        let mut steps = plan.steps[steps.clone()].iter();
+        steps.any(|s| s.output == slot && is_sum(s))
+    };
     let outside = |slot: SlotId| {
         !matches!(plan.slots[slot].place, Place::Temp(_))
             || plan.outputs.contains(&slot)
@@ -168,7 +207,7 @@ fn build(plan: &Plan, users: &[Vec<usize>], steps: Range<usize>, parts: usize) -
     let mut local = 0;
     let mut place = |slot: SlotId, stride: usize| {
         let written = written(slot);
-        if !written || outside(slot) {
+        if !written || outside(slot) || summed(slot) {
             return Source::Slot {
                 slot,
                 stride,
@@ -190,12 +229,13 @@ fn build(plan: &Plan, users: &[Vec<usize>], steps: Range<usize>, parts: usize) -
         }
     };
     let mut chunks = Vec::with_capacity(cuts.len());
+    let (mut packs, mut sums) = (0, 0);
     for (i, cut) in steps.clone().zip(cuts) {
         let step = &plan.steps[i];
         for (&slot, &(stride, reach)) in step.inputs.iter().zip(&cut.inputs) {
             // What is computed here is read part by part.
             let part = plan.slots[slot].len / parts;
-            if written(slot) && (stride != part || reach > part) {
+            if written(slot) && (stride != part || reach > part || summed(slot)) {
                 return None;
             }
         }
@@ -203,7 +243,27 @@ fn build(plan: &Plan, users: &[Vec<usize>], steps: Range<usize>, parts: usize) -
         let inputs = step.inputs.iter().zip(strides);
         let outputs = step.outputs().zip(cut.outputs.iter().copied());
         let dtype = plan.slots[step.output].dtype;
+        let pack = match &step.kernel {
+            Kernel::Conv(c) => conv::packed_len(c),
+            _ => None,
+        };
+        let pack = pack.map(|floats| {
+            let at = packs;
+            packs += floats.next_multiple_of(16);
+            at..at + floats
+        });
+        let partial = match &cut.kernel {
+            Kernel::Conv(c) => conv::sums(c).map(|s| s.len() * parts),
+            _ => None,
+        };
+        let partial = partial.map(|floats| {
+            let at = sums;
+            sums += floats.next_multiple_of(16);
+            at..at + floats
+        });
         chunks.push(Chunk {
+            pack,
+            sums: partial,
             inputs: inputs.map(|(&slot, stride)| place(slot, stride)).collect(),
             outputs: outputs.map(|(slot, stride)| place(slot, stride)).collect(),
             ready: Ready::new(&cut.kernel, dtype),
@@ -228,9 +288,16 @@ fn build(plan: &Plan, users: &[Vec<usize>], steps: Range<usize>, parts: usize) -
         parts,
         chunks,
         local,
+        packs,
+        sums,
         touched,
         all,
     })
+}
+
+/// Whether the parts of a step are summed.
+fn is_sum(step: &Step) -> bool {
+    matches!(&step.kernel, Kernel::Conv(c) if c.kind == ConvKind::WeightGrad)
 }
 
 /// Bytes of slots that are cut into parts.
@@ -279,20 +346,24 @@ fn cut(plan: &Plan, step: &Step, parts: usize) -> Option<Cut> {
         return None;
     }
     match &step.kernel {
-        Kernel::Conv(c) if c.kind != ConvKind::WeightGrad && c.batch.is_multiple_of(parts) => {
+        Kernel::Conv(c) if c.batch.is_multiple_of(parts) => {
             let batch = c.batch / parts;
             let product = |sizes: &[usize]| sizes.iter().product::<usize>();
             let x = batch * c.groups * c.in_channels * product(&c.input);
             let y = batch * c.groups * c.out_channels * product(&c.output);
             let weight = c.groups * c.out_channels * c.in_channels * product(&c.kernel);
-            let (from, to) = match c.kind {
-                ConvKind::Forward => (x, y),
-                _ => (y, x),
+            let (inputs, output) = match c.kind {
+                ConvKind::Forward => (vec![(x, x), (0, weight)], y),
+                ConvKind::InputGrad => (vec![(y, y), (0, weight)], x),
+                ConvKind::WeightGrad => {
+                    conv::sums(c)?.has_parts(parts).then_some(())?;
+                    (vec![(x, x), (y, y)], 0)
+                }
             };
             Some(Cut {
                 kernel: Kernel::Conv(Conv { batch, ..*c }),
-                inputs: vec![(from, from), (0, weight)],
-                outputs: vec![to],
+                inputs,
+                outputs: vec![output],
             })
         }
         Kernel::Window(w) if w.planes.is_multiple_of(parts) => {
@@ -445,6 +516,25 @@ struct Written {
 // SAFETY: the threads use different parts.
 unsafe impl Sync for Written {}
 
+/// The partial sums of a segment, each written by one thread.
+struct Sums(*mut f32);
+
+// SAFETY: the threads use different parts.
+unsafe impl Sync for Sums {}
+
+impl Sums {
+    /// The partial sum of part `part` of `parts` that share `range`.
+    ///
+    /// # Safety
+    /// The range lies in the sums, and nobody else uses the part.
+    #[allow(clippy::mut_from_ref, reason = "different parts are different memory")]
+    unsafe fn of(&self, range: &Range<usize>, part: usize, parts: usize) -> &mut [f32] {
+        let len = range.len() / parts;
+        // SAFETY: the caller's.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(range.start + part * len), len) }
+    }
+}
+
 impl Segment {
     /// Runs all parts.
     pub(super) fn run(&self, plan: &Plan, buffers: &mut Buffers<'_>, run: Run<'_>, par: Par<'_>) {
@@ -467,11 +557,42 @@ impl Segment {
             slots: slots.collect(),
         };
         let shared = &*buffers;
-        par.for_each(self.parts, |part| {
-            with_scratch(self.local, |own| {
+        with_scratch(self.packs, |packs| {
+            for chunk in &self.chunks {
+                if let (Some(range), Kernel::Conv(conv)) = (&chunk.pack, &chunk.kernel)
+                    && let Source::Slot { slot, .. } = chunk.inputs[1]
+                {
+                    let weight = bytemuck::cast_slice(shared.operand(plan, slot).bytes);
+                    conv::pack(conv, weight, &mut packs[range.clone()], par);
+                }
+            }
+            let packs = &*packs;
+            with_scratch(self.sums, |sums| {
+                let all = Sums(sums.as_mut_ptr());
+                par.for_each(self.parts, |part| {
+                    with_scratch(self.local, |own| {
+                        for chunk in &self.chunks {
+                            let packed = chunk.pack.as_ref().map(|range| &packs[range.clone()]);
+                            // SAFETY: this thread alone works on this part.
+                            unsafe {
+                                let sum = chunk.sums.as_ref().map(|r| all.of(r, part, self.parts));
+                                let memory = (own.as_mut_ptr(), &written);
+                                self.part((chunk, packed, sum), plan, shared, run, (part, memory));
+                            }
+                        }
+                    });
+                });
                 for chunk in &self.chunks {
-                    // SAFETY: this thread alone works on this part.
-                    unsafe { self.part(chunk, plan, shared, run, (part, own, &written)) };
+                    if let (Some(range), Kernel::Conv(conv)) = (&chunk.sums, &chunk.kernel)
+                        && let Some(way) = conv::sums(conv)
+                        && let Source::Slot { slot, .. } = chunk.outputs[0]
+                        && let Some(w) = written.slots.iter().find(|w| w.0 == slot)
+                    {
+                        // SAFETY: all parts are done, and the buffer is this segment's alone.
+                        let out = unsafe { std::slice::from_raw_parts_mut(w.1, w.2) };
+                        let out = &mut out[..plan.slots[slot].len * 4];
+                        way.add_up(&mut sums[range.clone()], bytemuck::cast_slice_mut(out), par);
+                    }
                 }
             });
         });
@@ -488,13 +609,12 @@ impl Segment {
     /// Nobody else works on the part.
     unsafe fn part(
         &self,
-        chunk: &Chunk,
+        (chunk, packed, sum): (&Chunk, Option<&[f32]>, Option<&mut [f32]>),
         plan: &Plan,
         buffers: &Buffers<'_>,
         run: Run<'_>,
-        (part, own, written): (usize, &mut [f32], &Written),
+        (part, (own, written)): (usize, (*mut f32, &Written)),
     ) {
-        let own = own.as_mut_ptr();
         let memory = |source: Source| -> (*mut u8, usize) {
             match source {
                 Source::Own { at, len, .. } => (own.wrapping_add(at).cast(), len * 4),
@@ -533,6 +653,13 @@ impl Segment {
             }
         };
         let inputs: Vec<Operand<'_>> = chunk.inputs.iter().map(operand).collect();
+        if let (Some(sum), Kernel::Conv(conv)) = (sum, &chunk.kernel) {
+            if let Some(way) = conv::sums(conv) {
+                let [x, y] = [0, 1].map(|i| bytemuck::cast_slice(inputs[i].bytes));
+                way.whole(x, y, sum);
+            }
+            return;
+        }
         let mut outs = [(); Rows::MAX_OUTPUTS].map(|()| &mut [][..]);
         for (out, &source) in outs.iter_mut().zip(&chunk.outputs) {
             let (start, len) = memory(source);
@@ -545,7 +672,7 @@ impl Segment {
             check: chunk.check,
             status: run.status,
             par: Par::SERIAL,
-            packed: None,
+            packed,
         };
         run_ready(&chunk.kernel, &chunk.ready, context, outs, chunk.dtype);
     }

@@ -149,6 +149,55 @@ pub(crate) fn prefetch(words: &[u32], at: usize, len: usize) {
     let _ = (words, at, len);
 }
 
+/// As many lanes of [`gather`] as fill vectors, and whether one of their indices is out of range.
+#[cfg(target_arch = "x86_64")]
+fn gather_vectors(row: &[u32], index: &[u32], outside: u32, out: &mut [u32]) -> (usize, bool) {
+    if level() != Level::Avx512 || i32::try_from(row.len()).is_err() {
+        return (0, false);
+    }
+    #[target_feature(enable = "avx512f")]
+    fn vectors(row: &[u32], index: &[u32], outside: u32, out: &mut [u32]) -> bool {
+        use std::arch::x86_64::{
+            _mm512_cmplt_epu32_mask, _mm512_loadu_si512, _mm512_mask_i32gather_epi32,
+            _mm512_set1_epi32, _mm512_storeu_si512,
+        };
+        let (size, outside) = (
+            _mm512_set1_epi32(row.len() as i32),
+            _mm512_set1_epi32(outside as i32),
+        );
+        let mut good = 0xFFFF;
+        for (out, index) in out.chunks_exact_mut(16).zip(index.chunks_exact(16)) {
+            // SAFETY: both are 16 words, and what is read lies in `row`: the mask leaves out the other lanes.
+            unsafe {
+                let index = _mm512_loadu_si512(index.as_ptr().cast());
+                let inside = _mm512_cmplt_epu32_mask(index, size);
+                let words = row.as_ptr().cast();
+                let words = _mm512_mask_i32gather_epi32::<4>(outside, inside, index, words);
+                _mm512_storeu_si512(out.as_mut_ptr().cast(), words);
+                good &= inside;
+            }
+        }
+        good != 0xFFFF
+    }
+    let done = out.len().min(index.len()) / 16 * 16;
+    // SAFETY: `level` returns only what the processor was found to support.
+    (done, unsafe { vectors(row, index, outside, out) })
+}
+
+/// `out[i] = row[index[i]]`, or `outside` where the index is out of range; tells whether one is.
+pub(crate) fn gather(row: &[u32], index: &[u32], outside: u32, out: &mut [u32]) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let (done, mut bad) = gather_vectors(row, index, outside, out);
+    #[cfg(not(target_arch = "x86_64"))]
+    let (done, mut bad) = (0, false);
+    for (out, &i) in out[done..].iter_mut().zip(&index[done..]) {
+        let found = row.get(i as usize);
+        bad |= found.is_none();
+        *out = found.copied().unwrap_or(outside);
+    }
+    bad
+}
+
 /// Ends a series of [`stream`]s.
 pub(crate) fn stream_end() {
     #[cfg(target_arch = "x86_64")]
@@ -315,6 +364,23 @@ mod tests {
         f(&mut out, args);
         LEVEL.store(best as u8, Ordering::Relaxed);
         out
+    }
+
+    #[test]
+    fn gathers_stay_in_their_row() {
+        let row: Vec<u32> = (100..137).collect();
+        let index: Vec<u32> = (0..53).map(|i| i * 7 % 37).collect();
+        let want: Vec<u32> = index.iter().map(|&i| 100 + i).collect();
+        let mut out = vec![0; 53];
+        assert!(!gather(&row, &index, 9, &mut out));
+        assert_eq!(out, want);
+        for (at, bad) in [(0, 37), (31, u32::MAX), (52, 1 << 31)] {
+            let mut index = index.clone();
+            index[at] = bad;
+            assert!(gather(&row, &index, 9, &mut out));
+            assert_eq!(out[at], 9);
+            assert_eq!((&out[..at], &out[at + 1..]), (&want[..at], &want[at + 1..]));
+        }
     }
 
     #[test]

@@ -45,49 +45,118 @@ fn halves(w: &Window) -> bool {
 }
 
 fn pairs(w: &Window, x: &[f32], out: &mut [u32]) {
-    let (width, lines) = (w.input[2], w.output[1]);
-    let planes = x.chunks_exact(w.input[1] * width);
-    for (x, out) in planes.zip(out.chunks_exact_mut(lines * w.output[2])) {
-        for (r, out) in out.chunks_exact_mut(w.output[2]).enumerate() {
-            let at = 2 * r * width;
-            let (top, bottom) = (&x[at..], &x[at + width..]);
-            match w.kind {
-                WindowKind::Sum => pair_sums(top, bottom, out),
-                WindowKind::ArgMax => {
-                    pair_greatest(
-                        bytemuck::cast_slice(top),
-                        bytemuck::cast_slice(bottom),
-                        at as u32,
-                        width as u32,
-                        out,
-                    );
+    let sizes = (
+        w.input[1] * w.input[2],
+        w.input[2],
+        w.output[1],
+        w.output[2],
+    );
+    match w.kind {
+        WindowKind::Sum => pair_sums(bytemuck::cast_slice(x), sizes, out),
+        WindowKind::ArgMax => pair_greatest(bytemuck::cast_slice(x), sizes, out),
+    }
+}
+
+/// Results computed at once.
+const LANES: usize = 16;
+
+/// Two lines above one another.
+type Lines<'x> = [&'x [u32; 2 * LANES]; 2];
+
+/// What is computed from two lines. Functions and loops that are plain enough to become vector instructions.
+trait Pair {
+    /// The results of [`LANES`] windows, the first of which begins at `at` in a plane `width` wide.
+    fn of(lines: Lines<'_>, at: u32, width: u32, out: &mut [u32; LANES]);
+}
+
+struct Sums;
+
+impl Pair for Sums {
+    #[inline(always)]
+    fn of([top, bottom]: Lines<'_>, _: u32, _: u32, out: &mut [u32; LANES]) {
+        let f = f32::from_bits;
+        for i in 0..LANES {
+            let sum = f(top[2 * i]) + f(top[2 * i + 1]) + f(bottom[2 * i]) + f(bottom[2 * i + 1]);
+            out[i] = sum.to_bits();
+        }
+    }
+}
+
+struct Greatest;
+
+impl Pair for Greatest {
+    #[inline(always)]
+    fn of([top, bottom]: Lines<'_>, at: u32, width: u32, out: &mut [u32; LANES]) {
+        let mut keys = [[0i32; LANES]; 4];
+        for i in 0..LANES {
+            keys[0][i] = float_key(top[2 * i]);
+            keys[1][i] = float_key(top[2 * i + 1]);
+            keys[2][i] = float_key(bottom[2 * i]);
+            keys[3][i] = float_key(bottom[2 * i + 1]);
+        }
+        let mut step = [0u32; LANES];
+        let mut best = keys[0];
+        for (keys, to) in keys[1..].iter().zip([1, width, width + 1]) {
+            for i in 0..LANES {
+                step[i] = if keys[i] > best[i] { to } else { step[i] };
+                best[i] = best[i].max(keys[i]);
+            }
+        }
+        for i in 0..LANES {
+            out[i] = at + 2 * i as u32 + step[i];
+        }
+    }
+}
+
+/// Computes `P` of every two lines. `sizes` are those of a plane, its lines, and of the result: lines and columns.
+#[inline(always)]
+fn each_pair<P: Pair>(
+    x: &[u32],
+    (plane, width, lines, columns): (usize, usize, usize, usize),
+    out: &mut [u32],
+) {
+    let mut to = 0;
+    for first in (0..x.len() / plane).map(|p| p * plane) {
+        for line in 0..lines {
+            for column in (0..columns).step_by(LANES) {
+                let at = 2 * (line * width + column);
+                let (top, bottom) = (&x[first + at..], &x[first + at + width..]);
+                let n = (columns - column).min(LANES);
+                let rest = &mut out[to..];
+                to += n;
+                // What is written beyond the line is written again by the next.
+                if let (Some(top), Some(bottom), Some(out)) = (
+                    top.first_chunk(),
+                    bottom.first_chunk(),
+                    rest.first_chunk_mut(),
+                ) {
+                    P::of([top, bottom], at as u32, width as u32, out);
+                    continue;
                 }
+                let (mut words, mut results) = ([[0; 2 * LANES]; 2], [0; LANES]);
+                words[0][..2 * n].copy_from_slice(&top[..2 * n]);
+                words[1][..2 * n].copy_from_slice(&bottom[..2 * n]);
+                P::of(
+                    [&words[0], &words[1]],
+                    at as u32,
+                    width as u32,
+                    &mut results,
+                );
+                rest[..n].copy_from_slice(&results[..n]);
             }
         }
     }
 }
 
 simd_fn! {
-    fn pair_sums(top: &[f32], bottom: &[f32], out: &mut [u32]) {
-        for ((out, t), b) in out.iter_mut().zip(top.chunks_exact(2)).zip(bottom.chunks_exact(2)) {
-            *out = (t[0] + t[1] + b[0] + b[1]).to_bits();
-        }
+    fn pair_sums(x: &[u32], sizes: (usize, usize, usize, usize), out: &mut [u32]) {
+        each_pair::<Sums>(x, sizes, out);
     }
 }
 
 simd_fn! {
-    fn pair_greatest(top: &[u32], bottom: &[u32], at: u32, width: u32, out: &mut [u32]) {
-        for (i, ((out, t), b)) in out.iter_mut().zip(top.chunks_exact(2)).zip(bottom.chunks_exact(2)).enumerate() {
-            let at = at + 2 * i as u32;
-            let (mut best, mut position) = (float_key(t[0]), at);
-            for (x, p) in [(t[1], at + 1), (b[0], at + width), (b[1], at + width + 1)] {
-                let key = float_key(x);
-                let more = key > best;
-                best = if more { key } else { best };
-                position = if more { p } else { position };
-            }
-            *out = position;
-        }
+    fn pair_greatest(x: &[u32], sizes: (usize, usize, usize, usize), out: &mut [u32]) {
+        each_pair::<Greatest>(x, sizes, out);
     }
 }
 

@@ -254,6 +254,35 @@ impl<'p, 'a> Worker<'p, 'a> {
         }
     }
 
+    /// Calls `f` with the values at `start..start + len` run by run, and the place of each run, where the program is
+    /// nothing but a load of words in runs long enough; tells whether it is.
+    pub(super) fn each_stretch(
+        &mut self,
+        start: usize,
+        len: usize,
+        mut f: impl FnMut(&[u32], usize),
+    ) -> bool {
+        const LONG: usize = 32;
+        let Program {
+            ops, walks, nest, ..
+        } = self.program;
+        let [Instr::Load { input, dtype, walk }] = ops[..] else {
+            return false;
+        };
+        let (Data::Words(words), 1) = (self.data(input, dtype), walks[walk].step()) else {
+            return false;
+        };
+        if nest.row() < LONG {
+            return false;
+        }
+        let index = &mut self.memory.index;
+        nest.index_of(start, index);
+        walks[walk].stretches(nest, index, len, |lane, n, at| {
+            f(&words[at as usize..][..n], lane);
+        });
+        true
+    }
+
     /// Computes what is the same in every block.
     fn once(&mut self) {
         let program = self.program;
@@ -512,7 +541,16 @@ impl<'p, 'a> Worker<'p, 'a> {
                 }
                 return;
             }
-            for (k, (out, &i)) in out.iter_mut().zip(&index[lane..lane + n]).enumerate() {
+            let index = &index[lane..lane + n];
+            if let (Data::Words(words), 0, 1) = (data, step, stride)
+                && let Some(row) = usize::try_from(at)
+                    .ok()
+                    .and_then(|at| words.get(at..at + size))
+            {
+                bad |= simd::gather(row, index, outside, out);
+                return;
+            }
+            for (k, (out, &i)) in out.iter_mut().zip(index).enumerate() {
                 *out = if (i as usize) < size {
                     data.element((at + k as i64 * step + i as i64 * stride) as usize)
                 } else {

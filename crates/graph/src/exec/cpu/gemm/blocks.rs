@@ -250,6 +250,7 @@ unsafe fn block(
             let tile = Tile {
                 k,
                 a: a[from * k..].as_ptr(),
+                a_step: to - from,
                 b: b.as_ptr(),
                 source,
                 c: out.at.wrapping_add((rows.start + from) * out.row + c),

@@ -19,6 +19,8 @@ pub(in super::super) struct Tile {
     pub(in super::super) k: usize,
     /// Left operand, step by step, the `R` values of a step together.
     pub(in super::super) a: *const f32,
+    /// Floats from one step of the left operand to the next.
+    pub(in super::super) a_step: usize,
     /// Right operand.
     pub(in super::super) b: *const f32,
     /// Where its steps are.
@@ -77,8 +79,8 @@ unsafe fn tile<V: Lanes, const R: usize, const W: usize>(t: &Tile) {
                 let mut b = t.b;
                 for _ in 0..t.k / 2 {
                     step(&mut acc, a, b);
-                    step(&mut acc, a.add(R), b.add(stride));
-                    a = a.add(2 * R);
+                    step(&mut acc, a.add(t.a_step), b.add(stride));
+                    a = a.add(2 * t.a_step);
                     b = b.add(2 * stride);
                 }
                 if t.k % 2 == 1 {
@@ -88,7 +90,7 @@ unsafe fn tile<V: Lanes, const R: usize, const W: usize>(t: &Tile) {
             Source::Table(table) => {
                 for l in 0..t.k {
                     step(&mut acc, a, t.b.add(*table.add(l)));
-                    a = a.add(R);
+                    a = a.add(t.a_step);
                 }
             }
         }

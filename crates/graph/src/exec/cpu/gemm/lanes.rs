@@ -3,7 +3,7 @@
 
 /// A vector of `LEN` floats. Implementations for an instruction set may only be used on a processor that has it;
 /// pointers must be valid for what is read or written through them.
-pub(super) trait Lanes: Copy {
+pub(in super::super) trait Lanes: Copy {
     /// Number of floats.
     const LEN: usize;
     /// All lanes `x`.
@@ -20,13 +20,54 @@ pub(super) trait Lanes: Copy {
     unsafe fn fma(self, a: Self, b: Self) -> Self;
     /// `self + a`.
     unsafe fn add(self, a: Self) -> Self;
+    /// `self - a`.
+    unsafe fn sub(self, a: Self) -> Self;
+    /// The lanes of `self` and `a` in turns: those from the first halves, then those from the second.
+    unsafe fn interleave(self, a: Self) -> (Self, Self);
+    /// What [`Lanes::interleave`] made from two vectors taken apart again: the even lanes, then the odd ones.
+    unsafe fn deinterleave(self, a: Self) -> (Self, Self);
     /// Asks for the line at `p`, which need not be valid.
     unsafe fn prefetch(p: *const f32);
 }
 
+/// Defines a function that runs a generic one with the best vectors this processor has.
+macro_rules! best {
+    ($(#[$meta:meta])* fn $name:ident($($arg:ident : $ty:ty),* $(,)?) = $generic:ident) => {
+        $(#[$meta])*
+        pub(super) fn $name($($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                use $crate::exec::cpu::gemm::lanes::x86::{Avx2, Avx512};
+                use $crate::exec::cpu::simd::{Level, level};
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($arg: $ty),*) {
+                    // SAFETY: the processor has AVX2.
+                    unsafe { $generic::<Avx2>($($arg),*) }
+                }
+                #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+                fn avx512($($arg: $ty),*) {
+                    // SAFETY: the processor has AVX-512.
+                    unsafe { $generic::<Avx512>($($arg),*) }
+                }
+                match level() {
+                    // SAFETY: `level` returns only what the processor was found to support.
+                    Level::Avx512 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: as above.
+                    Level::Avx2 => return unsafe { avx2($($arg),*) },
+                    Level::Base => {}
+                }
+            }
+            // SAFETY: every processor can.
+            unsafe { $generic::<$crate::exec::cpu::gemm::lanes::Plain>($($arg),*) }
+        }
+    };
+}
+
+pub(in super::super) use best;
+
 /// Four floats in what every processor can do; compilers turn its loops into vector instructions.
 #[derive(Clone, Copy)]
-pub(super) struct Plain([f32; 4]);
+pub(in super::super) struct Plain([f32; 4]);
 
 impl Lanes for Plain {
     const LEN: usize = 4;
@@ -88,11 +129,37 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
+    unsafe fn sub(mut self, a: Self) -> Self {
+        for i in 0..4 {
+            self.0[i] -= a.0[i];
+        }
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn interleave(self, a: Self) -> (Self, Self) {
+        let (x, y) = (self.0, a.0);
+        (
+            Plain([x[0], y[0], x[1], y[1]]),
+            Plain([x[2], y[2], x[3], y[3]]),
+        )
+    }
+
+    #[inline(always)]
+    unsafe fn deinterleave(self, a: Self) -> (Self, Self) {
+        let (x, y) = (self.0, a.0);
+        (
+            Plain([x[0], x[2], y[0], y[2]]),
+            Plain([x[1], x[3], y[1], y[3]]),
+        )
+    }
+
+    #[inline(always)]
     unsafe fn prefetch(_: *const f32) {}
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) mod x86 {
+pub(in super::super) mod x86 {
     //! AVX2 with FMA, and AVX-512.
     use super::Lanes;
     use std::arch::x86_64::*;
@@ -147,6 +214,34 @@ pub(super) mod x86 {
             Avx2(unsafe { _mm256_add_ps(self.0, a.0) })
         }
         #[inline(always)]
+        unsafe fn sub(self, a: Self) -> Self {
+            Avx2(unsafe { _mm256_sub_ps(self.0, a.0) })
+        }
+        #[inline(always)]
+        unsafe fn interleave(self, a: Self) -> (Self, Self) {
+            unsafe {
+                let (low, high) = (
+                    _mm256_unpacklo_ps(self.0, a.0),
+                    _mm256_unpackhi_ps(self.0, a.0),
+                );
+                (
+                    Avx2(_mm256_permute2f128_ps::<0x20>(low, high)),
+                    Avx2(_mm256_permute2f128_ps::<0x31>(low, high)),
+                )
+            }
+        }
+        #[inline(always)]
+        unsafe fn deinterleave(self, a: Self) -> (Self, Self) {
+            unsafe {
+                let low = _mm256_permute2f128_ps::<0x20>(self.0, a.0);
+                let high = _mm256_permute2f128_ps::<0x31>(self.0, a.0);
+                (
+                    Avx2(_mm256_shuffle_ps::<0x88>(low, high)),
+                    Avx2(_mm256_shuffle_ps::<0xDD>(low, high)),
+                )
+            }
+        }
+        #[inline(always)]
         unsafe fn prefetch(p: *const f32) {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
@@ -186,8 +281,92 @@ pub(super) mod x86 {
             Avx512(unsafe { _mm512_add_ps(self.0, a.0) })
         }
         #[inline(always)]
+        unsafe fn sub(self, a: Self) -> Self {
+            Avx512(unsafe { _mm512_sub_ps(self.0, a.0) })
+        }
+        #[inline(always)]
+        unsafe fn interleave(self, a: Self) -> (Self, Self) {
+            unsafe {
+                let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+                let high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+                (
+                    Avx512(_mm512_permutex2var_ps(self.0, low, a.0)),
+                    Avx512(_mm512_permutex2var_ps(self.0, high, a.0)),
+                )
+            }
+        }
+        #[inline(always)]
+        unsafe fn deinterleave(self, a: Self) -> (Self, Self) {
+            unsafe {
+                let even =
+                    _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+                let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+                (
+                    Avx512(_mm512_permutex2var_ps(self.0, even, a.0)),
+                    Avx512(_mm512_permutex2var_ps(self.0, odd, a.0)),
+                )
+            }
+        }
+        #[inline(always)]
         unsafe fn prefetch(p: *const f32) {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// # Safety
+    /// The processor has what `V` needs.
+    #[inline(always)]
+    unsafe fn check<V: Lanes>() {
+        let (a, b): (Vec<f32>, Vec<f32>) =
+            (0..V::LEN).map(|i| (i as f32, 100.0 + i as f32)).unzip();
+        let turns: Vec<f32> = a.iter().zip(&b).flat_map(|(&a, &b)| [a, b]).collect();
+        let mut out = vec![0.0; 2 * V::LEN];
+        // SAFETY: every slice holds whole vectors; the processor is the caller's promise.
+        unsafe {
+            let (x, y) = (V::load(a.as_ptr()), V::load(b.as_ptr()));
+            let (low, high) = x.interleave(y);
+            low.store(out.as_mut_ptr());
+            high.store(out.as_mut_ptr().add(V::LEN));
+            assert_eq!(out, turns);
+            let (x, y) = low.deinterleave(high);
+            x.store(out.as_mut_ptr());
+            y.store(out.as_mut_ptr().add(V::LEN));
+            assert_eq!(out, [&a[..], &b].concat());
+            y.sub(x).store(out.as_mut_ptr());
+            assert_eq!(out[..V::LEN], vec![100.0; V::LEN]);
+        }
+    }
+
+    #[test]
+    fn lanes_are_put_in_turns_and_taken_apart() {
+        // SAFETY: every processor can.
+        unsafe { check::<Plain>() };
+        #[cfg(target_arch = "x86_64")]
+        {
+            use super::super::super::simd::{Level, level};
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2() {
+                // SAFETY: the processor has AVX2.
+                unsafe { check::<x86::Avx2>() }
+            }
+            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+            fn avx512() {
+                // SAFETY: the processor has AVX-512.
+                unsafe { check::<x86::Avx512>() }
+            }
+            if level() != Level::Base {
+                // SAFETY: `level` returns only what the processor was found to support.
+                unsafe { avx2() };
+            }
+            if level() == Level::Avx512 {
+                // SAFETY: as above.
+                unsafe { avx512() };
+            }
         }
     }
 }

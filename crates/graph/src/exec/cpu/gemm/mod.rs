@@ -5,7 +5,7 @@
 
 mod blocks;
 pub(super) mod kernel;
-mod lanes;
+pub(super) mod lanes;
 pub(super) mod pack;
 mod packed;
 pub(super) mod scratch;

@@ -177,7 +177,7 @@ fn terms(c: &Conv, mut f: impl FnMut(usize, usize, usize)) {
     }
 }
 
-fn check(c: Conv) {
+fn check_within(c: Conv, tolerance: f64) {
     let plane = |s: [usize; 3]| s.iter().product::<usize>();
     let (nx, ny) = (
         c.batch * c.groups * c.in_channels * plane(c.input),
@@ -199,8 +199,12 @@ fn check(c: Conv) {
     for (kind, a, b, want) in products {
         let kernel = Kernel::Conv(Conv { kind, ..c });
         let (got, _) = run(&kernel, &[(F, bytes(a)), (F, bytes(b))], F, want.len(), &[]);
-        close(&values(&got), &want, 1e-4);
+        close(&values(&got), &want, tolerance);
     }
+}
+
+fn check(c: Conv) {
+    check_within(c, 1e-4);
 }
 
 #[test]
@@ -422,6 +426,47 @@ fn flat_convolutions() {
         [0, 1, 1],
         one,
     ));
+}
+
+/// Three by three taps and channels enough for Winograd's algorithm: sides odd and even, tasks of several images and of
+/// some lines, groups, padding beyond the taps' reach, sums cut into runs, more zeros behind the last element or none.
+#[test]
+fn winograd_convolutions() {
+    let one = [1; 3];
+    for (channels, input, padding) in [
+        ([5, 1, 32, 64], [14, 14], [1, 1]),
+        ([9, 1, 16, 17], [8, 9], [1, 1]),
+        ([4, 1, 40, 30], [13, 11], [0, 0]),
+        ([2, 1, 17, 16], [7, 40], [2, 0]),
+        ([3, 2, 16, 19], [9, 8], [3, 4]),
+        ([8, 1, 772, 16], [6, 6], [1, 1]),
+        ([1, 1, 20, 16], [100, 30], [0, 2]),
+    ] {
+        let [height, width] = input;
+        let conv = shape(
+            channels,
+            [1, height, width],
+            [1, 3, 3],
+            one,
+            [0, padding[0], padding[1]],
+            one,
+        );
+        // Where taps meet nothing but zeros a result is as far from zero as its neighbours' rounding.
+        let positions = conv.batch * conv.output[1] * conv.output[2];
+        let longest = positions.max(9 * conv.in_channels.max(conv.out_channels));
+        let tolerance = 4e-6 * (longest as f64).sqrt();
+        check_within(conv, tolerance);
+        let changes: &[isize] = if conv.in_channels > 100 {
+            &[]
+        } else {
+            &[-1, 2]
+        };
+        for &change in changes {
+            let output = conv.output.map(|n| n.saturating_add_signed(change));
+            let output = [1, output[1], output[2]];
+            check_within(Conv { output, ..conv }, tolerance);
+        }
+    }
 }
 
 #[test]

@@ -127,16 +127,28 @@ fn random_chains_of_batched_steps_keep_their_bits() {
 
 #[test]
 fn a_convolutional_network_runs_image_by_image() {
-    let x = tensor(1, &[8, 3, 40, 40]);
     let (w1, b1) = (tensor(2, &[16, 3, 3, 3]), tensor(3, &[16]));
     let w2 = tensor(4, &[24, 16, 3, 3]);
+    let w3 = tensor(5, &[17, 24, 3, 3]);
     let options = crate::ConvOptions::default().padding([1, 1]);
     let pool = |t: &Tensor| t.max_pool2d(&crate::PoolOptions::new(2));
-    let h = pool(&x.conv2d(&w1, Some(&b1), &options).relu());
-    let y = pool(&h.conv2d(&w2, None, &options).relu());
-    let loss = y.square().sum();
-    let grads = grad(&loss, &[&x, &w1, &b1, &w2]).expect("gradients");
-    let segments = same_bits(&[&loss, &grads[0], &grads[1], &grads[2], &grads[3]]);
-    let steps: usize = segments.iter().map(|s| s.1 - s.0).sum();
-    assert!(segments.len() == 2 && steps >= 12, "{segments:?}");
+    for batch in [8, 16, 32, 48] {
+        let x = tensor(1, &[batch, 3, 40, 40]);
+        let h = pool(&x.conv2d(&w1, Some(&b1), &options).relu());
+        let h = h.conv2d(&w2, None, &options).relu();
+        let y = pool(&h.conv2d(&w3, None, &options).relu());
+        let loss = y.square().sum();
+        let grads = grad(&loss, &[&x, &w1, &b1, &w2, &w3]).expect("gradients");
+        let outputs: Vec<&Tensor> = std::iter::once(&loss).chain(&grads).collect();
+        let segments = same_bits(&outputs);
+        let steps: usize = segments.iter().map(|s| s.1 - s.0).sum();
+        assert!(segments.len() == 2 && steps >= 12, "{segments:?}");
+        // Where the batch has as many equal parts as are summed, the weights' gradients join the inputs'; the first
+        // convolution's stands behind the sum for its bias.
+        let (plan, ..) = planned(&outputs);
+        let joined = plan.steps[segments[1].0..segments[1].1].iter().filter(
+            |s| matches!(&s.kernel, Kernel::Conv(c) if c.kind == crate::plan::ConvKind::WeightGrad),
+        );
+        assert!(batch % 16 > 0 || joined.count() == 2, "{segments:?}");
+    }
 }
