@@ -73,7 +73,7 @@ struct Context<'a> {
     check: u32,
     status: &'a AtomicU32,
     par: Par<'a>,
-    /// The right operand of a product, packed.
+    /// The right operand of a product, packed, or the filters of a convolution made ready.
     packed: Option<&'a [f32]>,
 }
 

@@ -377,9 +377,21 @@ unsafe fn input_channels_of<V: Lanes>(
     out: &mut [f32],
     plane: usize,
 ) {
+    // SAFETY: the caller's.
+    unsafe { channels_of::<Input, V, SIDE>((pixels, line), channels, n, (out, plane)) }
+}
+
+/// Transforms `n` tiles of `N` by `N` pixels of a line, which begin [`TILE`] pixels apart.
+#[inline(always)]
+unsafe fn channels_of<T: Matrix<N, SIDE>, V: Lanes, const N: usize>(
+    (pixels, line): (&[f32], usize),
+    channels: usize,
+    n: usize,
+    (out, plane): (&mut [f32], usize),
+) {
     assert!(
         channels.is_multiple_of(V::LEN)
-            && (SIDE - 1) * line + (TILE * n + 2) * channels <= pixels.len()
+            && (N - 1) * line + (TILE * n + N - TILE) * channels <= pixels.len()
             && (PLACES - 1) * plane + n * channels <= out.len(),
         "tiles out of bounds"
     );
@@ -388,9 +400,9 @@ unsafe fn input_channels_of<V: Lanes>(
             // SAFETY: the pixels of every tile and the places of its transform lie in the slices.
             unsafe {
                 let pixels = pixels.as_ptr().add(TILE * p * channels + c);
-                let d = load::<V, SIDE>(pixels, line, channels);
+                let d = load::<V, N>(pixels, line, channels);
                 let out = out.as_mut_ptr().add(p * channels + c);
-                store(both::<Input, V, SIDE, SIDE>(d), out, plane);
+                store(both::<T, V, N, SIDE>(d), out, plane);
             }
         }
     }
@@ -410,23 +422,8 @@ unsafe fn upstream_channels_of<V: Lanes>(
     out: &mut [f32],
     plane: usize,
 ) {
-    assert!(
-        channels.is_multiple_of(V::LEN)
-            && (TILE - 1) * line + TILE * n * channels <= pixels.len()
-            && (PLACES - 1) * plane + n * channels <= out.len(),
-        "tiles out of bounds"
-    );
-    for p in 0..n {
-        for c in (0..channels).step_by(V::LEN) {
-            // SAFETY: the pixels of every tile and the places of its transform lie in the slices.
-            unsafe {
-                let pixels = pixels.as_ptr().add(TILE * p * channels + c);
-                let y = load::<V, TILE>(pixels, line, channels);
-                let out = out.as_mut_ptr().add(p * channels + c);
-                store(both::<Upstream, V, TILE, SIDE>(y), out, plane);
-            }
-        }
-    }
+    // SAFETY: the caller's.
+    unsafe { channels_of::<Upstream, V, TILE>((pixels, line), channels, n, (out, plane)) }
 }
 
 best! {
