@@ -105,7 +105,7 @@ fn eval_on(device: &Device, tensors: &[&Tensor]) -> Result<()> {
     let plan = device.cached_plan(
         collected.hash(),
         |g| collected.matches(g),
-        || make_plan(device, collected.graph()),
+        || make_plan(device, collected.graph(), &[]),
     )?;
     let leaves: Vec<&Value> = collected
         .leaves
@@ -126,9 +126,15 @@ pub(crate) fn valueless(t: &Tensor) -> Error {
     Error::new(ErrorKind::Value, "eval", message).at(t.location())
 }
 
-pub(crate) fn make_plan(device: &Device, graph: passes::Graph) -> Result<CachedPlan> {
+/// Plans a graph and makes it ready; result `r` may take the place of leaf `replaced[r]`.
+pub(crate) fn make_plan(
+    device: &Device,
+    graph: passes::Graph,
+    replaced: &[Option<usize>],
+) -> Result<CachedPlan> {
     dump("graph", || passes::graph_text(&graph));
-    let plan = passes::plan(&graph, &device.0.limits, &mut |origin| {
+    let limits = &device.0.limits;
+    let plan = passes::plan_replacing(&graph, replaced, limits, &mut |origin| {
         device.check_code(origin)
     });
     dump("plan", || passes::plan_text(&plan));
@@ -306,14 +312,15 @@ impl Memory {
         }
     }
 
-    /// As [`run`]; `buffers` are those that results may be written to, by number.
+    /// As [`run`]; `buffers` are those that results may be written to, by number. Where a result takes the place of a leaf
+    /// it is the leaf's, and has its contents again if the run fails or panics.
     pub(crate) fn run(
         &mut self,
         device: &Device,
         cached: &CachedPlan,
         leaves: &[&Value],
         scalars: &[u32],
-        buffers: Vec<Option<Value>>,
+        buffers: &mut Vec<Option<Value>>,
     ) -> Result<Vec<Value>> {
         profiled(device, cached, || {
             self.run_unseen(device, cached, leaves, scalars, buffers)
@@ -326,34 +333,47 @@ impl Memory {
         cached: &CachedPlan,
         leaves: &[&Value],
         scalars: &[u32],
-        buffers: Vec<Option<Value>>,
+        buffers: &mut Vec<Option<Value>>,
     ) -> Result<Vec<Value>> {
         match &device.0.kind {
             #[cfg(feature = "cpu")]
             Kind::Cpu(cpu) => {
-                self.cpu.offer(buffers.into_iter().map(|v| match v {
+                let plan = (&cached.plan, cached.on_cpu.as_ref().ok_or_else(unprepared)?);
+                let in_place = |i| cached.plan.in_place.iter().any(|p| p.output == i);
+                let host = buffers.drain(..).enumerate().map(|(i, v)| match v {
+                    Some(Value::Host(buffer)) if in_place(i) => Some(buffer.make_mut()),
                     Some(Value::Host(buffer)) => buffer.into_mut(),
                     _ => None,
-                }));
+                });
+                self.cpu.offer(host);
                 let leaves: Vec<&HostBuffer> = leaves.iter().filter_map(|v| v.host()).collect();
                 let (executor, status) = (&cpu.executor, &cpu.status);
-                let plan = (&cached.plan, cached.on_cpu.as_ref().ok_or_else(unprepared)?);
-                let out = executor.run_in(&mut self.cpu, plan, &leaves, scalars, status);
+                let run = || executor.run_in(&mut self.cpu, plan, &leaves, scalars, status);
+                let out = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
+                    .unwrap_or_else(|panic| {
+                        let kept = self.cpu.take_back().into_iter();
+                        buffers.extend(kept.map(|b| b.map(|b| Value::Host(b.freeze()))));
+                        std::panic::resume_unwind(panic)
+                    });
                 Ok(out.into_iter().map(Value::Host).collect())
             }
             #[cfg(feature = "gpu")]
             Kind::Gpu(gpu) => {
-                let own = buffers.into_iter().map(|v| match v {
+                let prepared = cached.prepared.as_ref().ok_or_else(unprepared)?;
+                let own = buffers.drain(..).map(|v| match v {
                     Some(Value::Gpu(buffer)) => Some(buffer),
                     _ => None,
                 });
+                let mut own: Vec<Option<wgrad_device::Buffer>> = own.collect();
                 let leaves: Vec<&wgrad_device::Buffer> =
                     leaves.iter().filter_map(|v| v.gpu()).collect();
-                let prepared = cached.prepared.as_ref().ok_or_else(unprepared)?;
                 let out = gpu
                     .executor
-                    .run_into(prepared, &leaves, scalars, own.collect())
-                    .map_err(|e| crate::device::from_device(&e))?;
+                    .run_into(prepared, &leaves, scalars, &mut own)
+                    .map_err(|e| {
+                        buffers.extend(own.into_iter().map(|b| b.map(Value::Gpu)));
+                        crate::device::from_device(&e)
+                    })?;
                 Ok(out.into_iter().map(Value::Gpu).collect())
             }
             Kind::Reference => run_unseen(device, cached, leaves, scalars),

@@ -3,6 +3,7 @@
 //! beforehand, so that a run records, hashes and plans nothing. Knows no modules: see `wgrad_nn::compile`.
 
 use crate::device::{CachedPlan, Device, Kind};
+use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::{self, Memory, Value};
 use crate::ops::{Lowered, Op};
@@ -10,6 +11,7 @@ use crate::passes::{self, Collected};
 use crate::tensor::Tensor;
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 thread_local! {
@@ -78,8 +80,9 @@ impl Tracing {
     }
 
     /// Plans `results`, which depend on the stand-ins `given`. Other tensors that were made before the trace began are
-    /// computed now and bound by reference. `streams` are the states that random streams had when the trace began; a
-    /// draw that belongs to none of them would repeat itself in every run.
+    /// computed now and bound by reference. Result `r` may take the place of given tensor `replaced[r]`: see
+    /// [`Replay::in_place`]. `streams` are the states that random streams had when the trace began; a draw that belongs
+    /// to none of them would repeat itself in every run.
     ///
     /// # Errors
     /// A result is invalid or a host step has to run for it, tensors live on several devices or on the reference, a
@@ -88,6 +91,7 @@ impl Tracing {
         self,
         given: &[Tensor],
         results: &[&Tensor],
+        replaced: &[Option<usize>],
         streams: &[StreamState],
     ) -> Result<Replay> {
         for t in results {
@@ -102,9 +106,26 @@ impl Tracing {
         let collected = passes::collect_traced(results);
         let changing = changing(&collected, streams)?;
         let sources = collected.leaves.iter().map(|leaf| Source::of(leaf, given));
-        let sources = sources.collect::<Result<Vec<_>>>()?;
-        let plan = eval::make_plan(&device, collected.graph())?;
+        let mut sources = sources.collect::<Result<Vec<_>>>()?;
+        let leaf_of = |given: usize| {
+            let mut all = sources.iter();
+            all.position(|s| matches!(s, Source::Given(i) if *i == given))
+        };
+        let leaves = replaced.iter().map(|given| given.and_then(leaf_of));
+        let plan = eval::make_plan(&device, collected.graph(), &leaves.collect::<Vec<_>>())?;
+        let mut in_place = vec![false; results.len()];
+        for pair in &plan.plan.in_place {
+            sources[pair.leaf] = Source::Replaced;
+            in_place[pair.output] = true;
+        }
         Ok(Replay {
+            hollow: Tensor::from_value(
+                Value::upload(&device, &[0; 4])?,
+                vec![1],
+                DType::F32,
+                device.clone(),
+            ),
+            in_place,
             memory: Memory::new(&plan),
             words: collected.scalars,
             device,
@@ -162,6 +183,8 @@ enum Source {
     Given(usize),
     /// A tensor from outside.
     Captured(Tensor),
+    /// The tensor whose place a result takes, which is given as that result's spare.
+    Replaced,
 }
 
 impl Source {
@@ -257,16 +280,31 @@ pub struct Replay {
     /// All run-time numbers, as of the last run.
     words: Vec<u32>,
     memory: Memory,
+    /// Results that take the place of a given tensor.
+    in_place: Vec<bool>,
+    hollow: Tensor,
 }
 
 impl Replay {
+    /// Which results take the place of the given tensor that they replace. That tensor has to be the result's spare; in
+    /// its own place anything may be given, as [`Replay::hollow`].
+    pub fn in_place(&self) -> &[bool] {
+        &self.in_place
+    }
+
+    /// A tensor that stands where another is lent to a run.
+    pub fn hollow(&self) -> &Tensor {
+        &self.hollow
+    }
+
     /// Runs the plan on tensors in the place of the stand-ins, of their shapes, dtypes and device, and with streams in
     /// these states. `spares[i]` is a tensor whose memory result `i` may take: it is overwritten if nobody else holds
     /// it. A result without a spare gets memory of its own. Does not wait for a GPU.
     ///
     /// # Errors
     /// A given tensor has no value; running fails. On the cpu: an index out of range; a GPU tells it with the next
-    /// read. The spares are gone then, and nothing else has changed.
+    /// read. Spares that are to be replaced are as they were then, also after a panic; other spares are gone, and
+    /// nothing else has changed.
     pub fn run(
         &mut self,
         given: &[&Tensor],
@@ -277,21 +315,42 @@ impl Replay {
         let leaves = self.sources.iter().map(|source| match source {
             Source::Given(i) => eval::value_of(given[*i]),
             Source::Captured(t) => eval::value_of(t),
+            Source::Replaced => eval::value_of(&self.hollow),
         });
         let leaves = leaves.collect::<Result<Vec<&Value>>>()?;
-        let mut nodes: Vec<Option<Tensor>> = spares.iter_mut().map(Option::take).collect();
-        let buffers = nodes.iter_mut().map(take_value).collect();
-        let device = &self.device;
-        let values = self
-            .memory
-            .run(device, &self.plan, &leaves, &self.words, buffers)?;
-        device.known_bad_index()?;
-        let graph = &self.plan.graph;
-        let results = values.into_iter().zip(&graph.outputs).zip(nodes);
+        if let Some(i) = (0..spares.len()).find(|&i| self.in_place[i] && spares[i].is_none()) {
+            let message = format!("result {i} has nothing to replace");
+            return Err(Error::new(ErrorKind::Internal, "compile", message));
+        }
+        let mut buffers: Vec<Option<Value>> = spares
+            .iter_mut()
+            .zip(&self.in_place)
+            .map(|(spare, &in_place)| buffer_of(spare, in_place))
+            .collect();
+        let (device, plan) = (&self.device, &self.plan);
+        let (memory, words) = (&mut self.memory, &self.words);
+        let run = || memory.run(device, plan, &leaves, words, &mut buffers);
+        let values = match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(values)) => values,
+            Ok(Err(error)) => {
+                put_back(spares, &self.in_place, buffers);
+                return Err(error);
+            }
+            Err(panic) => {
+                put_back(spares, &self.in_place, buffers);
+                resume_unwind(panic)
+            }
+        };
+        if let Err(error) = device.known_bad_index() {
+            put_back(spares, &self.in_place, values.into_iter().map(Some));
+            return Err(error);
+        }
+        let graph = &plan.graph;
+        let results = values.into_iter().zip(&graph.outputs).zip(spares);
         Ok(results
-            .map(|((value, &output), spare)| match spare {
-                Some(tensor) => filled(tensor, value),
-                None => {
+            .map(|((value, &output), spare)| match spare.take() {
+                Some(tensor) if tensor.0.value.get().is_none() => filled(tensor, value),
+                _ => {
                     let node = &graph.nodes[output];
                     Tensor::from_value(value, node.shape.clone(), node.dtype, device.clone())
                 }
@@ -315,19 +374,36 @@ impl Replay {
     }
 }
 
-/// Takes the value out of a tensor that nobody else holds; otherwise it is no spare.
-fn take_value(spare: &mut Option<Tensor>) -> Option<Value> {
-    let value = spare
-        .as_mut()
-        .and_then(|t| Arc::get_mut(&mut t.0))
-        .and_then(|node| node.value.take());
-    if value.is_none() {
-        *spare = None;
+/// The memory that a result may take: that of a spare which nobody else holds, which is left without its value. What a
+/// result is to replace keeps its value where somebody else holds it; the run makes a copy then.
+fn buffer_of(spare: &mut Option<Tensor>, in_place: bool) -> Option<Value> {
+    let tensor = spare.as_mut()?;
+    let own = Arc::get_mut(&mut tensor.0).and_then(|node| node.value.take());
+    match own {
+        None if in_place => tensor.0.value.get().cloned(),
+        None => {
+            *spare = None;
+            None
+        }
+        own => own,
     }
-    value
 }
 
-/// Puts a value into a tensor that [`take_value`] emptied.
+/// Gives tensors that were to be replaced their values again.
+fn put_back(
+    spares: &[Option<Tensor>],
+    in_place: &[bool],
+    values: impl IntoIterator<Item = Option<Value>>,
+) {
+    for ((spare, &in_place), value) in spares.iter().zip(in_place).zip(values) {
+        if let (Some(tensor), true, Some(value)) = (spare, in_place, value) {
+            // One that somebody else holds has kept its own.
+            let _ = tensor.0.value.set(value);
+        }
+    }
+}
+
+/// Puts a value into a tensor that [`buffer_of`] emptied.
 fn filled(tensor: Tensor, value: Value) -> Tensor {
     let _ = tensor.0.value.set(value);
     tensor

@@ -108,6 +108,11 @@ impl HostBuffer {
         Arc::into_inner(self.0)
     }
 
+    /// The buffer, to write again, or a copy where somebody else holds it.
+    pub fn make_mut(self) -> HostBufferMut {
+        Arc::try_unwrap(self.0).unwrap_or_else(|shared| HostBufferMut::copy_of(shared.bytes()))
+    }
+
     /// The contents.
     pub fn bytes(&self) -> &[u8] {
         self.0.bytes()

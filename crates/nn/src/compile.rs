@@ -73,7 +73,8 @@ tuples! {
 
 /// Compiles a function of some state and inputs. It is called once for each combination of shapes, and what it records
 /// becomes a plan; later calls only run the plan: they record, plan and compile nothing, and parameters, moments and
-/// buffers take turns between two buffers each.
+/// buffers are updated where they lie. Where somebody else holds one, as a clone of an earlier parameter does, that one
+/// keeps its value and the update goes to a copy; what cannot be updated in place takes turns between two buffers.
 ///
 /// The state is any [`Module`]: a network, an optimiser, a [`Context`](crate::Context) or
 /// [`Generator`](wgrad_graph::Generator), or a tuple or struct of them. Its tensors, learning rates, step counts and
@@ -142,7 +143,7 @@ struct Slots {
 
 struct Slot {
     current: Tensor,
-    /// The tensor of the step before last, whose memory the next one may take.
+    /// The tensor of the step before last, whose memory the next one may take, if the slot is not updated in place.
     spare: Option<Tensor>,
 }
 
@@ -162,12 +163,19 @@ enum Kind {
 struct Plan {
     replay: Replay,
     n_outputs: usize,
-    /// The slots that the results after the outputs belong to.
-    updated: Vec<usize>,
+    /// What becomes of the results after the outputs.
+    updated: Vec<Updated>,
     /// For each optimiser, the cells of the steps it takes.
     cells: Vec<Vec<Vec<Number>>>,
     /// For each random stream, steps and draws that a call makes.
     advances: Vec<Advance>,
+}
+
+/// A result that is a slot's new tensor.
+struct Updated {
+    slot: usize,
+    /// It takes the memory of the tensor before.
+    in_place: bool,
 }
 
 /// How far a call takes a random stream.
@@ -313,12 +321,18 @@ where
             .chain(updated.iter().map(|(_, t)| t))
             .collect();
         let given: Vec<Tensor> = own.iter().chain(&stand_ins).cloned().collect();
-        let replay = tracing.finish(&given, &results, &before.streams)?;
+        let slots = updated.iter().map(|(slot, _)| Some(*slot));
+        let replaced: Vec<Option<usize>> =
+            vec![None; outputs.len()].into_iter().chain(slots).collect();
+        let replay = tracing.finish(&given, &results, &replaced, &before.streams)?;
         let streams = before.streams.iter().zip(&after.streams);
+        let in_place = replay.in_place()[outputs.len()..].iter();
+        let updated = updated.iter().zip(in_place);
+        let updated = updated.map(|(&(slot, _), &in_place)| Updated { slot, in_place });
         Ok(Plan {
+            updated: updated.collect(),
             replay,
             n_outputs: outputs.len(),
-            updated: updated.iter().map(|(slot, _)| *slot).collect(),
             cells,
             advances: streams.map(|(&a, &b)| Advance::between(a, b)).collect(),
         })
@@ -428,6 +442,17 @@ impl Slots {
         Ok(())
     }
 
+    /// Makes a state hold the slots' tensors.
+    fn show<S: Module>(&self, state: &mut S) {
+        let mut places = self.places.iter();
+        state.visit_mut("", &mut |_, _, t| {
+            let current = places.next().map(|&s| &self.slots[s].current);
+            if let Some(current) = current.filter(|c| !c.same(t)) {
+                *t = current.clone();
+            }
+        });
+    }
+
     fn of(tensors: Vec<Tensor>) -> Slots {
         let mut slots = Slots::default();
         let mut known = std::collections::HashMap::new();
@@ -494,16 +519,14 @@ impl Plan {
         inputs: &[&Tensor],
     ) -> Result<Vec<Tensor>> {
         let streams = self.prepare(state)?;
-        let mut spares: Vec<Option<Tensor>> = vec![None; self.n_outputs];
-        spares.extend(self.updated.iter().map(|&s| slots.slots[s].spare.take()));
-        let own = slots.slots.iter().map(|s| &s.current);
+        let updated = (&self.updated[..], self.n_outputs);
+        let mut lent = Lent::new(slots, state, updated, self.replay.hollow());
+        let own = lent.slots.slots.iter().map(|s| &s.current);
         let given: Vec<&Tensor> = own.chain(inputs.iter().copied()).collect();
-        let mut results = self.replay.run(&given, &streams, &mut spares)?;
-        for (&slot, tensor) in self.updated.iter().zip(results.drain(self.n_outputs..)) {
-            let slot = &mut slots.slots[slot];
-            slot.spare = Some(std::mem::replace(&mut slot.current, tensor));
-        }
-        self.finish(slots, state, &streams);
+        let mut results = self.replay.run(&given, &streams, &mut lent.spares)?;
+        lent.take(results.drain(self.n_outputs..));
+        drop(lent);
+        self.finish(state, &streams);
         Ok(results)
     }
 
@@ -525,14 +548,7 @@ impl Plan {
         outcome.map(|()| streams)
     }
 
-    fn finish<S: Module>(&self, slots: &Slots, state: &mut S, streams: &[StreamState]) {
-        let mut places = slots.places.iter();
-        state.visit_mut("", &mut |_, _, t| {
-            let current = places.next().map(|&s| &slots.slots[s].current);
-            if let Some(current) = current.filter(|c| !c.same(t)) {
-                *t = current.clone();
-            }
-        });
+    fn finish<S: Module>(&self, state: &mut S, streams: &[StreamState]) {
         let mut streams = streams.iter().zip(&self.advances);
         let mut cells = self.cells.iter();
         state.visit_host(&mut |host| match host {
@@ -548,6 +564,65 @@ impl Plan {
             }
             Host::Number(_) => {}
         });
+    }
+}
+
+/// A state while a run may take its tensors' memory: neither the slots nor the state hold those tensors then. When this is
+/// dropped, whatever has become of the run, they do again.
+struct Lent<'s, S: Module> {
+    slots: &'s mut Slots,
+    state: &'s mut S,
+    updated: &'s [Updated],
+    n_outputs: usize,
+    /// For each result the tensor whose memory it may take.
+    spares: Vec<Option<Tensor>>,
+}
+
+impl<'s, S: Module> Lent<'s, S> {
+    fn new(
+        slots: &'s mut Slots,
+        state: &'s mut S,
+        (updated, n_outputs): (&'s [Updated], usize),
+        hollow: &Tensor,
+    ) -> Self {
+        let mut spares: Vec<Option<Tensor>> = vec![None; n_outputs];
+        spares.extend(updated.iter().map(|u| {
+            let slot = &mut slots.slots[u.slot];
+            match u.in_place {
+                true => Some(std::mem::replace(&mut slot.current, hollow.clone())),
+                false => slot.spare.take(),
+            }
+        }));
+        slots.show(state);
+        Lent {
+            slots,
+            state,
+            updated,
+            n_outputs,
+            spares,
+        }
+    }
+
+    /// Takes the new tensors of the slots that are updated.
+    fn take(&mut self, results: impl Iterator<Item = Tensor>) {
+        for (updated, tensor) in self.updated.iter().zip(results) {
+            let slot = &mut self.slots.slots[updated.slot];
+            let before = std::mem::replace(&mut slot.current, tensor);
+            slot.spare = (!updated.in_place).then_some(before);
+        }
+    }
+}
+
+impl<S: Module> Drop for Lent<'_, S> {
+    fn drop(&mut self) {
+        // What a run has left is what it did not update.
+        let left = self.spares.drain(..).skip(self.n_outputs);
+        for (updated, spare) in self.updated.iter().zip(left) {
+            if let (true, Some(tensor)) = (updated.in_place, spare) {
+                self.slots.slots[updated.slot].current = tensor;
+            }
+        }
+        self.slots.show(self.state);
     }
 }
 

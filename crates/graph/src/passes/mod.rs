@@ -1,8 +1,9 @@
-//! From the recorded graph to a plan: collect ► simplify ► scattered ► assemble ► transpose ► widen ► lower (fuse) ► place ► rows ► memory. Each pass
-//! is a pure function on plain data; nothing here runs anything.
+//! From the recorded graph to a plan: collect ► simplify ► scattered ► assemble ► transpose ► widen ► lower (fuse) ►
+//! place ► rows ► order ► donate ► memory. Each pass is a pure function on plain data; nothing here runs anything.
 
 mod assemble;
 mod collect;
+mod donate;
 mod dump;
 mod expression;
 mod lower;
@@ -111,6 +112,16 @@ pub(crate) struct Limits {
 
 /// Plans `graph`. `check` hands out the code that a step writes when it meets an index out of range.
 pub(crate) fn plan(graph: &Graph, limits: &Limits, check: &mut dyn FnMut(&Origin) -> u32) -> Plan {
+    plan_replacing(graph, &[], limits, check)
+}
+
+/// As [`plan`]; result `r` may take the place of leaf `replaced[r]`, which nobody else needs after the run.
+pub(crate) fn plan_replacing(
+    graph: &Graph,
+    replaced: &[Option<usize>],
+    limits: &Limits,
+    check: &mut dyn FnMut(&Origin) -> u32,
+) -> Plan {
     if cfg!(debug_assertions) {
         verify_graph(graph);
     }
@@ -130,6 +141,7 @@ pub(crate) fn plan(graph: &Graph, limits: &Limits, check: &mut dyn FnMut(&Origin
     if limits.regions {
         order::weight_gradients_last(&mut plan);
     }
+    donate::leaves(&mut plan, replaced, limits);
     memory::assign(&mut plan);
     if cfg!(debug_assertions) {
         verify_plan(&plan, limits);
@@ -139,12 +151,17 @@ pub(crate) fn plan(graph: &Graph, limits: &Limits, check: &mut dyn FnMut(&Origin
 
 #[cfg(test)]
 mod tests {
-    use super::{Limits, collect, plan};
+    use super::{Limits, collect, plan_replacing};
     use crate::plan::Plan;
     use crate::{Device, Tensor};
 
     /// The plan that a cpu runs.
     pub(super) fn planned(outputs: &[&Tensor]) -> Plan {
+        planned_replacing(outputs, &[])
+    }
+
+    /// The same, with the leaves that results may take the place of.
+    pub(super) fn planned_replacing(outputs: &[&Tensor], replaced: &[Option<&Tensor>]) -> Plan {
         let limits = Limits {
             max_inputs: 32,
             max_insts: 256,
@@ -154,7 +171,10 @@ mod tests {
             maps: true,
             regions: true,
         };
-        plan(&collect(outputs).graph(), &limits, &mut |_| 1)
+        let collected = collect(outputs);
+        let leaf = |t: &Tensor| collected.leaves.iter().position(|l| l.same(t));
+        let replaced: Vec<_> = replaced.iter().map(|t| t.and_then(leaf)).collect();
+        plan_replacing(&collected.graph(), &replaced, &limits, &mut |_| 1)
     }
 
     pub(super) fn tensor(shape: &[usize]) -> Tensor {

@@ -46,6 +46,9 @@ pub(crate) fn verify_plan(plan: &Plan, limits: &Limits) {
         .iter()
         .map(|s| matches!(s.place, Place::Leaf(_)) || s.len == 0)
         .collect();
+    (0..plan.slots.len())
+        .filter(|&slot| plan.is_in_place(slot) && !plan.outputs.contains(&slot))
+        .for_each(|leaf| written[leaf] = true);
     for (at, step) in plan.steps.iter().enumerate() {
         let outs: Vec<Place> = step.outputs().map(|o| plan.slots[o].place).collect();
         for &i in &step.inputs {
@@ -54,8 +57,9 @@ pub(crate) fn verify_plan(plan: &Plan, limits: &Limits) {
                 "step {at} ({}) reads slot {i} before it is written",
                 step.origin.name
             );
+            let held = plan.is_in_place(i) && step.outputs().all(|o| o != i);
             assert!(
-                !outs.contains(&plan.slots[i].place),
+                held || !outs.contains(&plan.slots[i].place),
                 "step {at} ({}) reads what it writes",
                 step.origin.name
             );
@@ -71,7 +75,16 @@ pub(crate) fn verify_plan(plan: &Plan, limits: &Limits) {
                 "outputs of step {at} share memory"
             );
         }
-        step.outputs().for_each(|o| written[o] = true);
+        for o in step.outputs() {
+            // What an output replaces is gone.
+            let place = plan.slots[o].place;
+            (0..plan.slots.len())
+                .filter(|&slot| {
+                    slot != o && plan.is_in_place(slot) && plan.slots[slot].place == place
+                })
+                .for_each(|leaf| written[leaf] = false);
+            written[o] = true;
+        }
         verify_kernel(plan, at, step, limits);
     }
     for &o in &plan.outputs {

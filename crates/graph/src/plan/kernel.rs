@@ -5,7 +5,7 @@
 //! widens `u8` and `f16` with a Map before every family but Map, Reduce and Rows. Any size may be zero.
 
 use crate::dtype::DType;
-use crate::plan::expr::{Expr, View};
+use crate::plan::expr::{Expr, Inst, View};
 
 /// `out[store(i)] = expr(i)` for every `i` of the loop nest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -102,6 +102,30 @@ impl Rows {
     pub const MAX_OUTPUTS: usize = 12;
     /// The most stages.
     pub const MAX_STAGES: usize = 24;
+
+    /// How many reductions, one after the other, each stage waits for.
+    pub fn levels(&self) -> Vec<usize> {
+        let mut levels: Vec<usize> = Vec::with_capacity(self.stages.len());
+        for stage in &self.stages {
+            let after = |s: usize| {
+                let reduces = matches!(self.stages[s].kind, StageKind::Reduce(_));
+                levels[s] + usize::from(reduces)
+            };
+            let level = stage.operands().map(after).max().unwrap_or(0);
+            levels.push(level);
+        }
+        levels
+    }
+}
+
+impl Stage {
+    /// Stages that this stage reads.
+    pub fn operands(&self) -> impl Iterator<Item = usize> + '_ {
+        self.expr.insts.iter().filter_map(|inst| match inst {
+            Inst::Stage { stage, .. } => Some(*stage),
+            _ => None,
+        })
+    }
 }
 
 /// A matrix operand: element `(b, r, c)` at `offset + b * batch + r * row + c * col`. All strides are in elements

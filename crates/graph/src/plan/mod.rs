@@ -22,7 +22,7 @@ pub type SlotId = usize;
 pub enum Place {
     /// The buffer of this leaf, given at each run; never written.
     Leaf(usize),
-    /// The buffer of this output, fresh at each run.
+    /// The buffer of this output: fresh at each run, or that of a leaf of [`Plan::in_place`].
     Output(usize),
     /// Temporary buffer of the plan with this index; several slots whose lives do not overlap share one.
     Temp(usize),
@@ -53,7 +53,8 @@ pub struct Origin {
 pub struct Step {
     /// What runs.
     pub kernel: Kernel,
-    /// Input slots, in the order the family defines. The output is never among them.
+    /// Input slots, in the order the family defines. No output is among them, but an input may be what an output's
+    /// buffer holds before: see [`Plan::held`].
     pub inputs: Vec<SlotId>,
     /// The slot written. Several steps may write regions of one slot (strided Map stores), the first of them all
     /// of it.
@@ -89,4 +90,58 @@ pub struct Plan {
     pub n_leaves: usize,
     /// How many 32-bit scalars a run needs.
     pub n_scalars: usize,
+    /// Outputs that take the place of a leaf: the run is given the leaf's buffer as the output's. The slot of the leaf
+    /// lies there too, and nobody reads it once the output is written.
+    pub in_place: Vec<InPlace>,
+}
+
+/// An output that takes the place of a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InPlace {
+    /// The number of the output.
+    pub output: usize,
+    /// The number of the leaf.
+    pub leaf: usize,
+}
+
+/// An input of a step that is what an output of the same step holds before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Which input.
+    pub input: usize,
+    /// Which of [`Step::outputs`].
+    pub output: usize,
+}
+
+impl Plan {
+    /// The inputs of a step that are what its outputs hold before. A Map, or stages of Rows for each point, read them
+    /// only at the point that they write, and no later than they write it.
+    pub fn held(&self, step: &Step) -> Vec<Held> {
+        if self.in_place.is_empty() {
+            return Vec::new();
+        }
+        let outputs = step.outputs().enumerate();
+        let pairs = outputs.flat_map(|(output, slot)| {
+            let place = self.slots[slot].place;
+            let inputs = step.inputs.iter().enumerate();
+            let same = inputs.filter(move |&(_, &i)| self.slots[i].place == place);
+            same.map(move |(input, _)| Held { input, output })
+        });
+        pairs.collect()
+    }
+
+    /// The first step that writes an output which takes the place of a leaf, or the number of steps.
+    pub fn first_in_place(&self) -> usize {
+        let writes = |step: &Step| step.outputs().any(|slot| self.is_in_place(slot));
+        let first = self.steps.iter().position(writes);
+        first.unwrap_or(self.steps.len())
+    }
+
+    /// Whether a slot's output takes the place of a leaf.
+    pub fn is_in_place(&self, slot: SlotId) -> bool {
+        let place = self.slots[slot].place;
+        self.in_place
+            .iter()
+            .any(|p| place == Place::Output(p.output))
+    }
 }

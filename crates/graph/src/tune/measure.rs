@@ -282,7 +282,7 @@ impl<'a> Trial<'a> {
         let nan = vec![f32::NAN; self.want.len()];
         let own = gpu.upload(bytemuck::cast_slice(&nan))?;
         let leaves: Vec<&Buffer> = self.leaves.iter().collect();
-        let own = vec![Some(own)];
+        let own = &mut [Some(own)];
         let results = self.executor.run_into(prepared, &leaves, &[], own)?;
         let bytes = gpu.read_blocking(&results[0])?;
         Ok(bytemuck::pod_collect_to_vec(&bytes))

@@ -1,7 +1,10 @@
 //! Compiled steps do what the same function does when it runs each time, to the bit, and trace no more than they must.
 
 use crate::devices;
-use wgrad_graph::{Device, Error, Generator, Tensor};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use wgrad_graph::{CustomOp, Device, Error, Generator, Tensor};
+#[cfg(feature = "gpu")]
+use wgrad_graph::{DeviceClass, Settings};
 use wgrad_nn::{
     Adam, BatchNorm1d, Context, Dropout, Kind, Layer, Linear, Module, Optimizer, RAdam, Sequential,
     Sgd, compile, gradients,
@@ -79,10 +82,13 @@ fn a_compiled_step_is_the_step() {
 
 #[test]
 fn who_holds_a_tensor_keeps_its_value() {
-    let device = Device::cpu();
-    let mut state: State = (network(&device), optimizer("adam"), Context::train(3));
+    devices().iter().for_each(held_tensors_keep_their_values);
+}
+
+fn held_tensors_keep_their_values(device: &Device) {
+    let mut state: State = (network(device), optimizer("adam"), Context::train(3));
     let mut run = compile(step);
-    let x = batch(0, 6, &device);
+    let x = batch(0, 6, device);
     let mut held = Vec::new();
     for _ in 0..6 {
         run.call(&mut state, &[&x]).unwrap();
@@ -212,6 +218,175 @@ fn mistakes_are_errors_and_change_nothing() {
             .unwrap(),
         [2.0, 1.0]
     );
+}
+
+/// What becomes of two tensors of a state.
+type Update = fn(&Tensor, &Tensor) -> [Tensor; 2];
+
+/// Updates that may and that must not take place where the tensors lie.
+const UPDATES: &[(&str, Update)] = &[
+    ("by itself", |p, m| [p * 0.5 + 1.0, m - 2.0]),
+    ("by both", |p, m| {
+        let m = m * 0.9 + p;
+        [p - &m * 0.1, m]
+    }),
+    ("swapped", |p, m| [m.clone(), p.clone()]),
+    ("crossed", |p, m| [m * 2.0, p * 3.0]),
+    ("crossed in one", |p, m| [p + m * 0.5, m - p * 0.5]),
+    ("transposed", |p, m| [p + p.t() * 0.5, m * 0.5]),
+    ("flipped", |p, m| [p.flip(&[0]), m.flip(&[1]) * 0.5]),
+    ("rows", |p, m| {
+        [p.softmax(1), m / (m.square().sum_dims(&[1], true) + 1.0)]
+    }),
+    ("rows and more", |p, m| {
+        let scaled = p * 0.5;
+        let rest = &scaled - scaled.amax_dims(&[1], true);
+        [rest.exp(), m * 0.5 + scaled]
+    }),
+    ("columns", |p, m| {
+        [p - p.mean_dims(&[0], true), m.softmax(0)]
+    }),
+    ("scanned", |p, m| [p.cumsum(0) * 0.1, m.cumsum(1) * 0.1]),
+    ("multiplied", |p, m| {
+        [p.matmul(p) * 0.1, m.matmul(&p.t()) * 0.1]
+    }),
+    ("in pieces", |p, m| {
+        let n = p.shape()[0] / 2;
+        let halves = [p.narrow(0, n, n) * 0.5, p.narrow(0, 0, n) * 2.0];
+        [Tensor::cat(&[&halves[0], &halves[1]], 0), m * 0.5]
+    }),
+    ("by others", |_, m| [m.matmul(m) * 0.1, m * 0.5]),
+    ("broadcast", |p, m| {
+        [
+            p * p.select(0, 0).unsqueeze(0) * 0.1,
+            m + m.select(1, 0).unsqueeze(1),
+        ]
+    }),
+    ("picked", |p, m| {
+        let n = p.shape()[0] as i32;
+        let index: Vec<i32> = (0..n).rev().collect();
+        let index = Tensor::new(&index, p.device());
+        [p * 0.5, m.index_select(0, &index) + p]
+    }),
+];
+
+/// What it returns reads the tensors before the update and after it.
+fn updated(update: Update, state: &mut Vec<Tensor>) -> [Tensor; 2] {
+    let (p, m) = (state[0].clone(), state[1].clone());
+    let seen = &p + &m.t() * 2.0;
+    let [new_p, new_m] = update(&p, &m);
+    let compared = (&new_p - &p).square().sum() + new_m.sum();
+    *state = vec![new_p, new_m];
+    [seen, compared]
+}
+
+fn two(n: usize, device: &Device) -> Vec<Tensor> {
+    let values = crate::spread(2 * n * n);
+    let of = |v: &[f32]| Tensor::from_slice(v, &[n, n], device);
+    values.chunks(n * n).map(of).collect()
+}
+
+/// Every device, and a GPU with a card's kernels at the least limits.
+fn all_kinds() -> Vec<Device> {
+    let mut devices = devices();
+    #[cfg(feature = "gpu")]
+    if crate::gpu().is_some() {
+        let settings = Settings {
+            class: Some(DeviceClass::Discrete),
+            minimum_limits: true,
+            ..Settings::default()
+        };
+        devices.push(Device::gpu_blocking(None, &settings).expect("a second device"));
+    }
+    devices
+}
+
+#[test]
+fn updates_in_place_are_the_updates() {
+    for device in all_kinds() {
+        for &(name, update) in UPDATES {
+            for (n, reads) in [(8, false), (8, true), (66, false), (128, true)] {
+                let (mut plain, mut compiled) = (two(n, &device), two(n, &device));
+                let mut run = compile(move |state: &mut Vec<Tensor>, _| {
+                    let [seen, compared] = updated(update, state);
+                    Ok(if reads {
+                        vec![seen, compared]
+                    } else {
+                        vec![seen]
+                    })
+                });
+                for call in 0..4 {
+                    let want = updated(update, &mut plain);
+                    wgrad_graph::eval(&plain.iter().chain(&want).collect::<Vec<_>>()).unwrap();
+                    let got = run.call(&mut compiled, &[]).unwrap();
+                    let all = got.iter().zip(&want).chain(compiled.iter().zip(&plain));
+                    for (got, want) in all {
+                        let [got, want] = [got, want].map(crate::values);
+                        crate::close(&got, &want, 1e-5);
+                        assert!(got.iter().all(|x| x.is_finite()), "{name}, call {call}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A table whose rows are looked up and trained.
+fn look_up(state: &mut (Tensor, Sgd), index: &[Tensor]) -> Result<Tensor, Error> {
+    let loss = state.0.index_select(0, &index[0]).square().sum();
+    let gradients = gradients(&loss, &state.0)?;
+    state.1.step(&mut state.0, &gradients)?;
+    Ok(loss)
+}
+
+#[test]
+fn a_bad_index_leaves_the_state() {
+    let device = Device::cpu();
+    let table = Tensor::new(&[1.0f32, 2.0, 3.0], &device);
+    let mut state = (table, Sgd::new(0.1).momentum(0.5));
+    let mut run = compile(look_up);
+    let [good, bad] = [[0, 2], [1, 9]].map(|i| Tensor::new(&i, &device));
+    for _ in 0..3 {
+        run.call(&mut state, &[&good]).unwrap();
+    }
+    let (table, moments) = (crate::values(&state.0), state.1.state());
+    let moments: Vec<Vec<f64>> = moments.iter().map(|(_, t)| crate::values(t)).collect();
+    for _ in 0..2 {
+        let error = run.call(&mut state, &[&bad]).unwrap_err().to_string();
+        assert!(error.contains("index"), "{error}");
+        assert_eq!(crate::values(&state.0), table);
+        let after = state.1.state();
+        assert!(
+            after
+                .iter()
+                .zip(&moments)
+                .all(|((_, t), m)| crate::values(t) == *m)
+        );
+    }
+    run.call(&mut state, &[&good]).unwrap();
+    assert_ne!(crate::values(&state.0), table);
+}
+
+#[test]
+fn a_panic_in_a_users_kernel_leaves_the_state() {
+    let device = Device::cpu();
+    let careful = CustomOp::new("careful", "").cpu(|x, y, _| {
+        assert!(x[0].0[0] < 5.0, "too large");
+        y.copy_from_slice(x[0].0);
+    });
+    let mut run = compile(move |state: &mut Vec<Tensor>, x: &[Tensor]| {
+        let y = careful.apply(&[&x[0]]);
+        state[0] = &state[0] + &y;
+        Ok(y)
+    });
+    let mut state = vec![Tensor::new(&[1.0f32, 2.0], &device)];
+    let [good, bad] = [1.0f32, 7.0].map(|x| Tensor::new(&[x, x], &device));
+    run.call(&mut state, &[&good]).unwrap();
+    let caught = catch_unwind(AssertUnwindSafe(|| run.call(&mut state, &[&bad])));
+    assert!(caught.is_err());
+    assert_eq!(crate::values(&state[0]), [2.0, 3.0]);
+    run.call(&mut state, &[&good]).unwrap();
+    assert_eq!(crate::values(&state[0]), [3.0, 4.0]);
 }
 
 #[test]

@@ -117,8 +117,13 @@ pub(super) trait Stored: bytemuck::Pod + Send + Sync {
     /// Stores a block of lanes.
     fn narrow(lanes: &[u32], out: &mut [Self]);
 
-    /// Evaluates the lanes from `start` on and stores them, past the caches if `stream`.
-    fn eval_into(worker: &mut Worker<'_, '_>, start: usize, out: &mut [Self], _stream: bool) {
+    /// Evaluates the lanes from `start` on and stores them, past the caches if `stream`; `held` if what lies there is read.
+    fn eval_into(
+        worker: &mut Worker<'_, '_>,
+        start: usize,
+        out: &mut [Self],
+        (_stream, _held): (bool, bool),
+    ) {
         let n = out.len();
         Self::narrow(worker.eval(start, n), out);
     }
@@ -129,7 +134,15 @@ impl Stored for u32 {
         out.copy_from_slice(lanes);
     }
 
-    fn eval_into(worker: &mut Worker<'_, '_>, start: usize, out: &mut [u32], stream: bool) {
+    fn eval_into(
+        worker: &mut Worker<'_, '_>,
+        start: usize,
+        out: &mut [u32],
+        (stream, held): (bool, bool),
+    ) {
+        if held {
+            worker.before(0, out);
+        }
         if stream {
             simd::stream(out, worker.eval(start, out.len()));
         } else {

@@ -1,26 +1,37 @@
 //! The Map family: element-wise programs stored densely or to a strided region.
 
 use super::load::Stored;
-use super::program::{LANES, Program};
+use super::program::{Around, LANES, Program};
 use super::walk::Walk;
 use super::worker::Worker;
 use super::{Context, simd};
 use crate::dtype::DType;
-use crate::plan::Map;
+use crate::plan::{Held, Map};
 use half::f16;
 
 /// Results of so many elements are written past the caches.
 pub(super) const STREAM: usize = 1 << 22;
 
 /// `map`, whose output has elements of `dtype`, made ready; `None` where there is nothing to do.
-pub(super) fn prepare(map: &Map, dtype: DType) -> Option<Program> {
+pub(super) fn prepare(map: &Map, dtype: DType, held: &[Held]) -> Option<Program> {
     if map.shape.contains(&0) {
         return None;
     }
     let order: Vec<usize> = (0..map.shape.len()).collect();
     let tiles = dtype.size() == 4;
     let store = [&map.store];
-    Some(Program::new(&map.expr, &map.shape, &order, &store, tiles))
+    let around = Around {
+        each: &|_| false,
+        held,
+    };
+    let tiles = tiles && held.is_empty();
+    Some(Program::within(
+        &map.expr,
+        &map.shape,
+        &order,
+        &store,
+        (tiles, around),
+    ))
 }
 
 /// Runs a prepared map; `out` holds elements of `dtype`.
@@ -47,7 +58,8 @@ fn dense<T: Stored>(program: &Program, context: Context<'_>, out: &mut [T]) {
         LANES
     };
     let size = nest.len.div_ceil(par.pieces()).next_multiple_of(unit);
-    let stream = nest.len >= STREAM;
+    let held = program.before().next().is_some();
+    let stream = nest.len >= STREAM && !held;
     par.chunks(out, size, |first, piece| {
         let mut worker = Worker::new(program, context);
         let end = first + piece.len();
@@ -55,7 +67,7 @@ fn dense<T: Stored>(program: &Program, context: Context<'_>, out: &mut [T]) {
         while start < end {
             let stop = nest.block_end(start, end, LANES);
             let block = &mut piece[start - first..stop - first];
-            T::eval_into(&mut worker, start, block, stream);
+            T::eval_into(&mut worker, start, block, (stream, held));
             start = stop;
         }
         if stream {

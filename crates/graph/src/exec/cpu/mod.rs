@@ -43,7 +43,8 @@ use par::Par;
 pub(crate) use prepared::Prepared;
 use prepared::Ready;
 use segment::Segment;
-use std::sync::atomic::AtomicU32;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
 use team::Team;
 
 /// An input of a kernel: its element type and contents, aligned to 4 bytes at least.
@@ -147,7 +148,8 @@ impl Executor {
         buffers.finish(plan)
     }
 
-    /// As [`Executor::run`], in memory that is kept from run to run.
+    /// As [`Executor::run`], in memory that is kept from run to run. Outputs that take the place of a leaf are as they
+    /// were if the status is not 0 or a step panics; then what was offered can be taken back.
     pub(crate) fn run_in(
         &self,
         memory: &mut Memory,
@@ -165,7 +167,12 @@ impl Executor {
             temps: std::mem::take(&mut memory.temps),
             packs: std::mem::take(&mut memory.packs),
         };
-        self.run_steps(&mut buffers, (plan, prepared), Run { scalars, status });
+        let run = || self.run_steps(&mut buffers, (plan, prepared), Run { scalars, status });
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+            // What was to be replaced is still there.
+            memory.offered = buffers.outputs;
+            resume_unwind(panic);
+        }
         memory.temps = std::mem::take(&mut buffers.temps);
         memory.packs = std::mem::take(&mut buffers.packs);
         buffers.finish(plan)
@@ -184,6 +191,9 @@ impl Executor {
             let mut segments = prepared.segments.iter().filter(enough).peekable();
             let mut at = 0;
             while at < plan.steps.len() {
+                if at == prepared.first_in_place && run.status.load(Ordering::Relaxed) != 0 {
+                    return;
+                }
                 if let Some(segment) = segments.next_if(|s| s.steps.start == at) {
                     let began = profile::begin();
                     segment.run(plan, buffers, run, par);
@@ -234,18 +244,26 @@ impl Memory {
         }
     }
 
-    /// Gives buffers for the next run's results, by number; those of another size are not used.
+    /// Gives buffers for the next run's results, by number; those too small are not used. An output that takes
+    /// the place of a leaf needs one with the leaf's contents.
     pub(crate) fn offer(&mut self, buffers: impl Iterator<Item = Option<HostBufferMut>>) {
         self.offered = buffers.collect();
+    }
+
+    /// What was offered to a run that panicked.
+    pub(crate) fn take_back(&mut self) -> Vec<Option<HostBufferMut>> {
+        std::mem::take(&mut self.offered)
     }
 
     fn take_outputs(&mut self) -> Vec<Option<HostBufferMut>> {
         let mut offered = std::mem::take(&mut self.offered).into_iter();
         let sizes = self.sizes.iter();
         let outputs = sizes.map(|&bytes| {
-            let fits = |b: &HostBufferMut| b.len() == bytes;
-            let kept = offered.next().flatten().filter(fits);
-            Some(kept.unwrap_or_else(|| HostBufferMut::scratch(bytes)))
+            Some(match offered.next().flatten() {
+                Some(kept) if kept.len() == bytes => kept,
+                Some(kept) if kept.len() > bytes => HostBufferMut::copy_of(&kept.bytes()[..bytes]),
+                _ => HostBufferMut::scratch(bytes),
+            })
         });
         outputs.collect()
     }
@@ -309,14 +327,14 @@ impl<'r> Buffers<'r> {
         let n = step.inputs.len();
         let inputs = if n <= FEW {
             for (operand, &id) in few.iter_mut().zip(&step.inputs) {
-                *operand = self.operand(plan, id);
+                *operand = self.input(plan, step, id);
             }
             &few[..n]
         } else {
             many = step
                 .inputs
                 .iter()
-                .map(|&id| self.operand(plan, id))
+                .map(|&id| self.input(plan, step, id))
                 .collect();
             &many[..]
         };
@@ -372,6 +390,15 @@ impl<'r> Buffers<'r> {
             Place::Output(i) => Some(&mut self.outputs[i]),
             Place::Temp(i) => Some(&mut self.temps[i]),
         }
+    }
+
+    /// An input of a step; none if it is what an output holds before, which the step itself has then.
+    fn input(&self, plan: &Plan, step: &Step, id: SlotId) -> Operand<'_> {
+        let place = plan.slots[id].place;
+        if plan.is_in_place(id) && step.outputs().any(|o| plan.slots[o].place == place) {
+            return Operand::NONE;
+        }
+        self.operand(plan, id)
     }
 
     fn operand(&self, plan: &Plan, id: SlotId) -> Operand<'_> {
@@ -477,6 +504,12 @@ pub(crate) fn run_kernel(
             par,
             packed: None,
         };
-        run_ready(kernel, &Ready::new(kernel, dtype), context, outs, dtype);
+        run_ready(
+            kernel,
+            &Ready::new(kernel, dtype, &[]),
+            context,
+            outs,
+            dtype,
+        );
     });
 }

@@ -5,7 +5,7 @@ use super::program::Program;
 use super::segment::{self, Segment};
 use super::{map, matmul, reduce, rows};
 use crate::dtype::DType;
-use crate::plan::{Kernel, Matrix, Plan, SlotId, Step};
+use crate::plan::{Held, Kernel, Matrix, Plan, SlotId, Step};
 use rustc_hash::FxHashMap;
 
 /// A kernel made ready.
@@ -33,12 +33,12 @@ pub(super) struct Packed {
 }
 
 impl Ready {
-    /// Prepares `kernel`, whose output has elements of `dtype`.
-    pub(super) fn new(kernel: &Kernel, dtype: DType) -> Ready {
+    /// Prepares `kernel`, whose output has elements of `dtype`; inputs `held` are what outputs hold before.
+    pub(super) fn new(kernel: &Kernel, dtype: DType, held: &[Held]) -> Ready {
         match kernel {
-            Kernel::Map(m) => Ready::Map(map::prepare(m, dtype)),
+            Kernel::Map(m) => Ready::Map(map::prepare(m, dtype, held)),
             Kernel::Reduce(r) => Ready::Reduce(reduce::prepare(r)),
-            Kernel::Rows(r) => Ready::Rows(rows::prepare(r)),
+            Kernel::Rows(r) => Ready::Rows(rows::prepare(r, held)),
             _ => Ready::Plain,
         }
     }
@@ -55,12 +55,17 @@ pub(crate) struct Prepared {
     pub(super) packs: Vec<usize>,
     /// Steps that run part by part, in order.
     pub(super) segments: Vec<Segment>,
+    /// The first step that writes where a leaf lies.
+    pub(super) first_in_place: usize,
 }
 
 impl Prepared {
     /// Prepares every step of `plan`.
     pub(crate) fn new(plan: &Plan) -> Prepared {
-        let ready = |step: &Step| Ready::new(&step.kernel, plan.slots[step.output].dtype);
+        let ready = |step: &Step| {
+            let dtype = plan.slots[step.output].dtype;
+            Ready::new(&step.kernel, dtype, &plan.held(step))
+        };
         let mut steps: Vec<Ready> = plan.steps.iter().map(ready).collect();
         let packs = share_packs(plan, &mut steps);
         let work: usize = plan
@@ -75,6 +80,7 @@ impl Prepared {
             large,
             packs,
             segments: segment::find(plan),
+            first_in_place: plan.first_in_place(),
         }
     }
 }

@@ -5,7 +5,7 @@
 use super::pairs::{self, Fused, Op};
 use super::walk::{Nest, Walk};
 use crate::dtype::{Class, DType};
-use crate::plan::{BlockFn, Expr, Inst, View};
+use crate::plan::{BlockFn, Expr, Held, Inst, View};
 
 /// The most lanes of a block: 4 KiB, so that ten registers fit in the first-level cache.
 pub(super) const LANES: usize = 1024;
@@ -35,6 +35,8 @@ pub(super) enum Instr {
         walk: usize,
         scalar: usize,
     },
+    /// What this output of the step holds before; the worker is given it.
+    Before(usize),
     /// The value of a stage of Rows, for each point of the nest or for its row.
     Stage {
         stage: usize,
@@ -57,6 +59,24 @@ pub(super) enum Span {
     Row,
     /// The same in every block.
     All,
+}
+
+/// Something that is read point after point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// An input.
+    Input(usize),
+    /// What an output holds before.
+    Output(usize),
+}
+
+/// What a program has to know of its step.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'s> {
+    /// Which stages have a value for each point of the nest.
+    pub(super) each: &'s dyn Fn(usize) -> bool,
+    /// Inputs that are what an output holds before.
+    pub(super) held: &'s [Held],
 }
 
 /// An expression ready to run over a merged loop nest.
@@ -90,17 +110,20 @@ impl Program {
         more: &[&View],
         tiles: bool,
     ) -> Self {
-        Program::with_stages(expr, shape, order, more, tiles, &|_| false)
+        let around = Around {
+            each: &|_| false,
+            held: &[],
+        };
+        Program::within(expr, shape, order, more, (tiles, around))
     }
 
-    /// As [`Program::new`]; `each` tells which stages have a value for each point of the nest.
-    pub(super) fn with_stages(
+    /// As [`Program::new`], in a step with more to it than one expression.
+    pub(super) fn within(
         expr: &Expr,
         shape: &[usize],
         order: &[usize],
         more: &[&View],
-        tiles: bool,
-        each: &dyn Fn(usize) -> bool,
+        (tiles, around): (bool, Around<'_>),
     ) -> Self {
         let views: Vec<&View> = expr
             .insts
@@ -112,7 +135,7 @@ impl Program {
         if tiles {
             nest.cut_tiles(&mut walks, LANES);
         }
-        let Fused { ops, span, factors } = lower(expr, &walks, &nest, each);
+        let Fused { ops, span, factors } = lower(expr, &walks, &nest, around);
         let (buffer, n_buffers) = assign(&ops, &span);
         let cost = expr.insts.iter().map(cost_of).sum::<usize>() + 1;
         Program {
@@ -127,13 +150,23 @@ impl Program {
         }
     }
 
-    /// The inputs of 4-byte elements that are read point after point, and the element of the first.
-    pub(super) fn lines(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+    /// The outputs of which it reads what they hold before.
+    pub(super) fn before(&self) -> impl Iterator<Item = usize> + '_ {
+        self.ops.iter().filter_map(|op| match op {
+            Instr::Before(output) => Some(*output),
+            _ => None,
+        })
+    }
+
+    /// What of 4-byte elements is read point after point, and the element of the first.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (Line, usize)> + '_ {
         self.ops.iter().filter_map(|op| match op {
             Instr::Load { input, dtype, walk } if dtype.size() == 4 => {
                 let walk = &self.walks[*walk];
-                walk.flat.then_some((*input, walk.offset as usize))
+                let line = (Line::Input(*input), walk.offset as usize);
+                walk.flat.then_some(line)
             }
+            Instr::Before(output) => Some((Line::Output(*output), 0)),
             _ => None,
         })
     }
@@ -163,7 +196,7 @@ fn cost_of(inst: &Inst) -> usize {
     }
 }
 
-fn lower(expr: &Expr, walks: &[Walk], nest: &Nest, each: &dyn Fn(usize) -> bool) -> Fused {
+fn lower(expr: &Expr, walks: &[Walk], nest: &Nest, around: Around<'_>) -> Fused {
     let mut next_walk = 0;
     let mut walk = || {
         next_walk += 1;
@@ -181,7 +214,10 @@ fn lower(expr: &Expr, walks: &[Walk], nest: &Nest, each: &dyn Fn(usize) -> bool)
         let (op, span) = match inst {
             Inst::Load { input, .. } => {
                 let (input, dtype, walk) = (*input, expr.inputs[*input], walk());
-                (Instr::Load { input, dtype, walk }, of_walk(walk))
+                match around.held.iter().find(|h| h.input == input) {
+                    Some(held) => (Instr::Before(held.output), Span::Lane),
+                    None => (Instr::Load { input, dtype, walk }, of_walk(walk)),
+                }
             }
             Inst::Gather {
                 input,
@@ -213,7 +249,7 @@ fn lower(expr: &Expr, walks: &[Walk], nest: &Nest, each: &dyn Fn(usize) -> bool)
                 (Instr::Random { walk, scalar }, of_walk(walk))
             }
             Inst::Stage { stage, .. } => {
-                let (stage, each) = (*stage, each(*stage));
+                let (stage, each) = (*stage, (around.each)(*stage));
                 let span = if each { Span::Lane } else { Span::Row };
                 (Instr::Stage { stage, each }, span)
             }
@@ -266,11 +302,9 @@ fn assign(ops: &[Instr], span: &[Span]) -> (Vec<usize>, usize) {
     let mut n_buffers = 0;
     let mut buffer = Vec::with_capacity(ops.len());
     for (at, op) in ops.iter().enumerate() {
-        let reused = if span[at] == Span::All {
-            None
-        } else {
-            free.pop()
-        };
+        // What was there before is put into its buffer ahead of all others.
+        let own = span[at] == Span::All || matches!(op, Instr::Before(_));
+        let reused = if own { None } else { free.pop() };
         buffer.push(reused.unwrap_or_else(|| {
             n_buffers += 1;
             n_buffers - 1

@@ -2,13 +2,14 @@
 //! memory once. Rows are independent: how they are shared among threads changes no bit.
 
 use super::combine::{Combine, add_lane_products, add_lanes};
-use super::program::{LANES, Program};
+use super::program::{Around, LANES, Line, Program};
 use super::reduce::{self, Job};
 use super::scratch::Scratch;
+use super::simd::Upcoming;
 use super::worker::{Ahead, Earlier, Memory, Worker};
 use super::{Context, map, simd};
 use crate::dtype::Class;
-use crate::plan::{Inst, Rows, Stage, StageKind, View};
+use crate::plan::{Held, Inst, Rows, Stage, StageKind, View};
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -26,8 +27,10 @@ pub(super) struct Ready {
     /// changes no bit.
     across: usize,
     part: usize,
-    /// What is fetched meanwhile for the rows after those at hand.
-    ahead: Ahead,
+    /// What is fetched meanwhile for the rows after those at hand: sources, with the word of their first point.
+    ahead: [Option<(Line, usize)>; Ahead::MOST],
+    /// Stages that have a value for each point, or sum over them.
+    points: usize,
 }
 
 #[derive(Debug)]
@@ -90,11 +93,11 @@ const PARTS: usize = 32;
 const CHAIN: usize = 16;
 
 /// Prepares `rows`.
-pub(super) fn prepare(rows: &Rows) -> Ready {
+pub(super) fn prepare(rows: &Rows, held: &[Held]) -> Ready {
     let outer: usize = rows.outer.iter().product();
     let inner: usize = rows.inner.iter().product();
     let stages: Vec<ReadyStage> = (0..rows.stages.len())
-        .map(|s| ready_stage(rows, s, outer * inner))
+        .map(|s| ready_stage(rows, s, (outer * inner, held)))
         .collect();
     let width = |s: &ReadyStage| match s.kind {
         StageKind::Each => inner,
@@ -108,12 +111,21 @@ pub(super) fn prepare(rows: &Rows) -> Ready {
     let across = |s: &&ReadyStage| s.kind == StageKind::Across;
     let across = stages.iter().filter(across).count();
     let points = || stages.iter().filter(|s| s.kind != StageKind::Once);
+    let mut ahead = [None; Ahead::MOST];
     let lines = points().flat_map(|s| s.program.lines());
+    for line in lines.map(Some) {
+        if !ahead.contains(&line)
+            && let Some(free) = ahead.iter_mut().find(|l| l.is_none())
+        {
+            *free = line;
+        }
+    }
     Ready {
         outer,
         inner,
         across,
-        ahead: Ahead::new(lines, points().count()),
+        ahead,
+        points: points().count(),
         part: if across == 0 {
             1
         } else {
@@ -129,7 +141,7 @@ pub(super) fn prepare(rows: &Rows) -> Ready {
     }
 }
 
-fn ready_stage(rows: &Rows, at: usize, len: usize) -> ReadyStage {
+fn ready_stage(rows: &Rows, at: usize, (len, held): (usize, &[Held])) -> ReadyStage {
     let stage = &rows.stages[at];
     let once = stage.kind == StageKind::Once;
     let mut shape = rows.outer.clone();
@@ -142,7 +154,8 @@ fn ready_stage(rows: &Rows, at: usize, len: usize) -> ReadyStage {
     let order: Vec<usize> = (0..shape.len()).collect();
     // A program over rows walks from one row's value to the next.
     let each = |s: usize| once || rows.stages[s].kind == StageKind::Each;
-    let program = Program::with_stages(&stage.expr, &shape, &order, &[&number], false, &each);
+    let around = Around { each: &each, held };
+    let program = Program::within(&stage.expr, &shape, &order, &[&number], (false, around));
     let reads = |s: &Stage| {
         s.expr
             .insts
@@ -151,6 +164,7 @@ fn ready_stage(rows: &Rows, at: usize, len: usize) -> ReadyStage {
     };
     let stream = stage.kind == StageKind::Each
         && len >= map::STREAM
+        && !held.iter().any(|h| Some(h.output) == stage.output)
         && !rows.stages[at + 1..].iter().any(reads);
     ReadyStage {
         kind: stage.kind,
@@ -282,7 +296,7 @@ impl Piece<'_, '_> {
             } else {
                 &mut sums[part * width..(part + 1) * width]
             };
-            memory.ahead = ready.ahead.of((first + n) * ready.inner, n * ready.inner);
+            memory.ahead = piece.upcoming(outs, first + n..first + 2 * n);
             // SAFETY: the rows are of this piece's parts.
             memory =
                 unsafe { piece.block(outs, sums, first..first + n, first + n == stop, memory) };
@@ -292,6 +306,20 @@ impl Piece<'_, '_> {
         if ready.stages.iter().any(streams) {
             simd::stream_end();
         }
+    }
+
+    /// What is read for these rows.
+    fn upcoming(&self, outs: &Shared<'_>, rows: Range<usize>) -> Ahead {
+        let (at, len) = (rows.start * self.ready.inner, rows.len() * self.ready.inner);
+        let lines = self.ready.ahead.map(|line| {
+            let (line, first) = line?;
+            let words = match line {
+                Line::Input(input) => self.context.words(input).as_ptr(),
+                Line::Output(output) => outs.outs[output].0.cast_const(),
+            };
+            Some(Upcoming::new(words, first + at))
+        });
+        Ahead::new(lines, len, self.ready.points)
     }
 
     /// All stages of some rows, the `last` of their part or not.
@@ -356,7 +384,12 @@ impl Piece<'_, '_> {
                     );
                 }
             } else {
-                compute(stage, &mut worker, ready.inner, first, out);
+                let before = |output: usize, from: usize, len: usize| {
+                    // SAFETY: of these rows, which only a later stage writes.
+                    let words = unsafe { outs.words(output, from, len) };
+                    &*words
+                };
+                compute(stage, &mut worker, (ready.inner, first), out, &before);
             }
             memory = worker.into_memory();
             if let Some(o) = stage.output.filter(|o| !o.dense) {
@@ -421,13 +454,16 @@ fn flush(short: &mut [f32], sums: &mut [f64]) {
     }
 }
 
-/// One stage of the rows that `out` is for.
+/// What an output holds before: its number, the first word and how many.
+type Before<'b> = dyn Fn(usize, usize, usize) -> &'b [u32] + 'b;
+
+/// One stage of the rows from `first` on that `out` is for.
 fn compute(
     stage: &ReadyStage,
     worker: &mut Worker<'_, '_>,
-    inner: usize,
-    first: usize,
+    (inner, first): (usize, usize),
     out: &mut [u32],
+    before: &Before<'_>,
 ) {
     match stage.kind {
         StageKind::Once => worker.eval_into(first, out),
@@ -447,6 +483,12 @@ fn compute(
             while start < end {
                 let stop = stage.program.nest.block_end(start, end, LANES);
                 let out = &mut out[start - base..stop - base];
+                for output in stage.program.before() {
+                    match stage.output {
+                        Some(o) if o.output == output => worker.before(output, out),
+                        _ => worker.before(output, before(output, start, out.len())),
+                    }
+                }
                 match stage.output {
                     Some(o) if o.stream => {
                         simd::stream(out, worker.eval(start, out.len()));

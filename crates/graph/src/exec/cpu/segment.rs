@@ -266,7 +266,7 @@ fn build(plan: &Plan, users: &[Vec<usize>], steps: Range<usize>, parts: usize) -
             sums: partial,
             inputs: inputs.map(|(&slot, stride)| place(slot, stride)).collect(),
             outputs: outputs.map(|(slot, stride)| place(slot, stride)).collect(),
-            ready: Ready::new(&cut.kernel, dtype),
+            ready: Ready::new(&cut.kernel, dtype, &[]),
             kernel: cut.kernel,
             dtype,
             check: step.check,
@@ -342,7 +342,8 @@ fn apart(plan: &Plan, chunks: &[Chunk]) -> bool {
 /// `step` cut into `parts` along its outermost loop, if every part can be computed like the others.
 fn cut(plan: &Plan, step: &Step, parts: usize) -> Option<Cut> {
     let narrow = |slot: SlotId| plan.slots[slot].dtype.size() != 4;
-    if step.outputs().any(narrow) {
+    // Where a leaf lies other parts may still read it.
+    if step.outputs().any(|s| narrow(s) || plan.is_in_place(s)) {
         return None;
     }
     match &step.kernel {

@@ -149,6 +149,33 @@ pub(crate) fn prefetch(words: &[u32], at: usize, len: usize) {
     let _ = (words, at, len);
 }
 
+/// A place in memory that will be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Upcoming(*const u32);
+
+impl Upcoming {
+    /// Word `at` of what begins at `words`, be it there or not.
+    pub(crate) fn new(words: *const u32, at: usize) -> Upcoming {
+        Upcoming(words.wrapping_add(at))
+    }
+
+    /// Byte `at` of these.
+    pub(crate) fn bytes(bytes: &[u8], at: usize) -> Upcoming {
+        Upcoming(bytes.as_ptr().wrapping_add(at).cast())
+    }
+
+    /// Fetches the next `len` words into the caches.
+    pub(crate) fn fetch(&mut self, len: usize) {
+        #[cfg(target_arch = "x86_64")]
+        for line in (0..len).step_by(16) {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: a prefetch has no effect that a program can see, wherever it points; SSE is part of the target.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.0.wrapping_add(line).cast()) };
+        }
+        self.0 = self.0.wrapping_add(len);
+    }
+}
+
 /// As many lanes of [`gather`] as fill vectors, and whether one of their indices is out of range.
 #[cfg(target_arch = "x86_64")]
 fn gather_vectors(row: &[u32], index: &[u32], outside: u32, out: &mut [u32]) -> (usize, bool) {

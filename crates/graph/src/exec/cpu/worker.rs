@@ -5,7 +5,7 @@ use super::Context;
 use super::load::Data;
 use super::philox;
 use super::program::{Instr, LANES, Program, Span};
-use super::simd;
+use super::simd::{self, Upcoming};
 use crate::dtype::DType;
 use crate::plan::BlockFn;
 use std::cell::RefCell;
@@ -63,52 +63,36 @@ pub(super) struct Contents {
     pub(super) ahead: Ahead,
 }
 
-/// Words of inputs that will be read next, fetched little by little: a memory that is asked for much at once makes
-/// everybody wait.
+/// Memory that will be read next, fetched little by little: a memory that is asked for much at once makes everybody wait.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ahead {
-    /// Inputs and their next words.
-    lines: [(usize, usize); Ahead::MOST],
-    n: usize,
+    lines: [Option<Upcoming>; Ahead::MOST],
     /// Words that are left of each, and how many to fetch with each block.
     left: usize,
     step: usize,
 }
 
 impl Ahead {
-    const MOST: usize = 4;
+    /// The most places that are fetched from.
+    pub(super) const MOST: usize = 4;
 
-    /// For inputs and their first words, which are read in `blocks` blocks for each block of theirs.
-    pub(super) fn new(lines: impl Iterator<Item = (usize, usize)>, blocks: usize) -> Ahead {
-        let mut ahead = Ahead {
+    /// The next `len` words of each of these places, read in `blocks` blocks for each block of theirs.
+    pub(super) fn new(lines: [Option<Upcoming>; Ahead::MOST], len: usize, blocks: usize) -> Ahead {
+        Ahead {
+            lines,
+            left: len,
             step: (LANES / blocks.max(1)).next_multiple_of(16),
-            ..Ahead::default()
-        };
-        for line in lines {
-            if ahead.n < Ahead::MOST && !ahead.lines[..ahead.n].contains(&line) {
-                ahead.lines[ahead.n] = line;
-                ahead.n += 1;
-            }
         }
-        ahead
     }
 
-    /// The words `at..at + len` of each input.
-    pub(super) fn of(mut self, at: usize, len: usize) -> Ahead {
-        self.lines.iter_mut().for_each(|line| line.1 += at);
-        self.left = len;
-        self
-    }
-
-    fn fetch(&mut self, context: &Context<'_>) {
+    fn fetch(&mut self) {
         if self.left == 0 {
             return;
         }
         let step = self.step.min(self.left);
         self.left -= step;
-        for (input, at) in &mut self.lines[..self.n] {
-            simd::prefetch(context.words(*input), *at, step);
-            *at += step;
+        for line in self.lines.iter_mut().flatten() {
+            line.fetch(step);
         }
     }
 }
@@ -200,6 +184,19 @@ impl<'p, 'a> Worker<'p, 'a> {
     /// Its memory, for the next worker.
     pub(super) fn into_memory(self) -> Memory {
         self.memory
+    }
+
+    /// Gives it what output `output` holds before at the positions that it evaluates next.
+    pub(super) fn before(&mut self, output: usize, words: &[u32]) {
+        let program = self.program;
+        for (reg, op) in program.ops.iter().enumerate() {
+            if matches!(op, Instr::Before(o) if *o == output) {
+                let buffer = program.buffer[reg];
+                let lanes: &mut [u32] = bytemuck::cast_slice_mut(&mut self.memory.lanes[buffer]);
+                lanes[..words.len()].copy_from_slice(words);
+                self.memory.held[reg] = Held::Lanes(buffer);
+            }
+        }
     }
 
     /// The values at linear positions `start..start + len`; at most [`LANES`] of them.
@@ -308,7 +305,7 @@ impl<'p, 'a> Worker<'p, 'a> {
     /// Computes registers `..until` for the block.
     fn run(&mut self, start: usize, len: usize, until: usize) {
         let program = self.program;
-        self.memory.ahead.fetch(&self.context);
+        self.memory.ahead.fetch();
         program.nest.index_of(start, &mut self.memory.index);
         let in_row = self.in_row(len);
         for reg in 0..until {
@@ -323,6 +320,9 @@ impl<'p, 'a> Worker<'p, 'a> {
                     continue;
                 }
                 _ => {}
+            }
+            if let Instr::Before(_) = program.ops[reg] {
+                continue;
             }
             if let Some(held) = self.borrowed(reg, start, len) {
                 self.memory.held[reg] = held;
@@ -419,6 +419,7 @@ impl<'p, 'a> Worker<'p, 'a> {
         };
         match &program.ops[reg] {
             Instr::Stage { stage, each } => self.stage(*stage, *each, start, out),
+            Instr::Before(_) => out.copy_from_slice(self.value(reg, out.len())),
             Instr::Constant(word) => out.fill(*word),
             Instr::Scalar(scalar) => out.fill(self.context.scalars[*scalar]),
             Instr::Apply { f, args } => self.apply(*f, args, out),
@@ -561,6 +562,52 @@ impl<'p, 'a> Worker<'p, 'a> {
         });
         if bad {
             self.context.report();
+        }
+        if by_row && step == 1 {
+            self.fetch_next_row(op, odometer);
+        }
+    }
+
+    /// Fetches what [`Worker::gather`] reads for the row after this one, which lies anywhere in memory.
+    fn fetch_next_row(&self, op: &Instr, next: &mut [usize]) {
+        let Program {
+            ops, walks, nest, ..
+        } = self.program;
+        let &Instr::Gather {
+            input,
+            dtype,
+            walk,
+            index,
+            size,
+            stride,
+            ..
+        } = op
+        else {
+            return;
+        };
+        let Instr::Load {
+            input: from,
+            dtype: DType::I32,
+            walk: at,
+        } = ops[index]
+        else {
+            return;
+        };
+        let Some(row) = next.len().checked_sub(2) else {
+            return;
+        };
+        next.copy_from_slice(&self.memory.index);
+        next[row] += 1;
+        next[row + 1] = 0;
+        if next[row] >= nest.shape[row] {
+            return;
+        }
+        let i = self.context.words(from)[walks[at].offset_at(next) as usize] as usize;
+        if i < size {
+            let first = walks[walk].offset_at(next) + i as i64 * stride;
+            let bytes = self.context.inputs[input].bytes;
+            let (first, len) = (first as usize * dtype.size(), nest.row() * dtype.size());
+            Upcoming::bytes(bytes, first).fetch(len.min(4 * LANES).div_ceil(4));
         }
     }
 }

@@ -269,6 +269,9 @@ impl<'a> Writer<'a> {
     /// The variable of a kernel input.
     fn input(&mut self, input: usize) -> String {
         let input = self.view.same_input[input];
+        if let Some(output) = self.view.held_by(input) {
+            return format!("out_{output}");
+        }
         let known = self.body.inputs.iter().position(|&i| i == input);
         let at = known.unwrap_or_else(|| {
             self.body.inputs.push(input);

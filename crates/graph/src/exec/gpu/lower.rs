@@ -4,10 +4,11 @@
 use super::call::Lowered;
 use super::choices::Choices;
 use super::table::Config;
+use super::wide::Wide;
 use super::{argsort, custom, gemm, map, reduce, rows, scan, scatter, window};
 use crate::device::DeviceClass;
 use crate::dtype::DType;
-use crate::plan::{Kernel, Plan, Step};
+use crate::plan::{Held, Kernel, Plan, Step};
 use wgrad_device::{Error, Gpu};
 
 /// What choices depend on besides shapes.
@@ -55,9 +56,24 @@ pub(super) struct StepView<'a> {
     pub(super) choices: &'a Choices,
     /// For each input the first input with the same slot, so that they share a binding.
     pub(super) same_input: Vec<usize>,
+    /// Inputs that are what an output holds before: they are read from the output's binding.
+    pub(super) held: Vec<Held>,
     /// Dtype of the first input's slot, if there is one.
     pub(super) input_dtype: Option<DType>,
     pub(super) output_dtype: DType,
+}
+
+impl StepView<'_> {
+    /// The output that an input is the earlier contents of.
+    pub(super) fn held_by(&self, input: usize) -> Option<usize> {
+        let held = self.held.iter().find(|h| h.input == input);
+        held.map(|h| h.output)
+    }
+
+    /// Whether loads of all that outputs hold before go by fours, as the stores do.
+    pub(super) fn held_whole(&self, wide: &Wide) -> bool {
+        self.held.iter().all(|h| wide.is_whole(h.input))
+    }
 }
 
 /// What `step` of `plan` runs.
@@ -80,6 +96,7 @@ pub(super) fn lower(
         target,
         choices,
         same_input: step.inputs.iter().map(first_with).collect(),
+        held: plan.held(step),
         input_dtype: step.inputs.first().map(|&slot| plan.slots[slot].dtype),
         output_dtype: output.dtype,
     };

@@ -39,7 +39,8 @@ fn wide(view: &StepView<'_>, map: &Map, points: u64) -> Option<Wide> {
     if points < view.target.config.wide_from || !stores_whole(&map.store, &map.shape, last) {
         return None;
     }
-    Wide::of(&map.expr, &view.same_input, &map.shape, last)
+    let wide = Wide::of(&map.expr, &view.same_input, &map.shape, last);
+    wide.filter(|wide| view.held_whole(wide))
 }
 
 /// Results of a word each: one point for a thread, or, on a software adapter, a loop for each of few threads.

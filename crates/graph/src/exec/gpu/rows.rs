@@ -33,7 +33,7 @@ pub(super) fn lower(view: &StepView<'_>, rows: &Rows) -> Result<Lowered, Error> 
         return Ok(Lowered::default());
     }
     let mut lowered = Lowered::default();
-    for results in parts(rows, &view.same_input, view.target.buffers) {
+    for results in parts(rows, view) {
         let call = call(view, &only(rows, &results), outer)?;
         lowered.work.push(call.into());
     }
@@ -47,7 +47,7 @@ fn call(view: &StepView<'_>, rows: &Rows, outer: u64) -> Result<Call, Error> {
         view,
         rows,
         wides: wides.as_deref(),
-        levels: levels(rows),
+        levels: rows.levels(),
         grouped: !view.target.software,
     };
     let inner = kernel.inner();
@@ -89,14 +89,14 @@ fn group(points: u64) -> (u64, u64) {
 
 /// The results that each of the step's kernels computes: as many as can be bound together with the inputs that they need
 /// and the status word. The planner sees to it that one can.
-fn parts(rows: &Rows, same_input: &[usize], buffers: usize) -> Vec<Vec<usize>> {
+fn parts(rows: &Rows, view: &StepView<'_>) -> Vec<Vec<usize>> {
     let mut all: Vec<usize> = rows.stages.iter().filter_map(|s| s.output).collect();
     all.sort_unstable();
     let mut parts: Vec<Vec<usize>> = Vec::new();
     for result in all {
         if let Some(last) = parts.last_mut() {
             last.push(result);
-            if inputs(&only(rows, last), same_input) + last.len() < buffers {
+            if inputs(&only(rows, last), view) + last.len() < view.target.buffers {
                 continue;
             }
             last.pop();
@@ -106,13 +106,14 @@ fn parts(rows: &Rows, same_input: &[usize], buffers: usize) -> Vec<Vec<usize>> {
     parts
 }
 
-/// How many buffers the stages read.
-fn inputs(rows: &Rows, same_input: &[usize]) -> usize {
+/// How many buffers the stages read and do not write.
+fn inputs(rows: &Rows, view: &StepView<'_>) -> usize {
     let insts = rows.stages.iter().flat_map(|stage| &stage.expr.insts);
     let read = insts.filter_map(|inst| match inst {
-        Inst::Load { input, .. } | Inst::Gather { input, .. } => Some(same_input[*input]),
+        Inst::Load { input, .. } | Inst::Gather { input, .. } => Some(view.same_input[*input]),
         _ => None,
     });
+    let read = read.filter(|&input| view.held_by(input).is_none());
     read.collect::<BTreeSet<_>>().len()
 }
 
@@ -122,7 +123,9 @@ fn only(rows: &Rows, results: &[usize]) -> Rows {
     let mut needed: Vec<bool> = rows.stages.iter().map(|s| wanted(s).is_some()).collect();
     for s in (0..rows.stages.len()).rev() {
         if needed[s] {
-            operands(&rows.stages[s]).for_each(|operand| needed[operand] = true);
+            rows.stages[s]
+                .operands()
+                .for_each(|operand| needed[operand] = true);
         }
     }
     let mut new = vec![0; rows.stages.len()];
@@ -159,29 +162,8 @@ fn wides(view: &StepView<'_>, rows: &Rows) -> Option<Vec<Wide>> {
         .map(|stage| (&stage.expr, stage.kind != StageKind::Once))
         .collect();
     let varies = |stage: usize| rows.stages[stage].kind == StageKind::Each;
-    Wide::of_all(&exprs, &view.same_input, &shape, shape.len() - 1, &varies)
-}
-
-/// Stages that a stage reads.
-fn operands(stage: &Stage) -> impl Iterator<Item = usize> + '_ {
-    stage.expr.insts.iter().filter_map(|inst| match inst {
-        Inst::Stage { stage, .. } => Some(*stage),
-        _ => None,
-    })
-}
-
-/// How many reductions, one after the other, each stage waits for.
-fn levels(rows: &Rows) -> Vec<usize> {
-    let mut levels: Vec<usize> = Vec::with_capacity(rows.stages.len());
-    for stage in &rows.stages {
-        let after = |s: usize| {
-            let reduces = matches!(rows.stages[s].kind, StageKind::Reduce(_));
-            levels[s] + usize::from(reduces)
-        };
-        let level = operands(stage).map(after).max().unwrap_or(0);
-        levels.push(level);
-    }
-    levels
+    let wides = Wide::of_all(&exprs, &view.same_input, &shape, shape.len() - 1, &varies)?;
+    view.held_whole(&wides[0]).then_some(wides)
 }
 
 /// What is written so far.
@@ -440,7 +422,7 @@ impl<'a> Kernel<'a> {
         for s in (0..stages.len()).rev() {
             if needed.contains(&s) {
                 let points = |d: &usize| stages[*d].kind == StageKind::Each;
-                needed.extend(operands(&stages[s]).filter(points));
+                needed.extend(stages[s].operands().filter(points));
             }
         }
         let mut names = state.names.clone();

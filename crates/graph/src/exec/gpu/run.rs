@@ -116,19 +116,20 @@ impl Executor {
         leaves: &[&Buffer],
         scalars: &[u32],
     ) -> Result<Vec<Buffer>, Error> {
-        self.run_into(prepared, leaves, scalars, Vec::new())
+        self.run_into(prepared, leaves, scalars, &mut [])
     }
 
-    /// As [`Executor::run`]; `own` are buffers that results are written to, by number, if they have their size.
+    /// As [`Executor::run`]; `own` are buffers that results are written to, by number, if they have their size. An output
+    /// that takes the place of a leaf needs the leaf's; what else holds it keeps its contents.
     ///
     /// # Errors
-    /// As [`Executor::run`].
+    /// As [`Executor::run`]; the leaves' buffers are in `own` still.
     pub(crate) fn run_into(
         &self,
         prepared: &Prepared,
         leaves: &[&Buffer],
         scalars: &[u32],
-        own: Vec<Option<Buffer>>,
+        own: &mut [Option<Buffer>],
     ) -> Result<Vec<Buffer>, Error> {
         if leaves.len() < prepared.n_leaves || scalars.len() < prepared.n_scalars {
             return Err(Error::Unsupported {
@@ -141,14 +142,14 @@ impl Executor {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         self.write_params(prepared, &mut state, scalars)?;
-        let outputs = self.outputs(prepared, own)?;
+        let mut commands = self.recorder()?;
+        let outputs = self.outputs(prepared, own, &mut commands)?;
         let buffers = Buffers {
             executor: self,
             prepared,
             leaves,
             outputs: &outputs,
         };
-        let mut commands = self.recorder()?;
         let mut bindings = Vec::new();
         for (action, recent) in prepared.actions.iter().zip(&mut state.recent) {
             buffers.record(&mut commands, action, &mut bindings, recent)?;
@@ -162,16 +163,34 @@ impl Executor {
             .collect()
     }
 
-    /// A buffer for each output: the one given for it, if nothing else holds it, else one of the pool.
-    fn outputs(&self, prepared: &Prepared, own: Vec<Option<Buffer>>) -> Result<Vec<Buffer>, Error> {
-        let mut own = own.into_iter();
+    /// A buffer for each output: the one given for it, if nothing else holds it, else one of the pool, with the contents
+    /// of the one given if the output takes the place of a leaf.
+    fn outputs(
+        &self,
+        prepared: &Prepared,
+        own: &mut [Option<Buffer>],
+        commands: &mut Commands,
+    ) -> Result<Vec<Buffer>, Error> {
         let bytes = prepared.outputs.bytes().iter().enumerate();
         bytes
             .map(|(place, &bytes)| {
                 let fits = |b: &Buffer| b.is_unique() && b.offset() == 0 && b.len() == bytes;
-                match own.next().flatten().filter(fits) {
-                    Some(buffer) => Ok(buffer),
-                    None => self.gpu.alloc_turn(&prepared.outputs, place),
+                let fresh = || self.gpu.alloc_turn(&prepared.outputs, place);
+                let given = own.get_mut(place);
+                if !prepared.in_place.iter().any(|p| p.output == place) {
+                    let given = given.and_then(Option::take).filter(fits);
+                    return given.map_or_else(fresh, Ok);
+                }
+                match given.as_deref() {
+                    Some(Some(leaf)) if fits(leaf) => Ok(leaf.clone()),
+                    Some(Some(leaf)) => {
+                        let copy = fresh()?;
+                        commands.copy(leaf, 0, &copy, 0, bytes)?;
+                        Ok(copy)
+                    }
+                    _ => Err(Error::Unsupported {
+                        what: "a plan without the leaf that an output replaces",
+                    }),
                 }
             })
             .collect()

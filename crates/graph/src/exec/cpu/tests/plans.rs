@@ -90,6 +90,7 @@ fn plan(n: usize) -> Plan {
         outputs: vec![3, 2, 0],
         temps: vec![n * n * 4],
         n_leaves: 1,
+        in_place: Vec::new(),
         n_scalars: 0,
     }
 }
@@ -185,6 +186,7 @@ fn the_first_bad_index_is_kept() {
         outputs: vec![2, 3],
         temps: vec![],
         n_leaves: 2,
+        in_place: Vec::new(),
         n_scalars: 0,
     };
     let table = HostBufferMut::copy_of(bytes(&[1.5f32, 2.5])).freeze();

@@ -144,7 +144,7 @@ fn outputs(case: &Case, rows: &Rows, inputs: &[(DType, Vec<u8>)]) -> Vec<Vec<u32
         })
         .collect();
     let kernel = Kernel::Rows(rows.clone());
-    let ready = Ready::new(&kernel, F);
+    let ready = Ready::new(&kernel, F, &[]);
     let [one, three] = [1, 3].map(|threads| {
         let mut outs: Vec<Vec<u32>> = vec![Vec::new(); Rows::MAX_OUTPUTS];
         for stage in &rows.stages {

@@ -213,6 +213,7 @@ fn temps_carry_values_and_leaves_may_be_results() {
         outputs: vec![2, 0, 2],
         temps: vec![4 * n],
         n_leaves: 1,
+        in_place: Vec::new(),
         n_scalars: 0,
     };
     for executor in executors() {
