@@ -1,5 +1,5 @@
 //! The cases that time one operation, with what they count. Every run computes the results anew from the same inputs:
-//! as a compiled function whose results take turns between two buffers each, or recorded and evaluated each time.
+//! as a compiled function whose results keep their buffers, or recorded and evaluated each time.
 
 use super::case::{Case, Env, Function, Unit, Work};
 use super::timing::{self, Timing};

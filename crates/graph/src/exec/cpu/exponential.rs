@@ -50,7 +50,7 @@ fn exp_of_difference(out: &mut [u32], args: &[&[u32]]) {
 }
 
 #[cfg(target_arch = "x86_64")]
-mod x86 {
+pub(super) mod x86 {
     use super::super::simd::{Level, level};
     use std::arch::x86_64::*;
 
@@ -64,7 +64,7 @@ mod x86 {
     /// As [`crate::math::exp_fused`], lane by lane.
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn exponential(x: __m512) -> __m512 {
+    pub(in super::super) fn exponential(x: __m512) -> __m512 {
         use crate::math::{EXPM1, LN2_HI, LN2_LO, MAGIC};
         use std::f32::consts::LOG2_E;
         let all = |c: f32| _mm512_set1_ps(c);

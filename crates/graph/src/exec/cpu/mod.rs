@@ -24,6 +24,7 @@ mod scatter;
 mod scratch;
 mod segment;
 pub(crate) mod simd;
+mod softmax;
 mod sort;
 mod team;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::program::{Around, LANES, Line, Program};
 use super::reduce::{self, Job};
 use super::scratch::Scratch;
 use super::simd::Upcoming;
+use super::softmax::Softmax;
 use super::worker::{Ahead, Earlier, Memory, Worker};
 use super::{Context, map, simd};
 use crate::dtype::Class;
@@ -31,6 +32,8 @@ pub(super) struct Ready {
     ahead: [Option<(Line, usize)>; Ahead::MOST],
     /// Stages that have a value for each point, or sum over them.
     points: usize,
+    /// The whole is a softmax.
+    softmax: Option<Softmax>,
 }
 
 #[derive(Debug)]
@@ -126,6 +129,7 @@ pub(super) fn prepare(rows: &Rows, held: &[Held]) -> Ready {
         across,
         ahead,
         points: points().count(),
+        softmax: Softmax::of(rows),
         part: if across == 0 {
             1
         } else {
@@ -212,6 +216,10 @@ impl Ready {
 
 /// Runs prepared rows.
 pub(super) fn run(ready: &Ready, context: Context<'_>, mut outs: Outputs<'_>) {
+    if let (Some(softmax), Some(last)) = (&ready.softmax, ready.stages.last()) {
+        let stream = last.output.is_some_and(|o| o.stream);
+        return softmax.run(&context, ready.work(), outs[0], stream);
+    }
     let par = context.par.for_work(ready.work());
     let parts = ready.outer.div_ceil(ready.part);
     let width = ready.across * ready.inner;
