@@ -1,11 +1,12 @@
 //! The executor's threads, which stand by while a plan runs: handing them work takes a fraction of a microsecond, where
 //! waking a thread takes many, so that small steps are worth sharing. (A pool of tasks, such as rayon's, wakes and sends
-//! to sleep as it goes.) A thread that does not come in time is not waited for, because the tasks of a job are claimed
-//! one by one. Between plans the threads sleep. Knows no kernel.
+//! to sleep as it goes.) Each thread takes the same share of every job, so that it finds in its caches what it has computed
+//! before, and then what is left of the others': a thread that does not come in time is not waited for. Between plans the
+//! threads sleep. Knows no kernel.
 
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -39,6 +40,9 @@ impl std::fmt::Debug for Team {
     }
 }
 
+/// Bits of a task's number beside that of its job.
+const TASK_BITS: u32 = 24;
+
 /// What the threads of a team share.
 #[derive(Default)]
 struct Shared {
@@ -46,8 +50,11 @@ struct Shared {
     phase: Apart<AtomicUsize>,
     /// Written by the leader while no job is open and nobody inside.
     job: UnsafeCell<Option<Job>>,
-    /// The first task that nobody has claimed.
-    next: Apart<AtomicUsize>,
+    /// For each thread the first task of its share that nobody has claimed, behind the number of the job it is of: of a
+    /// new job none is.
+    shares: Vec<Apart<AtomicU64>>,
+    /// What is not claimed yet is left undone.
+    given_up: AtomicBool,
     /// How many serving threads may be looking at the job.
     inside: Apart<AtomicUsize>,
     /// Whether somebody leads: a job that another thread, or a task, starts meanwhile runs on its own thread.
@@ -81,12 +88,15 @@ impl Drop for Called<'_> {
 impl Team {
     /// A team of `threads`, one of which is the caller's; of fewer where the system gives no more.
     pub(super) fn new(threads: usize) -> Team {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            shares: (0..threads).map(|_| Apart::default()).collect(),
+            ..Shared::default()
+        });
         let start = |n: usize| {
             let shared = Arc::clone(&shared);
             let name = format!("wgrad-cpu-{n}");
             let builder = std::thread::Builder::new().name(name);
-            builder.spawn(move || shared.serve()).ok()
+            builder.spawn(move || shared.serve(n)).ok()
         };
         Team {
             serving: (1..threads).map_while(start).collect(),
@@ -132,6 +142,10 @@ impl Drop for Team {
 impl Shared {
     /// Calls `task` with each number below `count` once, on any of the threads, and returns when all are done.
     fn share(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
+        if count >> TASK_BITS > 0 {
+            let several = |i: usize| (i << TASK_BITS..count.min(i + 1 << TASK_BITS)).for_each(task);
+            return self.share(count.div_ceil(1 << TASK_BITS), &several);
+        }
         if count <= 1 || self.led.swap(true, Ordering::Acquire) {
             return (0..count).for_each(task);
         }
@@ -145,44 +159,68 @@ impl Shared {
                 count,
             });
         }
-        self.next.0.store(0, Ordering::Relaxed);
-        self.phase.0.fetch_add(1, Ordering::SeqCst);
-        let closing = Closing {
-            shared: self,
-            count,
-        };
-        self.work(count, task);
+        self.given_up.store(false, Ordering::Relaxed);
+        let phase = self.phase.0.fetch_add(1, Ordering::SeqCst) + 1;
+        let closing = Closing(self);
+        self.work((phase, count), 0, task);
         drop(closing);
         if self.failed.swap(false, Ordering::SeqCst) {
             panic!("a task of the cpu executor panicked on another thread");
         }
     }
 
-    fn work(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
-        loop {
-            let i = self.next.0.fetch_add(1, Ordering::Relaxed);
-            if i >= count {
-                return;
+    /// Does thread `me`'s share of the job that was opened with this phase, and what the others have left.
+    fn work(&self, job: (usize, usize), me: usize, task: &(dyn Fn(usize) + Sync)) {
+        let threads = self.shares.len();
+        for owner in (me..threads).chain(0..me) {
+            while let Some(i) = self.claim(job, owner) {
+                task(i);
             }
-            task(i);
         }
     }
 
-    /// Takes part in the jobs of all plans.
-    fn serve(&self) {
+    /// A task of a thread's share of the `count` tasks.
+    fn claim(&self, (phase, count): (usize, usize), owner: usize) -> Option<usize> {
+        let threads = self.shares.len();
+        let (first, end) = (owner * count / threads, (owner + 1) * count / threads);
+        if first == end || self.given_up.load(Ordering::Relaxed) {
+            return None;
+        }
+        let job = (phase as u64) << TASK_BITS;
+        let share = &self.shares[owner].0;
+        let mut seen = share.load(Ordering::Relaxed);
+        loop {
+            let of_this_job = seen >> TASK_BITS == job >> TASK_BITS;
+            let task = match of_this_job {
+                true => (seen - job) as usize,
+                false => first,
+            };
+            if task >= end {
+                return None;
+            }
+            let after = job + task as u64 + 1;
+            match share.compare_exchange_weak(seen, after, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Some(task),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Takes part in the jobs of all plans, as thread `me`.
+    fn serve(&self, me: usize) {
         while !self.ended.load(Ordering::SeqCst) {
-            self.stand_by();
+            self.stand_by(me);
             self.rest();
         }
     }
 
     /// Takes part in jobs as long as plans run.
-    fn stand_by(&self) {
+    fn stand_by(&self, me: usize) {
         let (mut served, mut idle) = (0, 0);
         while self.plans.load(Ordering::SeqCst) > 0 {
             let phase = self.phase.0.load(Ordering::Acquire);
             if phase % 2 == 1 && phase != served {
-                self.help();
+                self.help(me);
                 (served, idle) = (phase, 0);
             } else if idle < PATIENCE {
                 idle += 1;
@@ -218,18 +256,19 @@ impl Shared {
     }
 
     /// Works on the open job, if it still is.
-    fn help(&self) {
+    fn help(&self, me: usize) {
         self.inside.0.fetch_add(1, Ordering::SeqCst);
         let _leaving = Leaving(self);
         // Either this thread sees the job closed, or the leader sees it inside and waits.
-        if self.phase.0.load(Ordering::SeqCst) % 2 == 1 {
+        let phase = self.phase.0.load(Ordering::SeqCst);
+        if phase % 2 == 1 {
             // SAFETY: the leader writes the job and ends the task only when nobody is inside.
             let job = unsafe { *self.job.get() };
             if let Some(Job { task, count }) = job {
                 // The leader must hear of a panic: its task is left undone.
                 let work = AssertUnwindSafe(|| {
                     // SAFETY: as above.
-                    self.work(count, unsafe { &*task });
+                    self.work((phase, count), me, unsafe { &*task });
                 });
                 if catch_unwind(work).is_err() {
                     self.failed.store(true, Ordering::SeqCst);
@@ -249,18 +288,16 @@ impl Drop for Leaving<'_> {
 }
 
 /// An open job.
-struct Closing<'t> {
-    shared: &'t Shared,
-    count: usize,
-}
+struct Closing<'t>(&'t Shared);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        // What is left when a task has panicked is left undone.
-        self.shared.next.0.store(self.count, Ordering::Relaxed);
-        self.shared.phase.0.fetch_add(1, Ordering::SeqCst);
+        // Something is left only when a task has panicked.
+        let shared = self.0;
+        shared.given_up.store(true, Ordering::Relaxed);
+        shared.phase.0.fetch_add(1, Ordering::SeqCst);
         let mut waited = 0;
-        while self.shared.inside.0.load(Ordering::SeqCst) > 0 {
+        while shared.inside.0.load(Ordering::SeqCst) > 0 {
             if waited < PATIENCE {
                 waited += 1;
                 std::hint::spin_loop();
@@ -268,7 +305,7 @@ impl Drop for Closing<'_> {
                 std::thread::yield_now();
             }
         }
-        self.shared.led.store(false, Ordering::Release);
+        shared.led.store(false, Ordering::Release);
     }
 }
 
