@@ -4,7 +4,8 @@
 use crate::support::{Random, Subject, check, cpu_minimum, executors, gpu_minimum, report};
 use wgrad::ops::Tolerance;
 use wgrad::{
-    ConvOptions, DType, Device, ErrorKind, PoolOptions, Reduction, Tensor, eval, explain, grad,
+    AttentionOptions, ConvOptions, DType, Device, ErrorKind, PoolOptions, Reduction, Tensor, eval,
+    explain, grad,
 };
 
 const EXACT: Tolerance = Tolerance {
@@ -73,6 +74,45 @@ fn an_expression_of_twenty_operands_fits_the_fewest_bindings() {
         for t in all {
             check(t, close).unwrap_or_else(|m| panic!("{}: {m}", s.name));
         }
+    }
+}
+
+/// Scores of 144 MB, where WebGPU binds 128 MiB by default.
+#[test]
+fn attention_is_not_bound_by_what_its_scores_would_take() {
+    const N: usize = 6000;
+    for s in executors() {
+        let mut rng = Random(7);
+        let mut leaf = || {
+            let v: Vec<f32> = (0..2 * N).map(|_| rng.uniform(-2.0, 2.0) as f32).collect();
+            (Tensor::from_slice(&v, &[N, 2], &s.device), v)
+        };
+        let ((q, qs), (k, ks), (v, vs)) = (leaf(), leaf(), leaf());
+        let options = AttentionOptions::default().is_causal(true);
+        let y = q.scaled_dot_product_attention(&k, &v, &options);
+        let g = grad(&y.sum(), &[&v]).expect("a gradient");
+        let y = y.to_vec::<f32>().expect("a run");
+        for i in [0, 1, 700, N / 2, N - 1] {
+            let score = |j: usize| {
+                let product = |d: usize| f64::from(qs[2 * i + d]) * f64::from(ks[2 * j + d]);
+                (product(0) + product(1)) * 0.5f64.sqrt()
+            };
+            let weights: Vec<f64> = (0..=i).map(|j| score(j).exp()).collect();
+            let total: f64 = weights.iter().sum();
+            for d in 0..2 {
+                let sum: f64 = (0..=i).map(|j| weights[j] * f64::from(vs[2 * j + d])).sum();
+                let got = f64::from(y[2 * i + d]);
+                assert!(
+                    (got - sum / total).abs() < 1e-4,
+                    "{}: row {i}: {got}",
+                    s.name
+                );
+            }
+        }
+        // Every query shares out a weight of one.
+        let g = g[0].to_vec::<f32>().expect("a run");
+        let all: f64 = g.iter().map(|&g| f64::from(g)).sum();
+        assert!((all - 2.0 * N as f64).abs() < 0.1, "{}: {all}", s.name);
     }
 }
 

@@ -48,6 +48,10 @@ impl Tensor {
     /// `softmax(q · kᵀ · scale + mask) · v`: `self` the queries `[…, queries, features]`, keys
     /// `[…, keys, features]`, values `[…, keys, value features]`. A query that sees no key gives zeros.
     ///
+    /// Where the scores would take more than 64 MiB they are computed for a block of queries at a time, causal ones for no
+    /// more keys than the block sees, and again for the gradients: memory then grows with the length and not with its
+    /// square (Rabe and Staats 2021, "Self-attention does not need O(n²) memory"), and no buffer gets too large to bind.
+    ///
     /// ```
     /// # use wgrad_graph::{AttentionOptions, Device, Tensor};
     /// let d = Device::cpu();
@@ -79,26 +83,14 @@ impl Tensor {
         let scale = options
             .scale
             .unwrap_or_else(|| (self.size(-1) as f64).sqrt().recip());
-        let scores = (self.to_float() * scale).matmul(&key.to_float().t());
-        if scores.check().is_err() {
-            return scores;
-        }
-        let mask = match &options.attn_mask {
-            _ if options.is_causal => Some(causal(&scores)),
-            mask => mask.clone(),
+        let attention = Attention {
+            query: self.to_float() * scale,
+            key: key.to_float(),
+            value: value.to_float(),
+            mask: options.attn_mask.clone(),
+            first: options.is_causal.then_some(0),
         };
-        if mask.is_none() && scores.size(-1) > 0 {
-            // Every query sees every key.
-            return scores.softmax(-1).matmul(&value.to_float());
-        }
-        let scores = match mask {
-            Some(m) if m.dtype() == DType::Bool => {
-                Tensor::where_(&m, &scores, &scores.full_like(f64::NEG_INFINITY))
-            }
-            Some(m) => scores + m,
-            None => scores,
-        };
-        scores.safe_softmax().matmul(&value.to_float())
+        attention.within(LARGEST_SCORES)
     }
 
     /// Softmax along the last dimension; zeros where all is −∞.
@@ -137,10 +129,227 @@ impl Tensor {
     }
 }
 
-/// True where the column is not after the row.
+/// True where the column is not after the row, if rows are counted from `first`.
 #[track_caller]
-fn causal(scores: &Tensor) -> Tensor {
+fn causal(scores: &Tensor, first: usize) -> Tensor {
     let shape = &scores.shape()[scores.rank() - 2..];
     let row = Tensor::iota_along(shape, 0, scores.device());
+    let row = if first == 0 { row } else { row + first as i32 };
     Tensor::iota_along(shape, 1, scores.device()).le(&row)
+}
+
+/// Bytes of scores that are computed at once, at most: half of what WebGPU binds by default.
+const LARGEST_SCORES: usize = 64 << 20;
+
+/// A block of queries is no shorter than this where there are heads or batches to cut instead.
+const FEWEST_QUERIES: usize = 64;
+
+/// Queries, already scaled, that look up values by keys.
+#[derive(Clone)]
+struct Attention {
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Option<Tensor>,
+    /// If it is causal, the place of the first query among the keys.
+    first: Option<usize>,
+}
+
+impl Attention {
+    /// The result, by scores of no more than `largest` bytes at once as far as queries and batches can be cut.
+    #[track_caller]
+    fn within(&self, largest: usize) -> Tensor {
+        let (queries, keys) = (self.query.size(-2), self.key.size(-2));
+        let batches = |t: &Tensor| t.shape()[..t.rank() - 2].to_vec();
+        let batch = crate::shape::broadcast(&batches(&self.query), &batches(&self.key));
+        let heads: usize = batch.iter().flatten().product();
+        let of_query = heads.saturating_mul(keys).saturating_mul(4);
+        let fits = of_query.saturating_mul(queries) <= largest;
+        if fits || batch.is_err() || self.query.check().is_err() {
+            return self.whole();
+        }
+        let rows = (largest / of_query).clamp(1, queries);
+        let several = batch.is_ok_and(|b| b.first().is_some_and(|&n| n > 1));
+        let blocks: Vec<Tensor> = if rows < FEWEST_QUERIES && several {
+            let [a, b] = self.halves();
+            vec![a.within(largest), b.within(largest)]
+        } else {
+            let starts = (0..queries).step_by(rows);
+            let block = |at: usize| self.queries(at, rows.min(queries - at));
+            starts
+                .map(|at| crate::checkpoint(|| block(at).whole()))
+                .collect()
+        };
+        let dim = if rows < FEWEST_QUERIES && several {
+            0
+        } else {
+            -2
+        };
+        Tensor::cat(&blocks.iter().collect::<Vec<_>>(), dim)
+    }
+
+    /// For the two halves of the first of the batch's dimensions.
+    #[track_caller]
+    fn halves(&self) -> [Attention; 2] {
+        let tensors = [&self.query, &self.key, &self.value];
+        let rank = tensors.map(Tensor::rank).into_iter().max().unwrap_or(0);
+        let sizes = tensors
+            .into_iter()
+            .chain(&self.mask)
+            .filter(|t| t.rank() == rank);
+        let n = sizes.map(|t| t.size(0)).max().unwrap_or(1);
+        let halves = [(0, n / 2), (n / 2, n - n / 2)];
+        halves.map(|(at, len)| {
+            let cut = |t: &Tensor| match t.rank() == rank && t.size(0) == n {
+                true => t.narrow(0, at, len),
+                false => t.clone(),
+            };
+            Attention {
+                query: cut(&self.query),
+                key: cut(&self.key),
+                value: cut(&self.value),
+                mask: self.mask.as_ref().map(cut),
+                first: self.first,
+            }
+        })
+    }
+
+    /// For `n` of the queries from `at` on.
+    #[track_caller]
+    fn queries(&self, at: usize, n: usize) -> Attention {
+        let cut_mask = |mask: &Tensor| match mask.rank() < 2 || mask.size(-2) == 1 {
+            true => mask.clone(),
+            false => mask.narrow(-2, at, n),
+        };
+        let seen = match self.first {
+            Some(first) => (first + at + n).min(self.key.size(-2)),
+            None => self.key.size(-2),
+        };
+        Attention {
+            query: self.query.narrow(-2, at, n),
+            key: self.key.narrow(-2, 0, seen),
+            value: self.value.narrow(-2, 0, seen),
+            mask: self.mask.as_ref().map(cut_mask),
+            first: self.first.map(|first| first + at),
+        }
+    }
+
+    /// By all scores at once.
+    #[track_caller]
+    fn whole(&self) -> Tensor {
+        let scores = self.query.matmul(&self.key.t());
+        if scores.check().is_err() {
+            return scores;
+        }
+        let mask = match self.first {
+            Some(first) => Some(causal(&scores, first)),
+            None => self.mask.clone(),
+        };
+        if mask.is_none() && scores.size(-1) > 0 {
+            // Every query sees every key.
+            return scores.softmax(-1).matmul(&self.value);
+        }
+        let scores = match mask {
+            Some(m) if m.dtype() == DType::Bool => {
+                Tensor::where_(&m, &scores, &scores.full_like(f64::NEG_INFINITY))
+            }
+            Some(m) => scores + m,
+            None => scores,
+        };
+        scores.safe_softmax().matmul(&self.value)
+    }
+}
+
+#[cfg(all(test, feature = "cpu"))]
+mod tests {
+    use super::*;
+    use crate::{Device, Generator, grad};
+
+    fn attention(shape: &[usize], keys: usize, device: &Device) -> Attention {
+        let mut rng = Generator::new(3);
+        let mut of = |length: usize, features: usize| {
+            let mut shape = shape.to_vec();
+            let rank = shape.len();
+            (shape[rank - 2], shape[rank - 1]) = (length, features);
+            rng.uniform(&shape, device).detach().expect("numbers")
+        };
+        let [queries, features] = [shape[shape.len() - 2], shape[shape.len() - 1]];
+        Attention {
+            query: of(queries, features),
+            key: of(keys, features),
+            value: of(keys, 3),
+            mask: None,
+            first: None,
+        }
+    }
+
+    /// The result, and the gradients of queries, keys and values.
+    fn computed(a: &Attention, largest: usize) -> Vec<Vec<f32>> {
+        let y = a.within(largest);
+        let all = grad(&(&y * &y).sum(), &[&a.query, &a.key, &a.value]).expect("gradients");
+        let all = std::iter::once(&y).chain(&all);
+        all.map(|t| t.to_vec::<f32>().expect("values")).collect()
+    }
+
+    #[track_caller]
+    fn same_in_blocks(a: &Attention) {
+        let want = computed(a, usize::MAX);
+        for largest in [1, 150, 700, 3000] {
+            for (got, want) in computed(a, largest).iter().zip(&want) {
+                let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-5 * (1.0 + b.abs());
+                assert_eq!(got.len(), want.len());
+                assert!(
+                    got.iter().zip(want).all(close),
+                    "{largest}: {got:?}\n{want:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_of_queries_give_the_same() {
+        for device in [Device::cpu(), Device::reference()] {
+            same_in_blocks(&attention(&[7, 4], 9, &device));
+            same_in_blocks(&attention(&[3, 2, 6, 4], 5, &device));
+            for (shape, keys) in [(vec![2, 7, 4], 7), (vec![6, 4], 4), (vec![4, 4], 6)] {
+                let causal = Attention {
+                    first: Some(0),
+                    ..attention(&shape, keys, &device)
+                };
+                same_in_blocks(&causal);
+            }
+            let mut rng = Generator::new(5);
+            for shape in [vec![6, 5], vec![3, 1, 6, 5], vec![1, 5], vec![2, 6, 1]] {
+                let mask = rng.uniform(&shape, &device).detach().expect("numbers");
+                for mask in [mask.clone(), mask.gt_scalar(0.4)] {
+                    same_in_blocks(&Attention {
+                        mask: Some(mask),
+                        ..attention(&[3, 2, 6, 4], 5, &device)
+                    });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn long_sequences_take_memory_by_their_length() {
+        let temps = |length: usize, largest: usize| {
+            let device = Device::cpu();
+            let a = attention(&[length, 64], length, &device);
+            let y = a.within(largest);
+            let all = grad(&(&y * &y).sum(), &[&a.query, &a.key, &a.value]).expect("gradients");
+            let results: Vec<&Tensor> = all.iter().collect();
+            let plan = crate::passes::tests::planned(&results);
+            plan.temps.iter().sum::<usize>()
+        };
+        let (whole, blocks) = (temps(4096, usize::MAX), temps(4096, 4 << 20));
+        eprintln!(
+            "{whole} {blocks} {} {}",
+            temps(8192, 4 << 20),
+            temps(16384, 4 << 20)
+        );
+        // Probabilities for all queries and keys alone take 64 MiB.
+        assert!(whole > 64 << 20 && blocks < 32 << 20, "{whole} {blocks}");
+        assert!(temps(8192, 4 << 20) < 2 * blocks);
+    }
 }

@@ -10,6 +10,10 @@ const REPEAT_BUDGET: u32 = 3;
 /// A broadcast operand that costs more than this for each element is computed once, before.
 const SPREAD_BUDGET: u32 = 3;
 
+/// Large results that wait for one kernel, at most, and bytes of a large one.
+const MOST_WAITING: usize = 8;
+const LARGE: usize = 1 << 20;
+
 /// A graph with what each node lowers to and where results are stored.
 pub(crate) struct Marked<'g> {
     pub(crate) graph: &'g Graph,
@@ -44,6 +48,7 @@ impl<'g> Marked<'g> {
             marked.require_operands(n);
         }
         marked.store_shared_work();
+        marked.store_long_sums();
         marked
     }
 
@@ -150,6 +155,31 @@ impl<'g> Marked<'g> {
                         users[i].push(u);
                     }
                 }
+            }
+        }
+    }
+
+    /// Stores element-wise work for which many large results would have to be kept, as the sum of the gradients that the
+    /// parts of a long computation contribute.
+    fn store_long_sums(&mut self) {
+        let mut waiting = vec![0; self.lowered.len()];
+        for n in 0..waiting.len() {
+            let large = 4 * numel(&self.graph.nodes[n].shape) >= LARGE;
+            if self.stored[n] {
+                waiting[n] = usize::from(large && self.graph.nodes[n].leaf.is_none());
+                continue;
+            }
+            let inputs = self.inlined_inputs(n);
+            let count = |waiting: &[usize]| inputs.iter().map(|&i| waiting[i]).sum::<usize>();
+            waiting[n] = count(&waiting);
+            let most = inputs.iter().copied().max_by_key(|&i| waiting[i]);
+            if let (Lowered::Elementwise(_), Some(most)) = (&self.lowered[n], most)
+                && waiting[n] > MOST_WAITING
+                && matches!(self.lowered[most], Lowered::Elementwise(_))
+            {
+                self.stored[most] = true;
+                waiting[most] = 1;
+                waiting[n] = count(&waiting);
             }
         }
     }

@@ -150,13 +150,13 @@ pub(crate) fn plan_replacing(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::{Limits, collect, plan_replacing};
     use crate::plan::Plan;
     use crate::{Device, Tensor};
 
     /// The plan that a cpu runs.
-    pub(super) fn planned(outputs: &[&Tensor]) -> Plan {
+    pub(crate) fn planned(outputs: &[&Tensor]) -> Plan {
         planned_replacing(outputs, &[])
     }
 
