@@ -22,5 +22,6 @@ fn main(
     for (var k = 0u; k < params.n_sum; k++) {
         sum = fma(a_at(a, a_col(k)), b_at(b_row(k), b), sum);
     }
-    out_c[out_row(z, row) + out_col(z, col)] = sum;
+    let at = out_row(z, row) + out_col(z, col);
+    out_c[at] = finish(sum, at);
 }

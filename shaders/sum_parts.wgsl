@@ -34,5 +34,5 @@ fn main(
     for (; part < params.n_parts; part++) {
         sum.x += in_parts[part * params.len + i];
     }
-    out_sum[i] = (sum.x + sum.y) + (sum.z + sum.w);
+    out_sum[i] = finish((sum.x + sum.y) + (sum.z + sum.w), i);
 }

@@ -9,20 +9,21 @@ macro_rules! join {
 }
 
 /// Matrix product through workgroup memory; overrides `TX`, `A_ALONG_K`, `B_ALONG_K`.
-pub const MATMUL_TILED: &str = join!("gemm_load", "gemm_store", "gemm_tiled", "matmul");
+pub const MATMUL_TILED: &str = join!("gemm_load", "finish", "gemm_store", "gemm_tiled", "matmul");
 /// Matrix product with wide tiles; overrides `A_ALONG_K`, `B_ALONG_K`.
-pub const MATMUL_WIDE: &str = join!("gemm_load", "gemm_store", "gemm_wide", "matmul");
+pub const MATMUL_WIDE: &str = join!("gemm_load", "finish", "gemm_store", "gemm_wide", "matmul");
 /// Matrix product in registers, for software adapters.
-pub const MATMUL_REGISTER: &str = join!("gemm_store", "gemm_register", "matmul");
+pub const MATMUL_REGISTER: &str = join!("finish", "gemm_store", "gemm_register", "matmul");
 
 /// Matrix product by subgroups of 8; overrides `A_ALONG_K`, `B_ALONG_K`. Needs subgroup shuffles.
-pub const MATMUL_LANES: &str = join!("gemm_store", "gemm_lanes", "lanes_any", "matmul");
+pub const MATMUL_LANES: &str = join!("finish", "gemm_store", "gemm_lanes", "lanes_any", "matmul");
 /// As [`MATMUL_LANES`], for lines that are aligned to four elements.
-pub const MATMUL_LANES_ALIGNED: &str = join!("gemm_store", "gemm_lanes", "lanes_aligned");
+pub const MATMUL_LANES_ALIGNED: &str = join!("finish", "gemm_store", "gemm_lanes", "lanes_aligned");
 
 /// Convolution as a tiled product; overrides as [`MATMUL_TILED`].
 pub const CONV_FORWARD_TILED: &str = join!(
     "gemm_load",
+    "finish",
     "gemm_store",
     "gemm_tiled",
     "conv_common",
@@ -32,6 +33,7 @@ pub const CONV_FORWARD_TILED: &str = join!(
 /// Convolution as a product with wide tiles; overrides as [`MATMUL_WIDE`].
 pub const CONV_FORWARD_WIDE: &str = join!(
     "gemm_load",
+    "finish",
     "gemm_store",
     "gemm_wide",
     "conv_common",
@@ -40,6 +42,7 @@ pub const CONV_FORWARD_WIDE: &str = join!(
 );
 /// Convolution in registers.
 pub const CONV_FORWARD_REGISTER: &str = join!(
+    "finish",
     "gemm_store",
     "gemm_register",
     "conv_common",
@@ -48,6 +51,7 @@ pub const CONV_FORWARD_REGISTER: &str = join!(
 );
 /// Convolution as a product by subgroups of 8.
 pub const CONV_FORWARD_LANES: &str = join!(
+    "finish",
     "gemm_store",
     "gemm_lanes",
     "lanes_any",
@@ -56,11 +60,17 @@ pub const CONV_FORWARD_LANES: &str = join!(
     "conv_forward"
 );
 /// Convolution with one thread for each element of the result.
-pub const CONV_FORWARD_DIRECT: &str =
-    join!("conv_direct", "conv_common", "conv_image", "conv_forward");
+pub const CONV_FORWARD_DIRECT: &str = join!(
+    "finish",
+    "conv_direct",
+    "conv_common",
+    "conv_image",
+    "conv_forward"
+);
 /// Gradient of the input as a tiled product; overrides as [`MATMUL_TILED`] and `DENSE`.
 pub const CONV_INPUT_GRAD_TILED: &str = join!(
     "gemm_load",
+    "finish",
     "gemm_store",
     "gemm_tiled",
     "conv_common",
@@ -69,6 +79,7 @@ pub const CONV_INPUT_GRAD_TILED: &str = join!(
 /// Gradient of the input with wide tiles; overrides as [`MATMUL_WIDE`] and `DENSE`.
 pub const CONV_INPUT_GRAD_WIDE: &str = join!(
     "gemm_load",
+    "finish",
     "gemm_store",
     "gemm_wide",
     "conv_common",
@@ -76,6 +87,7 @@ pub const CONV_INPUT_GRAD_WIDE: &str = join!(
 );
 /// Gradient of the input in registers; override `DENSE`.
 pub const CONV_INPUT_GRAD_REGISTER: &str = join!(
+    "finish",
     "gemm_store",
     "gemm_register",
     "conv_common",
@@ -83,6 +95,7 @@ pub const CONV_INPUT_GRAD_REGISTER: &str = join!(
 );
 /// Gradient of the input as a product by subgroups of 8; override `DENSE`.
 pub const CONV_INPUT_GRAD_LANES: &str = join!(
+    "finish",
     "gemm_store",
     "gemm_lanes",
     "lanes_any",
@@ -90,10 +103,12 @@ pub const CONV_INPUT_GRAD_LANES: &str = join!(
     "conv_input_grad"
 );
 /// Gradient of the input with one thread for each element; override `DENSE`.
-pub const CONV_INPUT_GRAD_DIRECT: &str = join!("conv_direct", "conv_common", "conv_input_grad");
+pub const CONV_INPUT_GRAD_DIRECT: &str =
+    join!("finish", "conv_direct", "conv_common", "conv_input_grad");
 /// Gradient of the weight as a tiled product; overrides as [`MATMUL_TILED`].
 pub const CONV_WEIGHT_GRAD_TILED: &str = join!(
     "gemm_load",
+    "finish",
     "gemm_store",
     "gemm_tiled",
     "conv_common",
@@ -103,6 +118,7 @@ pub const CONV_WEIGHT_GRAD_TILED: &str = join!(
 /// Gradient of the weight with wide tiles; overrides as [`MATMUL_WIDE`].
 pub const CONV_WEIGHT_GRAD_WIDE: &str = join!(
     "gemm_load",
+    "finish",
     "gemm_store",
     "gemm_wide",
     "conv_common",
@@ -111,6 +127,7 @@ pub const CONV_WEIGHT_GRAD_WIDE: &str = join!(
 );
 /// Gradient of the weight in registers.
 pub const CONV_WEIGHT_GRAD_REGISTER: &str = join!(
+    "finish",
     "gemm_store",
     "gemm_register",
     "conv_common",
@@ -119,6 +136,7 @@ pub const CONV_WEIGHT_GRAD_REGISTER: &str = join!(
 );
 /// Gradient of the weight as a product by subgroups of 8.
 pub const CONV_WEIGHT_GRAD_LANES: &str = join!(
+    "finish",
     "gemm_store",
     "gemm_lanes",
     "lanes_any",
@@ -126,8 +144,10 @@ pub const CONV_WEIGHT_GRAD_LANES: &str = join!(
     "conv_image",
     "conv_weight_grad"
 );
+/// What products call where they store; another function of its kind may stand in its place.
+pub const FINISH: &str = include_str!("../finish.wgsl");
 /// Second pass of a split sum.
-pub const SUM_PARTS: &str = join!("sum_parts");
+pub const SUM_PARTS: &str = join!("finish", "sum_parts");
 
 /// Window sum and argmax; override `ARGMAX`.
 pub const WINDOW: &str = join!("window");

@@ -148,6 +148,7 @@ impl Device {
                 across: true,
                 maps: true,
                 regions: true,
+                epilogues: false,
             },
         )
     }
@@ -163,6 +164,7 @@ impl Device {
             across: false,
             maps: false,
             regions: false,
+            epilogues: false,
         };
         REFERENCE
             .get_or_init(|| Device::with(Kind::Reference, limits))
@@ -219,6 +221,7 @@ impl Device {
             across: false,
             maps: class.config().rows,
             regions: false,
+            epilogues: class.config().epilogues,
         };
         Ok(Device::with(
             Kind::Gpu(Box::new(GpuState {

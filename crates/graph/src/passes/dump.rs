@@ -39,6 +39,10 @@ pub(crate) fn plan_text(plan: &Plan) -> String {
             k => writeln!(out, "{k:?}"),
         };
         let _ = writeln!(out, "      reads {}", inputs.join(" "));
+        if let Some(then) = &step.then {
+            let _ = writeln!(out, "    then map{:?}", then.shape);
+            insts(&mut out, &then.expr.insts);
+        }
         match &step.kernel {
             Kernel::Map(m) => insts(&mut out, &m.expr.insts),
             Kernel::Reduce(r) => insts(&mut out, &r.expr.insts),

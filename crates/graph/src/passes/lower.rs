@@ -213,6 +213,7 @@ impl Lowering<'_> {
             inputs,
             output: self.slots[&n],
             more_outputs: Vec::new(),
+            then: None,
             check: 0,
             origin,
         });

@@ -1,10 +1,11 @@
 //! From the recorded graph to a plan: collect ► simplify ► scattered ► assemble ► transpose ► widen ► lower (fuse) ►
-//! place ► rows ► order ► donate ► memory. Each pass is a pure function on plain data; nothing here runs anything.
+//! place ► rows ► epilogue ► order ► donate ► memory. Each pass is a pure function on plain data; nothing here runs anything.
 
 mod assemble;
 mod collect;
 mod donate;
 mod dump;
+mod epilogue;
 mod expression;
 mod lower;
 mod mark;
@@ -108,6 +109,8 @@ pub(crate) struct Limits {
     pub(crate) maps: bool,
     /// Such kernels may write parts of a concatenation.
     pub(crate) regions: bool,
+    /// Products may go on with an element-wise program where they store.
+    pub(crate) epilogues: bool,
 }
 
 /// Plans `graph`. `check` hands out the code that a step writes when it meets an index out of range.
@@ -138,6 +141,9 @@ pub(crate) fn plan_replacing(
     if limits.fuse && limits.rows {
         rows::fuse(&mut plan, limits);
     }
+    if limits.fuse && limits.epilogues {
+        epilogue::fuse(&mut plan, limits);
+    }
     if limits.regions {
         order::weight_gradients_last(&mut plan);
     }
@@ -155,6 +161,18 @@ pub(crate) mod tests {
     use crate::plan::Plan;
     use crate::{Device, Tensor};
 
+    /// What a cpu allows.
+    pub(super) const LIMITS: Limits = Limits {
+        max_inputs: 32,
+        max_insts: 256,
+        fuse: true,
+        rows: true,
+        across: true,
+        maps: true,
+        regions: true,
+        epilogues: false,
+    };
+
     /// The plan that a cpu runs.
     pub(crate) fn planned(outputs: &[&Tensor]) -> Plan {
         planned_replacing(outputs, &[])
@@ -162,19 +180,10 @@ pub(crate) mod tests {
 
     /// The same, with the leaves that results may take the place of.
     pub(super) fn planned_replacing(outputs: &[&Tensor], replaced: &[Option<&Tensor>]) -> Plan {
-        let limits = Limits {
-            max_inputs: 32,
-            max_insts: 256,
-            fuse: true,
-            rows: true,
-            across: true,
-            maps: true,
-            regions: true,
-        };
         let collected = collect(outputs);
         let leaf = |t: &Tensor| collected.leaves.iter().position(|l| l.same(t));
         let replaced: Vec<_> = replaced.iter().map(|t| t.and_then(leaf)).collect();
-        plan_replacing(&collected.graph(), &replaced, &limits, &mut |_| 1)
+        plan_replacing(&collected.graph(), &replaced, &LIMITS, &mut |_| 1)
     }
 
     pub(super) fn tensor(shape: &[usize]) -> Tensor {

@@ -323,6 +323,7 @@ fn rows_step(members: Vec<Step>, built: Built) -> Option<Step> {
         inputs: built.inputs,
         output,
         more_outputs: more.to_vec(),
+        then: None,
         check: built.check,
     })
 }
@@ -366,6 +367,7 @@ mod tests {
             across: rows,
             maps: false,
             regions: false,
+            epilogues: false,
         };
         plan(&collect(outputs).graph(), &limits, &mut |_| 1)
     }

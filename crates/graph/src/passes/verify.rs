@@ -94,6 +94,15 @@ pub(crate) fn verify_plan(plan: &Plan, limits: &Limits) {
 
 fn verify_kernel(plan: &Plan, at: usize, step: &Step, limits: &Limits) {
     let inputs = step.inputs.len();
+    if let Some(then) = &step.then {
+        assert!(limits.epilogues, "step {at} goes on where it cannot");
+        assert_eq!(
+            then.expr.inputs.len(),
+            inputs - 1,
+            "inputs of what follows step {at}"
+        );
+        verify_expr(at, &then.expr, then.shape.len(), &[]);
+    }
     let rows = matches!(step.kernel, Kernel::Rows(_));
     assert!(
         rows || step.more_outputs.is_empty(),

@@ -61,6 +61,9 @@ pub struct Step {
     pub output: SlotId,
     /// Further slots written, by a Rows kernel.
     pub more_outputs: Vec<SlotId>,
+    /// What follows a product of two operands, point by point of its result: the program's input 0 is the product's
+    /// value, its others are the step's inputs from the third on, and its result is stored instead.
+    pub then: Option<Map>,
     /// Non-zero for a step that checks indices: what it writes to the status word (if that is still 0) when it
     /// meets one out of range. The device's registry translates it back into op and location.
     pub check: u32,

@@ -354,6 +354,7 @@ fn plan(kernel: Kernel, lengths: [usize; 3]) -> Plan {
         inputs: vec![0, 1],
         output: 2,
         more_outputs: Vec::new(),
+        then: None,
         check: 0,
         origin: Origin {
             name: "tune".to_string(),

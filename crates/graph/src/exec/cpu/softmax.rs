@@ -274,6 +274,7 @@ mod tests {
             across: true,
             maps: true,
             regions: true,
+            epilogues: false,
         };
         let plan = plan(&collect(&[y]).graph(), &limits, &mut |_| 1);
         plan.steps.into_iter().find_map(|s| match s.kernel {

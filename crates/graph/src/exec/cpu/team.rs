@@ -143,7 +143,8 @@ impl Shared {
     /// Calls `task` with each number below `count` once, on any of the threads, and returns when all are done.
     fn share(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
         if count >> TASK_BITS > 0 {
-            let several = |i: usize| (i << TASK_BITS..count.min(i + 1 << TASK_BITS)).for_each(task);
+            let several =
+                |i: usize| (i << TASK_BITS..count.min((i + 1) << TASK_BITS)).for_each(task);
             return self.share(count.div_ceil(1 << TASK_BITS), &several);
         }
         if count <= 1 || self.led.swap(true, Ordering::Acquire) {

@@ -204,6 +204,7 @@ impl<'a> Writer<'a> {
 
     fn inst(&mut self, expr: &Expr, reg: usize, inst: &Inst) -> String {
         match inst {
+            Inst::Load { input, .. } if self.view.value == Some(*input) => "x".to_owned(),
             Inst::Load { input, view } => {
                 let ix = self.walk(view);
                 load(&self.input(*input), expr.inputs[*input], &ix)

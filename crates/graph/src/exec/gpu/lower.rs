@@ -5,7 +5,7 @@ use super::call::Lowered;
 use super::choices::Choices;
 use super::table::Config;
 use super::wide::Wide;
-use super::{argsort, custom, gemm, map, reduce, rows, scan, scatter, window};
+use super::{argsort, custom, finish, gemm, map, reduce, rows, scan, scatter, window};
 use crate::device::DeviceClass;
 use crate::dtype::DType;
 use crate::plan::{Held, Kernel, Plan, Step};
@@ -58,6 +58,8 @@ pub(super) struct StepView<'a> {
     pub(super) same_input: Vec<usize>,
     /// Inputs that are what an output holds before: they are read from the output's binding.
     pub(super) held: Vec<Held>,
+    /// The input that is the variable `x`.
+    pub(super) value: Option<usize>,
     /// Dtype of the first input's slot, if there is one.
     pub(super) input_dtype: Option<DType>,
     pub(super) output_dtype: DType,
@@ -97,6 +99,7 @@ pub(super) fn lower(
         choices,
         same_input: step.inputs.iter().map(first_with).collect(),
         held: plan.held(step),
+        value: None,
         input_dtype: step.inputs.first().map(|&slot| plan.slots[slot].dtype),
         output_dtype: output.dtype,
     };
@@ -105,8 +108,8 @@ pub(super) fn lower(
         Kernel::Map(kernel) => map::lower(&view, kernel)?,
         Kernel::Reduce(kernel) => reduce::lower(&view, kernel)?,
         Kernel::Rows(kernel) => rows::lower(&view, kernel)?,
-        Kernel::Matmul(kernel) => gemm::matmul(&view, kernel),
-        Kernel::Conv(kernel) => gemm::conv(&view, kernel),
+        Kernel::Matmul(kernel) => finish::after(&view, gemm::matmul(&view, kernel))?,
+        Kernel::Conv(kernel) => finish::after(&view, gemm::conv(&view, kernel))?,
         Kernel::Window(kernel) => window::lower(kernel),
         Kernel::ScatterAdd(kernel) => scatter::lower(&view, kernel),
         Kernel::Scan(kernel) => scan::lower(&view, kernel)?,

@@ -12,6 +12,7 @@ mod choices;
 mod columns;
 mod custom;
 mod expr;
+mod finish;
 mod gemm;
 mod lower;
 mod map;

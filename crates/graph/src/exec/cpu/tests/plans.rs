@@ -18,6 +18,7 @@ fn step(kernel: Kernel, inputs: &[usize], output: usize, check: u32) -> Step {
         inputs: inputs.to_vec(),
         output,
         more_outputs: Vec::new(),
+        then: None,
         check,
         origin,
     }

@@ -15,6 +15,7 @@ const LIMITS: Limits = Limits {
     across: true,
     maps: true,
     regions: true,
+    epilogues: false,
 };
 
 fn tensor(seed: u64, shape: &[usize]) -> Tensor {

@@ -1,6 +1,7 @@
 //! Matmul and the convolution products: odd sizes, all layouts, groups, dilation, splits, empty sums.
 
-use super::{Data, check};
+use super::elementwise::{ADD, MUL, apply, load, view};
+use super::{Data, assert_close, check, executors, plan_of, run_plan};
 use crate::dtype::DType;
 use crate::plan::*;
 
@@ -249,6 +250,64 @@ fn products_agree_with_loops() {
             other => panic!("{other:?} is no product"),
         };
         check(kernel, &inputs, &Data::f32(expected), 3e-5);
+    }
+}
+
+/// `x * bias + rest + scalar` of a product's values as rows, `bias` one for each column, `rest` in halves.
+fn what_follows(len: usize) -> (Map, usize) {
+    let columns = [7, 5, 3, 2].into_iter().find(|c| len.is_multiple_of(*c));
+    let columns = columns.unwrap_or(1);
+    let shape = [len / columns, columns];
+    let load_bias = Inst::Load {
+        input: 1,
+        view: view(0, &[0, 1]),
+    };
+    let scalar = Inst::Scalar {
+        scalar: 1,
+        dtype: DType::F32,
+    };
+    let insts = vec![
+        load_bias,
+        load(0, &shape),
+        apply(&MUL, &[1, 0], DType::F32),
+        load(2, &shape),
+        apply(&ADD, &[2, 3], DType::F32),
+        scalar,
+        apply(&ADD, &[4, 5], DType::F32),
+    ];
+    let map = Map {
+        shape: shape.to_vec(),
+        expr: Expr {
+            inputs: vec![DType::F32, DType::F32, DType::F16],
+            insts,
+        },
+        store: View::contiguous(&shape),
+    };
+    (map, columns)
+}
+
+#[test]
+fn products_go_on_where_they_store() {
+    for (kernel, mut inputs, out) in cases() {
+        let product = match &kernel {
+            Kernel::Matmul(c) => matmul_expected(c, &inputs[0].values, &inputs[1].values),
+            Kernel::Conv(c) => conv_expected(c, &inputs, out.1),
+            other => panic!("{other:?} is no product"),
+        };
+        let (then, columns) = what_follows(out.1);
+        inputs.push(Data::random(DType::F32, columns, 41));
+        inputs.push(Data::random(DType::F16, out.1, 42));
+        let points = product.iter().zip(&inputs[3].values).enumerate();
+        let expected = points.map(|(i, (x, rest))| x * inputs[2].values[i % columns] + rest + 0.75);
+        let expected = Data::f32(expected.collect());
+        let mut plan = plan_of(kernel, &inputs, out, 7);
+        plan.steps[0].then = Some(then);
+        for executor in executors() {
+            let (got, status) = run_plan(&executor, &plan, &inputs, &[0, 0.75f32.to_bits()]);
+            assert_eq!(status, 0);
+            let what = format!("{:?} {:?}", plan.steps[0].kernel, executor.target);
+            assert_close(&got, &expected, 6e-5, &what);
+        }
     }
 }
 

@@ -204,6 +204,7 @@ pub(super) fn plan_of(kernel: Kernel, inputs: &[Data], out: (DType, usize), chec
         inputs,
         output,
         more_outputs: Vec::new(),
+        then: None,
         check,
         origin,
     }];
@@ -226,8 +227,20 @@ pub(super) fn run(
     scalars: &[u32],
 ) -> (Data, u32) {
     let plan = plan_of(kernel.clone(), inputs, out, 7);
+    run_plan(executor, &plan, inputs, scalars)
+}
+
+/// Runs a plan of one step; its output and the status word.
+pub(super) fn run_plan(
+    executor: &Executor,
+    plan: &Plan,
+    inputs: &[Data],
+    scalars: &[u32],
+) -> (Data, u32) {
+    let kernel = &plan.steps[0].kernel;
+    let out = &plan.slots[plan.outputs[0]];
     let prepared = executor
-        .prepare(&plan)
+        .prepare(plan)
         .unwrap_or_else(|e| panic!("{kernel:?}: {e}"));
     let upload = |data: &Data| executor.gpu().upload(&data.bytes()).expect("upload");
     let leaves: Vec<_> = inputs.iter().map(upload).collect();
@@ -237,9 +250,9 @@ pub(super) fn run(
         .run(&prepared, &leaves.iter().collect::<Vec<_>>(), &words)
         .unwrap_or_else(|e| panic!("{kernel:?}: {e}"));
     let bytes = executor.gpu().read_blocking(&results[0]).expect("read");
-    assert_eq!(bytes.len(), out.0.size() * out.1);
+    assert_eq!(bytes.len(), out.dtype.size() * out.len);
     let status = pollster::block_on(executor.take_status()).expect("status");
-    (Data::from_bytes(out.0, &bytes), status)
+    (Data::from_bytes(out.dtype, &bytes), status)
 }
 
 /// Asserts that a kernel gives `expected`, run as each target would.

@@ -180,6 +180,7 @@ fn temps_carry_values_and_leaves_may_be_results() {
         inputs: vec![input],
         output,
         more_outputs: Vec::new(),
+        then: None,
         check: 0,
         origin: origin.clone(),
     };

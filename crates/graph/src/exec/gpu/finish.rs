@@ -1,0 +1,104 @@
+//! What follows a product, as the function that its kernel calls where it stores: see `finish.wgsl`. Changes calls of
+//! products; knows no product.
+
+use super::call::{Arg, Call, Lowered, Words, Work};
+use super::expr::{Nest, Writer};
+use super::lower::StepView;
+use super::source::{declare, memory, with_prelude};
+use crate::dtype::DType;
+use crate::plan::Map;
+use wgrad_device::Error;
+use wgrad_shaders::kernels;
+
+/// Inputs of the step that are the product's own.
+const OPERANDS: usize = 2;
+
+/// The work of a product and of what follows it, in the last kernel that stores.
+pub(super) fn after(view: &StepView<'_>, mut lowered: Lowered) -> Result<Lowered, Error> {
+    if let (Some(then), Some(Work::Call(call))) = (&view.step.then, lowered.work.last_mut()) {
+        join(view, then, call)?;
+    }
+    Ok(lowered)
+}
+
+fn join(view: &StepView<'_>, then: &Map, call: &mut Call) -> Result<(), Error> {
+    let slots = &view.step.inputs[OPERANDS..];
+    let first_with = |slot: &usize| slots.iter().position(|s| s == slot).unwrap_or(0);
+    let others = slots.iter().map(|slot| first_with(slot) + 1);
+    let inner = StepView {
+        step: view.step,
+        target: view.target,
+        choices: view.choices,
+        same_input: std::iter::once(0).chain(others).collect(),
+        held: Vec::new(),
+        value: Some(0),
+        input_dtype: None,
+        output_dtype: DType::F32,
+    };
+    let nest = Nest {
+        outer: &[],
+        inner: &then.shape,
+    };
+    let mut writer = Writer::new(&inner, nest, Words::default());
+    let value = writer.expr(&then.expr).concat();
+    let Writer { body, params, .. } = writer;
+    let mut text = String::new();
+    for (i, &input) in body.inputs.iter().enumerate() {
+        let element = memory(then.expr.inputs[input]);
+        declare(
+            &mut text,
+            call.args.len(),
+            "read",
+            &format!("in_{i}"),
+            element,
+        );
+        call.args.push(Arg::Input(OPERANDS + input - 1));
+    }
+    text.push_str(body.functions());
+    text.push_str(&format!(
+        "fn finish(x: f32, r: u32) -> f32 {{\n{}{}return {value};\n}}\n",
+        body.outer, body.inner
+    ));
+    // A convolution has functions of these names.
+    let text = text
+        .replace("quotient(", "then_quotient(")
+        .replace("QUICK", "THEN_QUICK");
+    let constants = body.constants().into_iter();
+    call.constants
+        .extend(constants.map(|(name, value)| match name {
+            "QUICK" => ("THEN_QUICK", value),
+            name => (name, value),
+        }));
+    let text = text.replace("params[", "params.then[");
+    let whole = call.wgsl.replacen(kernels::FINISH, &text, 1);
+    let whole = with_words(&whole, params.words.len());
+    call.wgsl = with_prelude(call.label, whole)?.into();
+    append(&mut call.params, params);
+    Ok(())
+}
+
+/// A module whose block of numbers goes on with so many words.
+fn with_words(text: &str, words: usize) -> String {
+    let Some((before, rest)) = text.split_once("struct Params {").filter(|_| words > 0) else {
+        return text.to_owned();
+    };
+    let Some((fields, after)) = rest.split_once('}') else {
+        return text.to_owned();
+    };
+    let n = words.div_ceil(4);
+    format!("{before}struct Params {{{fields}    then: array<vec4<u32>, {n}>,\n}}{after}")
+}
+
+/// Puts `more` behind `words`, from a multiple of four on.
+fn append(words: &mut Words, more: Words) {
+    if more.words.is_empty() {
+        return;
+    }
+    words.words.resize(words.words.len().next_multiple_of(4), 0);
+    let first = words.words.len();
+    words.words.extend(more.words);
+    let scalars = more.scalars.into_iter();
+    words
+        .scalars
+        .extend(scalars.map(|(at, scalar)| (first + at, scalar)));
+}
