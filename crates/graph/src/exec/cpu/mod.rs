@@ -30,6 +30,7 @@ mod team;
 #[cfg(test)]
 mod tests;
 mod unfold;
+mod updates;
 mod walk;
 mod weight;
 mod window;

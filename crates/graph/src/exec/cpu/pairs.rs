@@ -4,6 +4,7 @@
 use super::exponential::{EXP_OF_DIFFERENCE, EXP_OF_SUM};
 use super::program::{Instr, Span, operands};
 use super::simd::{block2, block3};
+use super::updates;
 use crate::dtype::Class;
 use crate::plan::BlockFn;
 
@@ -16,6 +17,8 @@ pub(super) enum Op {
     Neg,
     Exp,
     Relu,
+    Div,
+    Sqrt,
     /// `a <= b`, of floats.
     AtMost,
     Where,
@@ -33,6 +36,8 @@ impl Op {
             "mul" => Some(Op::Mul),
             "neg" => Some(Op::Neg),
             "exp" => Some(Op::Exp),
+            "div" => Some(Op::Div),
+            "sqrt" => Some(Op::Sqrt),
             _ => None,
         }
     }
@@ -67,8 +72,14 @@ pub(super) fn fuse(ops: Vec<Instr>, span: Vec<Span>, names: Vec<Option<Op>>) -> 
         names,
         uses,
     };
-    (0..program.ops.len()).for_each(|reg| program.subtract(reg));
-    (0..program.ops.len()).for_each(|reg| program.pair(reg));
+    for rewrite in [Rewriting::subtract, Rewriting::update, Rewriting::pair] {
+        for reg in 0..program.ops.len() {
+            // What nothing reads any more stays as it is.
+            if program.uses[reg] > 0 {
+                rewrite(&mut program, reg);
+            }
+        }
+    }
     program.finish()
 }
 
@@ -82,11 +93,13 @@ impl Rewriting {
 
     /// `reg` becomes `f(args)`; its old operands lose a reader.
     fn replace(&mut self, reg: usize, f: BlockFn, args: Vec<usize>) {
-        for &a in &args {
-            self.uses[a] += 1;
-        }
+        self.become_instr(reg, Instr::Apply { f, args });
+    }
+
+    fn become_instr(&mut self, reg: usize, instr: Instr) {
+        operands(&instr).for_each(|a| self.uses[a] += 1);
         let mut gone = self.args(reg).to_vec();
-        self.ops[reg] = Instr::Apply { f, args };
+        self.ops[reg] = instr;
         // What nothing reads any more reads nothing.
         while let Some(r) = gone.pop() {
             self.uses[r] -= 1;
@@ -109,6 +122,64 @@ impl Rewriting {
         let f = block2!(|a: f32, b: f32| -> f32 { a - b });
         self.replace(reg, f, vec![a, b]);
         self.names[reg] = Some(Op::Sub);
+    }
+
+    /// The operands of a register that computes `op` for one reader.
+    fn inner(&self, reg: usize, op: Op) -> Option<&[usize]> {
+        let is = self.names[reg] == Some(op) && self.uses[reg] == 1;
+        is.then(|| self.args(reg))
+    }
+
+    /// The operands of such a register, one of lanes and one that is the same for all.
+    fn with_constant(&self, reg: usize, op: Op) -> Option<(usize, usize)> {
+        let &[a, b] = self.inner(reg, op)? else {
+            return None;
+        };
+        match (self.span[a], self.span[b]) {
+            (Span::Lane, Span::All) => Some((a, b)),
+            (Span::All, Span::Lane) => Some((b, a)),
+            _ => None,
+        }
+    }
+
+    /// What optimisers do: moving averages, of squares too, and Adam's step.
+    fn update(&mut self, reg: usize) {
+        let found = match (self.names[reg], self.args(reg)) {
+            (Some(Op::Add), &[a, b]) => self.average(a, b).or_else(|| self.average(b, a)),
+            (Some(Op::Sub), &[p, step]) => self.adaptive_step(p, step),
+            _ => None,
+        };
+        if let Some((f, args)) = found {
+            self.become_instr(reg, Instr::Fused { f, args });
+            self.names[reg] = None;
+        }
+    }
+
+    /// `x * s + y * t` or `x * s + y * z * t`, from the two products.
+    fn average(&self, first: usize, second: usize) -> Option<(BlockFn, Vec<usize>)> {
+        let (x, s) = self.with_constant(first, Op::Mul)?;
+        let (y, t) = self.with_constant(second, Op::Mul)?;
+        match self.inner(y, Op::Mul) {
+            Some(&[y, z]) if [y, z].iter().all(|&r| self.span[r] == Span::Lane) => {
+                Some((updates::AVERAGE_OF_PRODUCTS, vec![x, y, z, s, t]))
+            }
+            _ => Some((updates::AVERAGE, vec![x, y, s, t])),
+        }
+    }
+
+    /// `p - m / (sqrt(v) * c + e) * l`, from `p` and the rest.
+    fn adaptive_step(&self, p: usize, step: usize) -> Option<(BlockFn, Vec<usize>)> {
+        let (quotient, l) = self.with_constant(step, Op::Mul)?;
+        let &[m, below] = self.inner(quotient, Op::Div)? else {
+            return None;
+        };
+        let (scaled, e) = self.with_constant(below, Op::Add)?;
+        let (root, c) = self.with_constant(scaled, Op::Mul)?;
+        let &[v] = self.inner(root, Op::Sqrt)? else {
+            return None;
+        };
+        let lanes = [p, m, v].iter().all(|&r| self.span[r] == Span::Lane);
+        lanes.then(|| (updates::ADAPTIVE_STEP, vec![p, m, v, c, e, l]))
     }
 
     /// Zero where `a` is at most zero, else `b`: the gradient of a rectifier.
@@ -179,7 +250,9 @@ impl Rewriting {
                 continue;
             }
             match &mut op {
-                Instr::Apply { args, .. } => args.iter_mut().for_each(|a| *a = to[*a]),
+                Instr::Apply { args, .. } | Instr::Fused { args, .. } => {
+                    args.iter_mut().for_each(|a| *a = to[*a]);
+                }
                 Instr::Gather { index, .. } => *index = to[*index],
                 _ => {}
             }

@@ -48,6 +48,11 @@ pub(super) enum Instr {
         f: BlockFn,
         args: Vec<usize>,
     },
+    /// Several operations as one loop, which knows itself which of its operands are lanes.
+    Fused {
+        f: BlockFn,
+        args: Vec<usize>,
+    },
 }
 
 /// Over which lanes a register holds one value.
@@ -323,7 +328,7 @@ fn assign(ops: &[Instr], span: &[Span]) -> (Vec<usize>, usize) {
 pub(super) fn operands(op: &Instr) -> impl Iterator<Item = usize> + '_ {
     let (index, args): (Option<usize>, &[usize]) = match op {
         Instr::Gather { index, .. } => (Some(*index), &[]),
-        Instr::Apply { args, .. } => (None, args),
+        Instr::Apply { args, .. } | Instr::Fused { args, .. } => (None, args),
         _ => (None, &[]),
     };
     index.into_iter().chain(args.iter().copied())

@@ -422,7 +422,7 @@ impl<'p, 'a> Worker<'p, 'a> {
             Instr::Before(_) => out.copy_from_slice(self.value(reg, out.len())),
             Instr::Constant(word) => out.fill(*word),
             Instr::Scalar(scalar) => out.fill(self.context.scalars[*scalar]),
-            Instr::Apply { f, args } => self.apply(*f, args, out),
+            Instr::Apply { f, args } | Instr::Fused { f, args } => self.apply(*f, args, out),
             Instr::Load { input, dtype, walk } => {
                 let walk = walked(*walk);
                 let data = self.data(*input, *dtype);
@@ -455,6 +455,13 @@ impl<'p, 'a> Worker<'p, 'a> {
             [a] => f(out, &[self.value(a, n)]),
             [a, b] => f(out, &[self.value(a, n), self.value(b, n)]),
             [a, b, c] => f(out, &[self.value(a, n), self.value(b, n), self.value(c, n)]),
+            _ if args.len() <= 8 => {
+                let mut values = [&[][..]; 8];
+                for (value, &a) in values.iter_mut().zip(args) {
+                    *value = self.value(a, n);
+                }
+                f(out, &values[..args.len()]);
+            }
             _ => f(
                 out,
                 &args.iter().map(|&a| self.value(a, n)).collect::<Vec<_>>(),
