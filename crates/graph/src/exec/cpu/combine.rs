@@ -21,6 +21,8 @@ pub(super) trait Combine {
     fn add_row(acc: &mut Self::Acc, lanes: &[u32], first: usize);
     /// How to add more than 16 products of lanes without storing them first, if there is a way.
     const ADD_PRODUCTS: Option<fn(&mut Self::Acc, [&[u32]; 2])> = None;
+    /// How to add lanes to others one by one, where their sums can be added instead of them.
+    const ADD_LANES: Option<fn(&mut [f32], &[f32])> = None;
     /// Joins two accumulators, the earlier first.
     fn merge(a: Self::Acc, b: Self::Acc) -> Self::Acc;
     /// The lane of the result.
@@ -71,6 +73,7 @@ impl Combine for SumF32 {
         let sum = sum_products(bytemuck::cast_slice(a), bytemuck::cast_slice(b));
         *acc += f64::from(sum);
     });
+    const ADD_LANES: Option<fn(&mut [f32], &[f32])> = Some(add_lanes);
 
     fn add_row(acc: &mut f64, lanes: &[u32], _: usize) {
         let lanes: &[f32] = bytemuck::cast_slice(lanes);

@@ -195,6 +195,9 @@ pub(super) fn whole_rows<C: Combine>(
     }
 }
 
+/// Lanes of a short stretch.
+const SHORT: usize = 256;
+
 /// The positions `range` of the reduction that starts at linear position `row`.
 fn run_of<C: Combine>(worker: &mut Worker<'_, '_>, row: usize, range: Range<usize>) -> C::Acc {
     let mut acc = C::EMPTY;
@@ -207,9 +210,19 @@ fn run_of<C: Combine>(worker: &mut Worker<'_, '_>, row: usize, range: Range<usiz
             None => match worker.line(at, len) {
                 Some(lanes) => C::add_row(&mut acc, lanes, start),
                 None => {
-                    let add = |lanes: &[u32], first| C::add_row(&mut acc, lanes, start + first);
+                    // Short stretches are first added to each other.
+                    let (mut short, mut used) = ([0.0; SHORT], 0);
+                    let add = |lanes: &[u32], first| match C::ADD_LANES {
+                        Some(add) if lanes.len() <= SHORT => {
+                            add(&mut short[..lanes.len()], bytemuck::cast_slice(lanes));
+                            used = used.max(lanes.len());
+                        }
+                        _ => C::add_row(&mut acc, lanes, start + first),
+                    };
                     if !worker.each_stretch(at, len, add) {
                         C::add_row(&mut acc, worker.eval(at, len), start);
+                    } else if used > 0 {
+                        C::add_row(&mut acc, bytemuck::cast_slice(&short[..used]), start);
                     }
                 }
             },

@@ -274,7 +274,15 @@ impl<'p, 'a> Worker<'p, 'a> {
         }
         let index = &mut self.memory.index;
         nest.index_of(start, index);
+        // The processor itself fetches no more than what follows a stretch.
+        const AHEAD: i64 = 4;
+        let strides = &walks[walk].strides;
+        let apart = strides.len().checked_sub(2).map_or(0, |d| strides[d]);
         walks[walk].stretches(nest, index, len, |lane, n, at| {
+            if apart != 0 {
+                let next = (at + AHEAD * apart) as usize;
+                Upcoming::new(words.as_ptr(), next).fetch(n);
+            }
             f(&words[at as usize..][..n], lane);
         });
         true
