@@ -241,14 +241,18 @@ fn conv_expected(c: &Conv, inputs: &[Data], len: usize) -> Vec<f64> {
     out
 }
 
+fn expected(kernel: &Kernel, inputs: &[Data], len: usize) -> Vec<f64> {
+    match kernel {
+        Kernel::Matmul(c) => matmul_expected(c, &inputs[0].values, &inputs[1].values),
+        Kernel::Conv(c) => conv_expected(c, inputs, len),
+        other => panic!("{other:?} is no product"),
+    }
+}
+
 #[test]
 fn products_agree_with_loops() {
     for (kernel, inputs, out) in cases() {
-        let expected = match &kernel {
-            Kernel::Matmul(c) => matmul_expected(c, &inputs[0].values, &inputs[1].values),
-            Kernel::Conv(c) => conv_expected(c, &inputs, out.1),
-            other => panic!("{other:?} is no product"),
-        };
+        let expected = expected(&kernel, &inputs, out.1);
         check(kernel, &inputs, &Data::f32(expected), 3e-5);
     }
 }
@@ -286,14 +290,10 @@ fn what_follows(len: usize) -> (Map, usize) {
     (map, columns)
 }
 
-#[test]
-fn products_go_on_where_they_store() {
-    for (kernel, mut inputs, out) in cases() {
-        let product = match &kernel {
-            Kernel::Matmul(c) => matmul_expected(c, &inputs[0].values, &inputs[1].values),
-            Kernel::Conv(c) => conv_expected(c, &inputs, out.1),
-            other => panic!("{other:?} is no product"),
-        };
+/// Plans of all cases that go on so, with their inputs and results.
+pub(super) fn going_on() -> impl Iterator<Item = (Plan, Vec<Data>, Data)> {
+    cases().into_iter().map(|(kernel, mut inputs, out)| {
+        let product = expected(&kernel, &inputs, out.1);
         let (then, columns) = what_follows(out.1);
         inputs.push(Data::random(DType::F32, columns, 41));
         inputs.push(Data::random(DType::F16, out.1, 42));
@@ -302,6 +302,13 @@ fn products_go_on_where_they_store() {
         let expected = Data::f32(expected.collect());
         let mut plan = plan_of(kernel, &inputs, out, 7);
         plan.steps[0].then = Some(then);
+        (plan, inputs, expected)
+    })
+}
+
+#[test]
+fn products_go_on_where_they_store() {
+    for (plan, inputs, expected) in going_on() {
         for executor in executors() {
             let (got, status) = run_plan(&executor, &plan, &inputs, &[0, 0.75f32.to_bits()]);
             assert_eq!(status, 0);

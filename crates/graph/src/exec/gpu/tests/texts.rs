@@ -11,10 +11,14 @@ use wgrad_device::reflect_with;
 
 /// Lowers for each target, validates each text, and compares bindings with arguments. Returns the labels.
 fn validate(kernel: &Kernel, inputs: &[Data], out: (DType, usize)) -> Vec<&'static str> {
+    validate_step(&plan_of(kernel.clone(), inputs, out, 1))
+}
+
+/// The same for the one step of a plan.
+fn validate_step(plan: &Plan) -> Vec<&'static str> {
     let mut labels = Vec::new();
     for target in TARGETS {
-        let plan = plan_of(kernel.clone(), inputs, out, 1);
-        let lowered = lower(&plan, &plan.steps[0], target, &Choices::NONE).expect("lowers");
+        let lowered = lower(plan, &plan.steps[0], target, &Choices::NONE).expect("lowers");
         for work in lowered.work {
             let Work::Call(call) = work else { continue };
             let reflection = reflect_with(&call.wgsl, &call.constants)
@@ -107,6 +111,13 @@ fn named_kernels_are_valid() {
     ];
     for label in all {
         assert!(seen.contains(&label), "no case runs `{label}`");
+    }
+}
+
+#[test]
+fn products_that_go_on_are_valid() {
+    for (plan, ..) in super::contract::going_on() {
+        assert!(!validate_step(&plan).is_empty());
     }
 }
 
