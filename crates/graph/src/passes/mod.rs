@@ -162,7 +162,7 @@ pub(crate) mod tests {
     use crate::{Device, Tensor};
 
     /// What a cpu allows.
-    pub(super) const LIMITS: Limits = Limits {
+    pub(crate) const LIMITS: Limits = Limits {
         max_inputs: 32,
         max_insts: 256,
         fuse: true,

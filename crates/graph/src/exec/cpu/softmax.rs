@@ -260,23 +260,12 @@ mod x86 {
 mod tests {
     use super::super::{Operand, run_kernel};
     use super::*;
-    use crate::passes::{Limits, collect, plan};
     use crate::plan::Kernel;
     use crate::{Device, Tensor};
 
     /// The softmax of a plan for `x`.
     fn planned(y: &Tensor) -> Option<Rows> {
-        let limits = Limits {
-            max_inputs: 32,
-            max_insts: 256,
-            fuse: true,
-            rows: true,
-            across: true,
-            maps: true,
-            regions: true,
-            epilogues: false,
-        };
-        let plan = plan(&collect(&[y]).graph(), &limits, &mut |_| 1);
+        let plan = crate::passes::tests::planned(&[y]);
         plan.steps.into_iter().find_map(|s| match s.kernel {
             Kernel::Rows(rows) => Some(rows),
             _ => None,

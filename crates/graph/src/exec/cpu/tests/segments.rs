@@ -2,21 +2,11 @@
 
 use super::super::{Executor, Prepared};
 use super::*;
-use crate::passes::{Limits, collect, plan};
+use crate::passes::tests::LIMITS;
+use crate::passes::{collect, plan};
 use crate::plan::Plan;
 use crate::storage::{HostBuffer, HostBufferMut};
 use crate::{AttentionOptions, Device, Tensor, grad};
-
-const LIMITS: Limits = Limits {
-    max_inputs: 32,
-    max_insts: 256,
-    fuse: true,
-    rows: true,
-    across: true,
-    maps: true,
-    regions: true,
-    epilogues: false,
-};
 
 fn tensor(seed: u64, shape: &[usize]) -> Tensor {
     let n = shape.iter().product();
