@@ -22,6 +22,8 @@ pub(in super::super) trait Lanes: Copy {
     unsafe fn add(self, a: Self) -> Self;
     /// `self - a`.
     unsafe fn sub(self, a: Self) -> Self;
+    /// All lanes added up, in halves.
+    unsafe fn sum(self) -> f32;
     /// The lanes of `self` and `a` in turns: those from the first halves, then those from the second.
     unsafe fn interleave(self, a: Self) -> (Self, Self);
     /// What [`Lanes::interleave`] made from two vectors taken apart again: the even lanes, then the odd ones.
@@ -137,6 +139,12 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        let x = self.0;
+        (x[0] + x[2]) + (x[1] + x[3])
+    }
+
+    #[inline(always)]
     unsafe fn interleave(self, a: Self) -> (Self, Self) {
         let (x, y) = (self.0, a.0);
         (
@@ -218,6 +226,17 @@ pub(in super::super) mod x86 {
             Avx2(unsafe { _mm256_sub_ps(self.0, a.0) })
         }
         #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            unsafe {
+                let half = _mm_add_ps(
+                    _mm256_castps256_ps128(self.0),
+                    _mm256_extractf128_ps::<1>(self.0),
+                );
+                let two = _mm_add_ps(half, _mm_movehl_ps(half, half));
+                _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+            }
+        }
+        #[inline(always)]
         unsafe fn interleave(self, a: Self) -> (Self, Self) {
             unsafe {
                 let (low, high) = (
@@ -283,6 +302,10 @@ pub(in super::super) mod x86 {
         #[inline(always)]
         unsafe fn sub(self, a: Self) -> Self {
             Avx512(unsafe { _mm512_sub_ps(self.0, a.0) })
+        }
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            unsafe { _mm512_reduce_add_ps(self.0) }
         }
         #[inline(always)]
         unsafe fn interleave(self, a: Self) -> (Self, Self) {

@@ -1,9 +1,11 @@
 //! Products of matrices. Operands are copied block by block into panels that lie as they are read, and a tile of the
 //! result stays in registers while its sum runs. Every element is summed in the same order, step by step in runs whose
 //! length follows from `k` alone, wherever its tile begins and however many threads there are. Instruction sets differ
-//! in the last bits: not every one has a fused multiply-add. Knows no plans.
+//! in the last bits: not every one has a fused multiply-add. Few rows by a transposed matrix are summed along it as it lies
+//! (`dots.rs`). Knows no plans.
 
 mod blocks;
+mod dots;
 pub(super) mod kernel;
 pub(super) mod lanes;
 pub(super) mod pack;
@@ -157,6 +159,10 @@ impl Product<'_> {
             );
         }
         let pieces = pieces(m * n * k, par.threads());
+        if epilogue.is_none() && dots::suits(&product) {
+            // SAFETY: the output and the operands hold the product, and the output is borrowed.
+            return unsafe { dots::run(&product, out, pieces, par) };
+        }
         if pieces == 1 {
             // SAFETY: the output holds the rectangle, and nobody else writes it.
             return unsafe { blocks::rectangle(&product, kernels, 0..m, 0..n, out, epilogue) };
