@@ -301,6 +301,9 @@ fn run_unseen(
 pub(crate) struct Memory {
     #[cfg(feature = "cpu")]
     cpu: crate::exec::cpu::Memory,
+    /// Of each output whether it takes the place of a leaf.
+    #[cfg(feature = "cpu")]
+    replaces: Vec<bool>,
 }
 
 impl Memory {
@@ -309,6 +312,8 @@ impl Memory {
         Memory {
             #[cfg(feature = "cpu")]
             cpu: crate::exec::cpu::Memory::new(&cached.plan),
+            #[cfg(feature = "cpu")]
+            replaces: cached.plan.replaces(),
         }
     }
 
@@ -339,12 +344,14 @@ impl Memory {
             #[cfg(feature = "cpu")]
             Kind::Cpu(cpu) => {
                 let plan = (&cached.plan, cached.on_cpu.as_ref().ok_or_else(unprepared)?);
-                let in_place = |i| cached.plan.in_place.iter().any(|p| p.output == i);
-                let host = buffers.drain(..).enumerate().map(|(i, v)| match v {
-                    Some(Value::Host(buffer)) if in_place(i) => Some(buffer.make_mut()),
-                    Some(Value::Host(buffer)) => buffer.into_mut(),
-                    _ => None,
-                });
+                let host = buffers
+                    .drain(..)
+                    .zip(&self.replaces)
+                    .map(|(v, &replaces)| match v {
+                        Some(Value::Host(buffer)) if replaces => Some(buffer.make_mut()),
+                        Some(Value::Host(buffer)) => buffer.into_mut(),
+                        _ => None,
+                    });
                 self.cpu.offer(host);
                 let leaves: Vec<&HostBuffer> = leaves.iter().filter_map(|v| v.host()).collect();
                 let (executor, status) = (&cpu.executor, &cpu.status);

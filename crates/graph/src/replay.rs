@@ -113,10 +113,8 @@ impl Tracing {
         };
         let leaves = replaced.iter().map(|given| given.and_then(leaf_of));
         let plan = eval::make_plan(&device, collected.graph(), &leaves.collect::<Vec<_>>())?;
-        let mut in_place = vec![false; results.len()];
         for pair in &plan.plan.in_place {
             sources[pair.leaf] = Source::Replaced;
-            in_place[pair.output] = true;
         }
         Ok(Replay {
             hollow: Tensor::from_value(
@@ -125,7 +123,7 @@ impl Tracing {
                 DType::F32,
                 device.clone(),
             ),
-            in_place,
+            in_place: plan.plan.replaces(),
             memory: Memory::new(&plan),
             words: collected.scalars,
             device,

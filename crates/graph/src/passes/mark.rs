@@ -162,24 +162,35 @@ impl<'g> Marked<'g> {
     /// Stores element-wise work for which many large results would have to be kept, as the sum of the gradients that the
     /// parts of a long computation contribute.
     fn store_long_sums(&mut self) {
-        let mut waiting = vec![0; self.lowered.len()];
+        // Of each node the large results that its kernel reads, in order and each once.
+        let mut waiting: Vec<Vec<usize>> = vec![Vec::new(); self.lowered.len()];
+        let large = |n: usize| {
+            let node = &self.graph.nodes[n];
+            node.leaf.is_none() && 4 * numel(&node.shape) >= LARGE
+        };
+        let alone = |n: usize| if large(n) { vec![n] } else { Vec::new() };
         for n in 0..waiting.len() {
-            let large = 4 * numel(&self.graph.nodes[n].shape) >= LARGE;
             if self.stored[n] {
-                waiting[n] = usize::from(large && self.graph.nodes[n].leaf.is_none());
+                waiting[n] = alone(n);
                 continue;
             }
             let inputs = self.inlined_inputs(n);
-            let count = |waiting: &[usize]| inputs.iter().map(|&i| waiting[i]).sum::<usize>();
-            waiting[n] = count(&waiting);
-            let most = inputs.iter().copied().max_by_key(|&i| waiting[i]);
+            let all = |waiting: &[Vec<usize>]| {
+                let mut all: Vec<usize> =
+                    inputs.iter().flat_map(|&i| &waiting[i]).copied().collect();
+                all.sort_unstable();
+                all.dedup();
+                all
+            };
+            waiting[n] = all(&waiting);
+            let most = inputs.iter().copied().max_by_key(|&i| waiting[i].len());
             if let (Lowered::Elementwise(_), Some(most)) = (&self.lowered[n], most)
-                && waiting[n] > MOST_WAITING
+                && waiting[n].len() > MOST_WAITING
                 && matches!(self.lowered[most], Lowered::Elementwise(_))
             {
                 self.stored[most] = true;
-                waiting[most] = 1;
-                waiting[n] = count(&waiting);
+                waiting[most] = alone(most);
+                waiting[n] = all(&waiting);
             }
         }
     }
@@ -283,4 +294,25 @@ fn merged(shape: &[usize], strides: &[i64]) -> Option<i64> {
         next = strides[d] * shape[d] as i64;
     }
     Some(innermost.unwrap_or(0))
+}
+
+#[cfg(all(test, feature = "cpu"))]
+mod tests {
+    use super::super::tests::{planned, tensor};
+    use crate::Tensor;
+
+    #[test]
+    fn a_long_sum_of_large_results_is_cut_and_much_work_on_one_is_not() {
+        let (x, w) = (tensor(&[512, 8]), tensor(&[8, 512]));
+        let large = |i: usize| (&x * (i as f64 + 1.0)).matmul(&w);
+        let sum = (0..20).map(large).reduce(|a, b| a + b).expect("terms");
+        let plan = planned(&[&sum]);
+        let reads = |s: &crate::plan::Step| s.inputs.len();
+        let sums = plan.steps.iter().filter(|s| reads(s) > 2).map(reads);
+        assert!(sums.max().is_none_or(|n| n <= super::MOST_WAITING));
+        let product = large(0);
+        let polynomial = (0..20).fold(product.clone(), |y: Tensor, _| y * &product + 1.0);
+        // The product and one map.
+        assert_eq!(planned(&[&polynomial]).steps.len(), 2);
+    }
 }

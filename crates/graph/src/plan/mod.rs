@@ -142,9 +142,16 @@ impl Plan {
 
     /// Whether a slot's output takes the place of a leaf.
     pub fn is_in_place(&self, slot: SlotId) -> bool {
-        let place = self.slots[slot].place;
-        self.in_place
-            .iter()
-            .any(|p| place == Place::Output(p.output))
+        match self.slots[slot].place {
+            Place::Output(output) => self.in_place.iter().any(|p| p.output == output),
+            _ => false,
+        }
+    }
+
+    /// Of each output whether it takes the place of a leaf.
+    pub fn replaces(&self) -> Vec<bool> {
+        let mut replaces = vec![false; self.outputs.len()];
+        self.in_place.iter().for_each(|p| replaces[p.output] = true);
+        replaces
     }
 }

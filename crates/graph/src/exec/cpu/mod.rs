@@ -397,7 +397,7 @@ impl<'r> Buffers<'r> {
     /// An input of a step; none if it is what an output holds before, which the step itself has then.
     fn input(&self, plan: &Plan, step: &Step, id: SlotId) -> Operand<'_> {
         let place = plan.slots[id].place;
-        if plan.is_in_place(id) && step.outputs().any(|o| plan.slots[o].place == place) {
+        if step.outputs().any(|o| plan.slots[o].place == place) {
             return Operand::NONE;
         }
         self.operand(plan, id)

@@ -3,7 +3,7 @@
 use super::call::{Arg, Call, Grid, Lowered, Work};
 use super::choices::Choices;
 use super::lower::{Target, lower};
-use crate::plan::{InPlace, Origin, Place, Plan, Step};
+use crate::plan::{Origin, Place, Plan, Step};
 use std::borrow::Cow;
 use std::sync::Mutex;
 use wgrad_device::{Buffer, Error, Gpu, Kernel, KernelSource, Recent, Turns, fold_groups};
@@ -62,8 +62,8 @@ pub(crate) struct Prepared {
     pub(super) outputs: Turns,
     /// Where each result lies, and its bytes.
     pub(super) results: Vec<(Place, u64)>,
-    /// Outputs that take the place of a leaf.
-    pub(super) in_place: Vec<InPlace>,
+    /// Of each output whether it takes the place of a leaf.
+    pub(super) replaces: Vec<bool>,
     pub(super) n_leaves: usize,
     pub(super) n_scalars: usize,
     /// Of each step.
@@ -280,7 +280,7 @@ impl Builder<'_> {
             }),
             outputs: Turns::new(output_bytes.iter().map(|&bytes| bound(bytes)).collect()),
             results: results.collect(),
-            in_place: plan.in_place.clone(),
+            replaces: plan.replaces(),
             n_leaves: plan.n_leaves,
             n_scalars: plan.n_scalars,
             origins: plan.steps.iter().map(|step| step.origin.clone()).collect(),

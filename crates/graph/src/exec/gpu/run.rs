@@ -177,7 +177,7 @@ impl Executor {
                 let fits = |b: &Buffer| b.is_unique() && b.offset() == 0 && b.len() == bytes;
                 let fresh = || self.gpu.alloc_turn(&prepared.outputs, place);
                 let given = own.get_mut(place);
-                if !prepared.in_place.iter().any(|p| p.output == place) {
+                if prepared.replaces.get(place) != Some(&true) {
                     let given = given.and_then(Option::take).filter(fits);
                     return given.map_or_else(fresh, Ok);
                 }
