@@ -18,6 +18,8 @@ mod plans;
 mod programs;
 mod replay;
 mod resume;
+mod rounding;
+mod special;
 mod support;
 mod table;
 mod training;

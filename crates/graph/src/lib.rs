@@ -34,6 +34,7 @@ mod host;
 mod linalg;
 pub mod math;
 mod number;
+pub mod once;
 pub mod ops;
 mod passes;
 pub mod plan;

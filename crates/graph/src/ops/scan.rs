@@ -38,46 +38,25 @@ impl Scan {
         self.collapse(&Tensor::where_(&self.reached(&wide, x), &terms, &terms.zeros_like()))
     }
 
-    /// Where the running maximum changes hands the new element takes the gradient of the stretch it leads.
+    /// Each element that attains the running maximum takes the gradient from there to the next that does: of equal ones
+    /// the last (PyTorch's `cummax`).
     fn max_grad(&self, x: &Tensor, out: &Tensor, g: &Tensor) -> Tensor {
         let position = Tensor::iota_along(x.shape(), self.dim, x.device());
         let n = x.shape()[self.dim] as i32;
-        // A leader is the first element of its stretch: it equals the running maximum, and no earlier one does.
-        let is_max = x.eq(out).logical_or(&x.isnan());
+        let leads = x.eq(out).logical_or(&x.isnan());
         let place = if self.reverse { position.rsub_scalar(f64::from(n - 1)) } else { position.clone() };
-        let fresh = self.fresh(out);
-        let leader = Tensor::where_(&is_max.logical_and(&fresh), &place, &place.zeros_like());
+        let leader = Tensor::where_(&leads, &place, &place.zeros_like());
         let leader = leader.scan(ScanKind::Max, self.dim, self.reverse);
         let leader = if self.reverse { leader.rsub_scalar(f64::from(n - 1)) } else { leader };
         g.scatter_add_to(self.dim, &leader, x.shape()[self.dim])
     }
 
-    /// Whether the running maximum differs from the one before it; true for the first.
-    fn fresh(&self, out: &Tensor) -> Tensor {
-        let n = out.shape()[self.dim];
-        let rank = out.rank();
-        let (first, rest) = if self.reverse { (n - 1, 0) } else { (0, 1) };
-        let cut = |start: usize, len: usize| {
-            let mut s = vec![0; rank];
-            let mut size = out.shape().to_vec();
-            s[self.dim] = start;
-            size[self.dim] = len;
-            out.slice_to(&s, &vec![1; rank], &size)
-        };
-        let head = cut(first, 1).full_like_dtype(1.0, DType::Bool);
-        let now = cut(rest, n - 1);
-        let before = cut(1 - rest, n - 1);
-        let changed = now.ne(&before).logical_and(&before.isnan().logical_not());
-        if self.reverse { Tensor::concat_of(&[&changed, &head], self.dim) } else { Tensor::concat_of(&[&head, &changed], self.dim) }
-    }
-
     /// `Σ_{j ≥ i} g_j exp(x_i − out_j)` for every `i`, as a sum over an `[n, n]` table: no term exceeds `|g_j|`, and
-    /// the rule is linear in `g`. Where `out` is −∞ so is every `x` below it, and its share is zero.
+    /// the rule is linear in `g`. Where `out` is −∞ so is every `x` below it, and their shares are NaN, as in PyTorch.
     fn logsumexp_grad(&self, x: &Tensor, out: &Tensor, g: &Tensor) -> Tensor {
         let d = self.dim;
         let rank = x.rank();
         let (wide, one) = self.table(x);
-        let out = Tensor::where_(&out.eq_scalar(f64::NEG_INFINITY), &out.zeros_like(), out);
         // x_i stands along the new axis, out_j and g_j along the scanned one.
         let mut swap: Vec<usize> = (0..=rank).collect();
         swap.swap(d, rank);
