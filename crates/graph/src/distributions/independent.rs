@@ -1,7 +1,6 @@
 //! Batches of independent numbers as one event.
 
 use super::{Distribution, Entropy, Normal, Reparameterized};
-use crate::dtype::DType;
 use crate::rng::Generator;
 use crate::tensor::Tensor;
 
