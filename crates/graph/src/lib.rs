@@ -29,6 +29,8 @@ mod eval;
 mod exec;
 #[cfg(not(target_arch = "wasm32"))]
 mod gradcheck;
+#[cfg(all(test, unix))]
+mod guard;
 mod host;
 #[cfg(feature = "linalg")]
 mod linalg;

@@ -1,6 +1,8 @@
 //! Host memory for tensors: 64-byte aligned, reference-counted, returned to a pool when dropped so that a training
 //! loop does not pay for page faults. Knows no shapes.
 
+#[cfg(all(test, unix))]
+use crate::guard::{self, Guarded};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -27,6 +29,9 @@ struct Pool {
 pub struct HostBufferMut {
     lines: Vec<Line>,
     bytes: usize,
+    /// In place of the lines, where tests look for accesses beside them.
+    #[cfg(all(test, unix))]
+    guarded: Option<Guarded>,
 }
 
 /// A finished, immutable, shared buffer.
@@ -40,11 +45,24 @@ pub struct HostBuffer(Arc<HostBufferMut>);
 impl HostBufferMut {
     /// A buffer of `bytes` bytes with arbitrary (but initialised) contents.
     pub fn scratch(bytes: usize) -> HostBufferMut {
+        #[cfg(all(test, unix))]
+        if guard::on() {
+            return HostBufferMut {
+                lines: Vec::new(),
+                bytes,
+                guarded: Some(Guarded::new(bytes)),
+            };
+        }
         let n = size_class(bytes.div_ceil(64));
         let reused = POOL.lock().ok().and_then(|mut pool| pool.take(n));
         let lines = reused.unwrap_or_else(|| vec![Line([0; 16]); n]);
         LIVE.fetch_add(n, Ordering::Relaxed);
-        HostBufferMut { lines, bytes }
+        HostBufferMut {
+            lines,
+            bytes,
+            #[cfg(all(test, unix))]
+            guarded: None,
+        }
     }
 
     /// A buffer of `bytes` zero bytes.
@@ -68,18 +86,26 @@ impl HostBufferMut {
 
     /// The contents.
     pub fn bytes(&self) -> &[u8] {
+        #[cfg(all(test, unix))]
+        if let Some(guarded) = &self.guarded {
+            return guarded.bytes();
+        }
         &bytemuck::cast_slice(&self.lines)[..self.bytes]
     }
 
     /// The contents, to write.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
+        #[cfg(all(test, unix))]
+        if let Some(guarded) = &mut self.guarded {
+            return guarded.bytes_mut();
+        }
         &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.bytes]
     }
 
     /// The contents as elements, to write.
     pub fn slice_mut<T: bytemuck::Pod>(&mut self) -> &mut [T] {
         let n = self.bytes / size_of::<T>();
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..n]
+        bytemuck::cast_slice_mut(&mut self.bytes_mut()[..n * size_of::<T>()])
     }
 
     /// Ends writing.

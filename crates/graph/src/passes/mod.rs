@@ -179,7 +179,7 @@ pub(crate) mod tests {
     }
 
     /// The same, with the leaves that results may take the place of.
-    pub(super) fn planned_replacing(outputs: &[&Tensor], replaced: &[Option<&Tensor>]) -> Plan {
+    pub(crate) fn planned_replacing(outputs: &[&Tensor], replaced: &[Option<&Tensor>]) -> Plan {
         let collected = collect(outputs);
         let leaf = |t: &Tensor| collected.leaves.iter().position(|l| l.same(t));
         let replaced: Vec<_> = replaced.iter().map(|t| t.and_then(leaf)).collect();

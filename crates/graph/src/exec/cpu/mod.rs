@@ -171,8 +171,9 @@ impl Executor {
         };
         let run = || self.run_steps(&mut buffers, (plan, prepared), Run { scalars, status });
         if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
-            // What was to be replaced is still there.
+            // What was to be replaced is still there. What the step had is gone.
             memory.offered = buffers.outputs;
+            memory.temps = temps(plan);
             resume_unwind(panic);
         }
         memory.temps = std::mem::take(&mut buffers.temps);

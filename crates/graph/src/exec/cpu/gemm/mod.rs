@@ -12,7 +12,7 @@ pub(super) mod pack;
 mod packed;
 pub(super) mod scratch;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(super) use blocks::{pack_left, part};
 pub(super) use packed::{pack_right, packed_len};
