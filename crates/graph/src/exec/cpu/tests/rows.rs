@@ -270,7 +270,9 @@ fn check_sum(terms: impl Iterator<Item = f32>, got: u32, what: &str) {
 
 #[test]
 fn every_stage_is_right_whatever_is_stored() {
-    let cases: [(&[usize], &[usize]); 8] = [
+    let cases: [(&[usize], &[usize]); 10] = [
+        (&[2976], &[1]),
+        (&[30, 7], &[1, 1]),
         (&[5], &[7]),
         (&[2, 150], &[10]),
         (&[40], &[300]),
@@ -280,7 +282,7 @@ fn every_stage_is_right_whatever_is_stored() {
         (&[], &[2000]),
         (&[600], &[4, 64]),
     ];
-    for (seed, (outer, inner)) in cases.into_iter().cycle().take(24).enumerate() {
+    for (seed, (outer, inner)) in cases.into_iter().cycle().take(30).enumerate() {
         check(outer, inner, &mut Rng(seed as u64 + 11));
     }
 }
