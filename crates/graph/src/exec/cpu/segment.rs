@@ -20,7 +20,7 @@ const FEWEST: usize = 8;
 const MOST: usize = 32;
 
 /// Bytes between the steps, over all parts, below which they stay in a cache anyway.
-const BETWEEN: usize = 1 << 20;
+const BETWEEN: usize = if cfg!(miri) { 1 << 10 } else { 1 << 20 };
 
 /// Bytes between the steps of one part, above which they do not.
 const LARGEST: usize = 1 << 23;

@@ -109,7 +109,7 @@ impl Out {
 }
 
 /// Multiplications below which one product is not shared.
-pub(super) const WORTH_SHARING: usize = 1 << 18;
+pub(super) const WORTH_SHARING: usize = if cfg!(miri) { 1 << 6 } else { 1 << 18 };
 
 impl Product<'_> {
     /// Computes the product; rows of `out` are `row` apart.

@@ -12,6 +12,7 @@ mod reduction;
 mod rest;
 mod rows;
 mod segments;
+mod small;
 
 use super::simd::{block1, block2, block3};
 use super::{Operand, run_kernel};

@@ -2,14 +2,11 @@
 //! where memory is guarded: `guarded.rs` starts a process for each instruction set. One case follows from its family and its
 //! seed alone.
 
-use super::super::{Executor, Memory, Prepared};
 use super::contraction::{check_matmul, check_within, shape};
-use super::segments::{planned, same_bits};
+use super::segments::same_bits;
 use super::*;
 use crate::exec::cpu::gemm;
-use crate::passes::tests::planned_replacing;
 use crate::plan::{Conv, Map};
-use crate::storage::HostBuffer;
 use crate::{AttentionOptions, ConvOptions, Device, PoolOptions, Tensor, grad};
 
 /// A family: its name, cases of a short run and how one is checked.
@@ -34,7 +31,9 @@ pub(super) const FAMILIES: [Family; 18] = [
     ("scatter", 15, scatter),
     ("sort", 10, sort),
     ("plan", 3, plan),
-    ("updates", 8, updates),
+    ("updates", 8, |rng| {
+        small::updates(near(rng, &[1, 16, 1024]))
+    }),
 ];
 
 /// A size near a multiple of one of `tiles`.
@@ -455,31 +454,4 @@ fn recurrent(rng: &mut Rng) {
     let loss = (&y * &y).sum();
     let grads = grad(&loss, &[&w, &bias]).expect("gradients");
     same_bits(&[&y, &grads[0], &grads[1]]);
-}
-
-/// Updates as optimisers do them, also where the old values lie.
-fn updates(rng: &mut Rng) {
-    let n = near(rng, &[1, 16, 1024]);
-    let old = [(); 3].map(|()| tensor(rng, &[n]));
-    let ([p, m, v], g) = (&old, tensor(rng, &[n]));
-    let m = m * 0.9 + &g * 0.1;
-    let v = v.square() * 0.99 + g.square() * 0.01;
-    let p = p - &m / (v.sqrt() * 1.5 + 1e-3) * 0.01;
-    let new = [&p, &m, &v];
-    same_bits(&new);
-    let plan = planned_replacing(&new, &old.each_ref().map(Some));
-    assert_eq!(plan.in_place.len(), 3);
-    let (_, leaves, scalars) = planned(&new);
-    let leaves: Vec<&HostBuffer> = leaves.iter().collect();
-    let (prepared, mut memory) = (Prepared::new(&plan), Memory::new(&plan));
-    let copies = old
-        .each_ref()
-        .map(|t| held(&t.to_vec::<f32>().expect("values")));
-    memory.offer(copies.into_iter().map(Some));
-    let (executor, status) = (Executor::with_threads(3), AtomicU32::new(0));
-    let got = executor.run_in(&mut memory, (&plan, &prepared), &leaves, &scalars, &status);
-    for (got, want) in got.iter().zip(new) {
-        let want = want.to_vec::<f32>().expect("values");
-        assert!(*got.bytes() == *bytes(&want), "{n}");
-    }
 }
