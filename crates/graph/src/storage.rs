@@ -198,10 +198,11 @@ mod tests {
     fn contents_round_trip_and_memory_is_reused() {
         let a = HostBufferMut::copy_of(&[1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(a.bytes(), [1, 2, 3, 4, 5, 6, 7]);
-        let big = HostBufferMut::zeros(12_345_678);
+        let size = if cfg!(miri) { 12_345 } else { 12_345_678 };
+        let big = HostBufferMut::zeros(size);
         let address = big.bytes().as_ptr();
         drop(big);
-        assert_eq!(HostBufferMut::scratch(12_345_678).bytes().as_ptr(), address);
+        assert_eq!(HostBufferMut::scratch(size).bytes().as_ptr(), address);
         assert_eq!(HostBufferMut::scratch(0).bytes().len(), 0);
     }
 }

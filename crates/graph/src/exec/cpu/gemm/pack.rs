@@ -26,7 +26,7 @@ impl<'a> Block<'a> {
 }
 
 /// `out[l * stride + p] = block(p, l)` for `p < width` and `l < k`, zeros for `p` from `width` to `stride`. `out` has
-/// [`SLACK`] floats more than `k * stride`; they may be overwritten.
+/// [`SLACK`] floats more than `k * stride`; they may be overwritten where `stride` is no whole number of vectors.
 pub(in super::super) fn pack(
     block: Block<'_>,
     width: usize,
@@ -220,6 +220,10 @@ mod tests {
                         let mut out = held(&vec![-1.0; k * stride + SLACK]);
                         let out = out.slice_mut();
                         pack(block, width, k, stride, out);
+                        if across == 1 || stride % 16 == 0 {
+                            let behind = &out[k * stride..];
+                            assert!(behind.iter().all(|&x| x == -1.0), "{width} {k} {stride}");
+                        }
                         for l in 0..k {
                             for p in 0..stride {
                                 let want = if p < width {

@@ -472,6 +472,25 @@ fn winograd_convolutions() {
     }
 }
 
+/// The product of all sizes is 2^64, of which nothing is left in a number of 64 bits.
+#[test]
+fn sums_of_more_terms_than_can_be_counted_are_not_nothing() {
+    let line = [1, 1, 1 << 24];
+    let conv = Conv {
+        kind: ConvKind::WeightGrad,
+        output: line,
+        ..shape(
+            [1, 1, 16, 16],
+            line,
+            [1, 1, 1 << 8],
+            [1; 3],
+            [0, 0, 127],
+            [1; 3],
+        )
+    };
+    assert!(crate::exec::cpu::conv::sums(&conv).is_some());
+}
+
 #[test]
 fn nan_and_infinity_pass_through_products() {
     let conv = shape(

@@ -228,7 +228,7 @@ fn a_custom_operation_may_panic() {
         (touchy.apply(&[&(x * 2.0).exp().log()]) + 1.0).sum()
     };
     let want = sum_of(1.0).item::<f32>().expect("a value");
-    for _ in 0..5 {
+    for _ in 0..if cfg!(miri) { 1 } else { 5 } {
         let bad = sum_of(-1.0);
         for _ in 0..2 {
             assert_eq!(message(|| drop(bad.item::<f32>())), "touchy as it is");
@@ -263,7 +263,7 @@ fn a_plan_runs_again_after_a_panic() {
         results[0].slice::<f32>()[n - 1]
     };
     let want = run(1.0);
-    for _ in 0..3 {
+    for _ in 0..if cfg!(miri) { 1 } else { 3 } {
         assert_eq!(message(|| assert_eq!(run(-1.0), 0.0)), "touchy as it is");
         assert_eq!(run(1.0), want);
     }

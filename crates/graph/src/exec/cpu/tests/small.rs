@@ -168,6 +168,43 @@ pub(super) fn updates(n: usize) {
     }
 }
 
+/// Results of operands of shape `[n, m]`, one of which is 0.
+fn of_nothing([n, m]: [usize; 2], device: &Device) -> Vec<Tensor> {
+    let tensor = |shape: &[usize]| {
+        let n = shape.iter().product();
+        Tensor::from_slice(&Rng(1).floats(n), shape, device)
+    };
+    let x = tensor(&[n, m]);
+    vec![
+        x.softmax(1),
+        x.log_softmax(0),
+        &x - x.mean_dims(&[1], true),
+        x.sum_dims(&[0], false),
+        x.cumsum(1),
+        x.matmul(&tensor(&[m, 4])),
+        x.t().matmul(&tensor(&[n, 4])),
+        Tensor::cat(&[&x, &tensor(&[2, m])], 0) * 2.0,
+        x.sort(1, false).0,
+    ]
+}
+
+/// Where there is nothing to compute with, nothing is read, divided by or cut.
+#[test]
+fn nothing_is_computed_from_nothing() {
+    for shape in [[0, 3], [3, 0], [0, 0]] {
+        let [cpu, reference] = [Device::cpu(), Device::reference()].map(|d| of_nothing(shape, &d));
+        same_bits(&cpu.iter().collect::<Vec<_>>());
+        for (y, want) in cpu.iter().zip(&reference) {
+            let [y, want] = [y, want].map(|t| t.to_vec::<f32>().expect("values"));
+            close(
+                &y,
+                &want.iter().map(|&x| f64::from(x)).collect::<Vec<_>>(),
+                1e-6,
+            );
+        }
+    }
+}
+
 #[test]
 fn pooled_memory_goes_from_thread_to_thread() {
     let rounds = if cfg!(miri) { 4 } else { 400 };
