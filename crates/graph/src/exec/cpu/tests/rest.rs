@@ -195,6 +195,7 @@ fn scans() {
                             ScanKind::Max => terms.fold(f64::NEG_INFINITY, |a, b| {
                                 if b > a || b.is_nan() { b } else { a }
                             }),
+                            ScanKind::Linear => unreachable!("not among the kinds"),
                             ScanKind::LogSumExp => terms.map(f64::exp).sum::<f64>().ln(),
                         };
                     }
