@@ -159,8 +159,9 @@ impl Lowering<'_> {
                     inner: numel(&node.shape[dim + 1..]),
                     reverse: *reverse,
                 });
-                let inputs = vec![self.dense_slot(node.inputs[0])?];
-                self.step(n, kernel, inputs);
+                let inputs: Result<Vec<_>, _> =
+                    node.inputs.iter().map(|&i| self.dense_slot(i)).collect();
+                self.step(n, kernel, inputs?);
                 Ok(())
             }
             Lowered::Custom(kernel) => {

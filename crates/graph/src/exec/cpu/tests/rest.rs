@@ -210,6 +210,7 @@ pub(super) fn check_scan([outer, length, inner]: [usize; 3]) {
                             ScanKind::Max => terms.fold(f64::NEG_INFINITY, |a, b| {
                                 if b > a || b.is_nan() { b } else { a }
                             }),
+                            ScanKind::Linear => unreachable!("not among the kinds"),
                             ScanKind::LogSumExp => terms.map(f64::exp).sum::<f64>().ln(),
                         };
                 }
