@@ -98,7 +98,7 @@ fn eval_on(device: &Device, tensors: &[&Tensor]) -> Result<()> {
     if let Kind::Reference = device.0.kind {
         return reference::eval(tensors);
     }
-    let collected = passes::collect(tensors);
+    let collected = passes::timed("collect", || passes::collect(tensors));
     if let Some(t) = collected.valueless() {
         return Err(valueless(t));
     }
@@ -141,9 +141,7 @@ pub(crate) fn make_plan(
     #[cfg(feature = "gpu")]
     let prepared = match &device.0.kind {
         Kind::Gpu(gpu) => {
-            let prepared = gpu
-                .executor
-                .prepare(&plan)
+            let prepared = passes::timed("prepare", || gpu.executor.prepare(&plan))
                 .map_err(|e| crate::device::from_device(&e))?;
             dump("wgsl", || {
                 (0..plan.steps.len())
@@ -156,8 +154,8 @@ pub(crate) fn make_plan(
         _ => None,
     };
     #[cfg(feature = "cpu")]
-    let on_cpu =
-        matches!(device.0.kind, Kind::Cpu(_)).then(|| crate::exec::cpu::Prepared::new(&plan));
+    let on_cpu = matches!(device.0.kind, Kind::Cpu(_))
+        .then(|| passes::timed("prepare", || crate::exec::cpu::Prepared::new(&plan)));
     Ok(CachedPlan {
         graph,
         plan,

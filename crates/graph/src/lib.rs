@@ -19,6 +19,7 @@ mod checkpoint;
 mod cluster;
 mod composite;
 mod debug;
+mod depth;
 mod device;
 pub mod distributions;
 mod draws;
