@@ -20,12 +20,23 @@ use std::panic::Location;
 /// assert_eq!(a, b);
 /// # Ok::<(), wgrad_graph::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Generator {
     seed: u64,
     step: u64,
     draws: u32,
+    /// Which stream of a compiled function's state this is while that is traced; 0 otherwise.
+    stream: u64,
 }
+
+/// Equal generators draw the same numbers from here on.
+impl PartialEq for Generator {
+    fn eq(&self, other: &Generator) -> bool {
+        self.words_of_state() == other.words_of_state()
+    }
+}
+
+impl Eq for Generator {}
 
 impl Generator {
     /// The stream of a seed, at step 0.
@@ -34,6 +45,7 @@ impl Generator {
             seed,
             step: 0,
             draws: 0,
+            stream: 0,
         }
     }
 
@@ -43,12 +55,33 @@ impl Generator {
             seed,
             step,
             draws: draws as u32,
+            stream: 0,
         }
     }
 
-    /// Seed, step and draws.
+    /// Seed, step and draws. A compiled function that asks for them cannot be replayed, and runs itself in each call.
+    #[track_caller]
     pub fn state(&self) -> [u64; 3] {
+        crate::replay::observe("the state of a random stream is read");
+        self.words_of_state()
+    }
+
+    fn words_of_state(&self) -> [u64; 3] {
         [self.seed, self.step, u64::from(self.draws)]
+    }
+
+    /// As [`Generator::state`], without being noticed by a trace.
+    pub(crate) fn peek(&self) -> [u64; 3] {
+        self.words_of_state()
+    }
+
+    /// Which stream of a traced state this is, and the same for another one.
+    pub(crate) fn stream(&self) -> u64 {
+        self.stream
+    }
+
+    pub(crate) fn set_stream(&mut self, stream: u64) {
+        self.stream = stream;
     }
 
     /// Goes to the next training step; draws count from 0 again, so that every step records the same graph.
@@ -65,6 +98,7 @@ impl Generator {
             seed: self.seed,
             step: self.step,
             ordinal: self.draws,
+            stream: self.stream,
         };
         self.draws += 1;
         Tensor::record_on(Op::from(op), &[], device.clone(), Location::caller())

@@ -43,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) depth: u32,
     /// Whether this is a host step, or one lay below without a value when this was recorded.
     pub(crate) awaits_host: bool,
+    /// Who wrote it last.
+    pub(crate) mark: crate::mark::Bearer,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -124,6 +126,7 @@ impl Tensor {
             error,
             depth,
             awaits_host,
+            mark: crate::mark::Bearer::default(),
         };
         let tensor = Tensor(Arc::new(node));
         if depth >= MAX_DEPTH && tensor.0.error.is_none() && !crate::replay::is_tracing() {
@@ -162,6 +165,7 @@ impl Tensor {
             error: None,
             depth: 0,
             awaits_host: false,
+            mark: crate::mark::Bearer::default(),
         }))
     }
 
@@ -180,6 +184,7 @@ impl Tensor {
             error: None,
             depth: 0,
             awaits_host: false,
+            mark: crate::mark::Bearer::default(),
         }))
     }
 
@@ -205,6 +210,7 @@ impl Tensor {
             error: Some(error),
             depth: 0,
             awaits_host: false,
+            mark: crate::mark::Bearer::default(),
         }))
     }
 

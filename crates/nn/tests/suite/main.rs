@@ -13,7 +13,9 @@ mod recurrent;
 mod rules;
 mod schedules;
 mod sequential;
+mod state;
 mod training;
+mod warnings;
 
 use wgrad_graph::{Device, Tensor};
 
