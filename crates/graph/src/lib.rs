@@ -35,6 +35,7 @@ mod linalg;
 pub mod math;
 mod number;
 pub mod ops;
+mod outcome;
 mod passes;
 pub mod plan;
 #[cfg(not(target_arch = "wasm32"))]
@@ -44,6 +45,7 @@ mod profile;
 mod profile;
 pub mod replay;
 mod rng;
+mod run;
 mod shape;
 mod storage;
 mod tensor;

@@ -523,7 +523,7 @@ impl Plan {
         let mut lent = Lent::new(slots, state, updated, self.replay.hollow());
         let own = lent.slots.slots.iter().map(|s| &s.current);
         let given: Vec<&Tensor> = own.chain(inputs.iter().copied()).collect();
-        let mut results = self.replay.run(&given, &streams, &mut lent.spares)?;
+        let (mut results, _) = self.replay.run(&given, &streams, &mut lent.spares)?;
         lent.take(results.drain(self.n_outputs..));
         drop(lent);
         self.finish(state, &streams);
