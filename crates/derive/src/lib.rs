@@ -162,7 +162,9 @@ fn duplicate(krate: &Path, fields: &[(&Field, Role, usize)]) -> TokenStream {
         };
         match role {
             Role::Watch => quote!(#place: ::core::clone::Clone::clone(&self.#place)),
-            _ => quote_spanned!(field.ty.span() => #place: #krate::Module::duplicate(&self.#place)?),
+            _ => {
+                quote_spanned!(field.ty.span() => #place: #krate::Module::duplicate(&self.#place)?)
+            }
         }
     });
     quote!(::core::option::Option::Some(Self { #(#copies),* }))

@@ -36,6 +36,7 @@ mod mark;
 pub mod math;
 mod number;
 pub mod ops;
+mod outcome;
 mod passes;
 pub mod plan;
 #[cfg(not(target_arch = "wasm32"))]
@@ -45,6 +46,7 @@ mod profile;
 mod profile;
 pub mod replay;
 mod rng;
+mod run;
 mod shape;
 mod storage;
 mod tensor;

@@ -63,7 +63,10 @@ impl Mark {
 
 impl Bearer {
     fn get(&self) -> Weak<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn set(&self, mark: Weak<()>) {
@@ -79,7 +82,10 @@ mod tests {
     #[test]
     fn marks_are_found_again_and_keep_nothing_alive() {
         let device = Device::reference();
-        let (a, b) = (Tensor::new(&[1.0f32], &device), Tensor::new(&[1.0f32], &device));
+        let (a, b) = (
+            Tensor::new(&[1.0f32], &device),
+            Tensor::new(&[1.0f32], &device),
+        );
         let mark = Mark::new();
         assert!(!mark.is_on(&a) && !mark.is_borne());
         mark.put_on(&a);

@@ -5,12 +5,14 @@
 use crate::device::{CachedPlan, Device, Kind};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
-use crate::eval::{self, Memory, Value};
-use crate::ops::{Lowered, Op};
+use crate::eval::{self, Value};
 use crate::mark::Mark;
 use crate::number::Number;
-use crate::passes::{self, Collected};
+use crate::ops::{Lowered, Op};
+pub use crate::outcome::Outcome;
+use crate::passes::{self, Collected, Leaf};
 use crate::rng::Generator;
+use crate::run::{Given, Memory};
 use crate::tensor::Tensor;
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -129,7 +131,10 @@ impl Tracing {
     /// The number of the adopted stream that a generator goes on from, with the state it has now; `None` if it is none
     /// of them.
     pub fn stream_of(&self, generator: &Generator) -> Option<(usize, StreamState)> {
-        let at = self.streams.iter().position(|s| s.0 == generator.stream())?;
+        let at = self
+            .streams
+            .iter()
+            .position(|s| s.0 == generator.stream())?;
         Some((at, generator.peek()))
     }
 
@@ -181,6 +186,9 @@ impl Tracing {
                 device.clone(),
             ),
             in_place: plan.plan.replaces(),
+            replaced: (0..results.len())
+                .map(|r| replaced.get(r).copied().flatten())
+                .collect(),
             memory: Memory::new(&plan),
             words: collected.scalars,
             device,
@@ -236,20 +244,20 @@ fn one_device(given: &[Tensor], results: &[&Tensor]) -> Result<Device> {
 enum Source {
     /// The given tensor of this number.
     Given(usize),
-    /// A tensor from outside.
-    Captured(Tensor),
+    /// What a tensor from outside holds.
+    Captured(Value),
     /// The tensor whose place a result takes, which is given as that result's spare.
     Replaced,
 }
 
 impl Source {
-    fn of(leaf: &Tensor, given: &[Tensor]) -> Result<Source> {
-        if let Some(i) = given.iter().position(|g| g.same(leaf)) {
+    fn of(leaf: &Leaf, given: &[Tensor]) -> Result<Source> {
+        if let Some(i) = given.iter().position(|g| g.same(&leaf.tensor)) {
             return Ok(Source::Given(i));
         }
-        match leaf.0.value.get() {
-            Some(_) => Ok(Source::Captured(leaf.clone())),
-            None => Err(eval::valueless(leaf)),
+        match &leaf.value {
+            Some(value) => Ok(Source::Captured(value.clone())),
+            None => Err(eval::valueless(&leaf.tensor)),
         }
     }
 }
@@ -309,7 +317,10 @@ fn draw_of(node: &Tensor, streams: &[(u64, StreamState)]) -> Result<Draw> {
 }
 
 /// The numbers that change, with the place of their first word.
-fn changing(collected: &Collected, streams: &[(u64, StreamState)]) -> Result<Vec<(usize, Changing)>> {
+fn changing(
+    collected: &Collected,
+    streams: &[(u64, StreamState)],
+) -> Result<Vec<(usize, Changing)>> {
     let mut changing = Vec::new();
     for (at, node) in collected.scalar_nodes() {
         if let Op::Random(_) = node.0.op {
@@ -332,6 +343,8 @@ pub struct Replay {
     memory: Memory,
     /// Results that take the place of a given tensor.
     in_place: Vec<bool>,
+    /// The given tensor that each result replaces, wherever it lies.
+    replaced: Vec<Option<usize>>,
     hollow: Tensor,
 }
 
@@ -351,20 +364,24 @@ impl Replay {
     /// these states. `spares[i]` is a tensor whose memory result `i` may take: it is overwritten if nobody else holds
     /// it. A result without a spare gets memory of its own. Does not wait for a GPU.
     ///
+    /// On the cpu the run has succeeded when this returns. A GPU may meet an index out of range later: the [`Outcome`] tells,
+    /// and so does whoever reads a result, or anything computed from it. Results that replace a given tensor then hold
+    /// what that tensor held, bit for bit, and give no error.
+    ///
     /// # Errors
-    /// A given tensor has no value; running fails. On the cpu: an index out of range; a GPU tells it with the next
-    /// read. Spares that are to be replaced are as they were then, also after a panic; other spares are gone, and
+    /// A given tensor has no value, another shape, dtype or device than its stand-in, or comes from a run that has failed;
+    /// running fails. Spares that are to be replaced are as they were then, also after a panic; other spares are gone, and
     /// nothing else has changed.
     pub fn run(
         &mut self,
         given: &[&Tensor],
         streams: &[StreamState],
         spares: &mut [Option<Tensor>],
-    ) -> Result<Vec<Tensor>> {
+    ) -> Result<(Vec<Tensor>, Outcome)> {
         self.renew_numbers(streams);
         let leaves = self.sources.iter().map(|source| match source {
-            Source::Given(i) => eval::value_of(given[*i]),
-            Source::Captured(t) => eval::value_of(t),
+            Source::Given(i) => value_on(given[*i], &self.device),
+            Source::Captured(value) => Ok(value),
             Source::Replaced => eval::value_of(&self.hollow),
         });
         let leaves = leaves.collect::<Result<Vec<&Value>>>()?;
@@ -372,40 +389,54 @@ impl Replay {
             let message = format!("result {i} has nothing to replace");
             return Err(Error::new(ErrorKind::Internal, "compile", message));
         }
-        let mut buffers: Vec<Option<Value>> = spares
-            .iter_mut()
-            .zip(&self.in_place)
-            .map(|(spare, &in_place)| buffer_of(spare, in_place))
-            .collect();
+        let in_place = &self.in_place;
+        // What is known too late on a GPU to do without it.
+        let kept: Vec<Option<&Value>> = match self.device.is_gpu() {
+            false => Vec::new(),
+            true => {
+                let replaced = self.replaced.iter().zip(in_place);
+                let kept = replaced.map(|(&replaced, &in_place)| match replaced {
+                    Some(i) if !in_place => value_on(given[i], &self.device).map(Some),
+                    _ => Ok(None),
+                });
+                kept.collect::<Result<_>>()?
+            }
+        };
+        let both = spares.iter_mut().zip(in_place);
+        let buffers = both.map(|(spare, &in_place)| buffer_of(spare, in_place));
+        let mut buffers: Vec<Option<Value>> = buffers.collect();
         let (device, plan) = (&self.device, &self.plan);
-        let (memory, words) = (&mut self.memory, &self.words);
-        let run = || memory.run(device, plan, &leaves, words, &mut buffers);
-        let values = match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(Ok(values)) => values,
+        let site = |node: usize| plan.site(node);
+        let given = Given {
+            leaves,
+            scalars: &self.words,
+            site: &site,
+            kept,
+        };
+        let memory = &mut self.memory;
+        let run = || memory.run(device, plan, &given, &mut buffers);
+        let ran = catch_unwind(AssertUnwindSafe(run));
+        let (values, outcome) = match ran {
+            Ok(Ok(ran)) => ran,
             Ok(Err(error)) => {
-                put_back(spares, &self.in_place, buffers);
+                put_back(spares, in_place, buffers);
                 return Err(error);
             }
             Err(panic) => {
-                put_back(spares, &self.in_place, buffers);
+                put_back(spares, in_place, buffers);
                 resume_unwind(panic)
             }
         };
-        if let Err(error) = device.known_bad_index() {
-            put_back(spares, &self.in_place, values.into_iter().map(Some));
-            return Err(error);
-        }
         let graph = &plan.graph;
         let results = values.into_iter().zip(&graph.outputs).zip(spares);
-        Ok(results
-            .map(|((value, &output), spare)| match spare.take() {
-                Some(tensor) if tensor.0.value.get().is_none() => filled(tensor, value),
-                _ => {
-                    let node = &graph.nodes[output];
-                    Tensor::from_value(value, node.shape.clone(), node.dtype, device.clone())
-                }
-            })
-            .collect())
+        let results = results.map(|((value, &output), spare)| match spare.take() {
+            Some(tensor) if tensor.0.value.get().is_none() => filled(tensor, value),
+            _ => {
+                let node = &graph.nodes[output];
+                Tensor::from_value(value, node.shape.clone(), node.dtype, device.clone())
+            }
+        });
+        Ok((results.collect(), outcome))
     }
 
     fn renew_numbers(&mut self, streams: &[StreamState]) {
@@ -422,6 +453,16 @@ impl Replay {
             }
         }
     }
+}
+
+/// What a tensor holds that is given to a plan of this device.
+fn value_on<'a>(given: &'a Tensor, device: &Device) -> Result<&'a Value> {
+    if given.device() != device {
+        let message = format!("an operand lives on {}, not on {device}", given.device());
+        let error = Error::new(ErrorKind::Device, "compile", message);
+        return Err(error.at(given.location()));
+    }
+    eval::value_of(given)
 }
 
 /// The memory that a result may take: that of a spare which nobody else holds, which is left without its value. What a

@@ -275,7 +275,12 @@ impl Batching {
                     ..draw.clone()
                 };
                 let device = t.device().clone();
-                Ok(Some(Tensor::record_on(whole.into(), &[], device, t.location())))
+                Ok(Some(Tensor::record_on(
+                    whole.into(),
+                    &[],
+                    device,
+                    t.location(),
+                )))
             }
         }
     }

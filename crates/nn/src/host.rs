@@ -185,7 +185,9 @@ impl<M: crate::Module> Value for Vec<M> {
             return false;
         };
         self.truncate(copies.len());
-        let missing = copies[self.len()..].iter().map_while(|c| c.as_ref()?.duplicate());
+        let missing = copies[self.len()..]
+            .iter()
+            .map_while(|c| c.as_ref()?.duplicate());
         self.extend(missing);
         self.len() == copies.len()
     }

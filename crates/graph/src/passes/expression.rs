@@ -146,6 +146,7 @@ impl<'a> Builder<'a> {
         top: Option<&Movement>,
     ) -> Result<Reg, MustStore> {
         let node = &self.marked.graph.nodes[n];
+        let check = node.location.check();
         let index = self.node(node.inputs[1], chain, top)?;
         let (base, view) = self.marked.resolve(node.inputs[0]);
         let Some(mut x) = view else {
@@ -162,6 +163,7 @@ impl<'a> Builder<'a> {
             index,
             size,
             stride,
+            check,
         }))
     }
 

@@ -347,6 +347,7 @@ impl Builder {
                     index,
                     size,
                     stride,
+                    check,
                 } => {
                     let view = moved(view);
                     Inst::Gather {
@@ -355,6 +356,7 @@ impl Builder {
                         index: *index,
                         size: *size,
                         stride: *stride,
+                        check: *check,
                     }
                 }
                 Inst::Index { view } => Inst::Index { view: moved(view) },

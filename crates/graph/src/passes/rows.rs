@@ -318,6 +318,7 @@ fn rows_step(members: Vec<Step>, built: Built) -> Option<Step> {
         origin: Origin {
             name: names.join("+"),
             location: members.last()?.origin.location,
+            node: members.last()?.origin.node,
         },
         kernel: Kernel::Rows(built.rows),
         inputs: built.inputs,
@@ -369,7 +370,7 @@ mod tests {
             regions: false,
             epilogues: false,
         };
-        plan(&collect(outputs).graph(), &limits, &mut |_| 1)
+        plan(&collect(outputs).graph(), &limits)
     }
 
     fn tensor(shape: &[usize]) -> Tensor {

@@ -249,14 +249,15 @@ where
             }
         }
         let eager = is_watched() || devices.iter().any(|d| d.to_string() == "reference");
+        one_device(&devices)?;
         let kind = if eager {
             Kind::Never
         } else {
-            one_device(&devices)?;
             self.traced(state, inputs, before)?
         };
         let (key, signature) = (self.key.clone(), self.slots.signature.clone());
-        self.traces.retain(|t| t.key != key || t.signature != signature);
+        self.traces
+            .retain(|t| t.key != key || t.signature != signature);
         if self.traces.len() == MAX_TRACES {
             self.traces.remove(0);
         }
@@ -271,7 +272,8 @@ where
 
     fn traced(&mut self, state: &mut S, inputs: &[&Tensor], before: &Snapshot) -> Result<Kind> {
         let function = &mut self.function;
-        let mut function = |state: &mut S, inputs: &[Tensor]| function(state, inputs).map(O::into_tensors);
+        let mut function =
+            |state: &mut S, inputs: &[Tensor]| function(state, inputs).map(O::into_tensors);
         let reason = match trace(&mut function, state, inputs, &self.slots, before) {
             Ok(Traced::Plan(plan, slots)) => {
                 self.slots = slots;
@@ -309,7 +311,9 @@ fn settled<S: Module>(
     let (_, tensors) = named_tensors(state);
     if is_tracing() {
         let mut all = outputs.iter().chain(&tensors);
-        return all.try_for_each(|t| t.check().map(|_| ())).map(|()| outputs);
+        return all
+            .try_for_each(|t| t.check().map(|_| ()))
+            .map(|()| outputs);
     }
     eval(&outputs.iter().chain(&tensors).collect::<Vec<_>>())?;
     let mut known: Vec<(Tensor, Tensor)> = Vec::new();
@@ -366,8 +370,9 @@ impl History {
 fn dependencies<S: Module>(state: &mut S, inputs: &[&Tensor]) -> Vec<(String, String)> {
     let form = |t: &Tensor| format!("{}{:?} on {}", t.dtype(), t.shape(), t.device());
     let inputs = inputs.iter().enumerate();
-    let mut all: Vec<(String, String)> =
-        inputs.map(|(i, t)| (format!("input {i}"), form(t))).collect();
+    let mut all: Vec<(String, String)> = inputs
+        .map(|(i, t)| (format!("input {i}"), form(t)))
+        .collect();
     let (names, tensors) = named_tensors(state);
     all.extend(names.into_iter().zip(tensors.iter().map(form)));
     let mut path = Path::default();
@@ -391,12 +396,16 @@ fn changes(before: &[(String, String)], now: &[(String, String)]) -> String {
     let mut words = Vec::new();
     for (name, value) in now {
         match before.iter().find(|(other, _)| other == name) {
-            Some((_, old)) if old != value => words.push(format!("{name} was {old} and is {value}")),
+            Some((_, old)) if old != value => {
+                words.push(format!("{name} was {old} and is {value}"))
+            }
             Some(_) => {}
             None => words.push(format!("{name} is new")),
         }
     }
-    let gone = before.iter().filter(|(name, _)| !now.iter().any(|(n, _)| n == name));
+    let gone = before
+        .iter()
+        .filter(|(name, _)| !now.iter().any(|(n, _)| n == name));
     words.extend(gone.map(|(name, _)| format!("{name} is gone")));
     words.truncate(8);
     match words.is_empty() {

@@ -4,8 +4,8 @@ use super::slots::{Lent, Slots};
 use crate::host::Host;
 use crate::module::Module;
 use crate::optim::Hooks;
-use wgrad_graph::replay::{Replay, StreamState, peek};
-use wgrad_graph::{Generator, Mark, Number, Result, Tensor};
+use wgrad_graph::replay::{Outcome, Replay, StreamState, peek};
+use wgrad_graph::{Mark, Number, Result, Tensor};
 
 pub(super) struct Plan {
     pub(super) replay: Replay,
@@ -74,10 +74,10 @@ impl Plan {
         let mut lent = Lent::new(slots, state, updated, self.replay.hollow());
         let own = lent.slots.slots.iter().map(|s| &s.current);
         let given: Vec<&Tensor> = own.chain(inputs.iter().copied()).collect();
-        let mut results = self.replay.run(&given, &streams, &mut lent.spares)?;
+        let (mut results, outcome) = self.replay.run(&given, &streams, &mut lent.spares)?;
         lent.take(results.drain(self.n_outputs..));
         drop(lent);
-        self.finish(slots, state, &streams);
+        self.finish(slots, state, &streams, &outcome);
         Ok(results)
     }
 
@@ -104,18 +104,24 @@ impl Plan {
         outcome.map(|()| streams)
     }
 
-    fn finish<S: Module>(&self, slots: &Slots, state: &mut S, streams: &[StreamState]) {
+    fn finish<S: Module>(
+        &self,
+        slots: &Slots,
+        state: &mut S,
+        streams: &[StreamState],
+        outcome: &Outcome,
+    ) {
         let mut advances = self.advances.iter();
-        let mut optimizers = self.cells.iter().enumerate();
+        let mut optimizers = 0..self.cells.len();
         state.visit_host(&mut |host| match host {
             Host::Generator(g) => {
                 if let Some(advance) = advances.next() {
-                    *g = Generator::from_state(advance.apply(streams));
+                    g.go_to(advance.apply(streams), outcome);
                 }
             }
             Host::Optimizer(o) => {
-                if let Some((at, cells)) = optimizers.next() {
-                    self.stepped(slots, o, at, cells.len());
+                if let Some(at) = optimizers.next() {
+                    self.stepped(slots, o, at, outcome);
                 }
             }
             _ => {}
@@ -123,11 +129,12 @@ impl Plan {
     }
 
     /// Counts an optimiser's steps, and marks the parameters that it has written.
-    fn stepped(&self, slots: &Slots, optimizer: &mut dyn Hooks, at: usize, steps: usize) {
+    fn stepped(&self, slots: &Slots, optimizer: &mut dyn Hooks, at: usize, outcome: &Outcome) {
+        let steps = self.cells[at].len();
         if steps == 0 {
             return;
         }
-        *optimizer.steps_mut() += steps as u64;
+        optimizer.count(steps as u64, outcome);
         let mark = Mark::new();
         let own = self.updated.iter().filter(|u| u.by == Some(at));
         own.for_each(|u| mark.put_on(&slots.slots[u.slot].current));
@@ -135,8 +142,8 @@ impl Plan {
     }
 }
 
-fn renew(optimizer: &mut dyn Hooks, cells: &[Vec<Number>]) -> Result<()> {
-    for (step, cells) in (*optimizer.steps_mut() + 1..).zip(cells) {
+fn renew(optimizer: &dyn Hooks, cells: &[Vec<Number>]) -> Result<()> {
+    for (step, cells) in (optimizer.steps_taken() + 1..).zip(cells) {
         let numbers = optimizer.numbers(step)?;
         cells.iter().zip(numbers).for_each(|(c, n)| c.set(n));
     }

@@ -174,8 +174,12 @@ impl Snapshot {
     }
 
     fn put_by_name<S: Module>(&self, state: &mut S, names: &[String]) {
-        let saved: HashMap<&str, &Tensor> =
-            self.names.iter().map(String::as_str).zip(&self.tensors).collect();
+        let saved: HashMap<&str, &Tensor> = self
+            .names
+            .iter()
+            .map(String::as_str)
+            .zip(&self.tensors)
+            .collect();
         let mut names = names.iter();
         each_tensor(state, &mut |t| {
             let saved = names.next().and_then(|name| saved.get(name.as_str()));

@@ -259,11 +259,14 @@ impl Done {
             marks.iter().position(wrote)
         };
         let in_place = replay.in_place()[n_outputs..].iter();
-        let updated = updated.iter().zip(in_place).map(|((slot, t), &in_place)| Updated {
-            slot: *slot,
-            in_place,
-            by: writer(t),
-        });
+        let updated = updated
+            .iter()
+            .zip(in_place)
+            .map(|((slot, t), &in_place)| Updated {
+                slot: *slot,
+                in_place,
+                by: writer(t),
+            });
         Ok(Plan {
             updated: updated.collect(),
             replay,
@@ -283,5 +286,7 @@ fn streams(seen: &[(String, Seen)]) -> impl Iterator<Item = (usize, StreamState)
 }
 
 fn streams_after(before: &[StreamState], last: &[(String, Seen)]) -> Vec<Advance> {
-    streams(last).map(|after| Advance::between(before, after)).collect()
+    streams(last)
+        .map(|after| Advance::between(before, after))
+        .collect()
 }

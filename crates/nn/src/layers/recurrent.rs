@@ -10,8 +10,8 @@ pub use lstm::Lstm;
 pub use rnn::{Nonlinearity, Rnn};
 
 use super::fail;
-use crate::init::symmetric;
 use crate::host::{Host, Saved, Value, hashed, put_back, shown, values};
+use crate::init::symmetric;
 use crate::module::{Kind, Module, join};
 use crate::{Context, Dropout};
 use std::hash::{Hash, Hasher};

@@ -26,6 +26,7 @@ pub use state::TracedSteps;
 use crate::gradients::Gradients;
 use crate::host::Saved;
 use crate::module::Module;
+use wgrad_graph::replay::Outcome;
 use wgrad_graph::{Mark, Result, Tensor};
 
 /// Moves the parameters of a module against a gradient. As a [`Module`] it is the tree of its moments, which are
@@ -89,7 +90,10 @@ pub trait Hooks {
     fn lr_mut(&mut self) -> &mut f64;
 
     /// The number of steps taken, without being noticed by a trace.
-    fn steps_mut(&mut self) -> &mut u64;
+    fn steps_taken(&self) -> u64;
+
+    /// Counts steps of a run; if it turns out to have failed they do not count.
+    fn count(&mut self, steps: u64, outcome: &Outcome);
 
     /// The mark that the parameters bear which were written last.
     fn binding_mut(&mut self) -> &mut Option<Mark>;
@@ -140,7 +144,7 @@ macro_rules! optimizer {
                 gradients: &crate::Gradients,
             ) -> wgrad_graph::Result<()> {
                 self.validate()?;
-                let numbers = self.numbers(self.state.steps + 1);
+                let numbers = self.numbers(self.state.steps() + 1);
                 let rule = |u: &crate::optim::state::Update| self.update(u);
                 let next = self
                     .state
@@ -164,7 +168,7 @@ macro_rules! optimizer {
             #[track_caller]
             fn steps(&self) -> u64 {
                 wgrad_graph::replay::observe("an optimiser's steps are read");
-                self.state.steps
+                self.state.steps()
             }
 
             fn load_moments(
@@ -203,8 +207,12 @@ macro_rules! optimizer {
                 &mut self.lr
             }
 
-            fn steps_mut(&mut self) -> &mut u64 {
-                &mut self.state.steps
+            fn steps_taken(&self) -> u64 {
+                self.state.steps()
+            }
+
+            fn count(&mut self, steps: u64, outcome: &wgrad_graph::replay::Outcome) {
+                self.state.count(steps, outcome);
             }
 
             fn binding_mut(&mut self) -> &mut Option<wgrad_graph::Mark> {

@@ -5,17 +5,23 @@ use crate::gradients::Gradients;
 use crate::module::{Kind, Module, by_name, identity, join, mismatch, replace};
 use std::collections::{BTreeMap, HashMap};
 use std::task::{Context, Poll, Waker};
-use wgrad_graph::replay::{is_tracing, stand_in};
+use wgrad_graph::replay::{Outcome, is_tracing, stand_in};
 use wgrad_graph::{DType, Error, ErrorKind, Mark, Number, Result, Tensor, eval, f16};
 
 /// Moments of every parameter, and the number of steps taken.
 #[derive(Clone, Default)]
 pub(crate) struct State {
-    pub(crate) steps: u64,
+    /// With those of pending runs.
+    steps: u64,
+    /// Runs whose outcome was not known when their steps were counted, with that number.
+    pending: Vec<(Outcome, u64)>,
     slots: BTreeMap<String, Vec<Tensor>>,
     traced: TracedSteps,
     pub(crate) binding: Binding,
 }
+
+/// Runs that an optimiser waits for; with more it asks for their outcome.
+const MAX_PENDING: usize = 256;
 
 /// What an optimiser did while a compiled function was traced.
 #[derive(Clone, Default)]
@@ -198,6 +204,32 @@ impl State {
         std::mem::take(&mut self.traced)
     }
 
+    /// Steps taken, without those of runs that are known to have failed.
+    pub(crate) fn steps(&self) -> u64 {
+        let failed = |o: &Outcome| matches!(o.known(), Some(Err(_)));
+        let pending = self.pending.iter();
+        let lost: u64 = pending.filter(|(o, _)| failed(o)).map(|(_, n)| n).sum();
+        self.steps - lost
+    }
+
+    /// Counts the steps of a run.
+    pub(crate) fn count(&mut self, steps: u64, outcome: &Outcome) {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let (true, Some((first, _))) = (self.pending.len() >= MAX_PENDING, self.pending.first())
+        {
+            // A failure counts as one below.
+            let _ = first.wait();
+        }
+        self.steps = self.steps() + steps;
+        self.pending.retain(|(o, _)| o.known().is_none());
+        if self.pending.len() >= MAX_PENDING {
+            self.pending.remove(0);
+        }
+        if outcome.known().is_none() {
+            self.pending.push((outcome.clone(), steps));
+        }
+    }
+
     /// Takes first values of moments.
     pub(crate) fn admit(&mut self, made: &[(String, Vec<(Tensor, Tensor)>)]) {
         for (name, moments) in made {
@@ -247,7 +279,10 @@ impl State {
     /// The moments of each parameter: those of the last step, or first values, which are computed here all at once so
     /// that the first step has the kernels of all others. While a function is traced, stand-ins are used for first values,
     /// which are given too.
-    #[expect(clippy::type_complexity, reason = "moments by parameter, and those that are new")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "moments by parameter, and those that are new"
+    )]
     fn moments(
         &self,
         parameters: &[(String, Tensor, Tensor)],

@@ -9,6 +9,7 @@ mod gradients;
 mod layers;
 mod module;
 mod optim;
+mod random_states;
 mod recurrent;
 mod rules;
 mod schedules;

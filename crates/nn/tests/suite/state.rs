@@ -4,29 +4,46 @@
 use crate::devices;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use wgrad_graph::{Device, Error, ErrorKind, Generator, Number, Result, Tensor};
+use wgrad_graph::{CustomOp, Device, Error, ErrorKind, Generator, Number, Result, Tensor};
 use wgrad_nn::{
-    Adam, BatchNorm1d, Checkpointed, Context, Dropout, Gelu, Host, Layer, Linear, Module, Optimizer,
-    Relu, Sequential, Sgd, Variable, compile, gradients,
+    Adam, BatchNorm1d, Checkpointed, Context, Dropout, Gelu, Host, Layer, Linear, Module,
+    Optimizer, Relu, Sequential, Variable, compile, gradients,
 };
 
 /// Everything that a state shows, as text.
 pub(crate) fn contents<S: Module>(state: &mut S) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for (name, t) in state.state() {
-        let bits: Vec<u32> = t.to_vec::<f32>().unwrap().iter().map(|v| v.to_bits()).collect();
+        let bits: Vec<u32> = t
+            .to_vec::<f32>()
+            .unwrap()
+            .iter()
+            .map(|v| v.to_bits())
+            .collect();
         all.push(format!("{name} {:?} {bits:?}", t.shape()));
     }
+    state.visit_host(&mut |host| {
+        if let Host::Tensor(t) = host {
+            all.push(format!("{:?}", t.to_vec::<f32>().unwrap()));
+        }
+    });
+    all.extend(numbers(state));
+    all
+}
+
+/// What a state shows besides tensors, as text.
+pub(crate) fn numbers<S: Module>(state: &mut S) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
     state.visit_host(&mut |host| {
         all.push(match host {
             Host::Enter(name) => format!("{name}"),
             Host::Leave => String::new(),
             Host::Number(n) => n.to_string(),
             Host::Value(v) => v.show(),
-            Host::Tensor(t) => format!("{:?}", t.to_vec::<f32>().unwrap()),
+            Host::Tensor(t) => format!("{:?}", t.shape()),
             Host::Generator(g) => format!("{:?}", g.state()),
             Host::Optimizer(o) => {
-                let (lr, steps) = (*o.lr_mut(), *o.steps_mut());
+                let (lr, steps) = (*o.lr_mut(), o.steps_taken());
                 format!("{lr} {steps} {:?}", o.hyperparameters())
             }
             Host::Variable(v) => v.get().to_string(),
@@ -44,7 +61,7 @@ fn x(device: &Device) -> Tensor {
 }
 
 fn train(optimizer: &mut Adam, net: &mut Linear, x: &Tensor) -> Result<Tensor> {
-    let loss = net.forward(x).square().mean();
+    let loss = Linear::forward(net, x).square().mean();
     let gradients = gradients(&loss, net)?;
     optimizer.step(net, &gradients)?;
     Ok(loss)
@@ -60,18 +77,20 @@ fn an_option_that_is_filled_before_a_failure_is_empty_again() {
         let mut state: (Option<Tensor>, Linear) = (None, linear(&device));
         let before = contents(&mut state);
         let fails = Cell::new(true);
-        let mut run = compile(|(hidden, net): &mut (Option<Tensor>, Linear), x: &[Tensor]| {
-            let y = net.forward(&x[0]);
-            let sum = match &*hidden {
-                Some(h) => &y + h,
-                None => y,
-            };
-            *hidden = Some(sum.clone());
-            match fails.get() {
-                true => Err(failure()),
-                false => Ok(sum),
-            }
-        });
+        let mut run = compile(
+            |(hidden, net): &mut (Option<Tensor>, Linear), x: &[Tensor]| {
+                let y = Linear::forward(net, &x[0]);
+                let sum = match &*hidden {
+                    Some(h) => &y + h,
+                    None => y,
+                };
+                *hidden = Some(sum.clone());
+                match fails.get() {
+                    true => Err(failure()),
+                    false => Ok(sum),
+                }
+            },
+        );
         let x = x(&device);
         let error = run.call(&mut state, &[&x]).unwrap_err().to_string();
         assert!(error.contains("as it was told"), "{error}");
@@ -163,7 +182,11 @@ fn the_first_call_counts_no_step_if_it_fails() {
             assert_eq!(state.0.steps(), n);
         }
         if device.to_string() != "reference" {
-            assert_eq!((run.traces(), calls.get()), (1, 2), "one that failed, and one plan");
+            assert_eq!(
+                (run.traces(), calls.get()),
+                (1, 2),
+                "one that failed, and one plan"
+            );
         }
     }
 }
@@ -191,7 +214,12 @@ fn a_first_run_that_fails_leaves_no_moments() {
 #[test]
 fn a_panic_in_a_traced_function_leaves_the_state() {
     for device in devices() {
-        let mut state = (Adam::new(0.1), linear(&device), Context::train(1), None::<Tensor>);
+        let mut state = (
+            Adam::new(0.1),
+            linear(&device),
+            Context::train(1),
+            None::<Tensor>,
+        );
         let before = contents(&mut state);
         let panics = Cell::new(true);
         let mut run = compile(
@@ -218,7 +246,10 @@ fn a_panic_in_a_traced_function_leaves_the_state() {
 
 #[test]
 fn a_state_that_is_moved_gives_the_right_value_on_its_new_device() {
-    let others: Vec<Device> = devices().into_iter().filter(|d| *d != Device::cpu()).collect();
+    let others: Vec<Device> = devices()
+        .into_iter()
+        .filter(|d| *d != Device::cpu())
+        .collect();
     for other in others {
         let mut run = compile(|w: &mut Tensor, _: &[Tensor]| Ok(&*w * 0.5));
         let mut w = Tensor::new(&[3.0f32], &Device::cpu());
@@ -293,8 +324,18 @@ fn numbers_that_change_between_calls_take_effect() {
             let want = step(&mut plain, std::slice::from_ref(&x)).unwrap();
             let got = run.call(&mut state, &[&x]).unwrap();
             crate::close(&crate::values(&got), &crate::values(&want), 1e-6);
-            let got: Vec<f64> = state.1.buffers().iter().flat_map(|(_, t)| crate::values(t)).collect();
-            let want: Vec<f64> = plain.1.buffers().iter().flat_map(|(_, t)| crate::values(t)).collect();
+            let got: Vec<f64> = state
+                .1
+                .buffers()
+                .iter()
+                .flat_map(|(_, t)| crate::values(t))
+                .collect();
+            let want: Vec<f64> = plain
+                .1
+                .buffers()
+                .iter()
+                .flat_map(|(_, t)| crate::values(t))
+                .collect();
             crate::close(&got, &want, 1e-6);
             assert_eq!(state.3, plain.3);
         }
@@ -359,7 +400,7 @@ fn a_number_of_the_state_changed_inside_takes_effect() {
         let step = |(net, norm, count): &mut (Linear, BatchNorm1d, usize), x: &[Tensor]| {
             *count += 1;
             norm.momentum = 1.0 / *count as f64;
-            Ok(norm.forward(&net.forward(&x[0]), &mut Context::train(0)) * *count as f64)
+            Ok(norm.forward(&Linear::forward(net, &x[0]), &mut Context::train(0)) * *count as f64)
         };
         let fresh = || (linear(&device), BatchNorm1d::new(2, &device), 0);
         let (mut plain, mut state) = (fresh(), fresh());
@@ -392,7 +433,11 @@ fn two_generators_of_one_seed_are_two() {
         |(a, b), d| {
             let mut copy = a.clone();
             b.next_step();
-            vec![copy.uniform(&[2], d), a.uniform(&[2], d), b.uniform(&[2], d)]
+            vec![
+                copy.uniform(&[2], d),
+                a.uniform(&[2], d),
+                b.uniform(&[2], d),
+            ]
         },
     ];
     for device in devices() {
@@ -462,7 +507,7 @@ fn cells_are_read_when_a_plan_runs_or_the_function_runs_itself() {
 
 /// Steps a module with plain descent's loss.
 fn descend(optimizer: &mut dyn Optimizer, net: &mut Linear, x: &Tensor) -> Result<()> {
-    let loss = net.forward(x).square().mean();
+    let loss = Linear::forward(net, x).square().mean();
     let gradients = gradients(&loss, net)?;
     optimizer.step(net, &gradients)
 }
@@ -475,7 +520,9 @@ fn an_optimiser_refuses_a_second_module() {
             let mut adam = Adam::new(0.1);
             let (mut a, mut b) = (linear(&device), linear(&device));
             if compiled {
-                let mut run = compile(|(adam, net): &mut (Adam, Linear), x: &[Tensor]| train(adam, net, &x[0]));
+                let mut run = compile(|(adam, net): &mut (Adam, Linear), x: &[Tensor]| {
+                    train(adam, net, &x[0])
+                });
                 let mut state = (adam, a);
                 for _ in 0..2 {
                     run.call(&mut state, &[&x]).unwrap();
@@ -519,9 +566,11 @@ fn the_third_trace_warns_of_what_changed() {
     let device = Device::cpu();
     let warnings = crate::warnings::of(|| {
         let mut state = (linear(&device), Dropout::new(0.1), Context::train(1));
-        let mut run = compile(|(net, drop, cx): &mut (Linear, Dropout, Context), x: &[Tensor]| {
-            Ok(drop.forward(&net.forward(&x[0]), cx))
-        });
+        let mut run = compile(
+            |(net, drop, cx): &mut (Linear, Dropout, Context), x: &[Tensor]| {
+                Ok(drop.forward(&Linear::forward(net, &x[0]), cx))
+            },
+        );
         for n in 0..6 {
             state.1.p = 0.1 + f64::from(n) * 0.01;
             run.call(&mut state, &[&x(&device)]).unwrap();
@@ -529,7 +578,10 @@ fn the_third_trace_warns_of_what_changed() {
     });
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     let words = ["third time", "1.p was 0.11 and is 0.12", "state.rs"];
-    assert!(words.iter().all(|w| warnings[0].contains(w)), "{warnings:?}");
+    assert!(
+        words.iter().all(|w| warnings[0].contains(w)),
+        "{warnings:?}"
+    );
 }
 
 #[test]
@@ -546,5 +598,35 @@ fn a_function_that_cannot_be_replayed_says_why() {
         }
     });
     let words = |w: &String| w.contains("a learning rate is set") && w.contains("state.rs");
-    assert!(!warnings.is_empty() && warnings.iter().all(words), "{warnings:?}");
+    assert!(
+        !warnings.is_empty() && warnings.iter().all(words),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_custom_operation_made_anew_has_one_plan_or_a_warning() {
+    let device = Device::cpu();
+    let x = Tensor::new(&[1.0f32, 2.0], &device);
+    let scaled = |scale: Option<f32>| {
+        let op = CustomOp::new("made_anew", "");
+        let op = match scale {
+            Some(s) => {
+                op.cpu(move |x, y, _| y.iter_mut().zip(x[0].0).for_each(|(y, x)| *y = s * x))
+            }
+            None => op.cpu(|x, y, _| y.copy_from_slice(x[0].0)),
+        };
+        crate::values(&op.apply(&[&x]))
+    };
+    let none = crate::warnings::of(|| (0..9).for_each(|_| assert_eq!(scaled(None), [1.0, 2.0])));
+    assert!(none.is_empty(), "{none:?}");
+    let some = crate::warnings::of(|| {
+        for n in 0..9u8 {
+            assert_eq!(
+                scaled(Some(f32::from(n))),
+                [f64::from(n), 2.0 * f64::from(n)]
+            );
+        }
+    });
+    assert!(some.len() == 1 && some[0].contains("made_anew"), "{some:?}");
 }

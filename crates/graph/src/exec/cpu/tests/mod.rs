@@ -143,7 +143,7 @@ fn run_into(
         .map(|&(dtype, bytes)| Operand { dtype, bytes })
         .collect();
     let mut results = [1, 3].map(|threads| {
-        let mut out = crate::storage::HostBufferMut::copy_of(before);
+        let mut out = crate::storage::HostBufferMut::copy_of(before).expect("room");
         let status = AtomicU32::new(0);
         run_kernel(
             kernel,
@@ -264,6 +264,7 @@ fn eval_after(
                 index: reg,
                 size,
                 stride,
+                ..
             } => {
                 let i = regs[*reg] as i32;
                 if i >= 0 && (i as usize) < *size {
