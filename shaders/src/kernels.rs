@@ -156,6 +156,12 @@ pub const WINDOW_LINE: &str = join!("window_line");
 
 /// Scatter-add, a thread for each row; any element.
 pub const SCATTER_ADD_ROWS: &str = join!("scatter_add_rows");
+/// What a result replaces, where the run has failed.
+pub const KEEP: &str = join!("keep");
+/// A run that fails because one before it has.
+pub const INHERIT: &str = join!("inherit");
+/// Zeros.
+pub const ZERO: &str = join!("zero");
 /// Scatter-add, a thread for each target; any element.
 pub const SCATTER_ADD_TARGETS: &str = join!("scatter_add_targets");
 /// Scatter-add, a workgroup for each line of targets; any element.

@@ -144,6 +144,7 @@ fn joined(product: &Step, map: &Step) -> Step {
         origin: Origin {
             name: format!("{}+{}", product.origin.name, map.origin.name),
             location: map.origin.location,
+            node: map.origin.node,
         },
         ..map.clone()
     }
@@ -162,7 +163,7 @@ mod tests {
             max_inputs,
             ..LIMITS
         };
-        plan(&collect(outputs).graph(), &limits, &mut |_| 1)
+        plan(&collect(outputs).graph(), &limits)
     }
 
     fn n_joined(plan: &Plan) -> usize {

@@ -361,6 +361,7 @@ impl Builder {
                     index,
                     size,
                     stride,
+                    check,
                 } => {
                     let view = moved(view);
                     Inst::Gather {
@@ -369,6 +370,7 @@ impl Builder {
                         index: *index,
                         size: *size,
                         stride: *stride,
+                        check: *check,
                     }
                 }
                 Inst::Index { view } => Inst::Index { view: moved(view) },

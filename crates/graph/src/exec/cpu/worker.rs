@@ -538,6 +538,7 @@ impl<'p, 'a> Worker<'p, 'a> {
             stride,
             outside,
             by_row,
+            check,
         } = *op
         else {
             return;
@@ -580,7 +581,7 @@ impl<'p, 'a> Worker<'p, 'a> {
             }
         });
         if bad {
-            self.context.report();
+            self.context.report(check);
         }
         if by_row && step == 1 {
             self.fetch_next_row(op, odometer);
@@ -632,12 +633,11 @@ impl<'p, 'a> Worker<'p, 'a> {
 }
 
 impl Context<'_> {
-    /// Records that an index was out of range, if the step checks and nothing was recorded yet.
-    pub(super) fn report(&self) {
-        if self.check != 0 {
-            let _ =
-                self.status
-                    .compare_exchange(0, self.check, Ordering::Relaxed, Ordering::Relaxed);
+    /// Records that an index was out of range, if `check` is not 0 and nothing was recorded yet.
+    pub(super) fn report(&self, check: u32) {
+        if check != 0 {
+            let order = Ordering::Relaxed;
+            let _ = self.status.compare_exchange(0, check, order, order);
         }
     }
 }

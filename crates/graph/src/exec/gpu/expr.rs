@@ -227,6 +227,7 @@ impl<'a> Writer<'a> {
                 index,
                 size,
                 stride,
+                check,
             } => {
                 let base = self.walk(view);
                 let buffer = self.input(*input);
@@ -236,7 +237,7 @@ impl<'a> Writer<'a> {
                     expr.inputs[*input],
                     &base,
                     [self.base + *index, *size],
-                    *stride,
+                    (*stride, *check),
                 )
             }
             Inst::Index { view } => format!("bitcast<i32>({})", self.walk(view)),
@@ -301,7 +302,7 @@ impl<'a> Writer<'a> {
         dtype: DType,
         base: &str,
         [index, size]: [usize; 2],
-        stride: i64,
+        (stride, check): (i64, u32),
     ) -> String {
         let size = param(self.params.push(size));
         let stride = param(self.params.push_word(stride as u32));
@@ -318,9 +319,9 @@ impl<'a> Writer<'a> {
         };
         let value = load(buffer, dtype, &format!("x{reg}"));
         let mut otherwise = String::new();
-        if self.view.step.check != 0 {
+        if check != 0 {
             self.body.reports = true;
-            let check = param(self.params.push_word(self.view.step.check));
+            let check = param(self.params.push_word(check));
             otherwise = format!(" else {{ report({check}); }}");
         }
         let _ = writeln!(

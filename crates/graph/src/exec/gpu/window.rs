@@ -102,8 +102,16 @@ fn lines(window: &Window) -> Result<Lowered, Error> {
                     ("LAST", flag(s + 1 == steps.len())),
                 ],
                 args: vec![
-                    if s == 0 { Arg::Input(0) } else { Arg::Scratch((s + 1) % 2) },
-                    if s + 1 == steps.len() { Arg::Output } else { Arg::Scratch(s % 2) },
+                    if s == 0 {
+                        Arg::Input(0)
+                    } else {
+                        Arg::Scratch((s + 1) % 2)
+                    },
+                    if s + 1 == steps.len() {
+                        Arg::Output
+                    } else {
+                        Arg::Scratch(s % 2)
+                    },
                     Arg::Params,
                 ],
                 params: numbers(line, [plane, first * plane, first * result]),

@@ -285,6 +285,7 @@ fn gathers_check_their_indices() {
             index: 0,
             size,
             stride: cols as i64,
+            check: 7,
         };
         let expr = Expr {
             inputs: vec![DType::I32, F],
@@ -312,6 +313,7 @@ fn gathers_check_their_indices() {
             index: 0,
             size,
             stride: cols as i64,
+            check: 7,
         };
         let expr = Expr {
             inputs: vec![DType::I32, DType::U8],

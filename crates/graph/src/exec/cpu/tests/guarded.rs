@@ -145,7 +145,7 @@ fn an_access_beside_a_buffer_ends_the_process() {
 #[test]
 #[ignore = "run by an_access_beside_a_buffer_ends_the_process"]
 fn trespass() {
-    let mut buffer = crate::storage::HostBufferMut::scratch(40);
+    let mut buffer = crate::storage::HostBufferMut::scratch(40).expect("room");
     let before = std::env::var("WGRAD_GUARD").is_ok_and(|side| side == "before");
     let at = if before { -4 } else { 40 };
     let beside = buffer.bytes_mut().as_mut_ptr().wrapping_offset(at);

@@ -139,13 +139,14 @@ fn view(offset: i64, strides: &[i64]) -> View {
 
 /// Inputs in memory as the executor's.
 fn buffers(inputs: &[(DType, &[u8])]) -> Vec<(DType, HostBufferMut)> {
-    let copy = |&(dtype, bytes): &(DType, &[u8])| (dtype, HostBufferMut::copy_of(bytes));
+    let copy =
+        |&(dtype, bytes): &(DType, &[u8])| (dtype, HostBufferMut::copy_of(bytes).expect("room"));
     inputs.iter().map(copy).collect()
 }
 
 /// Floats in memory as the executor's.
 pub(super) fn held(floats: &[f32]) -> HostBufferMut {
-    HostBufferMut::copy_of(bytes(floats))
+    HostBufferMut::copy_of(bytes(floats)).expect("room")
 }
 
 /// Runs a kernel on one thread and on three, checks that the bits agree and returns them with the status word.
@@ -165,7 +166,7 @@ fn run_into(
         })
         .collect();
     let mut results = [1, 3].map(|threads| {
-        let mut out = HostBufferMut::copy_of(before);
+        let mut out = HostBufferMut::copy_of(before).expect("room");
         let status = AtomicU32::new(0);
         run_kernel(
             kernel,
@@ -286,6 +287,7 @@ fn eval_after(
                 index: reg,
                 size,
                 stride,
+                ..
             } => {
                 let i = regs[*reg] as i32;
                 if i >= 0 && (i as usize) < *size {

@@ -185,6 +185,7 @@ fn gather(rng: &mut Rng) {
         index: 0,
         size,
         stride,
+        check: 1,
     };
     let expr = Expr {
         inputs: vec![DType::I32, dtype],

@@ -160,7 +160,7 @@ fn outputs(case: &Case, rows: &Rows, inputs: &[(DType, Vec<u8>)]) -> Vec<Vec<u32
         }
         let mut held: Vec<HostBufferMut> = outs
             .iter()
-            .map(|out| HostBufferMut::copy_of(bytes(out)))
+            .map(|out| HostBufferMut::copy_of(bytes(out)).expect("room"))
             .collect();
         let mut slices: [&mut [u8]; Rows::MAX_OUTPUTS] = Default::default();
         for (slice, out) in slices.iter_mut().zip(&mut held) {

@@ -159,10 +159,10 @@ pub(super) fn updates(n: usize) {
     let leaves: Vec<&HostBuffer> = leaves.iter().collect();
     let (prepared, mut memory) = (Prepared::new(&plan), Memory::new(&plan));
     let copies = (old.each_ref()).map(|t| held(&t.to_vec::<f32>().expect("values")));
-    memory.offer(copies.into_iter().map(Some));
+    memory.offer(copies.into_iter().map(Some).collect());
     let (executor, status) = (Executor::with_threads(3), AtomicU32::new(0));
     let got = executor.run_in(&mut memory, (&plan, &prepared), &leaves, &scalars, &status);
-    for (got, want) in got.iter().zip(new) {
+    for (got, want) in got.expect("room").iter().zip(new) {
         let want = want.to_vec::<f32>().expect("values");
         assert!(*got.bytes() == *bytes(&want), "{n}");
     }
@@ -213,7 +213,7 @@ fn pooled_memory_goes_from_thread_to_thread() {
             scope.spawn(move || {
                 for round in 0..rounds {
                     let len = 1 + (usize::from(thread) * 37 + round * 101) % 300;
-                    let mut buffer = HostBufferMut::scratch(len);
+                    let mut buffer = HostBufferMut::scratch(len).expect("room");
                     buffer.bytes_mut().fill(thread);
                     let shared = buffer.freeze();
                     let other = shared.clone();
