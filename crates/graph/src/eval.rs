@@ -11,7 +11,7 @@ use crate::passes::{self, Collected};
 #[cfg(feature = "gpu")]
 use crate::run::Contents;
 use crate::run::{self, Given};
-use crate::storage::{HostBuffer, HostBufferMut};
+use crate::storage::{self, HostBuffer, HostBufferMut};
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
@@ -316,6 +316,8 @@ impl Tensor {
             return Err(Error::new(ErrorKind::DType, "to_vec", message).at(self.location()));
         }
         let bytes = self.bytes_async().await?;
+        let lacks = |bytes| no_room(bytes).at(self.location());
+        storage::room(bytes.len()).map_err(lacks)?;
         Ok(T::from_bytes(&bytes, self.numel()))
     }
 
@@ -475,9 +477,9 @@ impl Tensor {
 }
 
 /// The error of host memory that is not there.
-fn no_room(bytes: usize) -> Error {
+pub(crate) fn no_room(bytes: usize) -> Error {
     let message = format!("there is no room for {bytes} bytes");
-    Error::new(ErrorKind::OutOfMemory, "read", message)
+    Error::new(ErrorKind::OutOfMemory, "memory", message)
 }
 
 /// A copy that may fail.
