@@ -18,6 +18,7 @@ mod plans;
 mod programs;
 mod replay;
 mod resume;
+mod scaling;
 mod support;
 mod table;
 mod training;
