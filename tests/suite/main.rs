@@ -19,6 +19,7 @@ mod plans;
 mod programs;
 mod replay;
 mod resume;
+mod scaling;
 mod sizes;
 mod support;
 mod table;
