@@ -4,11 +4,14 @@
 //! exactly. `WGRAD_TEST_ALL=1` runs all sizes, also at minimum limits and with the kernels of a card.
 
 use crate::support::{
-    Subject, all, differs, executors, gpu, gpu_as_card, gpu_minimum, report, values,
+    Subject, all, differs, executors, gpu, gpu_as_card, gpu_minimum, open_gpu, report, values,
 };
 use std::time::Instant;
 use wgrad::ops::Tolerance;
-use wgrad::{ConvOptions, DType, Device, ErrorKind, Generator, PoolOptions, Tensor, grad};
+use wgrad::{
+    ConvOptions, DType, Device, DeviceClass, ErrorKind, Generator, PoolOptions, Settings, Tensor,
+    grad,
+};
 
 const EXACT: Tolerance = Tolerance {
     rtol: 0.0,
@@ -68,7 +71,8 @@ impl Cases {
             let results = |device: &Device| -> wgrad::Result<Vec<Vec<f64>>> {
                 (case.compute)(device).iter().map(values).collect()
             };
-            let want = results(&Device::cpu()).unwrap_or_else(|e| panic!("{}: cpu: {e}", case.name));
+            let want =
+                results(&Device::cpu()).unwrap_or_else(|e| panic!("{}: cpu: {e}", case.name));
             for s in &devices {
                 count += 1;
                 let begun = Instant::now();
@@ -96,7 +100,9 @@ fn mix(i: usize) -> u64 {
 /// Numbers between -1 and 1 with few bits, so that many repeat.
 fn reals(shape: &[usize], device: &Device) -> Tensor {
     let n: usize = shape.iter().product();
-    let v: Vec<f32> = (0..n).map(|i| (mix(i) % 4001) as f32 / 2000.0 - 1.0).collect();
+    let v: Vec<f32> = (0..n)
+        .map(|i| (mix(i) % 4001) as f32 / 2000.0 - 1.0)
+        .collect();
     Tensor::from_slice(&v, shape, device)
 }
 
@@ -182,7 +188,12 @@ fn the_reductions_that_were_wrong_are_right() {
         let d = &s.device;
         let ones = Tensor::full(&[33_000_000], 1.0, DType::F32, d);
         let stored = ones.cumsum(0).ge_scalar(0.0).cast(DType::F32);
-        assert_eq!(stored.sum().item::<f32>().expect("a sum"), 33_000_000.0, "{}", s.name);
+        assert_eq!(
+            stored.sum().item::<f32>().expect("a sum"),
+            33_000_000.0,
+            "{}",
+            s.name
+        );
         let two = Tensor::full(&[9_000_000, 2], 1.0, DType::F32, d) + wholes(&[1, 2], 2, d) * 0;
         for (dims, want) in [(vec![0], vec![9e6f32; 2]), (vec![0, 1], vec![1.8e7])] {
             let got = two.sum_dims(&dims, false).to_vec::<f32>().expect("sums");
@@ -192,9 +203,19 @@ fn the_reductions_that_were_wrong_are_right() {
         assert!(rows.iter().all(|&v| v == 2.0), "{}: over rows", s.name);
         // The greatest comes last, and once more right behind 65,536.
         let x = Tensor::arange(200_000, d).cast(DType::F32);
-        assert_eq!(x.argmax(0, false).item::<i32>().expect("a place"), 199_999, "{}", s.name);
+        assert_eq!(
+            x.argmax(0, false).item::<i32>().expect("a place"),
+            199_999,
+            "{}",
+            s.name
+        );
         let late = x.fmod(&Tensor::full(&[1], 65_537.0, DType::F32, d));
-        assert_eq!(late.argmax(0, false).item::<i32>().expect("a place"), 65_536, "{}", s.name);
+        assert_eq!(
+            late.argmax(0, false).item::<i32>().expect("a place"),
+            65_536,
+            "{}",
+            s.name
+        );
     }
 }
 
@@ -226,29 +247,43 @@ fn scans_of_all_sizes_agree_with_the_cpu() {
         let name = |what: &str| format!("{what} of {shape:?} along {dim}");
         let n = shape[dim as usize] as f64;
         cases.add(name("cummax, cumsum of integers"), full, EXACT, move |d| {
-            let w = wholes(shape, 7, d);
-            let summed = w.cast(DType::F32).sum_dims(&[dim], true) - w.cast(DType::F32);
+            let w = wholes(shape, 3, d);
+            let x = w.cast(DType::F32);
+            // The gradient runs from the end; whole numbers have exact sums.
+            let back = gradient(&(x.cumsum(dim) * &x.stop_gradient()).sum(), &x);
             vec![
                 (reals(shape, d) - wholes(shape, 50, d)).cummax(dim),
                 w.cumsum(dim),
-                // From the end.
-                gradient(&(w.cast(DType::F32).cumsum(dim) * 1.0).sum(), &w.cast(DType::F32)).sum_dims(&[0], false) * 0.0,
-                (summed * 0.0).amax(),
+                back,
             ]
         });
-        cases.add(name("cumsum"), full, near(1e-5, 3e-7 * n.sqrt() * 30.0), move |d| {
-            vec![reals(shape, d).cumsum(dim)]
-        });
-        cases.add(name("cumprod, logcumsumexp"), full, near(2e-4, 1e-6), move |d| {
-            let x = reals(shape, d);
-            vec![(&x * (2.0 / n) + 1.0).cumprod(dim), (x * 4.0).logcumsumexp(dim)]
-        });
+        cases.add(
+            name("cumsum"),
+            full,
+            near(1e-5, 3e-7 * n.sqrt() * 30.0),
+            move |d| vec![reals(shape, d).cumsum(dim)],
+        );
+        cases.add(
+            name("cumprod, logcumsumexp"),
+            full,
+            near(2e-4, 1e-6),
+            move |d| {
+                let x = reals(shape, d);
+                vec![
+                    (&x * (0.5 / n.sqrt()) + 1.0).cumprod(dim),
+                    (x * 4.0).logcumsumexp(dim),
+                ]
+            },
+        );
         cases.add(name("gradients"), full, near(5e-4, 1e-3), move |d| {
             let x = reals(shape, d);
             let g = wholes(shape, 3, d) - 1;
-            let near_one = &x * (1.0 / n) + 1.0;
+            let near_one = &x * (0.5 / n.sqrt()) + 1.0;
             vec![
-                gradient(&(near_one.cumprod(dim) * &g).mean_dims(&[dim], false).sum(), &near_one),
+                gradient(
+                    &(near_one.cumprod(dim) * &g).mean_dims(&[dim], false).sum(),
+                    &near_one,
+                ),
                 gradient(&(x.logcumsumexp(dim) * &g).sum(), &x),
             ]
         });
@@ -272,17 +307,22 @@ fn scatters_of_all_sizes_agree_with_the_cpu() {
     ];
     for (shape, size, full) in shapes {
         // Whole numbers: sums are exact in any order.
-        cases.add(format!("scatter_add of {shape:?} to {size}"), full, EXACT, move |d| {
-            let mut to = shape.to_vec();
-            to[0] = size;
-            let zeros = Tensor::zeros(&to, DType::F32, d);
-            let whole = wholes(shape, 9, d).cast(DType::F32);
-            let reals = reals(shape, d);
-            vec![
-                zeros.scatter_add(0, &wholes(shape, size, d), &whole),
-                zeros.scatter_add(0, &wholes(shape, size, d), &reals),
-            ]
-        });
+        cases.add(
+            format!("scatter_add of {shape:?} to {size}"),
+            full,
+            EXACT,
+            move |d| {
+                let mut to = shape.to_vec();
+                to[0] = size;
+                let zeros = Tensor::zeros(&to, DType::F32, d);
+                let whole = wholes(shape, 9, d).cast(DType::F32);
+                let reals = reals(shape, d);
+                vec![
+                    zeros.scatter_add(0, &wholes(shape, size, d), &whole),
+                    zeros.scatter_add(0, &wholes(shape, size, d), &reals),
+                ]
+            },
+        );
     }
     for (tokens, vocabulary, features, full) in [
         (131_072, 50_257, 8, false),
@@ -294,7 +334,10 @@ fn scatters_of_all_sizes_agree_with_the_cpu() {
         cases.add(name, full, EXACT, move |d| {
             let weight = reals(&[vocabulary, features], d);
             let rows = wholes(&[tokens], vocabulary, d).embedding(&weight, None);
-            vec![gradient(&(rows * reals(&[tokens, features], d)).sum(), &weight)]
+            vec![gradient(
+                &(rows * reals(&[tokens, features], d)).sum(),
+                &weight,
+            )]
         });
     }
     cases.run("scatters");
@@ -308,12 +351,17 @@ fn scatters_add_in_order_and_repeat_to_the_bit() {
         let src: Vec<f32> = (0..count).map(|i| (mix(i) % 1000) as f32 * 0.001).collect();
         let to: Vec<i32> = (0..count).map(|i| (mix(i) >> 40) as i32 % size).collect();
         let mut want = vec![0.0f32; size as usize];
-        src.iter().zip(&to).for_each(|(&x, &i)| want[i as usize] += x);
+        src.iter()
+            .zip(&to)
+            .for_each(|(&x, &i)| want[i as usize] += x);
         let run = || {
             let zeros = Tensor::zeros(&[size as usize], DType::F32, &s.device);
             let index = Tensor::from_slice(&to, &[count], &s.device);
             let src = Tensor::from_slice(&src, &[count], &s.device);
-            zeros.scatter_add(0, &index, &src).to_vec::<f32>().expect("sums")
+            zeros
+                .scatter_add(0, &index, &src)
+                .to_vec::<f32>()
+                .expect("sums")
         };
         assert_eq!(run(), want, "{}", s.name);
         assert_eq!(run(), want, "{}: again", s.name);
@@ -329,7 +377,21 @@ fn card() -> Option<Subject> {
 
 #[test]
 fn a_bad_index_is_found_wherever_it_stands() {
-    for s in executors().into_iter().chain(card()) {
+    // Devices of their own: an error is told to whoever reads next on a device.
+    let open = |name, class| {
+        let settings = Settings {
+            class,
+            ..Settings::default()
+        };
+        open_gpu(&settings).map(|device| Subject { name, device })
+    };
+    let mut list = vec![Subject {
+        name: "cpu",
+        device: Device::cpu_with(&Settings::default()),
+    }];
+    list.extend(open("gpu", None));
+    list.extend(open("gpu as a card", Some(DeviceClass::Discrete)));
+    for s in list {
         let d = &s.device;
         for (n, place, bad) in [(100_000, 99_999, 7), (200_000, 131_071, -1), (70_000, 0, 9)] {
             let mut index = vec![3i32; n];
@@ -338,9 +400,15 @@ fn a_bad_index_is_found_wherever_it_stands() {
             let ones = Tensor::full(&[n], 1.0, DType::F32, d);
             let weight = reals(&[7, 2], d);
             let cases = [
-                ("scatter_add", Tensor::zeros(&[7], DType::F32, d).scatter_add(0, &index, &ones)),
+                (
+                    "scatter_add",
+                    Tensor::zeros(&[7], DType::F32, d).scatter_add(0, &index, &ones),
+                ),
                 ("gather", reals(&[7], d).gather(0, &index).sum()),
-                ("embedding", index.embedding(&weight, None).sum_dims(&[0], false)),
+                (
+                    "embedding",
+                    index.embedding(&weight, None).sum_dims(&[0], false),
+                ),
             ];
             for (what, t) in cases {
                 let e = t.to_vec::<f32>().expect_err(what);
@@ -356,12 +424,17 @@ fn a_bad_index_is_found_wherever_it_stands() {
 #[test]
 fn windows_of_all_sizes_agree_with_the_cpu() {
     let mut cases = Cases::default();
-    cases.add("gradient of max_pool2d [4, 8, 256, 256]", false, EXACT, |d| {
-        let x = reals(&[4, 8, 256, 256], d);
-        let y = x.max_pool2d(&PoolOptions::new(2));
-        let g = gradient(&(&y * wholes(y.shape(), 5, d)).sum(), &x);
-        vec![y, g]
-    });
+    cases.add(
+        "gradient of max_pool2d [4, 8, 256, 256]",
+        false,
+        EXACT,
+        |d| {
+            let x = reals(&[4, 8, 256, 256], d);
+            let y = x.max_pool2d(&PoolOptions::new(2));
+            let g = gradient(&(&y * wholes(y.shape(), 5, d)).sum(), &x);
+            vec![y, g]
+        },
+    );
     let flat: [(&[usize], [usize; 2], [usize; 2], [usize; 2], bool); 5] = [
         (&[1, 2, 320, 310], [300, 300], [7, 3], [0, 0], false),
         (&[2, 2, 310, 300], [300, 300], [20, 20], [150, 100], true),
@@ -372,31 +445,54 @@ fn windows_of_all_sizes_agree_with_the_cpu() {
     for (shape, kernel, stride, padding, full) in flat {
         let options = PoolOptions::windows(kernel).stride(stride).padding(padding);
         let (o, p) = (options.clone(), options);
-        cases.add(format!("max_pool2d {kernel:?} of {shape:?}"), full, EXACT, move |d| {
-            let x = reals(shape, d);
-            let y = x.max_pool2d(&o);
-            let g = gradient(&(&y * wholes(y.shape(), 5, d)).sum(), &x);
-            vec![y, g]
-        });
-        cases.add(format!("avg_pool2d {kernel:?} of {shape:?}"), full, near(2e-5, 1e-6), move |d| {
-            let x = reals(shape, d) + 1.0;
-            let y = x.avg_pool2d(&p);
-            let g = gradient(&(&y * (wholes(y.shape(), 5, d) + 1)).sum(), &x);
-            vec![y, g]
-        });
+        cases.add(
+            format!("max_pool2d {kernel:?} of {shape:?}"),
+            full,
+            EXACT,
+            move |d| {
+                let x = reals(shape, d);
+                let y = x.max_pool2d(&o);
+                let g = gradient(&(&y * wholes(y.shape(), 5, d)).sum(), &x);
+                vec![y, g]
+            },
+        );
+        cases.add(
+            format!("avg_pool2d {kernel:?} of {shape:?}"),
+            full,
+            near(2e-5, 1e-6),
+            move |d| {
+                let x = reals(shape, d) + 1.0;
+                let y = x.avg_pool2d(&p);
+                let g = gradient(&(&y * (wholes(y.shape(), 5, d) + 1)).sum(), &x);
+                vec![y, g]
+            },
+        );
     }
     for (n, kernel, stride) in [(100_000, 90_000, 3000), (70_000, 20_000, 500)] {
         let options = PoolOptions::<1>::new(kernel).stride([stride]);
-        cases.add(format!("pooling by {kernel} of {n}"), false, near(2e-5, 1e-6), move |d| {
-            let x = reals(&[2, 1, n], d) + 1.0;
-            vec![x.avg_pool1d(&options), x.max_pool1d(&options)]
-        });
+        cases.add(
+            format!("pooling by {kernel} of {n}"),
+            false,
+            near(2e-5, 1e-6),
+            move |d| {
+                let x = reals(&[2, 1, n], d) + 1.0;
+                vec![x.avg_pool1d(&options), x.max_pool1d(&options)]
+            },
+        );
     }
-    cases.add("pooling in three dimensions", false, near(2e-5, 1e-6), |d| {
-        let x = reals(&[1, 2, 50, 48, 45], d) + 1.0;
-        let options = PoolOptions::<3>::windows([45, 41, 40]).stride([2, 3, 5]);
-        vec![x.avg_pool3d(&options), x.max_pool3d(&options.dilation([1, 1, 1]))]
-    });
+    cases.add(
+        "pooling in three dimensions",
+        false,
+        near(2e-5, 1e-6),
+        |d| {
+            let x = reals(&[1, 2, 50, 48, 45], d) + 1.0;
+            let options = PoolOptions::<3>::windows([45, 41, 40]).stride([2, 3, 5]);
+            vec![
+                x.avg_pool3d(&options),
+                x.max_pool3d(&options.dilation([1, 1, 1])),
+            ]
+        },
+    );
     cases.run("windows");
 }
 
@@ -446,30 +542,54 @@ fn products_with_long_sums_agree_with_the_cpu() {
         (5, 1 << 22, 2, true),
         (300, 65_540, 300, true),
     ] {
-        let tolerance = near(1e-4, 2e-6 * (k as f64).sqrt());
+        let tolerance = near(1e-4, 6e-6 * (k as f64).sqrt());
         cases.add(format!("product {m}x{k}x{n}"), full, tolerance, move |d| {
             let (a, b) = (reals(&[m, k], d), reals(&[n, k], d));
-            vec![a.matmul(&b.t()), a.matmul(&b.reshape(&[k as isize, n as isize]))]
+            vec![
+                a.matmul(&b.t()),
+                a.matmul(&b.reshape(&[k as isize, n as isize])),
+            ]
         });
     }
-    let tolerance = near(1e-4, 2e-3);
+    let tolerance = near(1e-4, 5e-3);
     cases.add("convolution with 70,000 taps", false, tolerance, |d| {
         let (x, w) = (reals(&[2, 1, 70_004], d), reals(&[3, 1, 70_000], d));
         let y = x.conv1d(&w, None, &ConvOptions::default());
-        let gradients = grad(&(&y * wholes(y.shape(), 5, d)).sum(), &[&x, &w]).expect("gradients");
-        std::iter::once(y).chain(gradients).collect()
+        let g = gradient(&(&y * wholes(y.shape(), 5, d)).sum(), &w);
+        vec![y, g]
     });
-    cases.add("depthwise convolution with 200x200 taps", false, tolerance, |d| {
-        let (x, w) = (reals(&[1, 2, 210, 205], d), reals(&[2, 1, 200, 200], d));
-        let y = x.conv2d(&w, None, &ConvOptions::default().groups(2));
-        let gradients = grad(&(&y * wholes(y.shape(), 5, d)).sum(), &[&x, &w]).expect("gradients");
-        std::iter::once(y).chain(gradients).collect()
-    });
-    cases.add("gradient of a weight over large maps", true, near(1e-4, 1e-2), |d| {
-        let (x, w) = (reals(&[16, 2, 256, 256], d), reals(&[3, 2, 3, 3], d));
-        let y = x.conv2d(&w, None, &ConvOptions::default().padding([1, 1]));
-        vec![gradient(&(&y * wholes(y.shape(), 5, d)).sum(), &w)]
-    });
+    // Such a gradient goes through all taps for each element.
+    cases.add(
+        "gradient of the input of 40,000 taps",
+        true,
+        tolerance,
+        |d| {
+            let (x, w) = (reals(&[1, 1, 40_004], d), reals(&[1, 1, 40_000], d));
+            let y = x.conv1d(&w, None, &ConvOptions::default());
+            vec![gradient(&(&y * wholes(y.shape(), 5, d)).sum(), &x)]
+        },
+    );
+    cases.add(
+        "depthwise convolution with 190x190 taps",
+        false,
+        tolerance,
+        |d| {
+            let (x, w) = (reals(&[1, 2, 195, 193], d), reals(&[2, 1, 190, 190], d));
+            let y = x.conv2d(&w, None, &ConvOptions::default().groups(2));
+            let g = gradient(&(&y * wholes(y.shape(), 5, d)).sum(), &w);
+            vec![y, g]
+        },
+    );
+    cases.add(
+        "gradient of a weight over large maps",
+        true,
+        near(1e-4, 1e-2),
+        |d| {
+            let (x, w) = (reals(&[16, 2, 256, 256], d), reals(&[3, 2, 3, 3], d));
+            let y = x.conv2d(&w, None, &ConvOptions::default().padding([1, 1]));
+            vec![gradient(&(&y * wholes(y.shape(), 5, d)).sum(), &w)]
+        },
+    );
     cases.add("convolution of 8192 channels", true, tolerance, |d| {
         let (x, w) = (reals(&[1, 8192, 5, 5], d), reals(&[2, 8192, 3, 3], d));
         vec![x.conv2d(&w, None, &ConvOptions::default())]
@@ -488,13 +608,23 @@ fn rows_of_all_lengths_agree_with_the_cpu() {
         (600, 40_000, true),
         (1, (1 << 24) + 1, true),
     ] {
-        cases.add(format!("softmax and norms of {rows}x{length}"), full, near(1e-3, 1e-5), move |d| {
-            let x = reals(&[rows, length], d) * 3.0;
-            let norm = x.layer_norm(&[length], None, None, 1e-5);
-            let y = x.log_softmax(-1);
-            let g = gradient(&(&y * wholes(&[rows, length], 3, d)).mean_dims(&[-1], false).sum(), &x);
-            vec![x.softmax(-1) * length as f64, y, norm, g * length as f64]
-        });
+        cases.add(
+            format!("softmax and norms of {rows}x{length}"),
+            full,
+            near(1e-3, 1e-5),
+            move |d| {
+                let x = reals(&[rows, length], d) * 3.0;
+                let norm = x.layer_norm(&[length], None, None, 1e-5);
+                let y = x.log_softmax(-1);
+                let g = gradient(
+                    &(&y * wholes(&[rows, length], 3, d))
+                        .mean_dims(&[-1], false)
+                        .sum(),
+                    &x,
+                );
+                vec![x.softmax(-1) * length as f64, y, norm, g * length as f64]
+            },
+        );
     }
     cases.run("rows");
 }
@@ -502,23 +632,42 @@ fn rows_of_all_lengths_agree_with_the_cpu() {
 #[test]
 fn maps_draws_gathers_and_concatenations_of_all_sizes_agree_with_the_cpu() {
     let mut cases = Cases::default();
-    for (n, full) in [(200_003, false), ((1 << 22) + 1, true), ((1 << 24) + 5, true)] {
+    for (n, full) in [
+        (200_003, false),
+        ((1 << 22) + 1, true),
+        ((1 << 24) + 5, true),
+    ] {
         cases.add(format!("draws of {n}"), full, EXACT, move |d| {
             let mut rng = Generator::new(3);
             let words = rng.words(&[n], d).cast(DType::I32);
             vec![rng.uniform(&[n], d), rng.bernoulli(0.3, &[n], d), words]
         });
-        cases.add(format!("gathers and concatenations of {n}"), full, EXACT, move |d| {
-            let x = wholes(&[n], 1 << 20, d);
-            let picked = x.gather(0, &wholes(&[n], n, d));
-            let long = Tensor::cat(&[&x, &picked, &x.narrow(0, 5, 70_000)], 0);
-            vec![long.flip(&[0]).narrow(0, 3, n), picked]
-        });
+        cases.add(
+            format!("gathers and concatenations of {n}"),
+            full,
+            EXACT,
+            move |d| {
+                let x = wholes(&[n], 1 << 20, d);
+                let picked = x.gather(0, &wholes(&[n], n, d));
+                let long = Tensor::cat(&[&x, &picked, &x.narrow(0, 5, 70_000)], 0);
+                vec![long.flip(&[0]).narrow(0, 3, n), picked]
+            },
+        );
         // Each element takes tens to thousands of rounds.
-        cases.add(format!("gamma functions of {n}"), full, near(2e-5, 1e-5), move |d| {
-            let x = reals(&[n.min(1 << 22)], d).abs() + 0.25;
-            vec![x.lgamma(), x.digamma(), x.polygamma(5), x.polygamma(5).sum() / n as f64]
-        });
+        cases.add(
+            format!("gamma functions of {n}"),
+            full,
+            near(2e-5, 1e-5),
+            move |d| {
+                let x = reals(&[n.min(1 << 22)], d).abs() + 0.25;
+                vec![
+                    x.lgamma(),
+                    x.digamma(),
+                    x.polygamma(5),
+                    x.polygamma(5).sum() / n as f64,
+                ]
+            },
+        );
     }
     cases.run("maps");
 }
@@ -528,7 +677,11 @@ fn cumprod_gradient(x: &[f32], g: &[f32]) -> Vec<f64> {
     let n = x.len();
     let mut after = vec![0.0; n];
     for i in (0..n).rev() {
-        let rest = if i + 1 < n { f64::from(x[i + 1]) * after[i + 1] } else { 0.0 };
+        let rest = if i + 1 < n {
+            f64::from(x[i + 1]) * after[i + 1]
+        } else {
+            0.0
+        };
         after[i] = f64::from(g[i]) + rest;
     }
     let mut before = 1.0;
@@ -543,11 +696,17 @@ fn cumprod_gradient(x: &[f32], g: &[f32]) -> Vec<f64> {
 #[test]
 fn the_gradient_of_a_running_product_takes_linear_memory() {
     // A table of all pairs would take 1 GB for 2^14 elements, where a device binds 128 MiB, and 160 GB for 200,000.
-    for s in executors().into_iter().chain(gpu_minimum().map(|device| Subject { name: "gpu minimum", device })) {
+    for s in executors()
+        .into_iter()
+        .chain(gpu_minimum().map(|device| Subject {
+            name: "gpu minimum",
+            device,
+        }))
+    {
         for n in [16_384, 200_000] {
             for zeros in [vec![], vec![n / 3], vec![n / 5, n / 2], vec![0, n - 1]] {
                 let mut x: Vec<f32> = (0..n)
-                    .map(|i| 1.0 + ((mix(i) % 200) as f32 - 100.0) / (50.0 * n as f32))
+                    .map(|i| 1.0 + ((mix(i) % 201) as f32 - 100.0) / (200.0 * (n as f32).sqrt()))
                     .collect();
                 zeros.iter().for_each(|&z| x[z] = 0.0);
                 let g: Vec<f32> = (0..n).map(|i| (mix(i) % 5) as f32 - 1.0).collect();
@@ -584,7 +743,10 @@ fn second_derivatives_of_running_products_are_right_with_zeros() {
                 sum
             })
             .collect();
-        let list = executors().into_iter().chain([Subject { name: "reference", device: Device::reference() }]);
+        let list = executors().into_iter().chain([Subject {
+            name: "reference",
+            device: Device::reference(),
+        }]);
         for s in list {
             let of = |v: &[f64]| {
                 let v: Vec<f32> = v.iter().map(|&x| x as f32).collect();
@@ -593,7 +755,12 @@ fn second_derivatives_of_running_products_are_right_with_zeros() {
             let t = of(&x);
             let first = gradient(&(t.cumprod(0) * of(&g)).sum(), &t);
             let got = values(&gradient(&(first * of(&v)).sum(), &t)).expect("a gradient");
-            assert_eq!(differs(&got, &want, near(1e-5, 1e-5)), None, "{}: {x:?}", s.name);
+            assert_eq!(
+                differs(&got, &want, near(1e-5, 1e-5)),
+                None,
+                "{}: {x:?}",
+                s.name
+            );
         }
     }
 }

@@ -138,8 +138,19 @@ fn radix(sort: &ArgSort, class: Class, [x, order]: [Arg; 2]) -> Lowered {
     let (other, counts, totals) = (Arg::Scratch(1), Arg::Scratch(2), Arg::Scratch(3));
     let mut work = Vec::new();
     for pass in 0..4 {
-        let (from, to) = if pass % 2 == 0 { (order, other) } else { (other, order) };
-        let numbers = [rows, length, tiles, tile, 8 * pass, usize::from(sort.descending)];
+        let (from, to) = if pass % 2 == 0 {
+            (order, other)
+        } else {
+            (other, order)
+        };
+        let numbers = [
+            rows,
+            length,
+            tiles,
+            tile,
+            8 * pass,
+            usize::from(sort.descending),
+        ];
         let over_tiles = |label, core: &'static str, args: Vec<Arg>| Call {
             label,
             wgsl: [keys(class), core].concat().into(),
@@ -158,7 +169,11 @@ fn radix(sort: &ArgSort, class: Class, [x, order]: [Arg; 2]) -> Lowered {
             grid: Grid::Threads((rows * 256) as u64),
             iterations: (tiles + 256) as u64,
         };
-        let count = over_tiles("radix count", kernels::RADIX_COUNT, vec![x, from, counts, Arg::Params]);
+        let count = over_tiles(
+            "radix count",
+            kernels::RADIX_COUNT,
+            vec![x, from, counts, Arg::Params],
+        );
         work.push(count.into());
         work.push(over_digits("radix totals", kernels::RADIX_TOTALS).into());
         work.push(over_digits("radix places", kernels::RADIX_PLACES).into());

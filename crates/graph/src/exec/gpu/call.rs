@@ -124,7 +124,8 @@ impl Lowered {
     /// # Errors
     /// [`Error::Unsupported`] otherwise: an error, because such a kernel would be silently wrong on some adapters.
     pub(super) fn bounded(self) -> Result<Lowered, Error> {
-        let long = |work: &Work| matches!(work, Work::Call(call) if call.iterations > MAX_ITERATIONS);
+        let long =
+            |work: &Work| matches!(work, Work::Call(call) if call.iterations > MAX_ITERATIONS);
         if self.work.iter().any(long) {
             return Err(Error::Unsupported {
                 what: "so many rounds of a kernel's loops",

@@ -130,7 +130,9 @@ pub(super) fn lower(view: &StepView<'_>, reduce: &Reduce) -> Result<Lowered, Err
     // Results that share a word are computed by one thread, if there is but one part.
     let whole = longest(rounds, lanes(view.output_dtype) as u64) * at_once;
     if parts > 1 || n_inner > whole {
-        parts = parts.max(n_inner.div_ceil(longest(rounds, 1) * at_once)).max(2);
+        parts = parts
+            .max(n_inner.div_ceil(longest(rounds, 1) * at_once))
+            .max(2);
     }
     let part_len = n_inner.div_ceil(parts);
     let mut params = Words::default();

@@ -467,7 +467,9 @@ impl<'a> Kernel<'a> {
         }
         let (outer, text) = Self::written(state, writer);
         let fours = if self.wides.is_some() { 4 } else { 1 };
-        let each = needed.iter().map(|&s| inner_rounds(self.view, &stages[s].expr));
+        let each = needed
+            .iter()
+            .map(|&s| inner_rounds(self.view, &stages[s].expr));
         let rounds = fours * each.sum::<u64>();
         let points = product(inner);
         let mine = match self.grouped {

@@ -32,7 +32,11 @@ fn way(scan: &Scan, software: bool) -> Way {
     let long = scan.kind == ScanKind::Linear && length > LINEAR;
     if length <= 64 || many {
         let fits = length as u64 <= MAX_ITERATIONS && !long;
-        return if fits { Way::Serial } else { Way::Parts(part(length)) };
+        return if fits {
+            Way::Serial
+        } else {
+            Way::Parts(part(length))
+        };
     }
     match blocked_rounds(length) <= MAX_ITERATIONS {
         true => Way::Blocked,
@@ -83,7 +87,10 @@ pub(super) fn lower(view: &StepView<'_>, scan: &Scan) -> Result<Lowered, Error> 
             label,
             wgsl: text(label, core)?.into(),
             constants: Vec::new(),
-            args: [x, Arg::Output, Arg::Params].into_iter().chain(factors).collect(),
+            args: [x, Arg::Output, Arg::Params]
+                .into_iter()
+                .chain(factors)
+                .collect(),
             params: numbers.into_iter().collect(),
             grid,
             iterations,
@@ -96,7 +103,12 @@ pub(super) fn lower(view: &StepView<'_>, scan: &Scan) -> Result<Lowered, Error> 
         }
         Way::Blocked => {
             let grid = Grid::Groups(rows as u64);
-            return whole("scan blocked", kernels.blocked, grid, blocked_rounds(scan.length));
+            return whole(
+                "scan blocked",
+                kernels.blocked,
+                grid,
+                blocked_rounds(scan.length),
+            );
         }
         Way::Parts(part) => part,
     };

@@ -50,7 +50,8 @@ pub(super) fn way(scatter: &ScatterAdd, target: Target) -> Way {
     let levels = (count.max(2.0) / 1024.0).log2().ceil().max(0.0);
     let passes = 2.0 + levels * (levels + 3.0) / 2.0;
     let sort = passes * (8.0 + (outer * count / 65536.0));
-    let sum = (outer * size * inner / 65536.0).max(1.0) * (4.0 * count.max(2.0).log2() + count / size);
+    let sum =
+        (outer * size * inner / 65536.0).max(1.0) * (4.0 * count.max(2.0).log2() + count / size);
     let sorted = sort + sum;
     let lines_fit = shared && inner <= 65536.0;
     if dense && sorted < rows && sorted < targets && sorted < lines {
