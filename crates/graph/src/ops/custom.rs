@@ -150,7 +150,10 @@ impl CustomOp {
 
     /// With a function for the cpu: operands with shapes, result, its shape. Without one the result is NaN there.
     pub fn cpu(self, f: impl Fn(&[(&[f32], &[usize])], &mut [f32], &[usize]) + Send + Sync + 'static) -> CustomOp {
-        self.with(|d| (d.codes[0], d.kernel.cpu) = (Code::of(&f), Arc::new(f)))
+        self.with(|d| {
+            d.codes[0] = Code::of(&f);
+            d.kernel.cpu = Arc::new(f);
+        })
     }
 
     /// With words for the kernel's uniform.
@@ -160,12 +163,18 @@ impl CustomOp {
 
     /// With a rule for the result's shape.
     pub fn shape(self, f: impl Fn(&[&[usize]]) -> Result<Vec<usize>, String> + Send + Sync + 'static) -> CustomOp {
-        self.with(|d| (d.codes[1], d.shape) = (Code::of(&f), Arc::new(f)))
+        self.with(|d| {
+            d.codes[1] = Code::of(&f);
+            d.shape = Arc::new(f);
+        })
     }
 
     /// With a function in f64 for the reference; without one it calls the cpu function.
     pub fn reference(self, f: impl Fn(&[&Array], &[usize]) -> Vec<f64> + Send + Sync + 'static) -> CustomOp {
-        self.with(|d| (d.codes[2], d.reference) = (Code::of(&f), Some(Arc::new(f))))
+        self.with(|d| {
+            d.codes[2] = Code::of(&f);
+            d.reference = Some(Arc::new(f));
+        })
     }
 
     /// With a derivative: operands, result and upstream gradient give each operand's gradient, `None` for zero.
@@ -173,7 +182,10 @@ impl CustomOp {
         self,
         f: impl Fn(&[Tensor], &Tensor, &Tensor) -> Vec<Option<Tensor>> + Send + Sync + 'static,
     ) -> CustomOp {
-        self.with(|d| (d.codes[3], d.derivative) = (Code::of(&f), Some(Arc::new(f))))
+        self.with(|d| {
+            d.codes[3] = Code::of(&f);
+            d.derivative = Some(Arc::new(f));
+        })
     }
 
     /// Records the operation.
