@@ -46,6 +46,17 @@ pub fn device_key(device: &Device) -> u64 {
     Arc::as_ptr(&device.0).addr() as u64
 }
 
+/// Gives a stand-in the value of the tensor that it stood for: what was recorded from it can be computed then.
+///
+/// # Errors
+/// That tensor has no value.
+pub fn bind(stand_in: &Tensor, to: &Tensor) -> Result<()> {
+    let value = eval::value_of(to)?.clone();
+    // One that was bound before has this value.
+    let _ = stand_in.0.value.set(value);
+    Ok(())
+}
+
 /// A stand-in of this tensor's shape, dtype, device and mark, for what a traced function makes that is part of its state
 /// from then on.
 #[track_caller]
@@ -117,6 +128,11 @@ impl Tracing {
         generator.set_stream(name);
     }
 
+    /// Makes a generator one of no trace again.
+    pub fn release(generator: &mut Generator) {
+        generator.set_stream(0);
+    }
+
     /// The number of the adopted stream that a generator goes on from, with the state it has now; `None` if it is none
     /// of them.
     pub fn stream_of(&self, generator: &Generator) -> Option<(usize, StreamState)> {
@@ -132,6 +148,28 @@ impl Tracing {
         OBSERVED.get()
     }
 
+    /// Gives tensors that were made before the trace began, and that `results` use, their values.
+    ///
+    /// # Errors
+    /// A result is invalid, or a host step has to run for it; such a tensor cannot be computed.
+    pub fn ready(&self, results: &[&Tensor]) -> Result<()> {
+        for t in results {
+            t.check()?;
+        }
+        let fail = |t: &Tensor, message: &str| {
+            Err(Error::new(ErrorKind::Unsupported, "compile", message).at(t.location()))
+        };
+        let on_reference = |t: &&&Tensor| matches!(t.device().0.kind, Kind::Reference);
+        if let Some(t) = results.iter().find(on_reference) {
+            return fail(t, "the reference runs no plans");
+        }
+        self.bind_captured(results)?;
+        match results.iter().find(|t| t.awaits_host()) {
+            Some(t) => fail(t, "a host step cannot be part of a compiled function"),
+            None => Ok(()),
+        }
+    }
+
     /// Plans `results`, which depend on the stand-ins `given`. Other tensors that were made before the trace began are
     /// computed now and bound by reference. Result `r` may take the place of given tensor `replaced[r]`: see
     /// [`Replay::in_place`]. A draw that belongs to no adopted stream would repeat itself in every run.
@@ -145,15 +183,8 @@ impl Tracing {
         results: &[&Tensor],
         replaced: &[Option<usize>],
     ) -> Result<Replay> {
-        for t in results {
-            t.check()?;
-        }
+        self.ready(results)?;
         let device = one_device(given, results)?;
-        self.bind_captured(results)?;
-        if let Some(t) = results.iter().find(|t| t.awaits_host()) {
-            let message = "a host step cannot be part of a compiled function";
-            return Err(Error::new(ErrorKind::Unsupported, "compile", message).at(t.location()));
-        }
         let collected = passes::collect_traced(results);
         let changing = changing(&collected, &self.streams)?;
         let sources = collected.leaves.iter().map(|leaf| Source::of(leaf, given));

@@ -23,6 +23,30 @@ pub enum Kind {
 /// Names are paths joined by dots, as PyTorch's: `conv1.weight`. Numbers, strings and options of layers are modules
 /// without tensors, so plain fields need no attribute.
 ///
+/// There is no module whose numbers are not shown: what cannot be watched does not compile.
+///
+/// ```compile_fail
+/// # use wgrad_nn::Module;
+/// struct Mode;
+///
+/// #[derive(Module)]
+/// #[module(crate = wgrad_nn)]
+/// struct Net {
+///     mode: Mode, // no module; with `#[module(watch)]` and `Hash + Clone` it is watched
+/// }
+/// ```
+///
+/// ```compile_fail
+/// # use wgrad_nn::{Kind, Module, Tensor};
+/// struct Scale(f64);
+///
+/// impl Module for Scale {
+///     fn visit(&self, _: &str, _: &mut dyn FnMut(&str, Kind, &Tensor)) {}
+///     fn visit_mut(&mut self, _: &str, _: &mut dyn FnMut(&str, Kind, &mut Tensor)) {}
+///     // `visit_host` is missing, which would show the number as `Host::Value(&mut self.0)`.
+/// }
+/// ```
+///
 /// All three visits of one tree show the same things in the same order, whatever it is asked for.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no module, so a compiled function cannot watch it",

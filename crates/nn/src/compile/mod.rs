@@ -23,8 +23,8 @@ use wgrad_graph::{Device, Error, ErrorKind, Mark, Result, Tensor, eval};
 /// Plans kept by one compiled function; the one that was used longest ago goes when there are more.
 const MAX_TRACES: usize = 32;
 
-/// After so many traces in a row that came to nothing a function is no longer traced.
-const MAX_VAIN: usize = 3;
+/// After so many traces in a row that came to nothing a function runs itself without one, 2, 4, 8, … times.
+const MAX_VAIN: u32 = 3;
 
 /// Compiles a function of some state and inputs. It is called once for each combination of shapes, and what it records
 /// becomes a plan; later calls only run the plan: they record, plan and compile nothing, and parameters, moments and
@@ -85,6 +85,7 @@ where
             place: Location::caller(),
             traced: 0,
             vain: 0,
+            rest: 0,
             last: Vec::new(),
         },
         types: PhantomData,
@@ -125,7 +126,9 @@ struct History {
     place: &'static Location<'static>,
     traced: usize,
     /// Traces in a row that found that the function changes its state in a way that no plan does.
-    vain: usize,
+    vain: u32,
+    /// Calls that are not traced even if nothing is known of them.
+    rest: u32,
     /// What the last trace depended on, by name.
     last: Vec<(String, String)>,
 }
@@ -177,7 +180,7 @@ where
         match self.traces.iter().position(known) {
             Some(at) if at + 1 == self.traces.len() => {}
             Some(at) => self.traces[at..].rotate_left(1),
-            None if self.history.vain >= MAX_VAIN => return Ok(Some(&Kind::Eager)),
+            None if self.history.rests() => return Ok(Some(&Kind::Eager)),
             None => return Ok(None),
         }
         Ok(self.traces.last().map(|t| &t.kind))
@@ -232,14 +235,22 @@ where
     fn run_first(&mut self, state: &mut S, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         let before = Snapshot::of(state);
         let guard = Guard::new(state, &before);
-        let result = self
-            .trace(guard.state, inputs, &before)
-            .and_then(|()| self.run_plan(guard.state, inputs));
+        let traced = self.trace(guard.state, inputs, &before);
+        let result = traced.and_then(|done| match done {
+            Some(outputs) => settled(outputs, guard.state, &before),
+            None => self.run_plan(guard.state, inputs),
+        });
         guard.end(result)
     }
 
     /// Records the function on stand-ins and plans what it did. The state is as before, but for moments that were made.
-    fn trace(&mut self, state: &mut S, inputs: &[&Tensor], before: &Snapshot) -> Result<()> {
+    /// Where no plan can do that, gives the outputs: the function has been called then.
+    fn trace(
+        &mut self,
+        state: &mut S,
+        inputs: &[&Tensor],
+        before: &Snapshot,
+    ) -> Result<Option<Vec<Tensor>>> {
         self.history.note(state, inputs);
         let own = self.slots.slots.iter().map(|s| &s.current);
         let mut devices: Vec<Device> = Vec::new();
@@ -248,13 +259,30 @@ where
                 devices.push(t.device().clone());
             }
         }
-        let eager = is_watched() || devices.iter().any(|d| d.to_string() == "reference");
         one_device(&devices)?;
-        let kind = if eager {
-            Kind::Never
-        } else {
-            self.traced(state, inputs, before)?
-        };
+        let never = is_watched() || devices.iter().any(|d| d.to_string() == "reference");
+        let (mut kind, mut outputs) = (Kind::Never, None);
+        if !never {
+            let function = &mut self.function;
+            let mut function = |s: &mut S, x: &[Tensor]| function(s, x).map(O::into_tensors);
+            match trace(&mut function, state, inputs, &self.slots, before)? {
+                Traced::Plan(plan, slots) => {
+                    self.history.fits();
+                    self.slots = slots;
+                    kind = Kind::Plan(plan);
+                }
+                Traced::Unfit(reason, done) => {
+                    self.history.unfit(&reason);
+                    kind = Kind::Eager;
+                    outputs = Some(done);
+                }
+            }
+        }
+        self.keep(devices, kind);
+        Ok(outputs)
+    }
+
+    fn keep(&mut self, devices: Vec<Device>, kind: Kind) {
         let (key, signature) = (self.key.clone(), self.slots.signature.clone());
         self.traces
             .retain(|t| t.key != key || t.signature != signature);
@@ -267,28 +295,6 @@ where
             _devices: devices,
             kind,
         });
-        Ok(())
-    }
-
-    fn traced(&mut self, state: &mut S, inputs: &[&Tensor], before: &Snapshot) -> Result<Kind> {
-        let function = &mut self.function;
-        let mut function =
-            |state: &mut S, inputs: &[Tensor]| function(state, inputs).map(O::into_tensors);
-        let reason = match trace(&mut function, state, inputs, &self.slots, before) {
-            Ok(Traced::Plan(plan, slots)) => {
-                self.slots = slots;
-                self.history.vain = 0;
-                return Ok(Kind::Plan(plan));
-            }
-            Ok(Traced::Unfit(reason)) => {
-                self.history.vain += 1;
-                reason
-            }
-            Err(e) if e.kind() == ErrorKind::Unsupported => e.to_string(),
-            Err(e) => return Err(e),
-        };
-        self.history.unfit(&reason);
-        Ok(Kind::Eager)
     }
 }
 
@@ -356,8 +362,23 @@ impl History {
         self.last = now;
     }
 
-    fn unfit(&self, reason: &str) {
-        if self.vain <= 1 {
+    /// Whether this call is not to be traced, whatever it is.
+    fn rests(&mut self) -> bool {
+        let rests = self.rest > 0;
+        self.rest = self.rest.saturating_sub(1);
+        rests
+    }
+
+    fn fits(&mut self) {
+        (self.vain, self.rest) = (0, 0);
+    }
+
+    fn unfit(&mut self, reason: &str) {
+        self.vain += 1;
+        if self.vain >= MAX_VAIN {
+            self.rest = 1 << (self.vain - MAX_VAIN + 1).min(10);
+        }
+        if self.vain == 1 {
             tracing::warn!(
                 "the function compiled at {} runs itself and not a plan: {reason}",
                 self.place

@@ -1,12 +1,12 @@
 //! The tensors of a state, each once, as a compiled function holds them, and lending them to a run.
 
 use super::plan::Updated;
-use super::snapshot::each_tensor;
+use super::snapshot::{SKIPPED, each_tensor};
 use crate::host::hashed;
 use crate::module::{Module, identity};
 use std::collections::HashMap;
+use wgrad_graph::Tensor;
 use wgrad_graph::replay::device_key;
-use wgrad_graph::{Result, Tensor};
 
 /// The tensors of a state, each once.
 #[derive(Default)]
@@ -16,6 +16,8 @@ pub(super) struct Slots {
     pub(super) places: Vec<usize>,
     /// Names, shapes, dtypes, devices and places, as numbers.
     pub(super) signature: Vec<u64>,
+    /// Whether some belong to skipped fields.
+    skipped: bool,
 }
 
 pub(super) struct Slot {
@@ -35,6 +37,7 @@ impl Slots {
     pub(super) fn of(names: &[String], tensors: Vec<Tensor>) -> Slots {
         let mut slots = Slots {
             signature: vec![hashed(names)],
+            skipped: names.iter().any(|name| name.ends_with(SKIPPED)),
             ..Slots::default()
         };
         let mut known = HashMap::new();
@@ -64,30 +67,36 @@ impl Slots {
     /// Makes a state hold the slots' tensors.
     pub(super) fn show<S: Module>(&self, state: &mut S) {
         let mut places = self.places.iter();
-        each_tensor(state, &mut |t| {
+        let mut show = |t: &mut Tensor| {
             let current = places.next().map(|&s| &self.slots[s].current);
             if let Some(current) = current.filter(|c| !c.same(t)) {
                 *t = current.clone();
             }
-        });
+        };
+        match self.skipped {
+            true => each_tensor(state, &mut show),
+            false => state.visit_mut("", &mut |_, _, t| show(t)),
+        }
     }
 
     /// The slots whose tensors a traced function has replaced, with the new ones. `own` stood for the slots, `after` is
-    /// what the state shows now, under `names`. `Ok(Err(…))` says why no plan can do what was done.
+    /// what the state shows now, under `names`.
+    ///
+    /// # Errors
+    /// Why no plan can do what was done.
     pub(super) fn updates(
         &self,
         own: &[Tensor],
         after: &[Tensor],
         names: &[String],
-    ) -> Result<Result<Vec<(usize, Tensor)>, String>> {
+    ) -> Result<Vec<(usize, Tensor)>, String> {
         let mut new: Vec<Option<&Tensor>> = vec![None; own.len()];
         for ((&slot, tensor), name) in self.places.iter().zip(after).zip(names) {
-            tensor.check()?;
             let first = *new[slot].get_or_insert(tensor);
             let old = &own[slot];
             if !first.same(tensor) {
                 let reason = format!("{name} held the tensor of another place and no longer does");
-                return Ok(Err(reason));
+                return Err(reason);
             }
             let types = |t: &Tensor| (t.shape().to_vec(), t.dtype(), device_key(t.device()));
             if types(tensor) != types(old) {
@@ -98,14 +107,14 @@ impl Slots {
                     tensor.dtype(),
                     tensor.shape()
                 );
-                return Ok(Err(reason));
+                return Err(reason);
             }
         }
         let changed = new.into_iter().flatten().enumerate();
-        Ok(Ok(changed
+        Ok(changed
             .filter(|(slot, t)| !t.same(&own[*slot]))
             .map(|(slot, t)| (slot, t.clone()))
-            .collect()))
+            .collect())
     }
 }
 

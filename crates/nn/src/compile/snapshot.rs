@@ -7,6 +7,9 @@ use std::fmt::Display;
 use wgrad_graph::replay::peek;
 use wgrad_graph::{Error, ErrorKind, Generator, Number, Result, Tensor};
 
+/// The end of the names of tensors in skipped fields, which may have the names of others.
+pub(super) const SKIPPED: &str = " (skipped)";
+
 /// All tensors of a state with their names, in visiting order; those of skipped fields last.
 pub(super) fn named_tensors<S: Module>(state: &mut S) -> (Vec<String>, Vec<Tensor>) {
     let (mut names, mut tensors) = (Vec::new(), Vec::new());
@@ -18,7 +21,7 @@ pub(super) fn named_tensors<S: Module>(state: &mut S) -> (Vec<String>, Vec<Tenso
     state.visit_host(&mut |host| {
         path.follow(&host);
         if let Host::Tensor(t) = host {
-            names.push(format!("{path} (skipped)"));
+            names.push(format!("{path}{SKIPPED}"));
             tensors.push(t.clone());
         }
     });
@@ -135,6 +138,14 @@ impl Snapshot {
     /// The tensor of this number, if the state had it.
     pub(super) fn has(&self, at: usize, tensor: &Tensor) -> bool {
         self.tensors.get(at).is_some_and(|t| t.same(tensor))
+    }
+
+    /// Where the names of the snapshot stand in `names`, if all of them do, in order.
+    pub(super) fn common(&self, names: &[String]) -> Vec<usize> {
+        let mut own = self.names.iter().peekable();
+        let at = names.iter().enumerate();
+        let found = at.filter(|(_, name)| own.next_if(|own| own == name).is_some());
+        found.map(|(at, _)| at).collect()
     }
 
     /// Puts everything back: first which parts there are and the numbers, each before what lies below it, then the tensors

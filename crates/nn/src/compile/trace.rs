@@ -3,20 +3,21 @@
 
 use super::plan::{Advance, Plan, Updated};
 use super::slots::Slots;
-use super::snapshot::{Guard, Path, Snapshot, named_tensors, put};
+use super::snapshot::{Guard, Path, Snapshot, each_tensor, named_tensors, put};
 use crate::host::Host;
 use crate::module::{Module, identity};
 use crate::optim::TracedSteps;
 use std::collections::HashMap;
-use wgrad_graph::replay::{StreamState, Tracing, peek};
-use wgrad_graph::{Mark, Number, Result, Tensor};
+use wgrad_graph::replay::{StreamState, Tracing, bind, peek};
+use wgrad_graph::{Error, ErrorKind, Mark, Number, Result, Tensor};
 
 /// What came of a trace.
 pub(super) enum Traced {
-    /// A plan, and the state's slots with the moments that were made.
+    /// A plan, and the state's slots with the moments that were made. The state is as before, but for those.
     Plan(Box<Plan>, Slots),
-    /// Why no plan can stand for the function.
-    Unfit(String),
+    /// Why no plan can stand for the function, and its outputs. What was recorded has been given the values of what the
+    /// stand-ins stood for, so that this was a call of the function; the state is as that has left it.
+    Unfit(String, Vec<Tensor>),
 }
 
 /// One thing of a state's host side while a function is traced.
@@ -41,31 +42,20 @@ pub(super) fn trace<S: Module>(
     before: &Snapshot,
 ) -> Result<Traced> {
     let mut tracing = Tracing::start()?;
-    let own: Vec<Tensor> = slots
-        .slots
-        .iter()
-        .map(|s| tracing.symbol(&s.current))
-        .collect();
+    let current = slots.slots.iter().map(|s| &s.current);
+    let own: Vec<Tensor> = current.map(|t| tracing.symbol(t)).collect();
     let stand_ins: Vec<Tensor> = inputs.iter().map(|t| tracing.symbol(t)).collect();
     let placed: Vec<Tensor> = slots.places.iter().map(|&s| own[s].clone()).collect();
     let guard = Guard::new(state, before);
     put(guard.state, &placed);
     enter(guard.state, &mut tracing);
     let first = look(guard.state, &tracing);
-    let outputs = function(guard.state, &stand_ins);
+    let outputs = match function(guard.state, &stand_ins) {
+        Ok(outputs) => outputs,
+        Err(e) => return guard.leave(Err(e)),
+    };
     let last = look(guard.state, &tracing);
-    let observed = tracing.observed();
     let (names, after) = named_tensors(guard.state);
-    let outputs = guard.leave(outputs)?;
-    for t in &outputs {
-        t.check()?;
-    }
-    if let Some((what, place)) = observed {
-        return Ok(Traced::Unfit(format!("{what} at {place}")));
-    }
-    if let Some(reason) = difference(&first, &last) {
-        return Ok(Traced::Unfit(reason));
-    }
     let done = Done {
         own,
         stand_ins,
@@ -75,11 +65,21 @@ pub(super) fn trace<S: Module>(
         first,
         last,
     };
-    let guard = Guard::new(state, before);
-    let planned = done.plan(tracing, guard.state, slots);
-    match planned {
-        Ok(Traced::Plan(..)) => guard.end(planned),
-        other => guard.leave(other),
+    match done.unfit(&tracing, slots, before) {
+        Err(e) => guard.leave(Err(e)),
+        Ok(Some(reason)) => {
+            drop(tracing);
+            match done.bind(guard.state, slots, inputs) {
+                Ok(()) => guard.end(Ok(Traced::Unfit(reason, done.outputs))),
+                Err(e) => guard.leave(Err(e)),
+            }
+        }
+        Ok(None) => {
+            guard.leave(Ok(()))?;
+            let guard = Guard::new(state, before);
+            let planned = done.plan(tracing, guard.state, slots);
+            guard.end(planned)
+        }
     }
 }
 
@@ -92,10 +92,7 @@ fn enter<S: Module>(state: &mut S, tracing: &mut Tracing) {
             let own = Number::new(peek(v.cell()));
             v.set_cell(own);
         }
-        Host::Optimizer(o) => {
-            let lr = o.lr_mut();
-            *lr = lr.next_up();
-        }
+        Host::Optimizer(o) => o.nudge(),
         _ => {}
     });
 }
@@ -113,7 +110,7 @@ fn look<S: Module>(state: &mut S, tracing: &Tracing) -> Vec<(String, Seen)> {
             Host::Generator(g) => Seen::Stream(tracing.stream_of(g)),
             Host::Variable(v) => Seen::Variable(v.cell().clone()),
             Host::Optimizer(o) => Seen::Optimizer {
-                lr: o.lr_mut().to_bits(),
+                lr: o.learning_rate().to_bits(),
                 hyperparameters: o.hyperparameters(),
                 traced: o.take_traced(),
                 mark: o.binding_mut().clone(),
@@ -178,35 +175,93 @@ struct Done {
 }
 
 impl Done {
+    /// Why no plan can do what was done, if so.
+    ///
+    /// # Errors
+    /// A result is invalid, or what it is made of cannot be computed.
+    fn unfit(&self, tracing: &Tracing, slots: &Slots, before: &Snapshot) -> Result<Option<String>> {
+        let results: Vec<&Tensor> = self.outputs.iter().chain(&self.after).collect();
+        let ready = tracing.ready(&results);
+        match &ready {
+            Err(e) if e.kind() == ErrorKind::Unsupported => return Ok(Some(e.to_string())),
+            _ => ready?,
+        }
+        if let Some((what, place)) = tracing.observed() {
+            return Ok(Some(format!("{what} at {place}")));
+        }
+        if let Some(reason) = difference(&self.first, &self.last) {
+            return Ok(Some(reason));
+        }
+        let made: usize = self.made().map(|(_, moments)| moments.len()).sum();
+        let common = before.common(&self.names);
+        if common.len() != slots.places.len() || self.names.len() != common.len() + made {
+            return Ok(Some("it adds or removes tensors of its state".to_string()));
+        }
+        let names: Vec<String> = common.iter().map(|&at| self.names[at].clone()).collect();
+        let after: Vec<Tensor> = common.iter().map(|&at| self.after[at].clone()).collect();
+        Ok(slots.updates(&self.own, &after, &names).err())
+    }
+
+    /// The moments that were made.
+    fn made(&self) -> impl Iterator<Item = &(String, Vec<(Tensor, Tensor)>)> {
+        self.last.iter().flat_map(|(_, seen)| match seen {
+            Seen::Optimizer { traced, .. } => traced.made.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// Makes the trace a call: stand-ins get the values of what they stood for, or give their places back to it.
+    fn bind<S: Module>(&self, state: &mut S, slots: &Slots, inputs: &[&Tensor]) -> Result<()> {
+        let current = slots.slots.iter().map(|s| &s.current);
+        let made = self.made().flat_map(|(_, moments)| moments);
+        let pairs = self.own.iter().zip(current);
+        let pairs = pairs.chain(made.map(|(first, symbol)| (symbol, first)));
+        let mut meant: HashMap<usize, Tensor> = HashMap::new();
+        for (symbol, real) in pairs {
+            bind(symbol, real)?;
+            meant.insert(identity(symbol), real.clone());
+        }
+        for (symbol, real) in self.stand_ins.iter().zip(inputs) {
+            bind(symbol, real)?;
+        }
+        each_tensor(state, &mut |t| {
+            if let Some(real) = meant.get(&identity(t)) {
+                *t = real.clone();
+            }
+        });
+        state.visit_host(&mut |host| match host {
+            Host::Generator(g) => Tracing::release(g),
+            Host::Optimizer(o) => {
+                o.take_traced();
+                o.calm();
+            }
+            _ => {}
+        });
+        Ok(())
+    }
+
     /// The plan of what was recorded. The state, which is as it was, gets the moments that were made.
     fn plan<S: Module>(self, tracing: Tracing, state: &mut S, slots: &Slots) -> Result<Traced> {
         let mut stand_in: HashMap<usize, Tensor> = HashMap::new();
         for (slot, symbol) in slots.slots.iter().zip(&self.own) {
             stand_in.insert(identity(&slot.current), symbol.clone());
         }
-        for (_, seen) in &self.last {
-            if let Seen::Optimizer { traced, .. } = seen {
-                let made = traced.made.iter().flat_map(|(_, moments)| moments);
-                stand_in.extend(made.map(|(first, symbol)| (identity(first), symbol.clone())));
-            }
-        }
+        let made = self.made().flat_map(|(_, moments)| moments);
+        stand_in.extend(made.map(|(first, symbol)| (identity(first), symbol.clone())));
         self.admit_moments(state);
         let (names, tensors) = named_tensors(state);
-        if names != self.names {
-            let reason = "it adds or removes tensors of its state".to_string();
-            return Ok(Traced::Unfit(reason));
-        }
         let slots = Slots::of(&names, tensors);
         let known = |t: &Tensor| stand_in.get(&identity(t)).cloned();
         let own: Option<Vec<Tensor>> = slots.slots.iter().map(|s| known(&s.current)).collect();
-        let Some(own) = own else {
-            let reason = "a tensor of its state comes from elsewhere".to_string();
-            return Ok(Traced::Unfit(reason));
-        };
-        let updated = match slots.updates(&own, &self.after, &self.names)? {
-            Ok(updated) => updated,
-            Err(reason) => return Ok(Traced::Unfit(reason)),
-        };
+        let fail = |message: &str| Error::new(ErrorKind::Internal, "compile", message);
+        let own = own.ok_or_else(|| fail("a tensor of the state comes from elsewhere"))?;
+        if names != self.names {
+            return Err(fail(
+                "moments stand at other places than they were made for",
+            ));
+        }
+        let updated = slots.updates(&own, &self.after, &self.names);
+        let updated = updated.map_err(|reason| fail(&reason))?;
         let plan = self.finish(tracing, own, updated)?;
         Ok(Traced::Plan(Box::new(plan), slots))
     }

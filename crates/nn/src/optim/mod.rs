@@ -86,8 +86,14 @@ pub trait Hooks {
     /// Takes the moments that a traced function made.
     fn admit(&mut self, traced: &TracedSteps);
 
-    /// The learning rate, without being noticed by a trace.
-    fn lr_mut(&mut self) -> &mut f64;
+    /// The learning rate as it is kept, without being noticed by a trace.
+    fn learning_rate(&self) -> f64;
+
+    /// Keeps another number in the place of the learning rate while a function is traced, by which it shows if it is set.
+    fn nudge(&mut self);
+
+    /// Ends that: the learning rate is what it was, or what it has been set to.
+    fn calm(&mut self);
 
     /// The number of steps taken, without being noticed by a trace.
     fn steps_taken(&self) -> u64;
@@ -156,7 +162,7 @@ macro_rules! optimizer {
             #[track_caller]
             fn lr(&self) -> f64 {
                 wgrad_graph::replay::observe("a learning rate is read");
-                self.lr
+                self.state.calm(self.lr)
             }
 
             #[track_caller]
@@ -203,8 +209,16 @@ macro_rules! optimizer {
                 self.state.admit(&traced.made);
             }
 
-            fn lr_mut(&mut self) -> &mut f64 {
-                &mut self.lr
+            fn learning_rate(&self) -> f64 {
+                self.lr
+            }
+
+            fn nudge(&mut self) {
+                self.state.nudge(&mut self.lr);
+            }
+
+            fn calm(&mut self) {
+                self.lr = self.state.calm(self.lr);
             }
 
             fn steps_taken(&self) -> u64 {

@@ -18,6 +18,8 @@ pub(crate) struct State {
     slots: BTreeMap<String, Vec<Tensor>>,
     traced: TracedSteps,
     pub(crate) binding: Binding,
+    /// The learning rate that stands for another one while a function is traced, and that one.
+    nudge: Option<[f64; 2]>,
 }
 
 /// Runs that an optimiser waits for; with more it asks for their outcome.
@@ -227,6 +229,20 @@ impl State {
         }
         if outcome.known().is_none() {
             self.pending.push((outcome.clone(), steps));
+        }
+    }
+
+    /// Puts a learning rate in the place of `lr` by which it shows if it is set, even to what it is.
+    pub(crate) fn nudge(&mut self, lr: &mut f64) {
+        self.nudge = Some([lr.next_up(), *lr]);
+        *lr = lr.next_up();
+    }
+
+    /// The learning rate that `lr` stands for.
+    pub(crate) fn calm(&self, lr: f64) -> f64 {
+        match self.nudge {
+            Some([nudged, own]) if nudged.to_bits() == lr.to_bits() => own,
+            _ => lr,
         }
     }
 

@@ -43,7 +43,7 @@ pub(crate) fn numbers<S: Module>(state: &mut S) -> Vec<String> {
             Host::Tensor(t) => format!("{:?}", t.shape()),
             Host::Generator(g) => format!("{:?}", g.state()),
             Host::Optimizer(o) => {
-                let (lr, steps) = (*o.lr_mut(), o.steps_taken());
+                let (lr, steps) = (o.learning_rate(), o.steps_taken());
                 format!("{lr} {steps} {:?}", o.hyperparameters())
             }
             Host::Variable(v) => v.get().to_string(),
@@ -629,4 +629,105 @@ fn a_custom_operation_made_anew_has_one_plan_or_a_warning() {
         }
     });
     assert!(some.len() == 1 && some[0].contains("made_anew"), "{some:?}");
+}
+
+/// A GPU tells of a bad index with the result; the run's steps and draws do not count then.
+#[test]
+fn a_run_that_turns_out_to_have_failed_does_not_count() {
+    type Looked = (Adam, Tensor, Generator);
+    for device in devices()
+        .into_iter()
+        .filter(|d| d.to_string() != "reference")
+    {
+        let fresh = || -> Looked {
+            let table = Tensor::new(&[1.0f32, 2.0, 3.0], &device);
+            (Adam::new(0.1), table, Generator::new(3))
+        };
+        let step = |(adam, table, rng): &mut Looked, index: &[Tensor]| {
+            rng.next_step();
+            let noise = rng.uniform(&[2], index[0].device());
+            let loss = (table.index_select(0, &index[0]) * noise).square().sum();
+            let gradients = gradients(&loss, table)?;
+            adam.step(table, &gradients)?;
+            Ok(loss)
+        };
+        let (mut plain, mut state) = (fresh(), fresh());
+        let mut run = compile(step);
+        let [good, bad] = [[0, 2], [1, 9]].map(|i| Tensor::new(&i, &device));
+        for n in 1..6 {
+            let want = step(&mut plain, std::slice::from_ref(&good)).unwrap();
+            let got = run.call(&mut state, &[&good]).unwrap();
+            crate::close(&crate::values(&got), &crate::values(&want), 1e-5);
+            let before = contents(&mut state);
+            for _ in 0..n % 3 {
+                let failed = run.call(&mut state, &[&bad]).and_then(|t| t.item::<f32>());
+                let error = failed.unwrap_err().to_string();
+                assert!(
+                    error.contains("index") && error.contains("state.rs"),
+                    "{error}"
+                );
+                assert_eq!(contents(&mut state), before);
+                assert_eq!((state.0.steps(), state.2.state()), (n, [3, n, 1]));
+            }
+        }
+        // Several at once, before any is known.
+        let results: Vec<_> = [&bad, &good, &bad, &good]
+            .map(|index| run.call(&mut state, &[index]))
+            .into_iter()
+            .collect();
+        let failed = results.into_iter().filter(|r| match r {
+            Ok(t) => t.item::<f32>().is_err(),
+            Err(_) => true,
+        });
+        assert_eq!(failed.count(), 2);
+        assert_eq!((state.0.steps(), state.2.state()), (7, [3, 7, 1]));
+    }
+}
+
+/// A function that no plan can stand for is called once in each call, the first ones too.
+#[test]
+fn a_function_runs_once_in_a_call() {
+    for device in devices() {
+        let calls = Cell::new(0);
+        let mut state = (Adam::new(0.5), linear(&device), Vec::<Tensor>::new());
+        let mut run = compile(
+            |(adam, net, seen): &mut (Adam, Linear, Vec<Tensor>), x: &[Tensor]| {
+                calls.set(calls.get() + 1);
+                adam.lr = 0.5 / f64::from(calls.get());
+                let loss = train(adam, net, &x[0])?;
+                seen.push(loss.clone());
+                Ok(loss)
+            },
+        );
+        let x = x(&device);
+        for n in 1..12 {
+            let loss = run.call(&mut state, &[&x]).unwrap();
+            assert_eq!(calls.get(), n);
+            assert_eq!(
+                (state.0.steps(), state.0.lr),
+                (n as u64, 0.5 / f64::from(n))
+            );
+            assert_eq!(
+                crate::values(&state.2[n as usize - 1]),
+                crate::values(&loss)
+            );
+        }
+        // And one that a plan can stand for is called once.
+        let calls = Cell::new(0);
+        let mut run = compile(|(adam, net): &mut (Adam, Linear), x: &[Tensor]| {
+            calls.set(calls.get() + 1);
+            train(adam, net, &x[0])
+        });
+        let mut state = (Adam::new(0.5), linear(&device));
+        for n in 1..5 {
+            state.0.set_lr(0.5 / f64::from(n));
+            run.call(&mut state, &[&x]).unwrap();
+        }
+        let want = if device.to_string() == "reference" {
+            4
+        } else {
+            1
+        };
+        assert_eq!((calls.get(), run.traces()), (want, 1));
+    }
 }
