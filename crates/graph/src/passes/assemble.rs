@@ -5,7 +5,7 @@
 //!
 //! The order of additions changes, so this is for optimised plans only. Must not merge equal nodes: `simplify` does.
 
-use super::{Graph, GraphNode};
+use super::{Graph, GraphNode, Site};
 use crate::ops::Op;
 use crate::ops::concat::Concat;
 use crate::ops::matmul::Matmul;
@@ -14,41 +14,39 @@ use crate::ops::permute::Permute;
 use crate::ops::reduce_sum::ReduceSum;
 use crate::ops::reshape::Reshape;
 use crate::shape::numel;
-use rustc_hash::FxHashMap;
-use std::panic::Location;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Sums over rows that are worth a concatenation of their operands.
 const MANY_SUMS: usize = 4;
 
 /// The graph with sums of parts assembled.
-pub(crate) fn assemble(graph: &Graph) -> Graph {
+pub(crate) fn assemble(graph: Graph) -> Graph {
     let graph = rewritten(graph, |rewrite, terms, place| {
         join_pieces(rewrite, terms, place)
     });
     let order = Orders::of(&graph);
-    rewritten(&graph, |rewrite, terms, place| {
+    rewritten(graph, |rewrite, terms, place| {
         join_products(rewrite, &order, terms, place);
         join_sums(rewrite, &order, terms, place);
     })
 }
 
 /// Rebuilds `graph`; `f` may replace some of the terms of each sum, which are nodes of the new graph.
-fn rewritten(
-    graph: &Graph,
-    f: impl Fn(&mut Rewrite, &mut Vec<usize>, &'static Location<'static>),
-) -> Graph {
-    let sums = Sums::of(graph);
+fn rewritten(graph: Graph, f: impl Fn(&mut Rewrite, &mut Vec<usize>, Site)) -> Graph {
+    let mut sums = Sums::of(&graph).all(&graph).into_iter().peekable();
     let mut rewrite = Rewrite {
         out: Graph {
-            n_leaves: graph.n_leaves,
-            n_scalars: graph.n_scalars,
-            ..Graph::default()
+            nodes: Vec::with_capacity(graph.nodes.len()),
+            ..graph
         },
-        source: Vec::new(),
+        source: Vec::with_capacity(graph.nodes.len()),
     };
     let mut to: Vec<usize> = Vec::with_capacity(graph.nodes.len());
-    for (n, node) in graph.nodes.iter().enumerate() {
-        let mut terms: Vec<usize> = sums.terms(graph, n).iter().map(|&t| to[t]).collect();
+    for (n, mut node) in graph.nodes.into_iter().enumerate() {
+        let mut terms = match sums.next_if(|sum| sum.0 == n) {
+            Some((_, terms)) => terms.into_iter().map(|t| to[t]).collect(),
+            None => Vec::new(),
+        };
         let before = terms.len();
         if before > 1 {
             f(&mut rewrite, &mut terms, node.location);
@@ -60,17 +58,14 @@ fn rewritten(
             };
             terms[1..].iter().fold(first, add)
         } else {
-            let inputs = node.inputs.iter().map(|&i| to[i]).collect();
-            rewrite.out.nodes.push(GraphNode {
-                inputs,
-                ..node.clone()
-            });
+            node.inputs.iter_mut().for_each(|i| *i = to[*i]);
+            rewrite.out.nodes.push(node);
             rewrite.out.nodes.len() - 1
         });
         rewrite.source.resize(rewrite.out.nodes.len(), usize::MAX);
         rewrite.source[to[n]] = n;
     }
-    rewrite.out.outputs = graph.outputs.iter().map(|&o| to[o]).collect();
+    rewrite.out.outputs.iter_mut().for_each(|o| *o = to[*o]);
     rewrite.out
 }
 
@@ -94,6 +89,12 @@ impl Sums {
         Sums {
             absorbed: absorbed.collect(),
         }
+    }
+
+    /// All sums, by where they end, with their terms.
+    fn all(&self, graph: &Graph) -> Vec<(usize, Vec<usize>)> {
+        let all = (0..graph.nodes.len()).map(|n| (n, self.terms(graph, n)));
+        all.filter(|(_, terms)| !terms.is_empty()).collect()
     }
 
     /// The terms of the sum that ends at `n`, in order; none if `n` is no such end.
@@ -132,18 +133,13 @@ impl Rewrite {
     }
 
     /// Appends a node whose operands fit it.
-    fn push(
-        &mut self,
-        op: impl Into<Op>,
-        inputs: Vec<usize>,
-        location: &'static Location<'static>,
-    ) -> usize {
+    fn push(&mut self, op: impl Into<Op>, inputs: Vec<usize>, location: Site) -> usize {
         self.out.push(op, inputs, location)
     }
 
     /// `parts` one after another along `dim`: concatenations among them are taken apart, and where the first
     /// dimension is joined, parts are joined before they are reshaped.
-    fn concat(&mut self, parts: &[usize], dim: usize, place: &'static Location<'static>) -> usize {
+    fn concat(&mut self, parts: &[usize], dim: usize, place: Site) -> usize {
         let below: Vec<usize> = parts.iter().flat_map(|&p| self.parts_of(p, dim)).collect();
         let rows = |n: &usize| self.shape(*n).get(1..).map(<[usize]>::to_vec);
         let first = rows(&below[0]);
@@ -161,23 +157,22 @@ impl Rewrite {
 
     /// What `n` is a concatenation of along `dim`; of the first dimension, seen through reshapes.
     fn parts_of(&self, n: usize, dim: usize) -> Vec<usize> {
-        let inside = if dim == 0 { self.below_reshape(n) } else { n };
-        if let Op::Concat(c) = &self.node(inside).op
-            && c.dim == dim
-        {
-            let inputs = self.node(inside).inputs.iter();
-            return inputs.flat_map(|&i| self.parts_of(i, dim)).collect();
+        let mut parts = Vec::new();
+        let mut stack = vec![n];
+        while let Some(n) = stack.pop() {
+            let inside = if dim == 0 { self.below_reshape(n) } else { n };
+            match &self.node(inside).op {
+                Op::Concat(c) if c.dim == dim => {
+                    stack.extend(self.node(inside).inputs.iter().rev())
+                }
+                _ if self.shape(inside).is_empty() => parts.push(n),
+                _ => parts.push(inside),
+            }
         }
-        let scalar = self.shape(inside).is_empty();
-        vec![if scalar { n } else { inside }]
+        parts
     }
 
-    fn joined(
-        &mut self,
-        parts: Vec<usize>,
-        dim: usize,
-        place: &'static Location<'static>,
-    ) -> usize {
+    fn joined(&mut self, parts: Vec<usize>, dim: usize, place: Site) -> usize {
         let shapes = parts.iter().map(|&p| self.shape(p).to_vec()).collect();
         self.push(Concat { dim, shapes }, parts, place)
     }
@@ -199,7 +194,7 @@ struct Piece {
 }
 
 /// Replaces pieces that lie side by side along one dimension by their concatenation.
-fn join_pieces(rewrite: &mut Rewrite, terms: &mut Vec<usize>, place: &'static Location<'static>) {
+fn join_pieces(rewrite: &mut Rewrite, terms: &mut Vec<usize>, place: Site) {
     let mut by_dim: FxHashMap<usize, Vec<Piece>> = FxHashMap::default();
     for &term in terms.iter() {
         if let Some((dim, piece)) = piece(rewrite, term) {
@@ -247,7 +242,7 @@ fn join_run(
     terms: &mut Vec<usize>,
     dim: usize,
     run: Vec<Piece>,
-    place: &'static Location<'static>,
+    place: Site,
 ) {
     let [first, .., last] = run.as_slice() else {
         return;
@@ -269,8 +264,14 @@ fn join_run(
         };
         whole = rewrite.push(pad, vec![whole], place);
     }
-    terms.retain(|t| run.iter().all(|p| p.term != *t));
-    terms.push(whole);
+    replace(terms, run.iter().map(|p| p.term), whole);
+}
+
+/// One term for all of some.
+fn replace(terms: &mut Vec<usize>, gone: impl Iterator<Item = usize>, new: usize) {
+    let gone: FxHashSet<usize> = gone.collect();
+    terms.retain(|t| !gone.contains(t));
+    terms.push(new);
 }
 
 /// The orders in which operands are concatenated anyway, so that the same concatenation serves again.
@@ -297,8 +298,10 @@ impl Orders {
         let mut sorted = keys.clone();
         sorted.sort_unstable();
         let order = self.0.get(&sorted)?;
-        let position = |k: &usize| order.iter().position(|o| o == k);
-        keys.iter().map(position).collect()
+        // The first place of each.
+        let places = order.iter().enumerate().rev();
+        let places: FxHashMap<usize, usize> = places.map(|(at, &o)| (o, at)).collect();
+        keys.iter().map(|k| places.get(k).copied()).collect()
     }
 }
 
@@ -357,12 +360,7 @@ impl Product {
 }
 
 /// Replaces products of rank 2 by one of concatenations, where that copies less than their results take.
-fn join_products(
-    rewrite: &mut Rewrite,
-    orders: &Orders,
-    terms: &mut Vec<usize>,
-    place: &'static Location<'static>,
-) {
+fn join_products(rewrite: &mut Rewrite, orders: &Orders, terms: &mut Vec<usize>, place: Site) {
     let products = terms.iter().filter_map(|&t| Product::of(rewrite, t));
     let mut products: Vec<Product> = products.collect();
     let copies: usize = products.iter().map(|p| p.copies).sum();
@@ -383,17 +381,11 @@ fn join_products(
     let a = concat_factors(rewrite, &side(0), 1, place);
     let b = concat_factors(rewrite, &side(1), 0, place);
     let whole = rewrite.push(Matmul, vec![a, b], place);
-    terms.retain(|t| products.iter().all(|p| p.term != *t));
-    terms.push(whole);
+    replace(terms, products.iter().map(|p| p.term), whole);
 }
 
 /// Factors joined along `dim`; all transposed ones are joined before they are transposed.
-fn concat_factors(
-    rewrite: &mut Rewrite,
-    factors: &[Factor],
-    dim: usize,
-    place: &'static Location<'static>,
-) -> usize {
+fn concat_factors(rewrite: &mut Rewrite, factors: &[Factor], dim: usize, place: Site) -> usize {
     let perm = || Permute { perm: vec![1, 0] };
     if factors.iter().all(|f| f.transposed) {
         let nodes: Vec<usize> = factors.iter().map(|f| f.node).collect();
@@ -409,12 +401,7 @@ fn concat_factors(
 }
 
 /// Replaces sums over the rows of many tensors by one over the rows of their concatenation.
-fn join_sums(
-    rewrite: &mut Rewrite,
-    orders: &Orders,
-    terms: &mut Vec<usize>,
-    place: &'static Location<'static>,
-) {
+fn join_sums(rewrite: &mut Rewrite, orders: &Orders, terms: &mut Vec<usize>, place: Site) {
     let rows = |t: &usize| {
         let Op::ReduceSum(r) = &rewrite.node(rewrite.below_reshape(*t)).op else {
             return None;
@@ -446,8 +433,7 @@ fn join_sums(
     if rewrite.shape(sum) != shape {
         sum = rewrite.push(Reshape { shape }, vec![sum], place);
     }
-    terms.retain(|t| !sums.contains(t));
-    terms.push(sum);
+    replace(terms, sums.iter().copied(), sum);
 }
 
 #[cfg(all(test, feature = "cpu"))]

@@ -7,6 +7,8 @@ mod donate;
 mod dump;
 mod epilogue;
 mod expression;
+mod fit;
+mod flow;
 mod lower;
 mod mark;
 mod memory;
@@ -14,6 +16,8 @@ mod order;
 mod place;
 mod row_kernel;
 mod rows;
+#[cfg(test)]
+mod scaling;
 mod scattered;
 mod simplify;
 mod strided;
@@ -21,13 +25,30 @@ mod transpose;
 mod verify;
 mod widen;
 
-pub(crate) use collect::{Collected, collect, collect_traced};
+pub(crate) use collect::{Collected, Leaf, collect, collect_traced};
 pub(crate) use dump::{graph_text, plan_text};
 pub(crate) use verify::{verify_graph, verify_plan};
 
 use crate::ops::{Op, Operand};
-use crate::plan::{Origin, Plan};
+use crate::plan::Plan;
 use std::panic::Location;
+
+/// What a node of a plan's graph stands for. Passes hand it on, so that an error can name who recorded the node, also
+/// where another recording of the same structure runs by the plan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Site {
+    /// Where it was recorded.
+    pub(crate) line: &'static Location<'static>,
+    /// Its number in the graph as collected.
+    pub(crate) node: usize,
+}
+
+impl Site {
+    /// What a kernel writes to the status word when an index of this node is out of range: never 0.
+    pub(crate) fn check(self) -> u32 {
+        self.node as u32 + 1
+    }
+}
 
 /// A node of a collected graph; operands are positions of earlier nodes.
 #[derive(Clone, Debug)]
@@ -36,7 +57,7 @@ pub(crate) struct GraphNode {
     pub(crate) inputs: Vec<usize>,
     pub(crate) shape: Vec<usize>,
     pub(crate) dtype: crate::dtype::DType,
-    pub(crate) location: &'static Location<'static>,
+    pub(crate) location: Site,
     /// Position among the leaves of a run, for nodes that have a value.
     pub(crate) leaf: Option<usize>,
     /// First of the node's run-time scalars.
@@ -62,12 +83,7 @@ impl Graph {
     }
 
     /// Appends a node whose operands fit it.
-    fn push(
-        &mut self,
-        op: impl Into<Op>,
-        inputs: Vec<usize>,
-        location: &'static Location<'static>,
-    ) -> usize {
+    fn push(&mut self, op: impl Into<Op>, inputs: Vec<usize>, location: Site) -> usize {
         let op = op.into();
         let operands: Vec<Operand> = inputs
             .iter()
@@ -113,46 +129,60 @@ pub(crate) struct Limits {
     pub(crate) epilogues: bool,
 }
 
-/// Plans `graph`. `check` hands out the code that a step writes when it meets an index out of range.
-pub(crate) fn plan(graph: &Graph, limits: &Limits, check: &mut dyn FnMut(&Origin) -> u32) -> Plan {
-    plan_replacing(graph, &[], limits, check)
+/// Plans `graph`. A step that meets an index out of range writes its node's [`Site::check`].
+pub(crate) fn plan(graph: &Graph, limits: &Limits) -> Plan {
+    plan_replacing(graph, &[], limits)
 }
 
 /// As [`plan`]; result `r` may take the place of leaf `replaced[r]`, which nobody else needs after the run.
-pub(crate) fn plan_replacing(
-    graph: &Graph,
-    replaced: &[Option<usize>],
-    limits: &Limits,
-    check: &mut dyn FnMut(&Origin) -> u32,
-) -> Plan {
+pub(crate) fn plan_replacing(graph: &Graph, replaced: &[Option<usize>], limits: &Limits) -> Plan {
     if cfg!(debug_assertions) {
-        verify_graph(graph);
+        timed("verify", || verify_graph(graph));
     }
-    let mut graph = simplify::merge(graph);
+    let graph = rewritten(graph, limits);
+    let mut plan = timed("lower", || lower::lower(&graph, limits));
     if limits.fuse {
-        let graph_of_sums = assemble::assemble(&scattered::first(&graph));
-        graph = simplify::merge(&transpose::products(&graph_of_sums));
-    }
-    let graph = widen::widen(&simplify::without_barriers(graph));
-    let mut plan = lower::lower(&graph, limits, check);
-    if limits.fuse {
-        place::in_place(&mut plan);
+        timed("place", || place::in_place(&mut plan));
     }
     if limits.fuse && limits.rows {
-        rows::fuse(&mut plan, limits);
+        timed("rows", || rows::fuse(&mut plan, limits));
     }
     if limits.fuse && limits.epilogues {
-        epilogue::fuse(&mut plan, limits);
+        timed("epilogue", || epilogue::fuse(&mut plan, limits));
     }
     if limits.regions {
-        order::weight_gradients_last(&mut plan);
+        timed("order", || order::weight_gradients_last(&mut plan));
     }
-    donate::leaves(&mut plan, replaced, limits);
-    memory::assign(&mut plan);
+    timed("donate", || donate::leaves(&mut plan, replaced, limits));
+    timed("memory", || memory::assign(&mut plan));
     if cfg!(debug_assertions) {
-        verify_plan(&plan, limits);
+        timed("verify the plan", || verify_plan(&plan, limits));
     }
     plan
+}
+
+/// The graph that is lowered: what stands between collecting and plans.
+fn rewritten(graph: &Graph, limits: &Limits) -> Graph {
+    let mut graph = timed("simplify", || simplify::merge(graph.clone()));
+    if limits.fuse {
+        graph = timed("scattered", || scattered::first(graph));
+        graph = timed("assemble", || assemble::assemble(graph));
+        graph = timed("transpose", || transpose::products(graph));
+        graph = timed("simplify again", || simplify::merge(graph));
+    }
+    timed("widen", || widen::widen(simplify::without_barriers(graph)))
+}
+
+/// What `pass` gives, with the time that it takes in the profile, if one is written.
+pub(crate) fn timed<T>(name: &'static str, pass: impl FnOnce() -> T) -> T {
+    let began = crate::profile::begin();
+    #[cfg(test)]
+    let clock = scaling::clock();
+    let result = pass();
+    #[cfg(test)]
+    scaling::took(name, clock);
+    crate::profile::planning(began, name);
+    result
 }
 
 #[cfg(test)]
@@ -179,11 +209,11 @@ pub(crate) mod tests {
     }
 
     /// The same, with the leaves that results may take the place of.
-    pub(super) fn planned_replacing(outputs: &[&Tensor], replaced: &[Option<&Tensor>]) -> Plan {
+    pub(crate) fn planned_replacing(outputs: &[&Tensor], replaced: &[Option<&Tensor>]) -> Plan {
         let collected = collect(outputs);
-        let leaf = |t: &Tensor| collected.leaves.iter().position(|l| l.same(t));
+        let leaf = |t: &Tensor| collected.leaves.iter().position(|l| l.tensor.same(t));
         let replaced: Vec<_> = replaced.iter().map(|t| t.and_then(leaf)).collect();
-        plan_replacing(&collected.graph(), &replaced, &LIMITS, &mut |_| 1)
+        plan_replacing(&collected.graph(), &replaced, &LIMITS)
     }
 
     pub(super) fn tensor(shape: &[usize]) -> Tensor {

@@ -46,6 +46,8 @@ pub struct Origin {
     pub name: String,
     /// Where the last of them was recorded.
     pub location: &'static Location<'static>,
+    /// The number of that node in the graph as collected.
+    pub node: usize,
 }
 
 /// One kernel call.
@@ -65,7 +67,7 @@ pub struct Step {
     /// value, its others are the step's inputs from the third on, and its result is stored instead.
     pub then: Option<Map>,
     /// Non-zero for a step that checks indices: what it writes to the status word (if that is still 0) when it
-    /// meets one out of range. The device's registry translates it back into op and location.
+    /// meets one out of range. Where it is an [`Inst::Gather`] that does, it writes its own.
     pub check: u32,
     /// For messages and profiles.
     pub origin: Origin,
@@ -93,8 +95,8 @@ pub struct Plan {
     pub n_leaves: usize,
     /// How many 32-bit scalars a run needs.
     pub n_scalars: usize,
-    /// Outputs that take the place of a leaf: the run is given the leaf's buffer as the output's. The slot of the leaf
-    /// lies there too, and nobody reads it once the output is written.
+    /// Outputs that take the place of a leaf, in order: the run is given the leaf's buffer as the output's. The slot of the
+    /// leaf lies there too, and nobody reads it once the output is written.
     pub in_place: Vec<InPlace>,
 }
 
@@ -133,6 +135,27 @@ impl Plan {
         pairs.collect()
     }
 
+    /// All that its steps may write to the status word.
+    #[cfg(feature = "gpu")]
+    pub fn checks(&self) -> Vec<u32> {
+        let of_expr = |expr: &Expr| {
+            let checks = expr.insts.iter().map(|inst| match inst {
+                Inst::Gather { check, .. } => *check,
+                _ => 0,
+            });
+            checks.collect::<Vec<u32>>()
+        };
+        let of_step = |step: &Step| match &step.kernel {
+            Kernel::Map(map) => of_expr(&map.expr),
+            Kernel::Reduce(reduce) => of_expr(&reduce.expr),
+            Kernel::Rows(rows) => rows.stages.iter().flat_map(|s| of_expr(&s.expr)).collect(),
+            _ => vec![step.check],
+        };
+        let mut checks: Vec<u32> = self.steps.iter().flat_map(of_step).collect();
+        checks.retain(|&check| check != 0);
+        checks
+    }
+
     /// The first step that writes an output which takes the place of a leaf, or the number of steps.
     pub fn first_in_place(&self) -> usize {
         let writes = |step: &Step| step.outputs().any(|slot| self.is_in_place(slot));
@@ -143,7 +166,10 @@ impl Plan {
     /// Whether a slot's output takes the place of a leaf.
     pub fn is_in_place(&self, slot: SlotId) -> bool {
         match self.slots[slot].place {
-            Place::Output(output) => self.in_place.iter().any(|p| p.output == output),
+            Place::Output(output) => {
+                let found = self.in_place.binary_search_by_key(&output, |p| p.output);
+                found.is_ok()
+            }
             _ => false,
         }
     }
