@@ -252,7 +252,9 @@ const ENTRIES: &[Entry] = &[
     ("w_sinh", 3.0, f64::sinh),
     ("w_cosh", 2.0, f64::cosh),
     ("w_asinh", 4.0, libm::asinh),
-    ("w_acosh", 4.0, libm::acosh),
+    ("w_acosh", 4.0, |x| {
+        if x < 1.0 { f64::NAN } else { libm::acosh(x) }
+    }),
     ("w_atanh", 4.0, libm::atanh),
     ("w_erf", 2.0, libm::erf),
     ("w_erfc", 4.0, libm::erfc),
@@ -265,7 +267,7 @@ fn program() -> String {
         .map(|e| e.0)
         .chain(["w_pow", "w_atan2"])
         .collect();
-    let mut c = translate(&wgrad_shaders::prelude(&names).expect("known names"));
+    let mut c = translate(&wgrad_shaders::math::prelude(&names).expect("known names"));
     c.push_str("int main(void) {\n static float in[2]; static float out[64];\n");
     c.push_str(" while (fread(in, 4, 2, stdin) == 2) {\n  int n = 0;\n");
     for (name, ..) in ENTRIES {
@@ -385,7 +387,7 @@ fn error_bounds_hold_under_fast_math() {
                 let usable = counts(want)
                     && (k < ENTRIES.len() || (pair[1].is_normal() && pair[1].is_finite()));
                 let e = if usable { ulp(row[k], want) } else { 0.0 };
-                if !(e <= worst[k].0) {
+                if e.is_nan() || e > worst[k].0 {
                     worst[k] = (e, *pair);
                 }
             }
@@ -396,7 +398,7 @@ fn error_bounds_hold_under_fast_math() {
             .chain([("w_pow", 4.0), ("w_atan2", 2.5)]);
         for ((name, limit), (e, at)) in limits.zip(worst) {
             println!("{name:8} {e:.3} ulp at {at:?} with {flags:?}");
-            if !(e <= limit) {
+            if e.is_nan() || e > limit {
                 failures.push(format!(
                     "{name} {e:.3} ulp, not {limit}, at {at:?} with {flags:?}"
                 ));
