@@ -84,6 +84,7 @@ impl Wide for Option<&Tensor> {
 
     #[track_caller]
     fn widened(&self) -> Option<Tensor> {
+        #[allow(clippy::manual_map, reason = "a closure has no caller")]
         match self {
             Some(t) => Some(t.widened()),
             None => None,

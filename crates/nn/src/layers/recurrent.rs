@@ -126,10 +126,8 @@ impl Weights {
     /// In f32.
     #[track_caller]
     fn widened(&self) -> Weights {
-        let bias = match &self.bias {
-            Some([ih, hh]) => Some([ih, hh].map(|t| t.widened())),
-            None => None,
-        };
+        let bias = self.bias.as_ref();
+        let bias = bias.map(|both| both.each_ref().map(|t| t.widened()));
         Weights {
             suffix: self.suffix.clone(),
             ih: (&self.ih).widened(),
