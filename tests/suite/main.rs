@@ -19,6 +19,7 @@ mod plans;
 mod programs;
 mod replay;
 mod resume;
+mod sizes;
 mod support;
 mod table;
 mod training;

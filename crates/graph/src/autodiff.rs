@@ -1,6 +1,7 @@
 //! Reverse-mode differentiation: appends gradient nodes to the graph. They are ordinary nodes, so gradients of
 //! gradients are gradients. Runs nothing.
 
+use crate::depth::Pause;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{Derivative, Derive};
 use crate::tensor::Tensor;
@@ -110,6 +111,7 @@ fn pull_back(
     request: &Request,
     location: &'static Location<'static>,
 ) -> Result<FxHashMap<u64, Tensor>> {
+    let _pause = Pause::new();
     let mut gradients: FxHashMap<u64, Tensor> = FxHashMap::default();
     if request.reaches(output) {
         gradients.insert(output.0.id, seed);

@@ -7,6 +7,8 @@ mod donate;
 mod dump;
 mod epilogue;
 mod expression;
+mod fit;
+mod flow;
 mod lower;
 mod mark;
 mod memory;
@@ -135,31 +137,44 @@ pub(crate) fn plan_replacing(graph: &Graph, replaced: &[Option<usize>], limits: 
     if cfg!(debug_assertions) {
         verify_graph(graph);
     }
-    let mut graph = simplify::merge(graph);
+    let graph = timed("graph", || rewritten(graph, limits));
+    let mut plan = timed("lower", || lower::lower(&graph, limits));
     if limits.fuse {
-        let graph_of_sums = assemble::assemble(&scattered::first(&graph));
-        graph = simplify::merge(&transpose::products(&graph_of_sums));
-    }
-    let graph = widen::widen(&simplify::without_barriers(graph));
-    let mut plan = lower::lower(&graph, limits);
-    if limits.fuse {
-        place::in_place(&mut plan);
+        timed("place", || place::in_place(&mut plan));
     }
     if limits.fuse && limits.rows {
-        rows::fuse(&mut plan, limits);
+        timed("rows", || rows::fuse(&mut plan, limits));
     }
     if limits.fuse && limits.epilogues {
-        epilogue::fuse(&mut plan, limits);
+        timed("epilogue", || epilogue::fuse(&mut plan, limits));
     }
     if limits.regions {
-        order::weight_gradients_last(&mut plan);
+        timed("order", || order::weight_gradients_last(&mut plan));
     }
-    donate::leaves(&mut plan, replaced, limits);
-    memory::assign(&mut plan);
+    timed("donate", || donate::leaves(&mut plan, replaced, limits));
+    timed("memory", || memory::assign(&mut plan));
     if cfg!(debug_assertions) {
         verify_plan(&plan, limits);
     }
     plan
+}
+
+/// The graph that is lowered: what stands between collecting and plans.
+fn rewritten(graph: &Graph, limits: &Limits) -> Graph {
+    let mut graph = simplify::merge(graph.clone());
+    if limits.fuse {
+        graph = assemble::assemble(scattered::first(graph));
+        graph = simplify::merge(transpose::products(graph));
+    }
+    widen::widen(simplify::without_barriers(graph))
+}
+
+/// What `pass` gives, with the time that it takes in the profile, if one is written.
+pub(crate) fn timed<T>(name: &str, pass: impl FnOnce() -> T) -> T {
+    let began = crate::profile::begin();
+    let result = pass();
+    crate::profile::planning(began, name);
+    result
 }
 
 #[cfg(test)]
@@ -186,7 +201,7 @@ pub(crate) mod tests {
     }
 
     /// The same, with the leaves that results may take the place of.
-    pub(super) fn planned_replacing(outputs: &[&Tensor], replaced: &[Option<&Tensor>]) -> Plan {
+    pub(crate) fn planned_replacing(outputs: &[&Tensor], replaced: &[Option<&Tensor>]) -> Plan {
         let collected = collect(outputs);
         let leaf = |t: &Tensor| collected.leaves.iter().position(|l| l.tensor.same(t));
         let replaced: Vec<_> = replaced.iter().map(|t| t.and_then(leaf)).collect();

@@ -24,7 +24,7 @@ fn rows<K: Key>(sort: &ArgSort, context: Context<'_>, out: &mut [u8]) {
     let size = sort.rows.div_ceil(par.pieces()) * length;
     par.chunks(out, size, |first, out| {
         let input = &input[first..first + out.len()];
-        let mut words: Vec<u64> = Vec::with_capacity(length);
+        let mut words: Vec<u64> = crate::storage::reserved(length);
         for (row, out) in input.chunks_exact(length).zip(out.chunks_exact_mut(length)) {
             words.clear();
             // Key above position: sorting these words is stable, and equal keys keep their order either way.

@@ -177,6 +177,7 @@ fn zeros(bytes: u64) -> Call {
         args: vec![Arg::Output],
         params: Words::default(),
         grid: Grid::Threads(bytes.div_ceil(4)),
+        iterations: 0,
     }
 }
 

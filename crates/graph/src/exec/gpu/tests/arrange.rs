@@ -304,6 +304,7 @@ fn join(kind: ScanKind, dtype: DType, a: f64, b: f64) -> f64 {
         ScanKind::Prod => (a * b) % 4_294_967_296.0,
         ScanKind::Max if a.is_nan() || b.is_nan() => f64::NAN,
         ScanKind::Max => a.max(b),
+        ScanKind::Linear => unreachable!("has two operands"),
         ScanKind::LogSumExp => {
             let m = a.max(b);
             if a.is_nan() || b.is_nan() {
