@@ -38,6 +38,7 @@ mod linalg;
 mod mark;
 pub mod math;
 mod number;
+pub mod once;
 pub mod ops;
 mod outcome;
 mod passes;

@@ -40,12 +40,12 @@ fn times(program: &Program, limits: &Limits) -> BTreeMap<&'static str, Duration>
         TOOK.with_borrow_mut(BTreeMap::clear);
         let results: Vec<&Tensor> = program.0.iter().collect();
         let collected = timed("collect", || collect(&results));
-        let leaf = |t: &Tensor| collected.leaves.iter().position(|l| l.same(t));
+        let leaf = |t: &Tensor| collected.leaves.iter().position(|l| l.tensor.same(t));
         let replaced = program.1.iter().map(|t| t.as_ref().and_then(leaf));
         let replaced: Vec<Option<usize>> = replaced.collect();
         let graph = timed("graph", || collected.graph());
         assert!(timed("matches", || collected.matches(&graph)));
-        let plan = plan_replacing(&graph, &replaced, limits, &mut |_| 1);
+        let plan = plan_replacing(&graph, &replaced, limits);
         #[cfg(feature = "cpu")]
         timed("prepare", || crate::exec::cpu::Prepared::new(&plan));
         timed("text", || {

@@ -1,6 +1,7 @@
 //! What all optimisers share: moments by parameter name, one evaluation for a step, and replacing tensors only after
 //! it has succeeded.
 
+use super::half;
 use crate::gradients::Gradients;
 use crate::module::{Kind, Module, by_name, identity, join, mismatch, replace};
 use std::collections::{BTreeMap, HashMap};
@@ -122,12 +123,13 @@ impl State {
         let (before, made) = self.moments(&parameters, moments)?;
         let mut updated = Vec::with_capacity(parameters.len());
         for ((name, parameter, gradient), old) in parameters.iter().zip(&before) {
-            let (new, new_moments) = rule(&Update {
+            let update = Update {
                 numbers: &numbers,
                 parameter,
                 gradient,
                 moments: old,
-            });
+            };
+            let (new, new_moments) = half::updated(rule, &update);
             check_update(name, parameter, &new)?;
             updated.push((name, new, new_moments));
         }
