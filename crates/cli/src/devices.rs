@@ -1,7 +1,9 @@
-//! `wgrad devices`: what there is to run on. Opens no device.
+//! `wgrad devices`: what there is to run on. Opens each adapter once, to see what it does that its limits do not say.
 
 use crate::processor;
-use wgrad::device::{AdapterInfo, Features, Limits, MatrixShape, adapters_blocking};
+use wgrad::device::{
+    AdapterInfo, Features, Gpu, Limits, MatrixShape, OpenOptions, adapters_blocking,
+};
 
 /// Prints the cpu and every adapter.
 pub fn run() {
@@ -10,14 +12,14 @@ pub fn run() {
     if adapters.is_empty() {
         println!("no GPU adapter: is a driver installed, and on Linux the Vulkan loader?");
     }
-    for adapter in &adapters {
-        print(adapter);
+    for (number, adapter) in adapters.iter().enumerate() {
+        print(number, adapter);
     }
 }
 
-fn print(adapter: &AdapterInfo) {
+fn print(number: usize, adapter: &AdapterInfo) {
     println!(
-        "\ngpu:{} ({}, {:?})",
+        "\ngpu:{number} gpu:{} ({}, {:?})",
         adapter.name, adapter.backend, adapter.kind
     );
     println!("  driver    {}", adapter.driver);
@@ -25,9 +27,29 @@ fn print(adapter: &AdapterInfo) {
     for line in limits(&adapter.limits) {
         println!("  {line}");
     }
+    println!("  loops     {}", loops(adapter));
     let matrices: Vec<String> = adapter.matrices.iter().map(matrix).collect();
     if !matrices.is_empty() {
         println!("  matrices  {}", matrices.join(", "));
+    }
+}
+
+/// Whether loops run to their end there.
+fn loops(adapter: &AdapterInfo) -> String {
+    let options = OpenOptions {
+        name: Some(adapter.name.clone()),
+        allow_software: true,
+        ..OpenOptions::default()
+    };
+    let probed = Gpu::open_blocking(options).and_then(|gpu| gpu.loop_limit_blocking());
+    match probed {
+        Ok(None) => "of 200,000 rounds run to their end".to_owned(),
+        Ok(Some(rounds)) => {
+            format!(
+                "end without a word after {rounds} rounds of an invocation; no kernel of wgrad takes so many"
+            )
+        }
+        Err(error) => format!("not probed: {error}"),
     }
 }
 

@@ -134,7 +134,7 @@ mod tests {
         let loss = x.square().sum();
         let gradients = grad(&loss, &weights.iter().collect::<Vec<_>>()).expect("gradients");
         let graph = passes::collect(&gradients.iter().collect::<Vec<_>>()).graph();
-        let plan = passes::plan(&graph, &device.0.limits, &mut |_| 1);
+        let plan = passes::plan(&graph, &device.0.limits);
         (plan.temps.iter().sum(), plan.steps.len())
     }
 

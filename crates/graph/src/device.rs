@@ -3,7 +3,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::passes::{Graph, Limits};
-use crate::plan::{Origin, Plan};
+use crate::plan::Plan;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,7 +25,6 @@ pub(crate) struct Inner {
     pub(crate) kind: Kind,
     pub(crate) limits: Limits,
     plans: Mutex<PlanCache>,
-    checks: Mutex<Vec<Origin>>,
 }
 
 pub(crate) enum Kind {
@@ -39,12 +38,12 @@ pub(crate) enum Kind {
 #[cfg(feature = "cpu")]
 pub(crate) struct CpuState {
     pub(crate) executor: crate::exec::cpu::Executor,
-    pub(crate) status: std::sync::atomic::AtomicU32,
 }
 
 #[cfg(feature = "gpu")]
 pub(crate) struct GpuState {
     pub(crate) executor: crate::exec::gpu::Executor,
+    pub(crate) outcomes: Arc<crate::outcome::Outcomes>,
     pub(crate) name: String,
     pub(crate) software: bool,
 }
@@ -106,10 +105,21 @@ struct PlanCache {
 pub(crate) struct CachedPlan {
     pub(crate) graph: Graph,
     pub(crate) plan: Plan,
+    /// What its steps may write to the status word of a run.
+    #[cfg(feature = "gpu")]
+    pub(crate) checks: Vec<u32>,
     #[cfg(feature = "gpu")]
     pub(crate) prepared: Option<crate::exec::gpu::Prepared>,
     #[cfg(feature = "cpu")]
     pub(crate) on_cpu: Option<crate::exec::cpu::Prepared>,
+}
+
+impl CachedPlan {
+    /// The name and place of a node of its own graph.
+    pub(crate) fn site(&self, node: usize) -> Option<crate::run::Site> {
+        let node = self.graph.nodes.get(node)?;
+        Some((node.op.name(), node.location.line))
+    }
 }
 
 impl Device {
@@ -118,7 +128,6 @@ impl Device {
             kind,
             limits,
             plans: Mutex::default(),
-            checks: Mutex::default(),
         }))
     }
 
@@ -135,7 +144,6 @@ impl Device {
     pub fn cpu_with(settings: &Settings) -> Device {
         let state = CpuState {
             executor: crate::exec::cpu::Executor::new(),
-            status: 0.into(),
         };
         let max_inputs = if settings.minimum_limits { 6 } else { 32 };
         Device::with(
@@ -171,7 +179,8 @@ impl Device {
             .clone()
     }
 
-    /// A GPU whose adapter's name contains `name` (any case), hardware before software; `None`: any adapter.
+    /// A GPU whose adapter has this number or whose name contains `name` (any case), hardware before software; `None`: any
+    /// adapter.
     ///
     /// # Errors
     /// No such adapter: the error lists those there are. Or the adapter refuses a device.
@@ -225,6 +234,7 @@ impl Device {
         };
         Ok(Device::with(
             Kind::Gpu(Box::new(GpuState {
+                outcomes: crate::outcome::Outcomes::new(executor.words().clone()),
                 executor,
                 name,
                 software,
@@ -258,7 +268,9 @@ impl Device {
         ))
     }
 
-    /// Opens a device by name: `cpu`, `reference`, `gpu`, or `gpu:<part of the adapter's name>`.
+    /// Opens a device by name: `cpu`, `reference`, `gpu`, `gpu:<part of the adapter's name>` or `gpu:<number>`, as
+    /// `wgrad devices` lists them, so that each of several equal cards can be opened. Digits that are no adapter's number are
+    /// part of a name: `gpu:4090`.
     ///
     /// # Errors
     /// The name has another form, or no such adapter is there.
@@ -272,7 +284,7 @@ impl Device {
             ("best", "") => Box::pin(Device::best()).await,
             _ => {
                 let message = format!(
-                    "no device {name:?}: use cpu, gpu, gpu:<part of the adapter's name> or reference"
+                    "no device {name:?}: use cpu, gpu, gpu:<part of the adapter's name>, gpu:<number> or reference"
                 );
                 Err(Error::new(ErrorKind::Device, "open", message))
             }
@@ -313,6 +325,14 @@ impl Device {
             Kind::Gpu(gpu) => gpu.software,
             _ => false,
         }
+    }
+
+    /// Whether what runs here is waited for when it is read.
+    pub(crate) fn is_gpu(&self) -> bool {
+        #[cfg(feature = "gpu")]
+        return matches!(self.0.kind, Kind::Gpu(_));
+        #[cfg(not(feature = "gpu"))]
+        false
     }
 
     /// The layer below, to run kernels of one's own; `None` where this is no GPU.
@@ -387,40 +407,6 @@ impl Device {
             cache.insert(hash, plan.clone());
         }
         Ok(plan)
-    }
-
-    /// The code that a step of this origin writes when it meets a bad index.
-    pub(crate) fn check_code(&self, origin: &Origin) -> u32 {
-        match self.0.checks.lock() {
-            Ok(mut checks) => {
-                checks.push(origin.clone());
-                checks.len() as u32
-            }
-            Err(_) => 0,
-        }
-    }
-
-    /// The error that a non-zero status word stands for.
-    pub(crate) fn index_error(&self, code: u32) -> Error {
-        let origin = self
-            .0
-            .checks
-            .lock()
-            .ok()
-            .and_then(|c| c.get((code as usize).wrapping_sub(1)).cloned());
-        match origin {
-            Some(o) => Error::new(
-                ErrorKind::Index,
-                o.name,
-                "an index lies outside the dimension it indexes",
-            )
-            .at(o.location),
-            None => Error::new(
-                ErrorKind::Internal,
-                "status",
-                format!("unknown status code {code}"),
-            ),
-        }
     }
 }
 

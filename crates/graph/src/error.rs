@@ -55,6 +55,12 @@ impl Error {
         }))
     }
 
+    /// An index out of range that `op` met.
+    pub(crate) fn index(op: &str, location: &'static Location<'static>) -> Error {
+        let message = "an index lies outside the dimension it indexes";
+        Error::new(ErrorKind::Index, op, message).at(location)
+    }
+
     /// The same error with the operands' shapes and dtypes.
     pub fn with_operands(self, operands: Vec<(Vec<usize>, DType)>) -> Error {
         let i = &self.0;

@@ -5,18 +5,24 @@ use crate::device::{CachedPlan, Device, Kind};
 use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::reference;
-use crate::passes;
-use crate::storage::{HostBuffer, HostBufferMut};
+#[cfg(feature = "gpu")]
+use crate::outcome::Outcome;
+use crate::passes::{self, Collected};
+#[cfg(feature = "gpu")]
+use crate::run::Contents;
+use crate::run::{self, Given};
+use crate::storage::{self, HostBuffer, HostBufferMut};
 use crate::tensor::Tensor;
+use std::sync::Arc;
 
 /// The contents of a tensor.
 #[derive(Clone)]
 pub(crate) enum Value {
     /// In host memory.
     Host(HostBuffer),
-    /// On a GPU.
+    /// On a GPU, written by a run with this outcome.
     #[cfg(feature = "gpu")]
-    Gpu(wgrad_device::Buffer),
+    Gpu(wgrad_device::Buffer, Outcome),
 }
 
 /// Computes several tensors at once, in one plan and one submission for each device. Reads nothing back: on a GPU
@@ -99,25 +105,37 @@ fn eval_on(device: &Device, tensors: &[&Tensor]) -> Result<()> {
         return reference::eval(tensors);
     }
     let collected = passes::timed("collect", || passes::collect(tensors));
-    if let Some(t) = collected.valueless() {
-        return Err(valueless(t));
-    }
-    let plan = device.cached_plan(
-        collected.hash(),
-        |g| collected.matches(g),
-        || make_plan(device, collected.graph(), &[]),
-    )?;
-    let leaves: Vec<&Value> = collected
-        .leaves
-        .iter()
-        .filter_map(|t| t.0.value.get())
-        .collect();
-    let values = run(device, &plan, &leaves, &collected.scalars)?;
+    let plan = plan_for(device, &collected)?;
+    let site = |node: usize| collected.node(node).map(|t| (t.op_name(), t.location()));
+    let values = run::run(device, &plan, &given(&collected, &site))?;
     for (t, value) in tensors.iter().zip(values) {
         // Another thread may have been first; its value is the same.
         let _ = t.0.value.set(value);
     }
     Ok(())
+}
+
+/// What a run of what was collected is given.
+fn given<'a>(collected: &'a Collected, site: &'a dyn Fn(usize) -> Option<run::Site>) -> Given<'a> {
+    let leaves = collected.leaves.iter();
+    Given {
+        leaves: leaves.filter_map(|leaf| leaf.value.as_ref()).collect(),
+        scalars: &collected.scalars,
+        site,
+        kept: Vec::new(),
+    }
+}
+
+/// The plan of what was collected, made if there is none.
+fn plan_for(device: &Device, collected: &Collected) -> Result<Arc<CachedPlan>> {
+    if let Some(t) = collected.valueless() {
+        return Err(valueless(t));
+    }
+    device.cached_plan(
+        collected.hash(),
+        |g| collected.matches(g),
+        || make_plan(device, collected.graph(), &[]),
+    )
 }
 
 /// The error of a stand-in that is to be read.
@@ -134,9 +152,7 @@ pub(crate) fn make_plan(
 ) -> Result<CachedPlan> {
     dump("graph", || passes::graph_text(&graph));
     let limits = &device.0.limits;
-    let plan = passes::plan_replacing(&graph, replaced, limits, &mut |origin| {
-        device.check_code(origin)
-    });
+    let plan = passes::plan_replacing(&graph, replaced, limits);
     dump("plan", || passes::plan_text(&plan));
     #[cfg(feature = "gpu")]
     let prepared = match &device.0.kind {
@@ -158,6 +174,8 @@ pub(crate) fn make_plan(
         .then(|| passes::timed("prepare", || crate::exec::cpu::Prepared::new(&plan)));
     Ok(CachedPlan {
         graph,
+        #[cfg(feature = "gpu")]
+        checks: plan.checks(),
         plan,
         #[cfg(feature = "gpu")]
         prepared,
@@ -211,11 +229,7 @@ fn explain_planned(tensors: &[&Tensor], out: &mut String) {
         let graph = passes::collect(&mine).graph();
         out.push_str(&passes::graph_text(&graph));
         if !matches!(device.0.kind, Kind::Reference) {
-            let mut codes = 0;
-            let plan = passes::plan(&graph, &device.0.limits, &mut |_| {
-                codes += 1;
-                codes
-            });
+            let plan = passes::plan(&graph, &device.0.limits);
             out.push('\n');
             out.push_str(&passes::plan_text(&plan));
         }
@@ -237,174 +251,19 @@ fn dump(stage: &str, text: impl FnOnce() -> String) {
     let _ = (stage, text);
 }
 
-/// As [`run_unseen`], into the profile.
-fn run(
-    device: &Device,
-    cached: &CachedPlan,
-    leaves: &[&Value],
-    scalars: &[u32],
-) -> Result<Vec<Value>> {
-    profiled(device, cached, || {
-        run_unseen(device, cached, leaves, scalars)
-    })
-}
-
-/// Runs a plan by `run`, and puts it into the profile if one is written.
-fn profiled<T>(device: &Device, cached: &CachedPlan, run: impl FnOnce() -> T) -> T {
-    let began = crate::profile::begin();
-    let result = run();
-    if began.is_some() {
-        let memory = device.memory();
-        let counts = [("live", memory.live_bytes), ("pooled", memory.pooled_bytes)];
-        crate::profile::plan(began, cached.plan.steps.len(), &counts);
-    }
-    result
-}
-
-fn run_unseen(
-    device: &Device,
-    cached: &CachedPlan,
-    leaves: &[&Value],
-    scalars: &[u32],
-) -> Result<Vec<Value>> {
-    match &device.0.kind {
-        #[cfg(feature = "cpu")]
-        Kind::Cpu(cpu) => {
-            let leaves: Vec<&HostBuffer> = leaves.iter().filter_map(|v| v.host()).collect();
-            let prepared = cached.on_cpu.as_ref().ok_or_else(unprepared)?;
-            let plan = (&cached.plan, prepared);
-            let out = cpu.executor.run(plan, &leaves, scalars, &cpu.status, None);
-            Ok(out.into_iter().map(Value::Host).collect())
-        }
-        #[cfg(feature = "gpu")]
-        Kind::Gpu(gpu) => {
-            let leaves: Vec<&wgrad_device::Buffer> =
-                leaves.iter().filter_map(|v| v.gpu()).collect();
-            let prepared = cached.prepared.as_ref().ok_or_else(unprepared)?;
-            let out = gpu
-                .executor
-                .run(prepared, &leaves, scalars)
-                .map_err(|e| crate::device::from_device(&e))?;
-            Ok(out.into_iter().map(Value::Gpu).collect())
-        }
-        Kind::Reference => Err(Error::new(
-            ErrorKind::Internal,
-            "eval",
-            "the reference runs no plans",
-        )),
-    }
-}
-
-/// The memory of one plan that is run again and again.
-pub(crate) struct Memory {
-    #[cfg(feature = "cpu")]
-    cpu: crate::exec::cpu::Memory,
-    /// Of each output whether it takes the place of a leaf.
-    #[cfg(feature = "cpu")]
-    replaces: Vec<bool>,
-}
-
-impl Memory {
-    #[allow(unused_variables, reason = "without the cpu there is nothing to keep")]
-    pub(crate) fn new(cached: &CachedPlan) -> Memory {
-        Memory {
-            #[cfg(feature = "cpu")]
-            cpu: crate::exec::cpu::Memory::new(&cached.plan),
-            #[cfg(feature = "cpu")]
-            replaces: cached.plan.replaces(),
-        }
-    }
-
-    /// As [`run`]; `buffers` are those that results may be written to, by number. Where a result takes the place of a leaf
-    /// it is the leaf's, and has its contents again if the run fails or panics.
-    pub(crate) fn run(
-        &mut self,
-        device: &Device,
-        cached: &CachedPlan,
-        leaves: &[&Value],
-        scalars: &[u32],
-        buffers: &mut Vec<Option<Value>>,
-    ) -> Result<Vec<Value>> {
-        profiled(device, cached, || {
-            self.run_unseen(device, cached, leaves, scalars, buffers)
-        })
-    }
-
-    fn run_unseen(
-        &mut self,
-        device: &Device,
-        cached: &CachedPlan,
-        leaves: &[&Value],
-        scalars: &[u32],
-        buffers: &mut Vec<Option<Value>>,
-    ) -> Result<Vec<Value>> {
-        match &device.0.kind {
-            #[cfg(feature = "cpu")]
-            Kind::Cpu(cpu) => {
-                let plan = (&cached.plan, cached.on_cpu.as_ref().ok_or_else(unprepared)?);
-                let host = buffers
-                    .drain(..)
-                    .zip(&self.replaces)
-                    .map(|(v, &replaces)| match v {
-                        Some(Value::Host(buffer)) if replaces => Some(buffer.make_mut()),
-                        Some(Value::Host(buffer)) => buffer.into_mut(),
-                        _ => None,
-                    });
-                self.cpu.offer(host);
-                let leaves: Vec<&HostBuffer> = leaves.iter().filter_map(|v| v.host()).collect();
-                let (executor, status) = (&cpu.executor, &cpu.status);
-                let run = || executor.run_in(&mut self.cpu, plan, &leaves, scalars, status);
-                let out = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
-                    .unwrap_or_else(|panic| {
-                        let kept = self.cpu.take_back().into_iter();
-                        buffers.extend(kept.map(|b| b.map(|b| Value::Host(b.freeze()))));
-                        std::panic::resume_unwind(panic)
-                    });
-                Ok(out.into_iter().map(Value::Host).collect())
-            }
-            #[cfg(feature = "gpu")]
-            Kind::Gpu(gpu) => {
-                let prepared = cached.prepared.as_ref().ok_or_else(unprepared)?;
-                let own = buffers.drain(..).map(|v| match v {
-                    Some(Value::Gpu(buffer)) => Some(buffer),
-                    _ => None,
-                });
-                let mut own: Vec<Option<wgrad_device::Buffer>> = own.collect();
-                let leaves: Vec<&wgrad_device::Buffer> =
-                    leaves.iter().filter_map(|v| v.gpu()).collect();
-                let out = gpu
-                    .executor
-                    .run_into(prepared, &leaves, scalars, &mut own)
-                    .map_err(|e| {
-                        buffers.extend(own.into_iter().map(|b| b.map(Value::Gpu)));
-                        crate::device::from_device(&e)
-                    })?;
-                Ok(out.into_iter().map(Value::Gpu).collect())
-            }
-            Kind::Reference => run_unseen(device, cached, leaves, scalars),
-        }
-    }
-}
-
-#[cfg(any(feature = "cpu", feature = "gpu"))]
-fn unprepared() -> Error {
-    let message = "a plan was not prepared for its device";
-    Error::new(ErrorKind::Internal, "eval", message)
-}
-
 impl Value {
     pub(crate) fn host(&self) -> Option<&HostBuffer> {
         match self {
             Value::Host(buffer) => Some(buffer),
             #[cfg(feature = "gpu")]
-            Value::Gpu(_) => None,
+            Value::Gpu(..) => None,
         }
     }
 
     #[cfg(feature = "gpu")]
-    pub(crate) fn gpu(&self) -> Option<&wgrad_device::Buffer> {
+    pub(crate) fn gpu(&self) -> Option<(&wgrad_device::Buffer, &Outcome)> {
         match self {
-            Value::Gpu(buffer) => Some(buffer),
+            Value::Gpu(buffer, outcome) => Some((buffer, outcome)),
             Value::Host(_) => None,
         }
     }
@@ -429,12 +288,15 @@ impl Value {
                     gpu.executor.gpu().upload(&whole)
                 };
                 buffer
-                    .map(Value::Gpu)
+                    .map(|buffer| Value::Gpu(buffer, Outcome::default()))
                     .map_err(|e| crate::device::from_device(&e))
             }
             _ => {
-                let mut buffer = HostBufferMut::zeros(bytes.len().next_multiple_of(4));
-                buffer.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
+                let padded = bytes.len().next_multiple_of(4);
+                let mut buffer = HostBufferMut::scratch(padded).map_err(no_room)?;
+                let (body, padding) = buffer.bytes_mut().split_at_mut(bytes.len());
+                body.copy_from_slice(bytes);
+                padding.fill(0);
                 Ok(Value::Host(buffer.freeze()))
             }
         }
@@ -454,6 +316,8 @@ impl Tensor {
             return Err(Error::new(ErrorKind::DType, "to_vec", message).at(self.location()));
         }
         let bytes = self.bytes_async().await?;
+        let lacks = |bytes| no_room(bytes).at(self.location());
+        storage::room(bytes.len()).map_err(lacks)?;
         Ok(T::from_bytes(&bytes, self.numel()))
     }
 
@@ -467,6 +331,12 @@ impl Tensor {
     }
 
     pub(crate) async fn bytes_async(&self) -> Result<Vec<u8>> {
+        #[cfg(feature = "gpu")]
+        if let Some(contents) = self.run_and_read()? {
+            let mut out = contents.bytes().await?;
+            out.truncate(self.numel() * self.dtype().size());
+            return Ok(out);
+        }
         eval_async(&[self]).await?;
         self.read_value().await
     }
@@ -474,29 +344,41 @@ impl Tensor {
     /// The raw contents of a tensor that has a value.
     pub(crate) async fn read_value(&self) -> Result<Vec<u8>> {
         let bytes = self.numel() * self.dtype().size();
-        let value = value_of(self)?;
-        let out = match value {
-            Value::Host(buffer) => buffer.bytes()[..bytes].to_vec(),
+        match value_of(self)? {
+            Value::Host(buffer) => copied(&buffer.bytes()[..bytes]),
             #[cfg(feature = "gpu")]
-            Value::Gpu(_) if bytes == 0 => Vec::new(),
+            Value::Gpu(_, outcome) if bytes == 0 => outcome.wait_async().await.map(|()| Vec::new()),
             #[cfg(feature = "gpu")]
-            Value::Gpu(buffer) => {
-                let Kind::Gpu(gpu) = &self.device().0.kind else {
-                    let message = "the value lies on another device";
-                    return Err(Error::new(ErrorKind::Internal, "read", message));
-                };
-                let mut out = gpu
-                    .executor
-                    .gpu()
-                    .read(buffer)
-                    .await
-                    .map_err(|e| crate::device::from_device(&e))?;
+            value => {
+                let mut out = Contents::of(self.device(), value)?.bytes().await?;
                 out.truncate(bytes);
-                out
+                Ok(out)
             }
-        };
-        self.device().take_status().await?;
-        Ok(out)
+        }
+    }
+
+    /// Computes a tensor of a GPU and asks for its contents with the same submission. `None` where there is more to it: it
+    /// has a value, host steps come first, or runs are watched.
+    #[cfg(feature = "gpu")]
+    fn run_and_read(&self) -> Result<Option<Contents>> {
+        let device = self.device();
+        #[cfg(not(target_arch = "wasm32"))]
+        let watched = anomaly_mode();
+        #[cfg(target_arch = "wasm32")]
+        let watched = false;
+        let plain = matches!(device.0.kind, Kind::Gpu(_)) && self.0.value.get().is_none();
+        if !plain || watched || crate::host::needed(&[self]) {
+            return Ok(None);
+        }
+        let collected = passes::collect(&[self]);
+        let plan = plan_for(device, &collected)?;
+        let site = |node: usize| collected.node(node).map(|t| (t.op_name(), t.location()));
+        let (values, contents) = run::run_and_read(device, &plan, &given(&collected, &site))?;
+        for value in values {
+            // Another thread may have been first; its value is the same.
+            let _ = self.0.value.set(value);
+        }
+        Ok(Some(contents))
     }
 
     /// The one element of a tensor that has one.
@@ -594,48 +476,19 @@ impl Tensor {
     }
 }
 
-impl Device {
-    /// The error of a bad index that a step met since the last check or read; asking clears it.
-    ///
-    /// # Errors
-    /// That error, or reading the status fails.
-    pub async fn check_async(&self) -> Result<()> {
-        self.take_status().await
-    }
+/// The error of host memory that is not there.
+pub(crate) fn no_room(bytes: usize) -> Error {
+    let message = format!("there is no room for {bytes} bytes");
+    Error::new(ErrorKind::OutOfMemory, "memory", message)
+}
 
-    /// The error of a bad index, where it is known without waiting: on the cpu.
-    pub(crate) fn known_bad_index(&self) -> Result<()> {
-        match &self.0.kind {
-            #[cfg(feature = "cpu")]
-            Kind::Cpu(cpu) => {
-                self.no_bad_index(cpu.status.swap(0, std::sync::atomic::Ordering::Relaxed))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn no_bad_index(&self, code: u32) -> Result<()> {
-        if code == 0 {
-            Ok(())
-        } else {
-            Err(self.index_error(code))
-        }
-    }
-
-    pub(crate) async fn take_status(&self) -> Result<()> {
-        let code = match &self.0.kind {
-            #[cfg(feature = "cpu")]
-            Kind::Cpu(cpu) => cpu.status.swap(0, std::sync::atomic::Ordering::Relaxed),
-            #[cfg(feature = "gpu")]
-            Kind::Gpu(gpu) => gpu
-                .executor
-                .take_status()
-                .await
-                .map_err(|e| crate::device::from_device(&e))?,
-            Kind::Reference => 0,
-        };
-        self.no_bad_index(code)
-    }
+/// A copy that may fail.
+fn copied(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    out.try_reserve_exact(bytes.len())
+        .map_err(|_| no_room(bytes.len()))?;
+    out.extend_from_slice(bytes);
+    Ok(out)
 }
 
 /// Waits for a future of this crate on native code: `block_on(tensor.to_vec_async::<f32>())`.

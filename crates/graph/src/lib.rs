@@ -30,12 +30,16 @@ mod eval;
 mod exec;
 #[cfg(not(target_arch = "wasm32"))]
 mod gradcheck;
+#[cfg(all(test, unix))]
+mod guard;
 mod host;
 #[cfg(feature = "linalg")]
 mod linalg;
+mod mark;
 pub mod math;
 mod number;
 pub mod ops;
+mod outcome;
 mod passes;
 pub mod plan;
 #[cfg(not(target_arch = "wasm32"))]
@@ -45,6 +49,7 @@ mod profile;
 mod profile;
 pub mod replay;
 mod rng;
+mod run;
 mod shape;
 mod storage;
 mod tensor;
@@ -80,10 +85,11 @@ pub use gradcheck::{GradcheckOptions, gradcheck};
 pub use half::f16;
 #[cfg(feature = "linalg")]
 pub use linalg::{Pca, PinvOptions, Triangle};
+pub use mark::Mark;
 pub use number::Number;
 pub use ops::custom::CustomOp;
 pub use rng::Generator;
 pub use tensor::Tensor;
-pub use transform::{hvp, jvp, vmap};
+pub use transform::{Randomness, hvp, jvp, vmap, vmap_with};
 #[cfg(all(feature = "gpu", feature = "cpu", not(target_arch = "wasm32")))]
 pub use tune::{TuneEvent, TuneOptions, TuneReport, TuneShape, Tuned};

@@ -5,17 +5,65 @@
 use crate::device::{CachedPlan, Device, Kind};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
-use crate::eval::{self, Memory, Value};
+use crate::eval::{self, Value};
+use crate::mark::Mark;
+use crate::number::Number;
 use crate::ops::{Lowered, Op};
-use crate::passes::{self, Collected};
+pub use crate::outcome::Outcome;
+use crate::passes::{self, Collected, GraphNode, Leaf};
+use crate::rng::Generator;
+use crate::run::{Given, Memory};
 use crate::tensor::Tensor;
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 thread_local! {
     static TRACING: Cell<bool> = const { Cell::new(false) };
+    static OBSERVED: Cell<Option<Observed>> = const { Cell::new(None) };
+}
+
+/// What a traced function did with the host's numbers that a replay could not repeat, and where.
+pub type Observed = (&'static str, &'static Location<'static>);
+
+/// Notes that a number of the host is read or set, which a replay would not do again. Only a trace asks for it.
+#[track_caller]
+pub fn observe(what: &'static str) {
+    if TRACING.get() && OBSERVED.get().is_none() {
+        OBSERVED.set(Some((what, Location::caller())));
+    }
+}
+
+/// What a number holds, without that being noticed by a trace.
+pub fn peek(number: &Number) -> f64 {
+    number.peek()
+}
+
+/// A number that tells devices apart as long as they are held.
+pub fn device_key(device: &Device) -> u64 {
+    Arc::as_ptr(&device.0).addr() as u64
+}
+
+/// Gives a stand-in the value of the tensor that it stood for: what was recorded from it can be computed then.
+///
+/// # Errors
+/// That tensor has no value.
+pub fn bind(stand_in: &Tensor, to: &Tensor) -> Result<()> {
+    let value = eval::value_of(to)?.clone();
+    // One that was bound before has this value.
+    let _ = stand_in.0.value.set(value);
+    Ok(())
+}
+
+/// A stand-in of this tensor's shape, dtype, device and mark, for what a traced function makes that is part of its state
+/// from then on.
+#[track_caller]
+pub fn stand_in(like: &Tensor) -> Tensor {
+    let symbol = Tensor::symbol(like.shape(), like.dtype(), like.device());
+    Mark::pass_on(like, &symbol);
+    symbol
 }
 
 /// Whether this thread is tracing: then [`eval`](crate::eval()) leaves alone what depends on a stand-in.
@@ -39,6 +87,8 @@ pub(crate) fn is_symbolic(t: &Tensor) -> bool {
 /// The time between making stand-ins and having what is computed from them. Ends when dropped.
 pub struct Tracing {
     first_id: u64,
+    /// Names and first states of the random streams.
+    streams: Vec<(u64, StreamState)>,
     /// Belongs to its thread.
     _local: PhantomData<*const ()>,
 }
@@ -56,8 +106,10 @@ impl Tracing {
             let message = "a compiled function cannot be traced within another one";
             return Err(Error::new(ErrorKind::Unsupported, "compile", message));
         }
+        OBSERVED.set(None);
         Ok(Tracing {
             first_id: Tensor::next_id(),
+            streams: Vec::new(),
             _local: PhantomData,
         })
     }
@@ -65,13 +117,62 @@ impl Tracing {
     /// A stand-in of this tensor's shape, dtype and device.
     #[track_caller]
     pub fn symbol(&self, like: &Tensor) -> Tensor {
-        Tensor::symbol(like.shape(), like.dtype(), like.device())
+        stand_in(like)
+    }
+
+    /// Takes a random stream of the state into the trace: what is drawn from it is drawn anew in every run.
+    pub fn adopt(&mut self, generator: &mut Generator) {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let name = NEXT.fetch_add(1, Ordering::Relaxed);
+        self.streams.push((name, generator.peek()));
+        generator.set_stream(name);
+    }
+
+    /// Makes a generator one of no trace again.
+    pub fn release(generator: &mut Generator) {
+        generator.set_stream(0);
+    }
+
+    /// The number of the adopted stream that a generator goes on from, with the state it has now; `None` if it is none
+    /// of them.
+    pub fn stream_of(&self, generator: &Generator) -> Option<(usize, StreamState)> {
+        let at = self
+            .streams
+            .iter()
+            .position(|s| s.0 == generator.stream())?;
+        Some((at, generator.peek()))
+    }
+
+    /// What the function did since the trace began that a replay could not repeat.
+    pub fn observed(&self) -> Option<Observed> {
+        OBSERVED.get()
+    }
+
+    /// Gives tensors that were made before the trace began, and that `results` use, their values.
+    ///
+    /// # Errors
+    /// A result is invalid, or a host step has to run for it; such a tensor cannot be computed.
+    pub fn ready(&self, results: &[&Tensor]) -> Result<()> {
+        for t in results {
+            t.check()?;
+        }
+        let fail = |t: &Tensor, message: &str| {
+            Err(Error::new(ErrorKind::Unsupported, "compile", message).at(t.location()))
+        };
+        let on_reference = |t: &&&Tensor| matches!(t.device().0.kind, Kind::Reference);
+        if let Some(t) = results.iter().find(on_reference) {
+            return fail(t, "the reference runs no plans");
+        }
+        self.bind_captured(results)?;
+        match results.iter().find(|t| t.awaits_host()) {
+            Some(t) => fail(t, "a host step cannot be part of a compiled function"),
+            None => Ok(()),
+        }
     }
 
     /// Plans `results`, which depend on the stand-ins `given`. Other tensors that were made before the trace began are
     /// computed now and bound by reference. Result `r` may take the place of given tensor `replaced[r]`: see
-    /// [`Replay::in_place`]. `streams` are the states that random streams had when the trace began; a draw that belongs
-    /// to none of them would repeat itself in every run.
+    /// [`Replay::in_place`]. A draw that belongs to no adopted stream would repeat itself in every run.
     ///
     /// # Errors
     /// A result is invalid or a host step has to run for it, tensors live on several devices or on the reference, a
@@ -81,24 +182,16 @@ impl Tracing {
         given: &[Tensor],
         results: &[&Tensor],
         replaced: &[Option<usize>],
-        streams: &[StreamState],
     ) -> Result<Replay> {
-        for t in results {
-            t.check()?;
-        }
+        self.ready(results)?;
         let device = one_device(given, results)?;
-        self.bind_captured(results)?;
-        if let Some(t) = results.iter().find(|t| t.awaits_host()) {
-            let message = "a host step cannot be part of a compiled function";
-            return Err(Error::new(ErrorKind::Unsupported, "compile", message).at(t.location()));
-        }
         let collected = passes::collect_traced(results);
-        let changing = changing(&collected, streams)?;
+        let changing = changing(&collected, &self.streams)?;
         let sources = collected.leaves.iter().map(|leaf| Source::of(leaf, given));
         let mut sources = sources.collect::<Result<Vec<_>>>()?;
         let leaf_of = |given: usize| {
             let mut all = sources.iter();
-            all.position(|s| matches!(s, Source::Given(i) if *i == given))
+            all.position(|s| matches!(s, Source::Given { number, .. } if *number == given))
         };
         let leaves = replaced.iter().map(|given| given.and_then(leaf_of));
         let plan = eval::make_plan(&device, collected.graph(), &leaves.collect::<Vec<_>>())?;
@@ -113,6 +206,9 @@ impl Tracing {
                 device.clone(),
             ),
             in_place: plan.plan.replaces(),
+            replaced: (0..results.len())
+                .map(|r| replaced.get(r).copied().flatten())
+                .collect(),
             memory: Memory::new(&plan),
             words: collected.scalars,
             device,
@@ -166,22 +262,23 @@ fn one_device(given: &[Tensor], results: &[&Tensor]) -> Result<Device> {
 
 /// Where a leaf of the plan comes from.
 enum Source {
-    /// The given tensor of this number.
-    Given(usize),
-    /// A tensor from outside.
-    Captured(Tensor),
+    /// The given tensor of this number, for this node of the plan's graph.
+    Given { number: usize, node: usize },
+    /// What a tensor from outside holds.
+    Captured(Value),
     /// The tensor whose place a result takes, which is given as that result's spare.
     Replaced,
 }
 
 impl Source {
-    fn of(leaf: &Tensor, given: &[Tensor]) -> Result<Source> {
-        if let Some(i) = given.iter().position(|g| g.same(leaf)) {
-            return Ok(Source::Given(i));
+    fn of(leaf: &Leaf, given: &[Tensor]) -> Result<Source> {
+        if let Some(number) = given.iter().position(|g| g.same(&leaf.tensor)) {
+            let node = leaf.node;
+            return Ok(Source::Given { number, node });
         }
-        match leaf.0.value.get() {
-            Some(_) => Ok(Source::Captured(leaf.clone())),
-            None => Err(eval::valueless(leaf)),
+        match &leaf.value {
+            Some(value) => Ok(Source::Captured(value.clone())),
+            None => Err(eval::valueless(&leaf.tensor)),
         }
     }
 }
@@ -219,38 +316,36 @@ impl Draw {
     }
 }
 
-/// The stream that a draw recorded during the trace belongs to.
-fn draw_of(node: &Tensor, scalars: [u32; 5], streams: &[StreamState]) -> Result<Draw> {
-    let [seed_lo, seed_hi, step_lo, step_hi, ordinal] = scalars;
-    let wide = |lo: u32, hi: u32| u64::from(lo) | u64::from(hi) << 32;
-    let (seed, step) = (wide(seed_lo, seed_hi), wide(step_lo, step_hi));
-    let belongs = |s: &StreamState| {
-        s[0] == seed && (step > s[1] || (step == s[1] && u64::from(ordinal) >= s[2]))
+/// A draw recorded during the trace in terms of the stream that it was made from.
+fn draw_of(node: &Tensor, streams: &[(u64, StreamState)]) -> Result<Draw> {
+    let Op::Random(random) = &node.0.op else {
+        return Err(Error::new(ErrorKind::Internal, "compile", "is no draw"));
     };
-    let Some(stream) = streams.iter().position(belongs) else {
+    let named = |s: &(u64, StreamState)| s.0 == random.stream;
+    let Some(stream) = streams.iter().position(named) else {
         let message = "a draw from a generator that is no part of the compiled function's state would repeat itself \
                        in every call";
         return Err(Error::new(ErrorKind::Value, "compile", message).at(node.location()));
     };
-    let steps = step - streams[stream][1];
-    let before = if steps == 0 {
-        streams[stream][2] as u32
-    } else {
-        0
-    };
+    let [_, step, draws] = streams[stream].1;
+    let steps = random.step.wrapping_sub(step);
+    let before = if steps == 0 { draws as u32 } else { 0 };
     Ok(Draw {
         stream,
         steps,
-        ordinal: ordinal - before,
+        ordinal: random.ordinal.wrapping_sub(before),
     })
 }
 
 /// The numbers that change, with the place of their first word.
-fn changing(collected: &Collected, streams: &[StreamState]) -> Result<Vec<(usize, Changing)>> {
+fn changing(
+    collected: &Collected,
+    streams: &[(u64, StreamState)],
+) -> Result<Vec<(usize, Changing)>> {
     let mut changing = Vec::new();
     for (at, node) in collected.scalar_nodes() {
-        if let Lowered::Random { scalars } = node.0.op.lower() {
-            changing.push((at, Changing::Draw(draw_of(node, scalars, streams)?)));
+        if let Op::Random(_) = node.0.op {
+            changing.push((at, Changing::Draw(draw_of(node, streams)?)));
         } else if matches!(&node.0.op, Op::Constant(c) if c.is_cell()) {
             changing.push((at, Changing::Cell(node.clone())));
         }
@@ -269,6 +364,8 @@ pub struct Replay {
     memory: Memory,
     /// Results that take the place of a given tensor.
     in_place: Vec<bool>,
+    /// The given tensor that each result replaces, wherever it lies.
+    replaced: Vec<Option<usize>>,
     hollow: Tensor,
 }
 
@@ -288,20 +385,26 @@ impl Replay {
     /// these states. `spares[i]` is a tensor whose memory result `i` may take: it is overwritten if nobody else holds
     /// it. A result without a spare gets memory of its own. Does not wait for a GPU.
     ///
+    /// On the cpu the run has succeeded when this returns. A GPU may meet an index out of range later: the [`Outcome`] tells,
+    /// and so does whoever reads a result, or anything computed from it. Results that replace a given tensor then hold
+    /// what that tensor held, bit for bit, and give no error.
+    ///
     /// # Errors
-    /// A given tensor has no value; running fails. On the cpu: an index out of range; a GPU tells it with the next
-    /// read. Spares that are to be replaced are as they were then, also after a panic; other spares are gone, and
+    /// A given tensor has no value, another shape, dtype or device than its stand-in, or comes from a run that has failed;
+    /// running fails. Spares that are to be replaced are as they were then, also after a panic; other spares are gone, and
     /// nothing else has changed.
     pub fn run(
         &mut self,
         given: &[&Tensor],
         streams: &[StreamState],
         spares: &mut [Option<Tensor>],
-    ) -> Result<Vec<Tensor>> {
+    ) -> Result<(Vec<Tensor>, Outcome)> {
         self.renew_numbers(streams);
         let leaves = self.sources.iter().map(|source| match source {
-            Source::Given(i) => eval::value_of(given[*i]),
-            Source::Captured(t) => eval::value_of(t),
+            Source::Given { number, node } => {
+                value_for(given[*number], &self.plan.graph.nodes[*node], &self.device)
+            }
+            Source::Captured(value) => Ok(value),
             Source::Replaced => eval::value_of(&self.hollow),
         });
         let leaves = leaves.collect::<Result<Vec<&Value>>>()?;
@@ -309,40 +412,65 @@ impl Replay {
             let message = format!("result {i} has nothing to replace");
             return Err(Error::new(ErrorKind::Internal, "compile", message));
         }
-        let mut buffers: Vec<Option<Value>> = spares
-            .iter_mut()
+        let spared = spares
+            .iter()
             .zip(&self.in_place)
-            .map(|(spare, &in_place)| buffer_of(spare, in_place))
-            .collect();
+            .zip(&self.plan.graph.outputs);
+        for ((spare, _), &node) in spared.filter(|((_, in_place), _)| **in_place) {
+            let node = &self.plan.graph.nodes[node];
+            spare
+                .as_ref()
+                .map(|t| value_for(t, node, &self.device))
+                .transpose()?;
+        }
+        let in_place = &self.in_place;
+        // What is known too late on a GPU to do without it.
+        let kept: Vec<Option<&Value>> = match self.device.is_gpu() {
+            false => Vec::new(),
+            true => {
+                let replaced = self.replaced.iter().zip(in_place);
+                let kept = replaced.map(|(&replaced, &in_place)| match replaced {
+                    Some(i) if !in_place => eval::value_of(given[i]).map(Some),
+                    _ => Ok(None),
+                });
+                kept.collect::<Result<_>>()?
+            }
+        };
+        let both = spares.iter_mut().zip(in_place);
+        let buffers = both.map(|(spare, &in_place)| buffer_of(spare, in_place));
+        let mut buffers: Vec<Option<Value>> = buffers.collect();
         let (device, plan) = (&self.device, &self.plan);
-        let (memory, words) = (&mut self.memory, &self.words);
-        let run = || memory.run(device, plan, &leaves, words, &mut buffers);
-        let values = match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(Ok(values)) => values,
+        let site = |node: usize| plan.site(node);
+        let given = Given {
+            leaves,
+            scalars: &self.words,
+            site: &site,
+            kept,
+        };
+        let memory = &mut self.memory;
+        let run = || memory.run(device, plan, &given, &mut buffers);
+        let ran = catch_unwind(AssertUnwindSafe(run));
+        let (values, outcome) = match ran {
+            Ok(Ok(ran)) => ran,
             Ok(Err(error)) => {
-                put_back(spares, &self.in_place, buffers);
+                put_back(spares, in_place, buffers);
                 return Err(error);
             }
             Err(panic) => {
-                put_back(spares, &self.in_place, buffers);
+                put_back(spares, in_place, buffers);
                 resume_unwind(panic)
             }
         };
-        if let Err(error) = device.known_bad_index() {
-            put_back(spares, &self.in_place, values.into_iter().map(Some));
-            return Err(error);
-        }
         let graph = &plan.graph;
         let results = values.into_iter().zip(&graph.outputs).zip(spares);
-        Ok(results
-            .map(|((value, &output), spare)| match spare.take() {
-                Some(tensor) if tensor.0.value.get().is_none() => filled(tensor, value),
-                _ => {
-                    let node = &graph.nodes[output];
-                    Tensor::from_value(value, node.shape.clone(), node.dtype, device.clone())
-                }
-            })
-            .collect())
+        let results = results.map(|((value, &output), spare)| match spare.take() {
+            Some(tensor) if tensor.0.value.get().is_none() => filled(tensor, value),
+            _ => {
+                let node = &graph.nodes[output];
+                Tensor::from_value(value, node.shape.clone(), node.dtype, device.clone())
+            }
+        });
+        Ok((results.collect(), outcome))
     }
 
     fn renew_numbers(&mut self, streams: &[StreamState]) {
@@ -359,6 +487,25 @@ impl Replay {
             }
         }
     }
+}
+
+/// What a tensor holds that is given in the place of a node of a plan of this device.
+fn value_for<'a>(given: &'a Tensor, node: &GraphNode, device: &Device) -> Result<&'a Value> {
+    let fail = |kind, message| {
+        let error = Error::new(kind, "compile", message);
+        Err(error.at(given.location()))
+    };
+    if given.device() != device {
+        let message = format!("an operand lives on {}, not on {device}", given.device());
+        return fail(ErrorKind::Device, message);
+    }
+    if (given.shape(), given.dtype()) != (&node.shape[..], node.dtype) {
+        let (shape, dtype) = (&node.shape, node.dtype);
+        let (got, of) = (given.shape(), given.dtype());
+        let message = format!("{of}{got:?} is given for what was traced as {dtype}{shape:?}");
+        return fail(ErrorKind::Shape, message);
+    }
+    eval::value_of(given)
 }
 
 /// The memory that a result may take: that of a spare which nobody else holds, which is left without its value. What a

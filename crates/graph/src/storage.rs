@@ -1,6 +1,8 @@
 //! Host memory for tensors: 64-byte aligned, reference-counted, returned to a pool when dropped so that a training
 //! loop does not pay for page faults. Knows no shapes.
 
+#[cfg(all(test, unix))]
+use crate::guard::{self, Guarded};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -23,10 +25,52 @@ struct Pool {
     lines: usize,
 }
 
+/// What a step unwinds with where the host has no room for what it needs.
+pub(crate) struct NoRoom {
+    /// Bytes that there is no room for.
+    pub(crate) bytes: usize,
+}
+
+/// Whether the host has room for so many bytes now.
+///
+/// # Errors
+/// `bytes`, where it has not.
+pub(crate) fn room(bytes: usize) -> Result<(), usize> {
+    let mut probe: Vec<u8> = Vec::new();
+    let fits = |probe: &mut Vec<u8>| probe.try_reserve_exact(bytes).is_ok();
+    if fits(&mut probe) {
+        return Ok(());
+    }
+    let idle = POOL.lock().ok().map(|mut pool| pool.drain());
+    drop(idle);
+    match fits(&mut probe) {
+        true => Ok(()),
+        false => Err(bytes),
+    }
+}
+
+/// New lines; nothing where the host has no room for them, even when it has got back what waits in the pool.
+fn new_lines(n: usize) -> Option<Vec<Line>> {
+    let room = || {
+        let mut lines: Vec<Line> = Vec::new();
+        lines.try_reserve_exact(n).ok().map(|()| lines)
+    };
+    let mut lines = room().or_else(|| {
+        let idle = POOL.lock().ok().map(|mut pool| pool.drain());
+        drop(idle);
+        room()
+    })?;
+    lines.resize(n, Line([0; 16]));
+    Some(lines)
+}
+
 /// A buffer that is still being written, owned by one writer.
 pub struct HostBufferMut {
     lines: Vec<Line>,
     bytes: usize,
+    /// In place of the lines, where tests look for accesses beside them.
+    #[cfg(all(test, unix))]
+    guarded: Option<Guarded>,
 }
 
 /// A finished, immutable, shared buffer.
@@ -39,26 +83,50 @@ pub struct HostBuffer(Arc<HostBufferMut>);
 )]
 impl HostBufferMut {
     /// A buffer of `bytes` bytes with arbitrary (but initialised) contents.
-    pub fn scratch(bytes: usize) -> HostBufferMut {
+    ///
+    /// # Errors
+    /// `bytes`, where the host has no room for them.
+    pub fn scratch(bytes: usize) -> Result<HostBufferMut, usize> {
+        #[cfg(all(test, unix))]
+        if guard::on() {
+            return Ok(HostBufferMut {
+                lines: Vec::new(),
+                bytes,
+                guarded: Some(Guarded::new(bytes)),
+            });
+        }
         let n = size_class(bytes.div_ceil(64));
         let reused = POOL.lock().ok().and_then(|mut pool| pool.take(n));
-        let lines = reused.unwrap_or_else(|| vec![Line([0; 16]); n]);
+        let lines = match reused {
+            Some(lines) => lines,
+            None => new_lines(n).ok_or(bytes)?,
+        };
         LIVE.fetch_add(n, Ordering::Relaxed);
-        HostBufferMut { lines, bytes }
+        Ok(HostBufferMut {
+            lines,
+            bytes,
+            #[cfg(all(test, unix))]
+            guarded: None,
+        })
     }
 
-    /// A buffer of `bytes` zero bytes.
-    pub fn zeros(bytes: usize) -> HostBufferMut {
-        let mut buffer = HostBufferMut::scratch(bytes);
-        buffer.bytes_mut().fill(0);
-        buffer
+    /// A buffer that lives no longer than a step.
+    ///
+    /// Where the host has no room for it, unwinds with [`NoRoom`], which the run that the step belongs to returns as an
+    /// error.
+    pub fn within_step(bytes: usize) -> HostBufferMut {
+        HostBufferMut::scratch(bytes)
+            .unwrap_or_else(|bytes| std::panic::resume_unwind(Box::new(NoRoom { bytes })))
     }
 
     /// A copy of `bytes`.
-    pub fn copy_of(bytes: &[u8]) -> HostBufferMut {
-        let mut buffer = HostBufferMut::scratch(bytes.len());
+    ///
+    /// # Errors
+    /// As [`HostBufferMut::scratch`].
+    pub fn copy_of(bytes: &[u8]) -> Result<HostBufferMut, usize> {
+        let mut buffer = HostBufferMut::scratch(bytes.len())?;
         buffer.bytes_mut().copy_from_slice(bytes);
-        buffer
+        Ok(buffer)
     }
 
     /// How many bytes it holds.
@@ -68,18 +136,26 @@ impl HostBufferMut {
 
     /// The contents.
     pub fn bytes(&self) -> &[u8] {
+        #[cfg(all(test, unix))]
+        if let Some(guarded) = &self.guarded {
+            return guarded.bytes();
+        }
         &bytemuck::cast_slice(&self.lines)[..self.bytes]
     }
 
     /// The contents, to write.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
+        #[cfg(all(test, unix))]
+        if let Some(guarded) = &mut self.guarded {
+            return guarded.bytes_mut();
+        }
         &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.bytes]
     }
 
     /// The contents as elements, to write.
     pub fn slice_mut<T: bytemuck::Pod>(&mut self) -> &mut [T] {
         let n = self.bytes / size_of::<T>();
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..n]
+        bytemuck::cast_slice_mut(&mut self.bytes_mut()[..n * size_of::<T>()])
     }
 
     /// Ends writing.
@@ -108,9 +184,17 @@ impl HostBuffer {
         Arc::into_inner(self.0)
     }
 
-    /// The buffer, to write again, or a copy where somebody else holds it.
-    pub fn make_mut(self) -> HostBufferMut {
-        Arc::try_unwrap(self.0).unwrap_or_else(|shared| HostBufferMut::copy_of(shared.bytes()))
+    /// Whether somebody else holds it.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
+    /// A copy, to write.
+    ///
+    /// # Errors
+    /// As [`HostBufferMut::scratch`].
+    pub fn copy(&self) -> Result<HostBufferMut, usize> {
+        HostBufferMut::copy_of(self.bytes())
     }
 
     /// The contents.
@@ -136,6 +220,11 @@ impl Pool {
         let at = self.free.iter().rposition(|lines| lines.len() == n)?;
         self.lines -= n;
         Some(self.free.swap_remove(at))
+    }
+
+    fn drain(&mut self) -> Vec<Vec<Line>> {
+        self.lines = 0;
+        std::mem::take(&mut self.free)
     }
 
     fn give(&mut self, lines: Vec<Line>) {
@@ -170,12 +259,14 @@ mod tests {
 
     #[test]
     fn contents_round_trip_and_memory_is_reused() {
-        let a = HostBufferMut::copy_of(&[1, 2, 3, 4, 5, 6, 7]);
+        let scratch = |bytes| HostBufferMut::scratch(bytes).expect("room");
+        let a = HostBufferMut::copy_of(&[1, 2, 3, 4, 5, 6, 7]).expect("room");
         assert_eq!(a.bytes(), [1, 2, 3, 4, 5, 6, 7]);
-        let big = HostBufferMut::zeros(12_345_678);
+        let size = if cfg!(miri) { 12_345 } else { 12_345_678 };
+        let big = scratch(size);
         let address = big.bytes().as_ptr();
         drop(big);
-        assert_eq!(HostBufferMut::scratch(12_345_678).bytes().as_ptr(), address);
-        assert_eq!(HostBufferMut::scratch(0).bytes().len(), 0);
+        assert_eq!(scratch(size).bytes().as_ptr(), address);
+        assert_eq!(scratch(0).bytes().len(), 0);
     }
 }

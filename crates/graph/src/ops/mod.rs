@@ -150,7 +150,7 @@ pub enum Lowered {
         /// The indexed dimension.
         dim: usize,
     },
-    /// Inclusive scan along `dim`.
+    /// Inclusive scan along `dim`; of factors and terms, if it is linear.
     Scan {
         /// How.
         kind: ScanKind,
@@ -401,7 +401,7 @@ primitives! {
     cast::Cast, not::Not,
     add::Add, mul::Mul, div::Div, max::Max, min::Min, pow::Pow, fmod::Fmod, atan2::Atan2, compare::Compare,
     shift_right::ShiftRight, where_::Where,
-    reduce_sum::ReduceSum, reduce_max::ReduceMax, argmax::ArgMax, scan::Scan,
+    reduce_sum::ReduceSum, reduce_max::ReduceMax, argmax::ArgMax, scan::Scan, linear_scan::LinearScan,
     reshape::Reshape, permute::Permute, expand::Expand, slice::Slice, flip::Flip, pad::Pad, concat::Concat,
     matmul::Matmul, conv::Conv, conv_input_grad::ConvInputGrad, conv_weight_grad::ConvWeightGrad,
     window_sum::WindowSum, window_argmax::WindowArgMax,

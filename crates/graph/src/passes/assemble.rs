@@ -5,7 +5,7 @@
 //!
 //! The order of additions changes, so this is for optimised plans only. Must not merge equal nodes: `simplify` does.
 
-use super::{Graph, GraphNode};
+use super::{Graph, GraphNode, Site};
 use crate::ops::Op;
 use crate::ops::concat::Concat;
 use crate::ops::matmul::Matmul;
@@ -15,7 +15,6 @@ use crate::ops::reduce_sum::ReduceSum;
 use crate::ops::reshape::Reshape;
 use crate::shape::numel;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::panic::Location;
 
 /// Sums over rows that are worth a concatenation of their operands.
 const MANY_SUMS: usize = 4;
@@ -33,10 +32,7 @@ pub(crate) fn assemble(graph: Graph) -> Graph {
 }
 
 /// Rebuilds `graph`; `f` may replace some of the terms of each sum, which are nodes of the new graph.
-fn rewritten(
-    graph: Graph,
-    f: impl Fn(&mut Rewrite, &mut Vec<usize>, &'static Location<'static>),
-) -> Graph {
+fn rewritten(graph: Graph, f: impl Fn(&mut Rewrite, &mut Vec<usize>, Site)) -> Graph {
     let mut sums = Sums::of(&graph).all(&graph).into_iter().peekable();
     let mut rewrite = Rewrite {
         out: Graph {
@@ -137,18 +133,13 @@ impl Rewrite {
     }
 
     /// Appends a node whose operands fit it.
-    fn push(
-        &mut self,
-        op: impl Into<Op>,
-        inputs: Vec<usize>,
-        location: &'static Location<'static>,
-    ) -> usize {
+    fn push(&mut self, op: impl Into<Op>, inputs: Vec<usize>, location: Site) -> usize {
         self.out.push(op, inputs, location)
     }
 
     /// `parts` one after another along `dim`: concatenations among them are taken apart, and where the first
     /// dimension is joined, parts are joined before they are reshaped.
-    fn concat(&mut self, parts: &[usize], dim: usize, place: &'static Location<'static>) -> usize {
+    fn concat(&mut self, parts: &[usize], dim: usize, place: Site) -> usize {
         let below: Vec<usize> = parts.iter().flat_map(|&p| self.parts_of(p, dim)).collect();
         let rows = |n: &usize| self.shape(*n).get(1..).map(<[usize]>::to_vec);
         let first = rows(&below[0]);
@@ -181,12 +172,7 @@ impl Rewrite {
         parts
     }
 
-    fn joined(
-        &mut self,
-        parts: Vec<usize>,
-        dim: usize,
-        place: &'static Location<'static>,
-    ) -> usize {
+    fn joined(&mut self, parts: Vec<usize>, dim: usize, place: Site) -> usize {
         let shapes = parts.iter().map(|&p| self.shape(p).to_vec()).collect();
         self.push(Concat { dim, shapes }, parts, place)
     }
@@ -208,7 +194,7 @@ struct Piece {
 }
 
 /// Replaces pieces that lie side by side along one dimension by their concatenation.
-fn join_pieces(rewrite: &mut Rewrite, terms: &mut Vec<usize>, place: &'static Location<'static>) {
+fn join_pieces(rewrite: &mut Rewrite, terms: &mut Vec<usize>, place: Site) {
     let mut by_dim: FxHashMap<usize, Vec<Piece>> = FxHashMap::default();
     for &term in terms.iter() {
         if let Some((dim, piece)) = piece(rewrite, term) {
@@ -256,7 +242,7 @@ fn join_run(
     terms: &mut Vec<usize>,
     dim: usize,
     run: Vec<Piece>,
-    place: &'static Location<'static>,
+    place: Site,
 ) {
     let [first, .., last] = run.as_slice() else {
         return;
@@ -374,12 +360,7 @@ impl Product {
 }
 
 /// Replaces products of rank 2 by one of concatenations, where that copies less than their results take.
-fn join_products(
-    rewrite: &mut Rewrite,
-    orders: &Orders,
-    terms: &mut Vec<usize>,
-    place: &'static Location<'static>,
-) {
+fn join_products(rewrite: &mut Rewrite, orders: &Orders, terms: &mut Vec<usize>, place: Site) {
     let products = terms.iter().filter_map(|&t| Product::of(rewrite, t));
     let mut products: Vec<Product> = products.collect();
     let copies: usize = products.iter().map(|p| p.copies).sum();
@@ -404,12 +385,7 @@ fn join_products(
 }
 
 /// Factors joined along `dim`; all transposed ones are joined before they are transposed.
-fn concat_factors(
-    rewrite: &mut Rewrite,
-    factors: &[Factor],
-    dim: usize,
-    place: &'static Location<'static>,
-) -> usize {
+fn concat_factors(rewrite: &mut Rewrite, factors: &[Factor], dim: usize, place: Site) -> usize {
     let perm = || Permute { perm: vec![1, 0] };
     if factors.iter().all(|f| f.transposed) {
         let nodes: Vec<usize> = factors.iter().map(|f| f.node).collect();
@@ -425,12 +401,7 @@ fn concat_factors(
 }
 
 /// Replaces sums over the rows of many tensors by one over the rows of their concatenation.
-fn join_sums(
-    rewrite: &mut Rewrite,
-    orders: &Orders,
-    terms: &mut Vec<usize>,
-    place: &'static Location<'static>,
-) {
+fn join_sums(rewrite: &mut Rewrite, orders: &Orders, terms: &mut Vec<usize>, place: Site) {
     let rows = |t: &usize| {
         let Op::ReduceSum(r) = &rewrite.node(rewrite.below_reshape(*t)).op else {
             return None;

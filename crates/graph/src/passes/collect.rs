@@ -1,24 +1,36 @@
 //! Finds what a set of tensors needs: nodes without a value, in order of recording, and the leaves below them.
 //! Also the key of the plan cache, compared without copying anything.
 
-use super::{Graph, GraphNode};
+use super::{Graph, GraphNode, Site};
+use crate::eval::Value;
 use crate::ops::Lowered;
 use crate::tensor::Tensor;
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
 
-/// The nodes that some tensors need, each once, operands first.
+/// A tensor whose buffer a run reads.
+pub(crate) struct Leaf {
+    /// The tensor.
+    pub(crate) tensor: Tensor,
+    /// Its number among the nodes.
+    pub(crate) node: usize,
+    /// What it held when it was found to be a leaf; nothing for a stand-in.
+    pub(crate) value: Option<Value>,
+}
+
+/// The nodes that some tensors need, each once, operands first. What is a leaf is decided once, for another thread may give
+/// any node a value at any time.
 pub(crate) struct Collected {
     nodes: Vec<Tensor>,
+    /// Of each node whether it is a leaf.
+    is_leaf: Vec<bool>,
     position: FxHashMap<u64, usize>,
     outputs: Vec<usize>,
-    /// Tensors whose buffers the run reads, in the order of [`GraphNode::leaf`].
-    pub(crate) leaves: Vec<Tensor>,
+    /// In the order of [`GraphNode::leaf`].
+    pub(crate) leaves: Vec<Leaf>,
     /// The run-time scalars, in the order of [`GraphNode::scalar`].
     pub(crate) scalars: Vec<u32>,
     hash: u64,
-    /// Whether leaves without a value count as leaves.
-    symbols: bool,
 }
 
 /// Collects everything `outputs` (valid, one device) depend on down to nodes that have values.
@@ -32,41 +44,59 @@ pub(crate) fn collect_traced(outputs: &[&Tensor]) -> Collected {
 }
 
 fn collect_down_to(outputs: &[&Tensor], symbols: bool) -> Collected {
-    let is_leaf = |t: &Tensor| is_leaf(t, symbols);
-    let mut nodes = reachable(outputs);
-    nodes.sort_unstable_by_key(|t| t.0.id);
+    let mut found = reachable(outputs, symbols);
+    found.sort_unstable_by_key(|(t, _)| t.0.id);
+    let mut nodes = Vec::with_capacity(found.len());
+    let mut is_leaf = Vec::with_capacity(found.len());
+    let mut leaves = Vec::new();
+    let mut scalars = Vec::new();
+    for (tensor, found) in found {
+        is_leaf.push(!matches!(found, Found::Inner));
+        match found {
+            Found::Leaf(value) => leaves.push(Leaf {
+                tensor: tensor.clone(),
+                node: nodes.len(),
+                value,
+            }),
+            Found::Inner if tensor.0.inputs.is_empty() => push_scalars(&tensor, &mut scalars),
+            Found::Inner => {}
+        }
+        nodes.push(tensor);
+    }
     let position: FxHashMap<u64, usize> =
         nodes.iter().enumerate().map(|(i, t)| (t.0.id, i)).collect();
-    let leaves = nodes.iter().filter(|t| is_leaf(t)).cloned().collect();
-    let mut scalars = Vec::new();
-    for t in nodes
-        .iter()
-        .filter(|t| !is_leaf(t) && t.0.inputs.is_empty())
-    {
-        push_scalars(t, &mut scalars);
-    }
     let outputs = outputs.iter().map(|t| position[&t.0.id]).collect();
     let mut collected = Collected {
         nodes,
+        is_leaf,
         position,
         outputs,
         leaves,
         scalars,
         hash: 0,
-        symbols,
     };
     collected.hash = collected.compute_hash();
     collected
 }
 
-/// Host steps have run before anything is planned; only an explanation meets one that has not.
-fn is_leaf(t: &Tensor, symbols: bool) -> bool {
-    use crate::ops::Op;
-    let symbol = symbols && matches!(t.0.op, Op::Input(_));
-    symbol || t.0.value.get().is_some() || matches!(t.0.op, Op::Host(_))
+/// What a node was found to be.
+enum Found {
+    Leaf(Option<Value>),
+    Inner,
 }
 
-fn reachable(outputs: &[&Tensor]) -> Vec<Tensor> {
+/// Host steps have run before anything is planned; only an explanation meets one that has not.
+fn found(t: &Tensor, symbols: bool) -> Found {
+    use crate::ops::Op;
+    match t.0.value.get() {
+        Some(value) => Found::Leaf(Some(value.clone())),
+        None if matches!(t.0.op, Op::Host(_)) => Found::Leaf(None),
+        None if symbols && matches!(t.0.op, Op::Input(_)) => Found::Leaf(None),
+        None => Found::Inner,
+    }
+}
+
+fn reachable(outputs: &[&Tensor], symbols: bool) -> Vec<(Tensor, Found)> {
     let mut seen = rustc_hash::FxHashSet::default();
     let mut stack: Vec<Tensor> = outputs.iter().map(|&t| t.clone()).collect();
     let mut nodes = Vec::new();
@@ -74,10 +104,11 @@ fn reachable(outputs: &[&Tensor]) -> Vec<Tensor> {
         if !seen.insert(t.0.id) {
             continue;
         }
-        if !is_leaf(&t, false) {
+        let found = found(&t, symbols);
+        if let Found::Inner = found {
             stack.extend(t.0.inputs.iter().cloned());
         }
-        nodes.push(t);
+        nodes.push((t, found));
     }
     nodes
 }
@@ -94,21 +125,26 @@ fn push_scalars(t: &Tensor, scalars: &mut Vec<u32>) {
 }
 
 impl Collected {
-    fn is_leaf(&self, t: &Tensor) -> bool {
-        is_leaf(t, self.symbols)
+    /// All nodes that are no leaves.
+    fn inner(&self) -> impl Iterator<Item = &Tensor> {
+        let nodes = self.nodes.iter().zip(&self.is_leaf);
+        nodes.filter(|(_, leaf)| !**leaf).map(|(t, _)| t)
+    }
+
+    /// The node of this number.
+    pub(crate) fn node(&self, node: usize) -> Option<&Tensor> {
+        self.nodes.get(node)
     }
 
     /// The nodes with run-time scalars, each with the place of its first.
     pub(crate) fn scalar_nodes(&self) -> Vec<(usize, &Tensor)> {
         let mut words = Vec::new();
         let mut nodes = Vec::new();
-        for t in &self.nodes {
-            if !self.is_leaf(t) && t.0.inputs.is_empty() {
-                let at = words.len();
-                push_scalars(t, &mut words);
-                if words.len() > at {
-                    nodes.push((at, t));
-                }
+        for t in self.inner().filter(|t| t.0.inputs.is_empty()) {
+            let at = words.len();
+            push_scalars(t, &mut words);
+            if words.len() > at {
+                nodes.push((at, t));
             }
         }
         nodes
@@ -116,9 +152,9 @@ impl Collected {
 
     fn compute_hash(&self) -> u64 {
         let mut h = FxHasher::default();
-        for t in &self.nodes {
-            (t.0.dtype, &t.0.shape, self.is_leaf(t)).hash(&mut h);
-            if !self.is_leaf(t) {
+        for (t, leaf) in self.nodes.iter().zip(&self.is_leaf) {
+            (t.0.dtype, &t.0.shape, leaf).hash(&mut h);
+            if !leaf {
                 t.0.op.hash(&mut h);
                 for i in &t.0.inputs {
                     self.position[&i.0.id].hash(&mut h);
@@ -131,8 +167,8 @@ impl Collected {
 
     /// A leaf that has no value: a stand-in of a transformation that leaked.
     pub(crate) fn valueless(&self) -> Option<&Tensor> {
-        let empty = |t: &&Tensor| !self.is_leaf(t) && matches!(t.0.op.lower(), Lowered::Input);
-        self.nodes.iter().find(empty)
+        self.inner()
+            .find(|t| matches!(t.0.op.lower(), Lowered::Input))
     }
 
     /// Hash of the structure; equal structures have equal hashes.
@@ -142,15 +178,17 @@ impl Collected {
 
     /// Whether a plan for `graph` computes this.
     pub(crate) fn matches(&self, graph: &Graph) -> bool {
+        let nodes = self.nodes.iter().zip(&self.is_leaf).zip(&graph.nodes);
+        let same = |((t, &leaf), n): ((&Tensor, &bool), &GraphNode)| {
+            t.0.dtype == n.dtype
+                && t.0.shape == n.shape
+                && leaf == n.leaf.is_some()
+                && (leaf || t.0.op == n.op)
+                && (leaf || self.same_inputs(t, &n.inputs))
+        };
         self.nodes.len() == graph.nodes.len()
             && self.outputs == graph.outputs
-            && self.nodes.iter().zip(&graph.nodes).all(|(t, n)| {
-                t.0.dtype == n.dtype
-                    && t.0.shape == n.shape
-                    && self.is_leaf(t) == n.leaf.is_some()
-                    && (n.leaf.is_some() || t.0.op == n.op)
-                    && (n.leaf.is_some() || self.same_inputs(t, &n.inputs))
-            })
+            && nodes.into_iter().all(same)
     }
 
     fn same_inputs(&self, t: &Tensor, inputs: &[usize]) -> bool {
@@ -168,30 +206,29 @@ impl Collected {
             outputs: self.outputs.clone(),
             ..Graph::default()
         };
-        for t in &self.nodes {
-            let leaf = self.is_leaf(t).then_some(graph.n_leaves);
-            graph.n_leaves += usize::from(leaf.is_some());
+        for (node, (t, &is_leaf)) in self.nodes.iter().zip(&self.is_leaf).enumerate() {
+            let leaf = is_leaf.then_some(graph.n_leaves);
+            graph.n_leaves += usize::from(is_leaf);
             let mut words = Vec::new();
-            if leaf.is_none() && t.0.inputs.is_empty() {
+            if !is_leaf && t.0.inputs.is_empty() {
                 push_scalars(t, &mut words);
             }
             let scalar = (!words.is_empty()).then_some(graph.n_scalars);
             graph.n_scalars += words.len();
             let input = crate::ops::Op::Input(crate::ops::input::Input);
+            let position = |i: &Tensor| self.position[&i.0.id];
             graph.nodes.push(GraphNode {
-                op: if leaf.is_some() {
-                    input
-                } else {
-                    t.0.op.clone()
-                },
-                inputs: if leaf.is_some() {
-                    Vec::new()
-                } else {
-                    t.0.inputs.iter().map(|i| self.position[&i.0.id]).collect()
+                op: if is_leaf { input } else { t.0.op.clone() },
+                inputs: match is_leaf {
+                    true => Vec::new(),
+                    false => t.0.inputs.iter().map(position).collect(),
                 },
                 shape: t.0.shape.clone(),
                 dtype: t.0.dtype,
-                location: t.0.location,
+                location: Site {
+                    line: t.0.location,
+                    node,
+                },
                 leaf,
                 scalar,
             });

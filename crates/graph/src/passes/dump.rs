@@ -93,6 +93,7 @@ fn insts(out: &mut String, insts: &[Inst]) {
                 index,
                 size,
                 stride,
+                ..
             } => {
                 writeln!(
                     out,

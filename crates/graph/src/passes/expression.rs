@@ -221,6 +221,7 @@ impl<'a> Builder<'a> {
 
     fn gather(&mut self, n: usize, dim: usize, chain: Chain) -> Result<Inst, MustStore> {
         let node = &self.marked.graph.nodes[n];
+        let check = node.location.check();
         let index = self.known[&(node.inputs[1], chain)];
         let (base, view) = self.marked.resolve(node.inputs[0]);
         let Some(mut x) = view else {
@@ -237,6 +238,7 @@ impl<'a> Builder<'a> {
             index,
             size,
             stride,
+            check,
         })
     }
 

@@ -4,7 +4,7 @@
 use super::expression::{Builder, MustStore, views};
 use super::mark::{Marked, matrix, three};
 use super::strided::{Strided, merge};
-use super::{Graph, Limits, fit};
+use super::{Graph, Limits, Site, fit};
 use crate::dtype::DType;
 use crate::ops::conv::Geometry;
 use crate::ops::window_sum::Frame;
@@ -20,7 +20,7 @@ const ROUNDS: usize = 4;
 
 /// Lowers a widened graph. Temporaries are not assigned to memory yet: every slot but leaves and outputs has a
 /// buffer of its own.
-pub(crate) fn lower(graph: &Graph, limits: &Limits, check: &mut dyn FnMut(&Origin) -> u32) -> Plan {
+pub(crate) fn lower(graph: &Graph, limits: &Limits) -> Plan {
     let lowered: Vec<Lowered> = graph.nodes.iter().map(|n| n.op.lower()).collect();
     let mut forced = vec![false; graph.nodes.len()];
     for round in 0.. {
@@ -39,13 +39,7 @@ pub(crate) fn lower(graph: &Graph, limits: &Limits, check: &mut dyn FnMut(&Origi
         };
         let missing = lowering.run();
         if missing.is_empty() {
-            let mut plan = lowering.plan;
-            for step in &mut plan.steps {
-                if checks_indices(&step.kernel) {
-                    step.check = check(&step.origin);
-                }
-            }
-            return plan;
+            return lowering.plan;
         }
         if round >= ROUNDS {
             forced = marked.stored;
@@ -57,13 +51,13 @@ pub(crate) fn lower(graph: &Graph, limits: &Limits, check: &mut dyn FnMut(&Origi
     Plan::default()
 }
 
-fn checks_indices(kernel: &Kernel) -> bool {
-    let gathers = |e: &Expr| e.insts.iter().any(|i| matches!(i, Inst::Gather { .. }));
+/// What the step of a node's kernel may report.
+fn check_of(kernel: &Kernel, site: Site) -> u32 {
     match kernel {
-        Kernel::Map(m) => gathers(&m.expr),
-        Kernel::Reduce(r) => gathers(&r.expr),
-        Kernel::ScatterAdd(_) => true,
-        _ => false,
+        Kernel::Map(m) => m.expr.check(),
+        Kernel::Reduce(r) => r.expr.check(),
+        Kernel::ScatterAdd(_) => site.check(),
+        _ => 0,
     }
 }
 
@@ -175,8 +169,9 @@ impl Lowering<'_> {
                     inner: numel(&node.shape[dim + 1..]),
                     reverse: *reverse,
                 });
-                let inputs = vec![self.dense_slot(node.inputs[0])?];
-                self.step(n, kernel, inputs);
+                let inputs: Result<Vec<_>, _> =
+                    node.inputs.iter().map(|&i| self.dense_slot(i)).collect();
+                self.step(n, kernel, inputs?);
                 Ok(())
             }
             Lowered::Custom(kernel) => {
@@ -222,15 +217,16 @@ impl Lowering<'_> {
         let node = &self.marked.graph.nodes[n];
         let origin = Origin {
             name: origin_name(&kernel, node.op.name()),
-            location: node.location,
+            location: node.location.line,
+            node: node.location.node,
         };
         self.plan.steps.push(Step {
+            check: check_of(&kernel, node.location),
             kernel,
             inputs,
             output: self.slots[n].unwrap_or_default(),
             more_outputs: Vec::new(),
             then: None,
-            check: 0,
             origin,
         });
     }

@@ -156,10 +156,10 @@ impl<'g> Marked<'g> {
                 self.require_dense(inputs[0]);
                 self.require_dense(inputs[1]);
             }
-            Lowered::Window { .. } | Lowered::Scan { .. } | Lowered::ArgSort { .. } => {
-                self.require_dense(inputs[0])
+            Lowered::Window { .. } | Lowered::ArgSort { .. } => self.require_dense(inputs[0]),
+            Lowered::Scan { .. } | Lowered::Custom(_) => {
+                inputs.iter().for_each(|&i| self.require_dense(i))
             }
-            Lowered::Custom(_) => inputs.iter().for_each(|&i| self.require_dense(i)),
             Lowered::ScatterAdd { dim } => {
                 self.require_dense(inputs[0]);
                 self.require(inputs[1], |s| three(s, dim).is_some());

@@ -25,13 +25,30 @@ mod transpose;
 mod verify;
 mod widen;
 
-pub(crate) use collect::{Collected, collect, collect_traced};
+pub(crate) use collect::{Collected, Leaf, collect, collect_traced};
 pub(crate) use dump::{graph_text, plan_text};
 pub(crate) use verify::{verify_graph, verify_plan};
 
 use crate::ops::{Op, Operand};
-use crate::plan::{Origin, Plan};
+use crate::plan::Plan;
 use std::panic::Location;
+
+/// What a node of a plan's graph stands for. Passes hand it on, so that an error can name who recorded the node, also
+/// where another recording of the same structure runs by the plan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Site {
+    /// Where it was recorded.
+    pub(crate) line: &'static Location<'static>,
+    /// Its number in the graph as collected.
+    pub(crate) node: usize,
+}
+
+impl Site {
+    /// What a kernel writes to the status word when an index of this node is out of range: never 0.
+    pub(crate) fn check(self) -> u32 {
+        self.node as u32 + 1
+    }
+}
 
 /// A node of a collected graph; operands are positions of earlier nodes.
 #[derive(Clone, Debug)]
@@ -40,7 +57,7 @@ pub(crate) struct GraphNode {
     pub(crate) inputs: Vec<usize>,
     pub(crate) shape: Vec<usize>,
     pub(crate) dtype: crate::dtype::DType,
-    pub(crate) location: &'static Location<'static>,
+    pub(crate) location: Site,
     /// Position among the leaves of a run, for nodes that have a value.
     pub(crate) leaf: Option<usize>,
     /// First of the node's run-time scalars.
@@ -66,12 +83,7 @@ impl Graph {
     }
 
     /// Appends a node whose operands fit it.
-    fn push(
-        &mut self,
-        op: impl Into<Op>,
-        inputs: Vec<usize>,
-        location: &'static Location<'static>,
-    ) -> usize {
+    fn push(&mut self, op: impl Into<Op>, inputs: Vec<usize>, location: Site) -> usize {
         let op = op.into();
         let operands: Vec<Operand> = inputs
             .iter()
@@ -117,23 +129,18 @@ pub(crate) struct Limits {
     pub(crate) epilogues: bool,
 }
 
-/// Plans `graph`. `check` hands out the code that a step writes when it meets an index out of range.
-pub(crate) fn plan(graph: &Graph, limits: &Limits, check: &mut dyn FnMut(&Origin) -> u32) -> Plan {
-    plan_replacing(graph, &[], limits, check)
+/// Plans `graph`. A step that meets an index out of range writes its node's [`Site::check`].
+pub(crate) fn plan(graph: &Graph, limits: &Limits) -> Plan {
+    plan_replacing(graph, &[], limits)
 }
 
 /// As [`plan`]; result `r` may take the place of leaf `replaced[r]`, which nobody else needs after the run.
-pub(crate) fn plan_replacing(
-    graph: &Graph,
-    replaced: &[Option<usize>],
-    limits: &Limits,
-    check: &mut dyn FnMut(&Origin) -> u32,
-) -> Plan {
+pub(crate) fn plan_replacing(graph: &Graph, replaced: &[Option<usize>], limits: &Limits) -> Plan {
     if cfg!(debug_assertions) {
         timed("verify", || verify_graph(graph));
     }
     let graph = rewritten(graph, limits);
-    let mut plan = timed("lower", || lower::lower(&graph, limits, check));
+    let mut plan = timed("lower", || lower::lower(&graph, limits));
     if limits.fuse {
         timed("place", || place::in_place(&mut plan));
     }
@@ -202,11 +209,11 @@ pub(crate) mod tests {
     }
 
     /// The same, with the leaves that results may take the place of.
-    pub(super) fn planned_replacing(outputs: &[&Tensor], replaced: &[Option<&Tensor>]) -> Plan {
+    pub(crate) fn planned_replacing(outputs: &[&Tensor], replaced: &[Option<&Tensor>]) -> Plan {
         let collected = collect(outputs);
-        let leaf = |t: &Tensor| collected.leaves.iter().position(|l| l.same(t));
+        let leaf = |t: &Tensor| collected.leaves.iter().position(|l| l.tensor.same(t));
         let replaced: Vec<_> = replaced.iter().map(|t| t.and_then(leaf)).collect();
-        plan_replacing(&collected.graph(), &replaced, &LIMITS, &mut |_| 1)
+        plan_replacing(&collected.graph(), &replaced, &LIMITS)
     }
 
     pub(super) fn tensor(shape: &[usize]) -> Tensor {

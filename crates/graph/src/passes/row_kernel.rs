@@ -178,6 +178,11 @@ pub(super) fn build(
     };
     let mut stages = Vec::with_capacity(steps.len());
     for (step, (kind, expr, shape)) in steps.iter().zip(&roles) {
+        // A thread goes through many points of a row.
+        let long = |inst: &Inst| matches!(inst, Inst::Apply { op, .. } if op.is_long());
+        if expr.insts.iter().any(long) {
+            return None;
+        }
         let expr = builder.expr(step, *kind, expr, shape)?;
         let region = match &step.kernel {
             Kernel::Map(m) if !is_whole(plan, step) => {
@@ -356,6 +361,7 @@ impl Builder {
                     index,
                     size,
                     stride,
+                    check,
                 } => {
                     let view = moved(view);
                     Inst::Gather {
@@ -364,6 +370,7 @@ impl Builder {
                         index: *index,
                         size: *size,
                         stride: *stride,
+                        check: *check,
                     }
                 }
                 Inst::Index { view } => Inst::Index { view: moved(view) },

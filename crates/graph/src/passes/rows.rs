@@ -182,6 +182,7 @@ fn rows_step(members: Vec<Step>, built: Built) -> Option<Step> {
         origin: Origin {
             name: names.join("+"),
             location: members.last()?.origin.location,
+            node: members.last()?.origin.node,
         },
         kernel: Kernel::Rows(built.rows),
         inputs: built.inputs,
@@ -233,7 +234,7 @@ mod tests {
             regions: false,
             epilogues: false,
         };
-        plan(&collect(outputs).graph(), &limits, &mut |_| 1)
+        plan(&collect(outputs).graph(), &limits)
     }
 
     fn tensor(shape: &[usize]) -> Tensor {

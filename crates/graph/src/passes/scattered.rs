@@ -6,7 +6,7 @@
 //! The order of additions changes, so this is for optimised plans only. Must not touch other scatters than those of a
 //! pooling, whose indices are always in range.
 
-use super::{Graph, GraphNode};
+use super::{Graph, GraphNode, Site};
 use crate::ops::Op;
 use crate::ops::compare::{Compare, CompareKind};
 use crate::ops::expand::Expand;
@@ -16,7 +16,6 @@ use crate::ops::reshape::Reshape;
 use crate::ops::scatter_add::ScatterAdd;
 use crate::ops::where_::Where;
 use crate::shape::numel;
-use std::panic::Location;
 
 /// The graph with masks and sums before the scatters of poolings.
 pub(super) fn first(graph: Graph) -> Graph {
@@ -137,12 +136,7 @@ fn mask(graph: &mut Graph, alone: &[bool], n: usize) -> Option<usize> {
 }
 
 /// The number `n` in every place of `shape`.
-fn filled(
-    graph: &mut Graph,
-    n: usize,
-    shape: &[usize],
-    place: &'static Location<'static>,
-) -> usize {
+fn filled(graph: &mut Graph, n: usize, shape: &[usize], place: Site) -> usize {
     let ones = Reshape {
         shape: vec![1; shape.len()],
     };

@@ -2,10 +2,9 @@
 //! So the gradient of a linear layer's weight lies as the weight does, and its update reads both along memory. Every
 //! bit stays.
 
-use super::{Graph, GraphNode};
+use super::{Graph, GraphNode, Site};
 use crate::ops::Op;
 use crate::ops::permute::Permute;
-use std::panic::Location;
 
 /// The graph with such products exchanged.
 pub(super) fn products(graph: Graph) -> Graph {
@@ -67,7 +66,7 @@ fn turned(rank: usize) -> Permute {
     Permute { perm }
 }
 
-fn turn(out: &mut Graph, n: usize, location: &'static Location<'static>) -> usize {
+fn turn(out: &mut Graph, n: usize, location: Site) -> usize {
     let mut shape = out.nodes[n].shape.clone();
     let rank = shape.len();
     shape.swap(rank - 1, rank - 2);

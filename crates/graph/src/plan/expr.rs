@@ -77,6 +77,8 @@ pub enum Inst {
         size: usize,
         /// Elements between neighbouring indices.
         stride: i64,
+        /// What is written to the status word, if that is still 0; 0 where nothing is.
+        check: u32,
     },
     /// The value of `view` itself, as i32 (class I32).
     Index {
@@ -148,6 +150,15 @@ impl Expr {
             | Inst::Literal { dtype, .. }
             | Inst::Apply { dtype, .. } => *dtype,
         }
+    }
+
+    /// What the first of its checking instructions writes to the status word; 0 where none does.
+    pub fn check(&self) -> u32 {
+        let checks = self.insts.iter().map(|inst| match inst {
+            Inst::Gather { check, .. } => *check,
+            _ => 0,
+        });
+        checks.into_iter().find(|&check| check != 0).unwrap_or(0)
     }
 
     /// The register that holds the result.

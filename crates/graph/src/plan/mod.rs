@@ -46,6 +46,8 @@ pub struct Origin {
     pub name: String,
     /// Where the last of them was recorded.
     pub location: &'static Location<'static>,
+    /// The number of that node in the graph as collected.
+    pub node: usize,
 }
 
 /// One kernel call.
@@ -65,7 +67,7 @@ pub struct Step {
     /// value, its others are the step's inputs from the third on, and its result is stored instead.
     pub then: Option<Map>,
     /// Non-zero for a step that checks indices: what it writes to the status word (if that is still 0) when it
-    /// meets one out of range. The device's registry translates it back into op and location.
+    /// meets one out of range. Where it is an [`Inst::Gather`] that does, it writes its own.
     pub check: u32,
     /// For messages and profiles.
     pub origin: Origin,
@@ -131,6 +133,27 @@ impl Plan {
             same.map(move |(input, _)| Held { input, output })
         });
         pairs.collect()
+    }
+
+    /// All that its steps may write to the status word.
+    #[cfg(feature = "gpu")]
+    pub fn checks(&self) -> Vec<u32> {
+        let of_expr = |expr: &Expr| {
+            let checks = expr.insts.iter().map(|inst| match inst {
+                Inst::Gather { check, .. } => *check,
+                _ => 0,
+            });
+            checks.collect::<Vec<u32>>()
+        };
+        let of_step = |step: &Step| match &step.kernel {
+            Kernel::Map(map) => of_expr(&map.expr),
+            Kernel::Reduce(reduce) => of_expr(&reduce.expr),
+            Kernel::Rows(rows) => rows.stages.iter().flat_map(|s| of_expr(&s.expr)).collect(),
+            _ => vec![step.check],
+        };
+        let mut checks: Vec<u32> = self.steps.iter().flat_map(of_step).collect();
+        checks.retain(|&check| check != 0);
+        checks
     }
 
     /// The first step that writes an output which takes the place of a leaf, or the number of steps.

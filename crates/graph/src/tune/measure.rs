@@ -7,7 +7,7 @@ use crate::device::{Device, Kind, from_device};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::cpu;
-use crate::exec::gpu::{Choice, Choices, Executor, Prepared};
+use crate::exec::gpu::{Choice, Choices, Executor, Job, Prepared};
 use crate::plan::{Kernel, Origin, Place, Plan, Slot, Step};
 use crate::storage::HostBufferMut;
 use std::fmt;
@@ -176,7 +176,11 @@ impl<'a> Trial<'a> {
     ) -> Result<Trial<'a>> {
         let operands = [(lengths[0], 1), (lengths[1], 2)].map(|(n, seed)| uniform(n, seed));
         let plan = plan(kernel, lengths);
-        let want = on_the_cpu(&plan, &operands);
+        let want = on_the_cpu(&plan, &operands).ok_or_else(|| {
+            let message =
+                "there is no room to compute on the host what the device is compared with";
+            Error::new(ErrorKind::OutOfMemory, "tune", message)
+        })?;
         // The results are sums of numbers in −1..1.
         let size = want.iter().fold(0.0f32, |most, v| most.max(v.abs()));
         let upload = |v: &Vec<f32>| executor.gpu().upload(bytemuck::cast_slice(v));
@@ -283,7 +287,11 @@ impl<'a> Trial<'a> {
         let own = gpu.upload(bytemuck::cast_slice(&nan))?;
         let leaves: Vec<&Buffer> = self.leaves.iter().collect();
         let own = &mut [Some(own)];
-        let results = self.executor.run_into(prepared, &leaves, &[], own)?;
+        let job = Job {
+            leaves: &leaves,
+            ..Job::default()
+        };
+        let results = self.executor.run_job(prepared, &job, own)?.results;
         let bytes = gpu.read_blocking(&results[0])?;
         Ok(bytemuck::pod_collect_to_vec(&bytes))
     }
@@ -359,6 +367,7 @@ fn plan(kernel: Kernel, lengths: [usize; 3]) -> Plan {
         origin: Origin {
             name: "tune".to_string(),
             location: Location::caller(),
+            node: 0,
         },
     };
     Plan {
@@ -370,14 +379,17 @@ fn plan(kernel: Kernel, lengths: [usize; 3]) -> Plan {
     }
 }
 
-fn on_the_cpu(plan: &Plan, operands: &[Vec<f32>]) -> Vec<f32> {
+/// What the cpu computes; nothing where it has no room.
+fn on_the_cpu(plan: &Plan, operands: &[Vec<f32>]) -> Option<Vec<f32>> {
     let executor = cpu::Executor::new();
     let prepared = cpu::Prepared::new(plan);
-    let leaf = |v: &Vec<f32>| HostBufferMut::copy_of(bytemuck::cast_slice(v)).freeze();
-    let leaves: Vec<_> = operands.iter().map(leaf).collect();
+    let leaf =
+        |v: &Vec<f32>| HostBufferMut::copy_of(bytemuck::cast_slice(v)).map(HostBufferMut::freeze);
+    let leaves: Vec<_> = operands.iter().map(leaf).collect::<Result<_, _>>().ok()?;
     let leaves: Vec<_> = leaves.iter().collect();
     let results = executor.run((plan, &prepared), &leaves, &[], &0.into(), None);
-    bytemuck::pod_collect_to_vec(&results[0].bytes()[..4 * plan.slots[2].len])
+    let bytes = results.ok()?[0].bytes()[..4 * plan.slots[2].len].to_vec();
+    Some(bytemuck::pod_collect_to_vec(&bytes))
 }
 
 /// Numbers in −1..1, from a generator of words (splitmix64).

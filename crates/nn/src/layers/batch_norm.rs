@@ -21,10 +21,8 @@ pub struct BatchNorm<const D: usize> {
     #[module(buffer)]
     pub running_var: Tensor,
     /// Added to the variance.
-    #[module(skip)]
     pub eps: f64,
     /// Weight of the new batch in the running statistics.
-    #[module(skip)]
     pub momentum: f64,
 }
 

@@ -14,7 +14,6 @@ pub struct LayerNorm {
     /// Shift, of the normalised shape.
     pub bias: Option<Tensor>,
     /// Added to the variance.
-    #[module(skip)]
     pub eps: f64,
 }
 

@@ -10,9 +10,11 @@ pub use lstm::Lstm;
 pub use rnn::{Nonlinearity, Rnn};
 
 use super::fail;
+use crate::host::{Host, Saved, Value, hashed, put_back, shown, values};
 use crate::init::symmetric;
 use crate::module::{Kind, Module, join};
 use crate::{Context, Dropout};
+use std::hash::{Hash, Hasher};
 use wgrad_graph::{Device, ErrorKind, Generator, Tensor};
 
 /// The most layers, so that a nonsensical number is refused rather than tried.
@@ -390,11 +392,30 @@ impl Module for Stack {
             }
         }
     }
+
+    fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
+        visitor(Host::Enter(&"options"));
+        visitor(Host::Value(&mut self.options));
+        visitor(Host::Leave);
+    }
+}
+
+impl Hash for RecurrentOptions {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let sizes = [self.num_layers, self.proj_size];
+        let flags = [self.bias, self.batch_first, self.bidirectional];
+        (sizes, flags, self.dropout.to_bits()).hash(state);
+    }
+}
+
+values! {
+    {} RecurrentOptions |x| hashed(x);
+    {} Nonlinearity |x| *x as u64;
 }
 
 /// Implements `Module` and `Layer` for a struct with a field `stack`: the layer's value is the sequence of outputs.
 macro_rules! recurrent {
-    ($t:ident) => {
+    ($t:ident $(, $field:ident)*) => {
         impl crate::Module for $t {
             fn visit(
                 &self,
@@ -410,6 +431,19 @@ macro_rules! recurrent {
                 visitor: &mut dyn FnMut(&str, crate::Kind, &mut wgrad_graph::Tensor),
             ) {
                 self.stack.visit_mut(path, visitor);
+            }
+
+            fn visit_host(&mut self, visitor: &mut dyn FnMut(crate::Host<'_>)) {
+                self.stack.visit_host(visitor);
+                $(
+                    visitor(crate::Host::Enter(&stringify!($field)));
+                    visitor(crate::Host::Value(&mut self.$field));
+                    visitor(crate::Host::Leave);
+                )*
+            }
+
+            fn duplicate(&self) -> Option<$t> {
+                Some(self.clone())
             }
         }
 

@@ -35,7 +35,7 @@ pub(super) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
     let out: &mut [f32] = bytemuck::cast_slice_mut(out);
     let sums = conv.batch * conv.groups * conv.in_channels * conv.out_channels;
     let shape = unfold_of(conv);
-    if sums * shape.plane() * shape.positions() * shape.taps() == 0 {
+    if is_empty(conv, &shape) {
         out.fill(0.0);
         return;
     }
@@ -116,12 +116,17 @@ pub(super) fn pack(conv: &Conv, weight: &[f32], packed: &mut [f32], par: Par) {
 
 /// The weight gradient `conv` as partial sums, if it is computed so.
 pub(super) fn sums(conv: &Conv) -> Option<Sums<'_>> {
-    let sums = conv.batch * conv.groups * conv.in_channels * conv.out_channels;
     let shape = unfold_of(conv);
-    let any = sums * shape.plane() * shape.positions() * shape.taps() > 0;
-    (any && conv.kind == ConvKind::WeightGrad)
+    (!is_empty(conv, &shape) && conv.kind == ConvKind::WeightGrad)
         .then(|| Sums::new(conv, &shape))
         .flatten()
+}
+
+/// Whether there is nothing to sum. The product of all sizes may be more than a number holds.
+fn is_empty(conv: &Conv, shape: &Unfold) -> bool {
+    let planes = [conv.batch, conv.groups, conv.in_channels, conv.out_channels];
+    let sizes = [shape.plane(), shape.positions(), shape.taps()];
+    planes.contains(&0) || sizes.contains(&0)
 }
 
 fn unfold_of(conv: &Conv) -> Unfold {
@@ -239,14 +244,14 @@ fn forward(slabs: Slabs, x: &[f32], weight: &[f32], out: &mut [f32], par: Par) {
         rows * tiles[0].len
     };
     if count < par.threads() {
-        let mut col = HostBufferMut::scratch(scratch * 4);
+        let mut col = HostBufferMut::within_step(scratch * 4);
         out.chunks_exact_mut(slab)
             .enumerate()
             .for_each(|(i, out)| one(i, out, col.slice_mut(), par));
         return;
     }
     par.chunks(out, count.div_ceil(par.pieces()) * slab, |first, out| {
-        let mut col = HostBufferMut::scratch(scratch * 4);
+        let mut col = HostBufferMut::within_step(scratch * 4);
         for (i, out) in out.chunks_exact_mut(slab).enumerate() {
             one(first / slab + i, out, col.slice_mut(), Par::SERIAL);
         }
@@ -309,7 +314,7 @@ fn input_grad(conv: &Conv, shape: &Unfold, y: &[f32], weight: &[f32], out: &mut 
     let tiles = tiles(shape, k);
     let count = conv.batch * conv.groups;
     par.chunks(out, count.div_ceil(par.pieces()) * slab, |first, out| {
-        let mut scratch = HostBufferMut::scratch(k * tiles[0].len * 4);
+        let mut scratch = HostBufferMut::within_step(k * tiles[0].len * 4);
         for (i, out) in out.chunks_exact_mut(slab).enumerate() {
             let i = first / slab + i;
             let y = &y[i * og * positions..][..og * positions];
@@ -368,7 +373,7 @@ fn weight_grad(conv: &Conv, shape: &Unfold, x: &[f32], y: &[f32], out: &mut [f32
     if parts == 1 {
         return sum(0, out);
     }
-    let mut partials = HostBufferMut::scratch(parts * size * 4);
+    let mut partials = HostBufferMut::within_step(parts * size * 4);
     let partials = partials.slice_mut::<f32>();
     outside.chunks(partials, size, |at, partial| sum(at / size, partial));
     out.copy_from_slice(&partials[..size]);
@@ -388,7 +393,7 @@ fn weight_part(
 ) {
     let (positions, slab) = (shape.positions(), conv.in_channels * shape.plane());
     let (og, k) = (conv.out_channels, conv.in_channels * shape.taps());
-    let mut scratch = HostBufferMut::scratch(if shape.is_identity() {
+    let mut scratch = HostBufferMut::within_step(if shape.is_identity() {
         0
     } else {
         k * tiles[0].len * 4

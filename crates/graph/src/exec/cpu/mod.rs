@@ -38,9 +38,9 @@ mod winograd;
 mod worker;
 
 use crate::dtype::DType;
-use crate::plan::{Kernel, Place, Plan, Rows, Slot, SlotId, Step};
+use crate::plan::{Kernel, Origin, Place, Plan, Rows, Slot, SlotId, Step};
 use crate::profile;
-use crate::storage::{HostBuffer, HostBufferMut};
+use crate::storage::{HostBuffer, HostBufferMut, NoRoom};
 use par::Par;
 pub(crate) use prepared::Prepared;
 use prepared::Ready;
@@ -132,8 +132,8 @@ impl Executor {
         scalars: &[u32],
         status: &AtomicU32,
         observer: Option<&mut Observer<'_>>,
-    ) -> Vec<HostBuffer> {
-        let mut buffers = Buffers::new(plan, prepared, leaves);
+    ) -> Result<Vec<HostBuffer>, Lack> {
+        let mut buffers = Buffers::new(plan, prepared, leaves)?;
         let steps = plan.steps.iter().zip(&prepared.steps);
         let run = Run { scalars, status };
         match observer {
@@ -145,13 +145,17 @@ impl Executor {
                     }
                 }
             }
-            None => self.run_steps(&mut buffers, (plan, prepared), run),
+            None => {
+                let steps = || self.run_steps(&mut buffers, (plan, prepared), run);
+                catch_unwind(AssertUnwindSafe(steps)).or_else(no_room)?;
+            }
         }
         buffers.finish(plan)
     }
 
     /// As [`Executor::run`], in memory that is kept from run to run. Outputs that take the place of a leaf are as they
-    /// were if the status is not 0 or a step panics; then what was offered can be taken back.
+    /// were if the status is not 0, memory is lacking or a step panics; after the last two what was offered can be taken
+    /// back.
     pub(crate) fn run_in(
         &self,
         memory: &mut Memory,
@@ -159,21 +163,19 @@ impl Executor {
         leaves: &[&HostBuffer],
         scalars: &[u32],
         status: &AtomicU32,
-    ) -> Vec<HostBuffer> {
-        if memory.packs.is_empty() {
-            memory.packs = packs(prepared);
-        }
+    ) -> Result<Vec<HostBuffer>, Lack> {
+        memory.fill(plan, prepared)?;
         let mut buffers = Buffers {
             leaves,
-            outputs: memory.take_outputs(),
+            outputs: memory.take_outputs(plan)?,
             temps: std::mem::take(&mut memory.temps),
             packs: std::mem::take(&mut memory.packs),
         };
         let run = || self.run_steps(&mut buffers, (plan, prepared), Run { scalars, status });
         if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
-            // What was to be replaced is still there.
+            // What was to be replaced is still there; what was lent to the step that stopped is not.
             memory.offered = buffers.outputs;
-            resume_unwind(panic);
+            return no_room(panic).map(|()| Vec::new());
         }
         memory.temps = std::mem::take(&mut buffers.temps);
         memory.packs = std::mem::take(&mut buffers.packs);
@@ -241,33 +243,80 @@ impl Memory {
         Memory {
             sizes: output_sizes(plan),
             offered: Vec::new(),
-            temps: temps(plan),
+            temps: Vec::new(),
             packs: Vec::new(),
         }
     }
 
     /// Gives buffers for the next run's results, by number; those too small are not used. An output that takes
     /// the place of a leaf needs one with the leaf's contents.
-    pub(crate) fn offer(&mut self, buffers: impl Iterator<Item = Option<HostBufferMut>>) {
-        self.offered = buffers.collect();
+    pub(crate) fn offer(&mut self, buffers: Vec<Option<HostBufferMut>>) {
+        self.offered = buffers;
     }
 
-    /// What was offered to a run that panicked.
+    /// What was offered to a run that did not end.
     pub(crate) fn take_back(&mut self) -> Vec<Option<HostBufferMut>> {
         std::mem::take(&mut self.offered)
     }
 
-    fn take_outputs(&mut self) -> Vec<Option<HostBufferMut>> {
-        let mut offered = std::mem::take(&mut self.offered).into_iter();
-        let sizes = self.sizes.iter();
-        let outputs = sizes.map(|&bytes| {
-            Some(match offered.next().flatten() {
-                Some(kept) if kept.len() == bytes => kept,
-                Some(kept) if kept.len() > bytes => HostBufferMut::copy_of(&kept.bytes()[..bytes]),
-                _ => HostBufferMut::scratch(bytes),
-            })
-        });
-        outputs.collect()
+    /// Gets what the first run needs, and one after a run that did not end.
+    fn fill(&mut self, plan: &Plan, prepared: &Prepared) -> Result<(), Lack> {
+        if self.temps.is_empty() {
+            self.temps = temps(plan)?;
+        }
+        if self.packs.is_empty() {
+            self.packs = packs(prepared)?;
+        }
+        Ok(())
+    }
+
+    fn take_outputs(&mut self, plan: &Plan) -> Result<Vec<Option<HostBufferMut>>, Lack> {
+        let fits =
+            |kept: &Option<HostBufferMut>, bytes| kept.as_ref().is_some_and(|k| k.len() == bytes);
+        self.offered.resize_with(self.sizes.len(), || None);
+        for (at, (place, &bytes)) in self.offered.iter_mut().zip(&self.sizes).enumerate() {
+            if !fits(place, bytes) {
+                let new = match place {
+                    Some(kept) if kept.len() > bytes => {
+                        HostBufferMut::copy_of(&kept.bytes()[..bytes])
+                    }
+                    _ => HostBufferMut::scratch(bytes),
+                };
+                *place = Some(new.map_err(|bytes| Lack::of(plan, Place::Output(at), bytes))?);
+            }
+        }
+        Ok(std::mem::take(&mut self.offered))
+    }
+}
+
+/// Memory that the host does not have.
+#[derive(Debug)]
+pub(crate) struct Lack {
+    /// How many bytes.
+    pub(crate) bytes: usize,
+    /// The first step that needs them, where it is known.
+    pub(crate) origin: Option<Origin>,
+}
+
+impl Lack {
+    fn of(plan: &Plan, place: Place, bytes: usize) -> Lack {
+        let writes = |step: &&Step| step.outputs().any(|slot| plan.slots[slot].place == place);
+        let step = plan.steps.iter().find(writes);
+        Lack {
+            bytes,
+            origin: step.map(|step| step.origin.clone()),
+        }
+    }
+}
+
+/// What a step that found no room unwound with as an error; goes on with any other panic.
+fn no_room(panic: Box<dyn std::any::Any + Send>) -> Result<(), Lack> {
+    match panic.downcast::<NoRoom>() {
+        Ok(lack) => Err(Lack {
+            bytes: lack.bytes,
+            origin: None,
+        }),
+        Err(panic) => resume_unwind(panic),
     }
 }
 
@@ -283,13 +332,22 @@ fn output_sizes(plan: &Plan) -> Vec<usize> {
     sizes
 }
 
-fn temps(plan: &Plan) -> Vec<Option<HostBufferMut>> {
-    let scratch = |&bytes: &usize| Some(HostBufferMut::scratch(bytes));
-    plan.temps.iter().map(scratch).collect()
+fn temps(plan: &Plan) -> Result<Vec<Option<HostBufferMut>>, Lack> {
+    let scratch = |(at, &bytes): (usize, &usize)| {
+        let lack = |bytes| Lack::of(plan, Place::Temp(at), bytes);
+        HostBufferMut::scratch(bytes).map(Some).map_err(lack)
+    };
+    plan.temps.iter().enumerate().map(scratch).collect()
 }
 
-fn packs(prepared: &Prepared) -> Vec<Option<HostBufferMut>> {
-    let scratch = |&floats: &usize| Some(HostBufferMut::scratch(floats * 4));
+fn packs(prepared: &Prepared) -> Result<Vec<Option<HostBufferMut>>, Lack> {
+    let scratch = |&floats: &usize| {
+        let lack = |bytes| Lack {
+            bytes,
+            origin: None,
+        };
+        HostBufferMut::scratch(floats * 4).map(Some).map_err(lack)
+    };
     prepared.packs.iter().map(scratch).collect()
 }
 
@@ -304,14 +362,18 @@ struct Buffers<'r> {
 }
 
 impl<'r> Buffers<'r> {
-    fn new(plan: &Plan, prepared: &Prepared, leaves: &'r [&'r HostBuffer]) -> Self {
-        let scratch = |bytes| Some(HostBufferMut::scratch(bytes));
-        Buffers {
+    fn new(plan: &Plan, prepared: &Prepared, leaves: &'r [&'r HostBuffer]) -> Result<Self, Lack> {
+        let scratch = |(at, bytes)| {
+            let lack = |bytes| Lack::of(plan, Place::Output(at), bytes);
+            HostBufferMut::scratch(bytes).map(Some).map_err(lack)
+        };
+        let sizes = output_sizes(plan).into_iter().enumerate();
+        Ok(Buffers {
             leaves,
-            outputs: output_sizes(plan).into_iter().map(scratch).collect(),
-            temps: temps(plan),
-            packs: packs(prepared),
-        }
+            outputs: sizes.map(scratch).collect::<Result<_, _>>()?,
+            temps: temps(plan)?,
+            packs: packs(prepared)?,
+        })
     }
 
     fn step(&mut self, plan: &Plan, step: &Step, ready: &Ready, run: Run<'_>, par: Par<'_>) {
@@ -416,18 +478,19 @@ impl<'r> Buffers<'r> {
         }
     }
 
-    fn finish(self, plan: &Plan) -> Vec<HostBuffer> {
+    fn finish(self, plan: &Plan) -> Result<Vec<HostBuffer>, Lack> {
         let outputs = self.outputs.into_iter().flatten();
         let frozen: Vec<HostBuffer> = outputs.map(HostBufferMut::freeze).collect();
         let result = |&id: &SlotId| {
             let slot = &plan.slots[id];
             match slot.place {
-                Place::Leaf(i) => self.leaves[i].clone(),
-                Place::Output(i) => frozen[i].clone(),
-                Place::Temp(i) => HostBufferMut::copy_of(
-                    &contents(&self.temps[i])[..slot.len * slot.dtype.size()],
-                )
-                .freeze(),
+                Place::Leaf(i) => Ok(self.leaves[i].clone()),
+                Place::Output(i) => Ok(frozen[i].clone()),
+                Place::Temp(i) => {
+                    let bytes = &contents(&self.temps[i])[..slot.len * slot.dtype.size()];
+                    let copy = HostBufferMut::copy_of(bytes).map(HostBufferMut::freeze);
+                    copy.map_err(|bytes| Lack::of(plan, slot.place, bytes))
+                }
             }
         };
         plan.outputs.iter().map(result).collect()

@@ -27,6 +27,7 @@ pub(super) enum Instr {
         stride: i64,
         outside: u32,
         by_row: bool,
+        check: u32,
     },
     Index {
         walk: usize,
@@ -229,6 +230,7 @@ fn lower(expr: &Expr, walks: &[Walk], nest: &Nest, around: Around<'_>) -> Fused 
                 index,
                 size,
                 stride,
+                check,
                 ..
             } => {
                 let (walk, dtype) = (walk(), expr.inputs[*input]);
@@ -242,6 +244,7 @@ fn lower(expr: &Expr, walks: &[Walk], nest: &Nest, around: Around<'_>) -> Fused 
                     stride: *stride,
                     outside: if dtype.is_float() { nan } else { 0 },
                     by_row: spans[*index] != Span::Lane,
+                    check: *check,
                 };
                 (op, of_walk(walk).min(spans[*index]))
             }

@@ -36,7 +36,7 @@ fn with(
     }
     if plane == 0 {
         if outer > 0 {
-            context.report();
+            context.report(context.check);
         }
         return;
     }
@@ -87,7 +87,7 @@ fn rows(
             }
         }
         if bad {
-            context.report();
+            context.report(context.check);
         }
         return;
     }
@@ -115,6 +115,6 @@ fn rows(
         }
     }
     if bad {
-        context.report();
+        context.report(context.check);
     }
 }

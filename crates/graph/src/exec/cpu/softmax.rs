@@ -334,7 +334,7 @@ mod tests {
             let x = x.to_vec::<f32>().expect("values");
             let want = by_stages(rows, &x);
             for stream in [false, true] {
-                let mut out = crate::storage::HostBufferMut::zeros(4 * x.len());
+                let mut out = crate::storage::HostBufferMut::within_step(4 * x.len());
                 let out: &mut [u32] = out.slice_mut();
                 run_rows(bytemuck::cast_slice(&x), out, softmax.inner, stream);
                 let nan = |w: u32| f32::from_bits(w).is_nan();

@@ -95,7 +95,7 @@ impl<'c> Sums<'c> {
     /// `out[g, o, c, t] = Σ over images and positions p of y[g, o, p] * x[g, c, p * stride + t * dilation - padding]`.
     pub(super) fn run(&self, x: &[f32], y: &[f32], out: &mut [f32], par: Par) {
         let (items, parts) = (self.conv.batch * self.bands(), self.parts());
-        let mut partials = HostBufferMut::scratch(parts * self.len() * 4);
+        let mut partials = HostBufferMut::within_step(parts * self.len() * 4);
         let partials = partials.slice_mut::<f32>();
         par.chunks(partials, self.len(), |at, partial| {
             let part = at / self.len();

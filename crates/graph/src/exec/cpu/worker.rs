@@ -125,6 +125,10 @@ impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: nothing is used after a drop.
         let contents = unsafe { ManuallyDrop::take(&mut self.0) };
+        // A panic leaves it in pieces: lanes are taken out while they are computed.
+        if std::thread::panicking() {
+            return;
+        }
         // A thread that ends has no use for it.
         let _ = IDLE.try_with(|idle| idle.borrow_mut().push(contents));
     }
@@ -534,6 +538,7 @@ impl<'p, 'a> Worker<'p, 'a> {
             stride,
             outside,
             by_row,
+            check,
         } = *op
         else {
             return;
@@ -576,7 +581,7 @@ impl<'p, 'a> Worker<'p, 'a> {
             }
         });
         if bad {
-            self.context.report();
+            self.context.report(check);
         }
         if by_row && step == 1 {
             self.fetch_next_row(op, odometer);
@@ -628,12 +633,11 @@ impl<'p, 'a> Worker<'p, 'a> {
 }
 
 impl Context<'_> {
-    /// Records that an index was out of range, if the step checks and nothing was recorded yet.
-    pub(super) fn report(&self) {
-        if self.check != 0 {
-            let _ =
-                self.status
-                    .compare_exchange(0, self.check, Ordering::Relaxed, Ordering::Relaxed);
+    /// Records that an index was out of range, if `check` is not 0 and nothing was recorded yet.
+    pub(super) fn report(&self, check: u32) {
+        if check != 0 {
+            let order = Ordering::Relaxed;
+            let _ = self.status.compare_exchange(0, check, order, order);
         }
     }
 }

@@ -48,6 +48,18 @@ impl Body {
     }
 }
 
+/// Rounds of loops in what is written for one point of an expression: those of its functions, and of the report of each
+/// index out of range.
+pub(super) fn inner_rounds(view: &StepView<'_>, expr: &Expr) -> u64 {
+    let of = |inst: &Inst| match inst {
+        Inst::Apply { op, .. } => op.rounds(),
+        Inst::Random { .. } => 10,
+        Inst::Gather { .. } => u64::from(view.step.check != 0),
+        _ => 0,
+    };
+    expr.insts.iter().map(of).sum()
+}
+
 /// n / d. Integers are divided slowly by GPUs, and lane by lane by software adapters; the product with the
 /// reciprocal is off by at most one as long as the quotient is below 2^22, which `QUICK` promises.
 const QUOTIENT: &str = "\
@@ -215,6 +227,7 @@ impl<'a> Writer<'a> {
                 index,
                 size,
                 stride,
+                check,
             } => {
                 let base = self.walk(view);
                 let buffer = self.input(*input);
@@ -224,7 +237,7 @@ impl<'a> Writer<'a> {
                     expr.inputs[*input],
                     &base,
                     [self.base + *index, *size],
-                    *stride,
+                    (*stride, *check),
                 )
             }
             Inst::Index { view } => format!("bitcast<i32>({})", self.walk(view)),
@@ -289,7 +302,7 @@ impl<'a> Writer<'a> {
         dtype: DType,
         base: &str,
         [index, size]: [usize; 2],
-        stride: i64,
+        (stride, check): (i64, u32),
     ) -> String {
         let size = param(self.params.push(size));
         let stride = param(self.params.push_word(stride as u32));
@@ -306,9 +319,9 @@ impl<'a> Writer<'a> {
         };
         let value = load(buffer, dtype, &format!("x{reg}"));
         let mut otherwise = String::new();
-        if self.view.step.check != 0 {
+        if check != 0 {
             self.body.reports = true;
-            let check = param(self.params.push_word(self.view.step.check));
+            let check = param(self.params.push_word(check));
             otherwise = format!(" else {{ report({check}); }}");
         }
         let _ = writeln!(

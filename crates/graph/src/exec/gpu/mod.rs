@@ -24,6 +24,7 @@ mod scan;
 mod scatter;
 mod source;
 mod states;
+mod status;
 mod table;
 mod trace;
 mod wide;
@@ -35,4 +36,5 @@ mod tests;
 #[cfg(all(feature = "cpu", not(target_arch = "wasm32")))]
 pub(crate) use choices::{Choice, Choices};
 pub(crate) use prepared::Prepared;
-pub(crate) use run::Executor;
+pub(crate) use run::{Executor, Job, Ran, Read};
+pub(crate) use status::{INHERITED, Word, Words};

@@ -1,6 +1,6 @@
 //! A plan made ready: pipelines, parameter blocks, grids and the buffers that stay. Must not submit anything.
 
-use super::call::{Arg, Call, Grid, Lowered, Work};
+use super::call::{Arg, Call, Grid, Lowered, Words, Work};
 use super::choices::Choices;
 use super::lower::{Target, lower};
 use crate::plan::{Origin, Place, Plan, Step};
@@ -37,10 +37,33 @@ pub(super) enum Action {
     },
 }
 
+/// What a run of a plan that checks indices works on.
+pub(super) struct Status {
+    /// Its first word is zero until a step meets an index out of range; then that step's `check`.
+    pub(super) buffer: Buffer,
+    /// The number of runs whose failure is inherited, and where their words are.
+    pub(super) which: Buffer,
+}
+
+/// Runs whose failure a plan's run can inherit at once.
+pub(super) const MAX_INHERITED: usize = 63;
+
+impl Status {
+    pub(super) fn new(gpu: &Gpu) -> Result<Status, Error> {
+        Ok(Status {
+            buffer: gpu.alloc_zeroed(16)?,
+            which: gpu.alloc_zeroed(4 * (1 + MAX_INHERITED as u64))?,
+        })
+    }
+}
+
 /// What a run writes, held for its length.
 pub(super) struct State {
     /// For each action, the bind groups of its last runs.
     pub(super) recent: Vec<Recent>,
+    /// The same for what a run does about its status.
+    pub(super) inherit: Recent,
+    pub(super) keeps: Vec<Recent>,
     /// All parameter blocks, as last written.
     pub(super) words: Vec<u32>,
     /// Whether `words` have been written at all.
@@ -55,6 +78,8 @@ pub(crate) struct Prepared {
     pub(super) temps: Vec<Buffer>,
     pub(super) scratch: Vec<Buffer>,
     pub(super) params: Buffer,
+    /// Where indices are checked.
+    pub(super) status: Option<Status>,
     /// (word of the parameters, scalar)
     pub(super) scalars: Vec<(usize, usize)>,
     pub(super) state: Mutex<State>,
@@ -89,6 +114,21 @@ impl Prepared {
         of_step.map(|(_, text)| text.as_ref()).collect()
     }
 
+    /// Whether a result lies where something else does.
+    pub(super) fn is_shared(&self, result: usize) -> bool {
+        let place = self.results[result].0;
+        let same = self.results.iter().filter(|(p, _)| *p == place);
+        matches!(place, Place::Leaf(_)) || same.count() > 1
+    }
+
+    /// The leaves that outputs take the place of, as they are given.
+    pub(super) fn replaced(&self, own: &[Option<Buffer>]) -> Vec<Option<Buffer>> {
+        let replaces = own.iter().zip(&self.replaces);
+        replaces
+            .map(|(leaf, &r)| leaf.clone().filter(|_| r))
+            .collect()
+    }
+
     /// What each dispatch of a run belongs to, in order.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn dispatched(&self) -> impl Iterator<Item = &Origin> {
@@ -119,6 +159,30 @@ fn bound(bytes: u64) -> u64 {
     if bytes == 0 { 4 } else { bytes }
 }
 
+/// A kernel's text with a return at its beginning for runs that have failed, which it reads from a uniform binding: those
+/// do not count as storage buffers, and a step that checks is never guarded, so that no dispatch binds the status twice.
+fn guard(wgsl: &str, binding: usize) -> String {
+    let declared =
+        format!("@group(0) @binding({binding}) var<uniform> run_status: vec4<u32>;\n{wgsl}");
+    let main = declared.rfind("fn main(").unwrap_or(0);
+    let body = declared[main..].find('{').map_or(0, |at| main + at + 1);
+    let (before, after) = declared.split_at(body);
+    format!("{before}\nif (run_status.x != 0u) {{ return; }}\n{after}")
+}
+
+/// A dispatch in the place of a clearing.
+fn zeros(bytes: u64) -> Call {
+    Call {
+        label: "zero",
+        wgsl: wgrad_shaders::kernels::ZERO.into(),
+        constants: Vec::new(),
+        args: vec![Arg::Output],
+        params: Words::default(),
+        grid: Grid::Threads(bytes.div_ceil(4)),
+        iterations: 0,
+    }
+}
+
 /// Collects what a [`Prepared`] holds.
 struct Builder<'a> {
     gpu: &'a Gpu,
@@ -128,6 +192,8 @@ struct Builder<'a> {
     words: Vec<u32>,
     scalars: Vec<(usize, usize)>,
     scratch_bytes: Vec<u64>,
+    /// Some step checks indices.
+    checks: bool,
 }
 
 /// Compiles `plan`.
@@ -145,6 +211,7 @@ pub(super) fn prepare(
         words: Vec::new(),
         scalars: Vec::new(),
         scratch_bytes: Vec::new(),
+        checks: plan.steps.iter().any(|step| step.check != 0),
     };
     for (ix, step) in plan.steps.iter().enumerate() {
         builder.step(ix, step, lower(plan, step, target, choices)?)?;
@@ -160,20 +227,37 @@ impl Builder<'_> {
             }
             self.scratch_bytes[i] = self.scratch_bytes[i].max(bytes);
         }
+        let guarded = self.checks && step.outputs().any(|slot| self.plan.is_in_place(slot));
         for work in lowered.work {
             match work {
+                Work::Clear if guarded => {
+                    let bytes = slot_bytes(self.plan, step.output);
+                    self.call(ix, step, &[], zeros(bytes), true)?;
+                }
                 Work::Clear => {
                     let target = self.place(step, Arg::Output);
                     let bytes = slot_bytes(self.plan, step.output);
                     self.actions.push(Action::Clear { target, bytes });
                 }
-                Work::Call(call) => self.call(ix, step, &lowered.scratch, *call)?,
+                Work::Call(call) => self.call(ix, step, &lowered.scratch, *call, guarded)?,
             }
         }
         Ok(())
     }
 
-    fn call(&mut self, ix: usize, step: &Step, scratch: &[u64], call: Call) -> Result<(), Error> {
+    /// A dispatch; one that is `guarded` does nothing where the run has failed.
+    fn call(
+        &mut self,
+        ix: usize,
+        step: &Step,
+        scratch: &[u64],
+        mut call: Call,
+        guarded: bool,
+    ) -> Result<(), Error> {
+        if guarded {
+            call.wgsl = guard(&call.wgsl, call.args.len()).into();
+            call.args.push(Arg::Status);
+        }
         let mut source = KernelSource::new(call.label, &call.wgsl).constants(&call.constants);
         // A user's own text is never trusted to stay in bounds.
         source.checked = matches!(step.kernel, crate::plan::Kernel::Custom(_));
@@ -185,7 +269,9 @@ impl Builder<'_> {
                 Arg::Output => slot_bytes(self.plan, step.output),
                 Arg::More(i) => slot_bytes(self.plan, step.more_outputs[i]),
                 Arg::Scratch(i) => scratch[i],
-                Arg::Params | Arg::Status => 4,
+                Arg::Params => 4,
+                Arg::Status if guarded => 16,
+                Arg::Status => 4,
             };
             (self.place(step, arg), bound(bytes))
         });
@@ -263,6 +349,12 @@ impl Builder<'_> {
             .map(|&slot| (plan.slots[slot].place, slot_bytes(plan, slot)));
         let alloc = |&bytes: &u64| gpu.alloc(bound(bytes));
         let recent = self.actions.iter().map(|_| Recent::default()).collect();
+        let keeps = (0..plan.outputs.len()).map(|_| Recent::default()).collect();
+        let bound_status = |a: &Action| match a {
+            Action::Dispatch { args, .. } => args.iter().any(|(at, _)| *at == At::Status),
+            Action::Clear { .. } => false,
+        };
+        let status = self.checks || self.actions.iter().any(bound_status);
         let temps: Vec<u64> = plan.temps.iter().map(|&bytes| bytes as u64).collect();
         Ok(Prepared {
             actions: self.actions,
@@ -274,9 +366,12 @@ impl Builder<'_> {
                 .map(alloc)
                 .collect::<Result<_, _>>()?,
             params: gpu.alloc(4 * self.words.len().max(BLOCK_WORDS) as u64)?,
+            status: status.then(|| Status::new(gpu)).transpose()?,
             scalars: self.scalars,
             state: Mutex::new(State {
                 recent,
+                inherit: Recent::default(),
+                keeps,
                 words: self.words,
                 written: false,
             }),

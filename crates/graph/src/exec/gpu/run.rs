@@ -6,13 +6,15 @@ use super::choices::{Choice, ShapeClass};
 #[cfg(all(feature = "cpu", not(target_arch = "wasm32")))]
 use super::gemm::candidates;
 use super::lower::Target;
-use super::prepared::{Action, At, Prepared, State, prepare};
+use super::prepared::{Action, At, MAX_INHERITED, Prepared, State, Status, prepare};
+use super::status::{Word, Words};
 use crate::device::DeviceClass;
 #[cfg(all(feature = "cpu", not(target_arch = "wasm32")))]
 use crate::plan::Kernel;
 use crate::plan::{Place, Plan};
-use std::sync::PoisonError;
-use wgrad_device::{Binding, Buffer, Commands, Error, Gpu, Recent};
+use std::sync::{Arc, PoisonError};
+use wgrad_device::{Binding, Buffer, Commands, Error, Gpu, KernelSource, Recent, fold_groups};
+use wgrad_shaders::kernels;
 
 /// Runs plans on one device.
 #[derive(Debug)]
@@ -21,8 +23,7 @@ pub(crate) struct Executor {
     pub(super) target: Target,
     /// What was measured on this device before, if anything.
     choices: Choices,
-    /// One u32, zero until a step meets an index out of range; then that step's `check`, until it is read.
-    status: Buffer,
+    words: Arc<Words>,
     /// Bound for empty buffers.
     empty: Buffer,
 }
@@ -33,14 +34,14 @@ impl Executor {
     /// # Errors
     /// Those of [`Gpu::alloc_zeroed`].
     pub(crate) fn new(gpu: Gpu, class: DeviceClass) -> Result<Executor, Error> {
-        let status = gpu.alloc_zeroed(4)?;
+        let words = Words::new(gpu.clone());
         let empty = gpu.alloc_zeroed(256)?;
         let target = Target::of(&gpu, class);
         Ok(Executor {
             gpu,
             target,
             choices: Choices::NONE,
-            status,
+            words,
             empty,
         })
     }
@@ -50,19 +51,9 @@ impl Executor {
         &self.gpu
     }
 
-    /// The `check` of the first step since the last call that met an index out of range, or 0. Waits for all
-    /// that was submitted.
-    ///
-    /// # Errors
-    /// Those of [`Gpu::read`].
-    pub(crate) async fn take_status(&self) -> Result<u32, Error> {
-        let bytes = self.gpu.read(&self.status).await?;
-        let word: [u8; 4] = bytes.as_slice().try_into().unwrap_or_default();
-        let status = u32::from_le_bytes(word);
-        if status != 0 {
-            self.gpu.write(&self.status, 0, &[0; 4])?;
-        }
-        Ok(status)
+    /// The status words of this device's runs.
+    pub(crate) fn words(&self) -> &Arc<Words> {
+        &self.words
     }
 
     /// Generates and compiles the kernels of `plan`, and allocates its temporary buffers.
@@ -110,13 +101,19 @@ impl Executor {
     /// # Errors
     /// [`Error::Unsupported`] where leaves or scalars are too few; those of [`Commands::dispatch`],
     /// [`Gpu::alloc`] and [`Commands::submit`].
+    #[cfg(any(test, all(feature = "cpu", not(target_arch = "wasm32"))))]
     pub(crate) fn run(
         &self,
         prepared: &Prepared,
         leaves: &[&Buffer],
         scalars: &[u32],
     ) -> Result<Vec<Buffer>, Error> {
-        self.run_into(prepared, leaves, scalars, &mut [])
+        let job = Job {
+            leaves,
+            scalars,
+            ..Job::default()
+        };
+        Ok(self.run_job(prepared, &job, &mut [])?.results)
     }
 
     /// As [`Executor::run`]; `own` are buffers that results are written to, by number, if they have their size. An output
@@ -124,14 +121,13 @@ impl Executor {
     ///
     /// # Errors
     /// As [`Executor::run`]; the leaves' buffers are in `own` still.
-    pub(crate) fn run_into(
+    pub(crate) fn run_job(
         &self,
         prepared: &Prepared,
-        leaves: &[&Buffer],
-        scalars: &[u32],
+        job: &Job<'_>,
         own: &mut [Option<Buffer>],
-    ) -> Result<Vec<Buffer>, Error> {
-        if leaves.len() < prepared.n_leaves || scalars.len() < prepared.n_scalars {
+    ) -> Result<Ran, Error> {
+        if job.leaves.len() < prepared.n_leaves || job.scalars.len() < prepared.n_scalars {
             return Err(Error::Unsupported {
                 what: "a plan without all its leaves and scalars",
             });
@@ -141,26 +137,131 @@ impl Executor {
             .state
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        self.write_params(prepared, &mut state, scalars)?;
+        self.write_params(prepared, &mut state, job.scalars)?;
         let mut commands = self.recorder()?;
+        let replacing = prepared.replaces.contains(&true) || job.kept.iter().any(Option::is_some);
+        // A plan that checks nothing has no status of its own, but its run may inherit a failure.
+        let inherits = prepared.status.is_none() && replacing && !job.parents.is_empty();
+        let lent = inherits.then(|| Status::new(&self.gpu)).transpose()?;
+        let status = prepared.status.as_ref().or(lent.as_ref());
+        if let Some(status) = status {
+            commands.clear(&status.buffer, 0..4)?;
+            self.inherit(&mut commands, status, job.parents, &mut state.inherit)?;
+        }
+        let leaf_of: Vec<Option<Buffer>> = match inherits {
+            true => prepared.replaced(own),
+            false => Vec::new(),
+        };
         let outputs = self.outputs(prepared, own, &mut commands)?;
         let buffers = Buffers {
             executor: self,
             prepared,
-            leaves,
+            leaves: job.leaves,
             outputs: &outputs,
         };
         let mut bindings = Vec::new();
         for (action, recent) in prepared.actions.iter().zip(&mut state.recent) {
             buffers.record(&mut commands, action, &mut bindings, recent)?;
         }
+        let results = prepared.results.iter();
+        let results = results.map(|&(place, bytes)| buffers.result(place, bytes));
+        let mut ran = Ran {
+            results: results.collect::<Result<_, _>>()?,
+            ..Ran::default()
+        };
+        if let Some(status) = status {
+            let word = self.words.take()?;
+            for (result, recent) in (0..ran.results.len()).zip(&mut state.keeps) {
+                let of = |list: &[Option<Buffer>]| list.get(result).cloned().flatten();
+                if let Some(old) = of(job.kept).or_else(|| of(&leaf_of)) {
+                    let shared = prepared.is_shared(result);
+                    let new = &mut ran.results[result];
+                    self.keep(&mut commands, status, &old, (new, shared), recent)?;
+                }
+            }
+            let (block, at) = word.place();
+            if let Some(block) = self.words.block(block) {
+                commands.copy(&status.buffer, 0, &block, 4 * u64::from(at), 4)?;
+            }
+            ran.word = Some(word);
+        }
+        if let Some(read) = job.read {
+            read(&mut commands, &ran)?;
+        }
         let submission = commands.submit()?;
         self.trace(submission, prepared)?;
         drop(state);
-        let results = prepared.results.iter();
-        results
-            .map(|&(place, bytes)| buffers.result(place, bytes))
-            .collect()
+        Ok(ran)
+    }
+
+    /// Makes a run fail where one of its parents has.
+    fn inherit(
+        &self,
+        commands: &mut Commands,
+        status: &Status,
+        parents: &[&Word],
+        recent: &mut Recent,
+    ) -> Result<(), Error> {
+        if parents.is_empty() {
+            return Ok(());
+        }
+        let kernel = self
+            .gpu
+            .kernel(KernelSource::new("inherit", kernels::INHERIT))?;
+        let mut blocks: Vec<(usize, Vec<u32>)> = Vec::new();
+        for (block, at) in parents.iter().map(|word| word.place()) {
+            match blocks.iter_mut().find(|(b, _)| *b == block) {
+                Some((_, places)) => places.push(at),
+                None => blocks.push((block, vec![at])),
+            }
+        }
+        let few = blocks.len() == 1 && parents.len() <= MAX_INHERITED;
+        for (block, places) in blocks {
+            let Some(words) = self.words.block(block) else {
+                continue;
+            };
+            let list = std::iter::once(places.len() as u32).chain(places);
+            let list: Vec<u32> = list.collect();
+            let list = bytemuck::cast_slice(&list);
+            if few {
+                self.gpu.write(&status.which, 0, list)?;
+                let bindings = [&words, &status.which, &status.buffer].map(Binding::whole);
+                commands.dispatch_again(&kernel, &bindings, [1; 3], recent)?;
+            } else {
+                let which = self.gpu.upload(list)?;
+                let bindings = [&words, &which, &status.buffer].map(Binding::whole);
+                commands.dispatch(&kernel, &bindings, [1; 3])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a result the contents of what it replaces where the run has failed. One that something else reads too becomes
+    /// a buffer of its own.
+    fn keep(
+        &self,
+        commands: &mut Commands,
+        status: &Status,
+        old: &Buffer,
+        (new, shared): (&mut Buffer, bool),
+        recent: &mut Recent,
+    ) -> Result<(), Error> {
+        if new.is_empty() || old.is_empty() {
+            return Ok(());
+        }
+        if shared || old.id() == new.id() {
+            let copy = self.gpu.alloc(new.len())?;
+            commands.copy(new, 0, &copy, 0, new.len())?;
+            *new = copy;
+        }
+        let kernel = self.gpu.kernel(KernelSource::new("keep", kernels::KEEP))?;
+        let bindings = [old, new, &status.buffer].map(Binding::whole);
+        let groups = new.len().div_ceil(4 * 64);
+        let grid = fold_groups(groups, self.gpu.limits().max_groups);
+        if shared {
+            return commands.dispatch(&kernel, &bindings, grid);
+        }
+        commands.dispatch_again(&kernel, &bindings, grid, recent)
     }
 
     /// A buffer for each output: the one given for it, if nothing else holds it, else one of the pool, with the contents
@@ -182,6 +283,7 @@ impl Executor {
                     return given.map_or_else(fresh, Ok);
                 }
                 match given.as_deref() {
+                    // What holds it besides may be this very run, which keeps it for the case of a failure.
                     Some(Some(leaf)) if fits(leaf) => Ok(leaf.clone()),
                     Some(Some(leaf)) => {
                         let copy = fresh()?;
@@ -224,6 +326,33 @@ impl Executor {
     }
 }
 
+/// What a run is given.
+#[derive(Default)]
+pub(crate) struct Job<'a> {
+    /// The buffers that it reads.
+    pub(crate) leaves: &'a [&'a Buffer],
+    /// 32-bit words: floats as f32 bits.
+    pub(crate) scalars: &'a [u32],
+    /// Status words of runs whose failure makes this one fail.
+    pub(crate) parents: &'a [&'a Word],
+    /// For each result what it is to hold if the run fails, if anything; not for those that take the place of a leaf.
+    pub(crate) kept: &'a [Option<Buffer>],
+    /// Records what is read back with the same submission.
+    pub(crate) read: Option<&'a Read<'a>>,
+}
+
+/// Records what is read back.
+pub(crate) type Read<'a> = dyn Fn(&mut Commands, &Ran) -> Result<(), Error> + 'a;
+
+/// What a run has given.
+#[derive(Debug, Default)]
+pub(crate) struct Ran {
+    /// The plan's results.
+    pub(crate) results: Vec<Buffer>,
+    /// What the run writes its status to, if it may fail.
+    pub(crate) word: Option<Word>,
+}
+
 /// All buffers of one run.
 struct Buffers<'a> {
     executor: &'a Executor,
@@ -240,7 +369,10 @@ impl<'a> Buffers<'a> {
             At::Temp(i) => &self.prepared.temps[i],
             At::Scratch(i) => &self.prepared.scratch[i],
             At::Params => &self.prepared.params,
-            At::Status => &self.executor.status,
+            At::Status => match &self.prepared.status {
+                Some(status) => &status.buffer,
+                None => &self.executor.empty,
+            },
         };
         if buffer.is_empty() {
             &self.executor.empty

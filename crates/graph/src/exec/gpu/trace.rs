@@ -20,7 +20,9 @@ impl Executor {
     pub(super) fn trace(&self, submission: Submission, prepared: &Prepared) -> Result<(), Error> {
         if profile::begin().is_some() {
             let timings = submission.timings_blocking()?;
-            let steps = timings.iter().zip(prepared.dispatched());
+            // What a run does about its status belongs to no step.
+            let own = |t: &&wgrad_device::Timing| !matches!(&*t.label, "inherit" | "keep");
+            let steps = timings.iter().filter(own).zip(prepared.dispatched());
             profile::gpu_steps(steps.map(|(t, origin)| (&*t.label, origin, [t.start_ns, t.ns])));
         }
         Ok(())

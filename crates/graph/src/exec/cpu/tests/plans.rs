@@ -12,6 +12,7 @@ fn step(kernel: Kernel, inputs: &[usize], output: usize, check: u32) -> Step {
     let origin = Origin {
         name: String::from("test"),
         location: std::panic::Location::caller(),
+        node: 0,
     };
     Step {
         kernel,
@@ -100,7 +101,7 @@ fn plan(n: usize) -> Plan {
 fn plans_run_on_any_number_of_threads() {
     for n in [1, 3, 200] {
         let x = Rng(1).floats(n * n);
-        let leaf = HostBufferMut::copy_of(bytes(&x)).freeze();
+        let leaf = HostBufferMut::copy_of(bytes(&x)).expect("room").freeze();
         let plan = plan(n);
         let prepared = Prepared::new(&plan);
         let mut all: Vec<Vec<HostBuffer>> = Vec::new();
@@ -125,8 +126,9 @@ fn plans_run_on_any_number_of_threads() {
                 [0, 1, 2, 3, 4]
             );
             assert_eq!(seen[3].1, 2 * n * n * 4);
-            all.push(observed);
-            all.push(executor.run((&plan, &prepared), &[&leaf], &[], &status, None));
+            all.push(observed.expect("room"));
+            let run = executor.run((&plan, &prepared), &[&leaf], &[], &status, None);
+            all.push(run.expect("room"));
         }
         let first = &all[0];
         for other in &all {
@@ -150,7 +152,7 @@ fn plans_run_on_any_number_of_threads() {
 
 #[test]
 fn the_first_bad_index_is_kept() {
-    let gather = |size| {
+    let gather = |size, check| {
         let index = load(0, view(0, &[1]));
         let gather = Inst::Gather {
             input: 1,
@@ -158,6 +160,7 @@ fn the_first_bad_index_is_kept() {
             index: 0,
             size,
             stride: 1,
+            check,
         };
         let expr = Expr {
             inputs: vec![DType::I32, F],
@@ -181,8 +184,8 @@ fn the_first_bad_index_is_kept() {
             slot(3, Place::Output(1)),
         ],
         steps: vec![
-            step(gather(2), &[0, 1], 2, 5),
-            step(gather(1), &[0, 1], 3, 6),
+            step(gather(2, 5), &[0, 1], 2, 5),
+            step(gather(1, 6), &[0, 1], 3, 6),
         ],
         outputs: vec![2, 3],
         temps: vec![],
@@ -190,12 +193,17 @@ fn the_first_bad_index_is_kept() {
         in_place: Vec::new(),
         n_scalars: 0,
     };
-    let table = HostBufferMut::copy_of(bytes(&[1.5f32, 2.5])).freeze();
+    let table = HostBufferMut::copy_of(bytes(&[1.5f32, 2.5]))
+        .expect("room")
+        .freeze();
     for (index, want) in [([0, 0, 0], 0), ([0, 1, 0], 6), ([0, 2, 0], 5)] {
-        let index = HostBufferMut::copy_of(bytes::<i32>(&index)).freeze();
+        let index = HostBufferMut::copy_of(bytes::<i32>(&index))
+            .expect("room")
+            .freeze();
         let status = AtomicU32::new(0);
         let run = (&plan, &Prepared::new(&plan));
         let out = Executor::new().run(run, &[&index, &table], &[], &status, None);
+        let out = out.expect("room");
         assert_eq!(status.load(Ordering::Relaxed), want);
         assert_eq!(out[0].slice::<f32>()[0], 1.5);
         assert_eq!(out[0].slice::<f32>()[1].is_nan(), want == 5);

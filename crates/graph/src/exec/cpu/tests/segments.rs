@@ -14,18 +14,20 @@ fn tensor(seed: u64, shape: &[usize]) -> Tensor {
 }
 
 /// The plan of some tensors, its leaves and scalars.
-fn planned(outputs: &[&Tensor]) -> (Plan, Vec<HostBuffer>, Vec<u32>) {
+pub(super) fn planned(outputs: &[&Tensor]) -> (Plan, Vec<HostBuffer>, Vec<u32>) {
     let collected = collect(outputs);
-    let plan = plan(&collected.graph(), &LIMITS, &mut |_| 0);
+    let plan = plan(&collected.graph(), &LIMITS);
     let leaves = collected.leaves.iter().map(|t| {
-        let values = t.to_vec::<f32>().expect("a leaf");
-        HostBufferMut::copy_of(bytes(&values)).freeze()
+        let values = t.tensor.to_vec::<f32>().expect("a leaf");
+        HostBufferMut::copy_of(bytes(&values))
+            .expect("room")
+            .freeze()
     });
     (plan, leaves.collect(), collected.scalars.clone())
 }
 
 /// Runs the plan with its segments, on one thread and on three, and without; returns where the segments begin and end.
-fn same_bits(outputs: &[&Tensor]) -> Vec<(usize, usize)> {
+pub(super) fn same_bits(outputs: &[&Tensor]) -> Vec<(usize, usize)> {
     let (plan, leaves, scalars) = planned(outputs);
     let leaves: Vec<&HostBuffer> = leaves.iter().collect();
     let prepared = Prepared::new(&plan);
@@ -34,7 +36,9 @@ fn same_bits(outputs: &[&Tensor]) -> Vec<(usize, usize)> {
     let run = |prepared: &Prepared, threads: usize| {
         let status = AtomicU32::new(0);
         let executor = Executor::with_threads(threads);
-        executor.run((&plan, prepared), &leaves, &scalars, &status, None)
+        executor
+            .run((&plan, prepared), &leaves, &scalars, &status, None)
+            .expect("room")
     };
     let want = run(&without, 1);
     for threads in [1, 3] {

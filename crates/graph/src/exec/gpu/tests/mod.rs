@@ -5,13 +5,14 @@ mod arrange;
 mod contract;
 mod elementwise;
 mod reductions;
+mod rounds;
 mod rows;
 mod runs;
 mod texts;
 
-use super::Executor;
 use super::lower::Target;
 use super::table::Config;
+use super::{Executor, Job, Word};
 use crate::device::DeviceClass;
 use crate::dtype::DType;
 use crate::plan::{Kernel, Origin, Place, Plan, Slot, Step};
@@ -196,6 +197,7 @@ pub(super) fn plan_of(kernel: Kernel, inputs: &[Data], out: (DType, usize), chec
     let origin = Origin {
         name: "test".to_owned(),
         location: Location::caller(),
+        node: 0,
     };
     let inputs: Vec<usize> = (0..inputs.len()).collect();
     let n_leaves = inputs.len();
@@ -230,6 +232,17 @@ pub(super) fn run(
     run_plan(executor, &plan, inputs, scalars)
 }
 
+/// What a run has left in its status word.
+pub(super) fn status_of(executor: &Executor, word: &Word) -> u32 {
+    let mut commands = executor.gpu().commands();
+    let blocks = executor.words().download(&mut commands).expect("words");
+    commands.submit().expect("a submission");
+    let blocks = blocks
+        .into_iter()
+        .map(|b| b.bytes_blocking().expect("words"));
+    word.of(&blocks.collect::<Vec<_>>())
+}
+
 /// Runs a plan of one step; its output and the status word.
 pub(super) fn run_plan(
     executor: &Executor,
@@ -246,12 +259,17 @@ pub(super) fn run_plan(
     let leaves: Vec<_> = inputs.iter().map(upload).collect();
     let mut words = [0; 16];
     words[..scalars.len()].copy_from_slice(scalars);
-    let results = executor
-        .run(&prepared, &leaves.iter().collect::<Vec<_>>(), &words)
+    let job = Job {
+        leaves: &leaves.iter().collect::<Vec<_>>(),
+        scalars: &words,
+        ..Job::default()
+    };
+    let ran = executor
+        .run_job(&prepared, &job, &mut [])
         .unwrap_or_else(|e| panic!("{kernel:?}: {e}"));
-    let bytes = executor.gpu().read_blocking(&results[0]).expect("read");
+    let bytes = executor.gpu().read_blocking(&ran.results[0]).expect("read");
     assert_eq!(bytes.len(), out.dtype.size() * out.len);
-    let status = pollster::block_on(executor.take_status()).expect("status");
+    let status = ran.word.map_or(0, |word| status_of(executor, &word));
     (Data::from_bytes(out.dtype, &bytes), status)
 }
 

@@ -169,6 +169,7 @@ fn temps_carry_values_and_leaves_may_be_results() {
     let origin = Origin {
         name: "test".to_owned(),
         location: std::panic::Location::caller(),
+        node: 0,
     };
     let slot = |len, place| Slot {
         dtype: DType::F32,
