@@ -14,6 +14,7 @@ mod local;
 mod memory;
 mod models;
 mod ops;
+mod outcomes;
 mod plans;
 mod programs;
 mod replay;

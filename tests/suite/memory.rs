@@ -11,7 +11,7 @@ const STEPS: usize = 200;
 const WARM_UP: usize = 60;
 
 /// Bytes of the process that are in memory; `None` where the system does not say it as Linux does.
-fn resident_bytes() -> Option<u64> {
+pub fn resident_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find(|l| l.starts_with("VmRSS:"))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? << 10)

@@ -10,14 +10,14 @@ pub fn run() {
     if adapters.is_empty() {
         println!("no GPU adapter: is a driver installed, and on Linux the Vulkan loader?");
     }
-    for adapter in &adapters {
-        print(adapter);
+    for (number, adapter) in adapters.iter().enumerate() {
+        print(number, adapter);
     }
 }
 
-fn print(adapter: &AdapterInfo) {
+fn print(number: usize, adapter: &AdapterInfo) {
     println!(
-        "\ngpu:{} ({}, {:?})",
+        "\ngpu:{number} gpu:{} ({}, {:?})",
         adapter.name, adapter.backend, adapter.kind
     );
     println!("  driver    {}", adapter.driver);

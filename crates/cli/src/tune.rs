@@ -10,7 +10,7 @@ use wgrad::{Device, TuneOptions, TuneShape};
 /// Options of `wgrad tune`.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// gpu, gpu:<part of the adapter's name>; the best there is if absent
+    /// gpu, gpu:<part of the adapter's name or its number>; the best there is if absent
     #[arg(long)]
     pub device: Option<String>,
     /// Products to measure, separated by commas: MxNxK, BATCHxMxNxK, conv:BATCHxINxOUTxSIZExKERNEL; the usual ones if

@@ -128,7 +128,7 @@ impl core::fmt::Display for AdapterInfo {
     }
 }
 
-/// Every adapter, the likely fastest first. Empty where there is no WebGPU.
+/// Every adapter, the likely fastest first: an adapter's place is its number. Empty where there is no WebGPU.
 pub async fn adapters() -> Vec<AdapterInfo> {
     enumerate().await.iter().map(info).collect()
 }
@@ -143,14 +143,12 @@ pub fn adapters_blocking() -> Vec<AdapterInfo> {
 /// The adapter that `name` and `allow_software` choose.
 pub(crate) async fn choose(name: Option<&str>, allow_software: bool) -> Result<wgpu::Adapter> {
     let mut found = enumerate().await;
-    let position = found.iter().position(|adapter| {
-        let info = adapter.get_info();
-        match name {
-            Some(part) => info.name.to_lowercase().contains(&part.to_lowercase()),
-            None => allow_software || info.device_type != wgpu::DeviceType::Cpu,
-        }
-    });
-    match position {
+    let listed: Vec<(String, AdapterKind)> = found
+        .iter()
+        .map(|adapter| adapter.get_info())
+        .map(|info| (info.name, kind(info.device_type)))
+        .collect();
+    match pick(&listed, name, allow_software) {
         Some(index) => Ok(found.swap_remove(index)),
         None => Err(Error::NoAdapter {
             wanted: match name {
@@ -160,6 +158,28 @@ pub(crate) async fn choose(name: Option<&str>, allow_software: bool) -> Result<w
             available: found.iter().map(|a| info(a).to_string()).collect(),
         }),
     }
+}
+
+/// Which of the listed adapters is meant: by number, where `name` is one of theirs, else the first whose name contains it,
+/// else the first that is hardware, or any.
+fn pick(
+    listed: &[(String, AdapterKind)],
+    name: Option<&str>,
+    allow_software: bool,
+) -> Option<usize> {
+    let Some(part) = name else {
+        let fits = |kind| allow_software || kind != AdapterKind::Cpu;
+        return listed.iter().position(|(_, kind)| fits(*kind));
+    };
+    let number = part.bytes().all(|b| b.is_ascii_digit());
+    let number = part.parse().ok().filter(|&n| number && n < listed.len());
+    let part = part.to_lowercase();
+    let named = || {
+        listed
+            .iter()
+            .position(|(name, _)| name.to_lowercase().contains(&part))
+    };
+    number.or_else(named)
 }
 
 /// One instance for the process: loading and unloading Vulkan drivers per device is
@@ -274,4 +294,41 @@ fn matrices(adapter: &wgpu::Adapter) -> Vec<MatrixShape> {
             accumulator: scalar(shape.cr_type),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AdapterKind, pick};
+
+    #[test]
+    fn adapters_are_chosen_by_number_or_by_part_of_a_name() {
+        let list = |names: &[(&str, AdapterKind)]| {
+            let all = names.iter().map(|(name, kind)| (name.to_string(), *kind));
+            all.collect::<Vec<_>>()
+        };
+        let (card, soft) = (AdapterKind::Discrete, AdapterKind::Cpu);
+        let two = list(&[
+            ("NVIDIA GeForce RTX 4090", card),
+            ("NVIDIA GeForce RTX 4090", card),
+            ("Radeon RX 7900", card),
+            ("llvmpipe (LLVM 15.0.6, 256 bits)", soft),
+        ]);
+        let named = |part: &str| pick(&two, Some(part), true);
+        for n in 0..4 {
+            assert_eq!(named(&n.to_string()), Some(n));
+        }
+        // Digits that are nobody's number are part of a name.
+        assert_eq!(named("4090"), Some(0));
+        assert_eq!(named("7900"), Some(2));
+        assert_eq!(named("256"), Some(3));
+        assert_eq!(named("4"), Some(0));
+        assert_eq!(named("rtx 4090"), Some(0));
+        assert_eq!(named("LLVMPIPE"), Some(3));
+        assert_eq!(named("+1"), None);
+        assert_eq!(named("123456789012345678901234567890"), None);
+        assert_eq!(pick(&two, None, false), Some(0));
+        assert_eq!(pick(&two[3..], None, false), None);
+        assert_eq!(pick(&two[3..], None, true), Some(0));
+        assert_eq!(pick(&[], Some("0"), true), None);
+    }
 }

@@ -27,7 +27,8 @@ const MAX_ZEROS_WRITTEN: u64 = 64 << 10;
 /// How to open a device. The default takes the fastest hardware GPU with all it offers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenOptions {
-    /// Part of the adapter's name, in any case; a software adapter may be named too.
+    /// Part of the adapter's name, in any case, or its number: its place in [`crate::adapters`]. A software adapter may
+    /// be named too.
     pub name: Option<String>,
     /// Open with WebGPU's default limits (8 storage buffers, 256 invocations, 16 KiB of
     /// workgroup memory, 128 MiB bindings) and no optional feature.

@@ -179,7 +179,8 @@ impl Device {
             .clone()
     }
 
-    /// A GPU whose adapter's name contains `name` (any case), hardware before software; `None`: any adapter.
+    /// A GPU whose adapter has this number or whose name contains `name` (any case), hardware before software; `None`: any
+    /// adapter.
     ///
     /// # Errors
     /// No such adapter: the error lists those there are. Or the adapter refuses a device.
@@ -267,7 +268,9 @@ impl Device {
         ))
     }
 
-    /// Opens a device by name: `cpu`, `reference`, `gpu`, or `gpu:<part of the adapter's name>`.
+    /// Opens a device by name: `cpu`, `reference`, `gpu`, `gpu:<part of the adapter's name>` or `gpu:<number>`, as
+    /// `wgrad devices` lists them, so that each of several equal cards can be opened. Digits that are no adapter's number are
+    /// part of a name: `gpu:4090`.
     ///
     /// # Errors
     /// The name has another form, or no such adapter is there.
@@ -281,7 +284,7 @@ impl Device {
             ("best", "") => Box::pin(Device::best()).await,
             _ => {
                 let message = format!(
-                    "no device {name:?}: use cpu, gpu, gpu:<part of the adapter's name> or reference"
+                    "no device {name:?}: use cpu, gpu, gpu:<part of the adapter's name>, gpu:<number> or reference"
                 );
                 Err(Error::new(ErrorKind::Device, "open", message))
             }

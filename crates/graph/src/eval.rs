@@ -11,7 +11,7 @@ use crate::passes::{self, Collected};
 #[cfg(feature = "gpu")]
 use crate::run::Contents;
 use crate::run::{self, Given};
-use crate::storage::{HostBuffer, HostBufferMut};
+use crate::storage::{self, HostBuffer, HostBufferMut};
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
@@ -51,6 +51,65 @@ pub fn eval(tensors: &[&Tensor]) -> Result<()> {
         rest.retain(|t| t.0.value.get().is_none());
     }
     eval_rest(&mut rest)
+}
+
+/// [`eval`] of tensors that are to take the place of others: where a GPU's run turns out to have failed, tensor `i` holds
+/// what `instead[i]` held, and gives no error. The outcome of that run.
+///
+/// # Errors
+/// As [`eval`]; `instead[i]` has no value or another form than tensor `i`.
+///
+/// ```
+/// use wgrad_graph::{Device, Tensor, eval_instead};
+/// let old = Tensor::new(&[1.0f32, 2.0], &Device::cpu());
+/// let (new, loss) = (&old * 0.5, old.sum());
+/// let outcome = eval_instead(&[&new, &loss], &[Some(&old), None])?;
+/// assert!(outcome.known().is_some_and(|o| o.is_ok())); // the cpu knows at once
+/// assert_eq!(new.to_vec::<f32>()?, [0.5, 1.0]);
+/// # Ok::<(), wgrad_graph::Error>(())
+/// ```
+pub fn eval_instead(tensors: &[&Tensor], instead: &[Option<&Tensor>]) -> Result<Outcome> {
+    let pairs = || tensors.iter().copied().zip(instead.iter().copied());
+    for (t, old) in pairs() {
+        t.check()?;
+        let form = |t: &Tensor| (t.shape().to_vec(), t.dtype(), t.device().clone());
+        if let Some(old) = old.filter(|old| form(old) != form(t)) {
+            let message = "a tensor cannot take the place of one of another form";
+            let operands = [t, old].map(|t| (t.shape().to_vec(), t.dtype()));
+            let error = Error::new(ErrorKind::Shape, "eval_instead", message);
+            return Err(error.with_operands(operands.to_vec()).at(t.location()));
+        }
+    }
+    let first = tensors.first().map(|t| t.device());
+    let device = first.filter(|d| d.is_gpu() && tensors.iter().all(|t| t.device() == *d));
+    #[cfg(not(target_arch = "wasm32"))]
+    let device = device.filter(|_| !anomaly_mode());
+    let Some(device) = device.filter(|_| !crate::replay::is_tracing()) else {
+        return eval(tensors).map(|()| Outcome::default());
+    };
+    if crate::host::needed(tensors) {
+        crate::host::realise_blocking(tensors)?;
+    }
+    let open = |(t, _): &(&Tensor, Option<&Tensor>)| t.0.value.get().is_none();
+    let (open, old): (Vec<&Tensor>, Vec<Option<&Tensor>>) = pairs().filter(open).unzip();
+    if open.is_empty() {
+        return Ok(Outcome::default());
+    }
+    let kept = old.iter().map(|old| old.map(value_of).transpose());
+    let kept = kept.collect::<Result<Vec<Option<&Value>>>>()?;
+    let collected = passes::collect(&open);
+    let plan = plan_for(device, &collected)?;
+    let site = |node: usize| collected.node(node).map(|t| (t.op_name(), t.location()));
+    let given = Given {
+        kept,
+        ..given(&collected, &site)
+    };
+    let (values, outcome) = run::run_whole(device, &plan, &given)?;
+    for (t, value) in open.iter().zip(values) {
+        // Another thread may have been first; its value is the same.
+        let _ = t.0.value.set(value);
+    }
+    Ok(outcome)
 }
 
 /// [`eval`] that waits for host steps without blocking. The rest is as with [`eval`].
@@ -318,6 +377,8 @@ impl Tensor {
             return Err(Error::new(ErrorKind::DType, "to_vec", message).at(self.location()));
         }
         let bytes = self.bytes_async().await?;
+        let lacks = |bytes| no_room(bytes).at(self.location());
+        storage::room(bytes.len()).map_err(lacks)?;
         Ok(T::from_bytes(&bytes, self.numel()))
     }
 
@@ -477,9 +538,9 @@ impl Tensor {
 }
 
 /// The error of host memory that is not there.
-fn no_room(bytes: usize) -> Error {
+pub(crate) fn no_room(bytes: usize) -> Error {
     let message = format!("there is no room for {bytes} bytes");
-    Error::new(ErrorKind::OutOfMemory, "read", message)
+    Error::new(ErrorKind::OutOfMemory, "memory", message)
 }
 
 /// A copy that may fail.

@@ -10,7 +10,7 @@ use crate::mark::Mark;
 use crate::number::Number;
 use crate::ops::{Lowered, Op};
 pub use crate::outcome::Outcome;
-use crate::passes::{self, Collected, Leaf};
+use crate::passes::{self, Collected, GraphNode, Leaf};
 use crate::rng::Generator;
 use crate::run::{Given, Memory};
 use crate::tensor::Tensor;
@@ -202,7 +202,7 @@ impl Tracing {
         let mut sources = sources.collect::<Result<Vec<_>>>()?;
         let leaf_of = |given: usize| {
             let mut all = sources.iter();
-            all.position(|s| matches!(s, Source::Given(i) if *i == given))
+            all.position(|s| matches!(s, Source::Given { number, .. } if *number == given))
         };
         let leaves = replaced.iter().map(|given| given.and_then(leaf_of));
         let plan = eval::make_plan(&device, collected.graph(), &leaves.collect::<Vec<_>>())?;
@@ -273,8 +273,8 @@ fn one_device(given: &[Tensor], results: &[&Tensor]) -> Result<Device> {
 
 /// Where a leaf of the plan comes from.
 enum Source {
-    /// The given tensor of this number.
-    Given(usize),
+    /// The given tensor of this number, for this node of the plan's graph.
+    Given { number: usize, node: usize },
     /// What a tensor from outside holds.
     Captured(Value),
     /// The tensor whose place a result takes, which is given as that result's spare.
@@ -283,8 +283,9 @@ enum Source {
 
 impl Source {
     fn of(leaf: &Leaf, given: &[Tensor]) -> Result<Source> {
-        if let Some(i) = given.iter().position(|g| g.same(&leaf.tensor)) {
-            return Ok(Source::Given(i));
+        if let Some(number) = given.iter().position(|g| g.same(&leaf.tensor)) {
+            let node = leaf.node;
+            return Ok(Source::Given { number, node });
         }
         match &leaf.value {
             Some(value) => Ok(Source::Captured(value.clone())),
@@ -411,7 +412,9 @@ impl Replay {
     ) -> Result<(Vec<Tensor>, Outcome)> {
         self.renew_numbers(streams);
         let leaves = self.sources.iter().map(|source| match source {
-            Source::Given(i) => value_on(given[*i], &self.device),
+            Source::Given { number, node } => {
+                value_for(given[*number], &self.plan.graph.nodes[*node], &self.device)
+            }
             Source::Captured(value) => Ok(value),
             Source::Replaced => eval::value_of(&self.hollow),
         });
@@ -420,6 +423,17 @@ impl Replay {
             let message = format!("result {i} has nothing to replace");
             return Err(Error::new(ErrorKind::Internal, "compile", message));
         }
+        let spared = spares
+            .iter()
+            .zip(&self.in_place)
+            .zip(&self.plan.graph.outputs);
+        for ((spare, _), &node) in spared.filter(|((_, in_place), _)| **in_place) {
+            let node = &self.plan.graph.nodes[node];
+            spare
+                .as_ref()
+                .map(|t| value_for(t, node, &self.device))
+                .transpose()?;
+        }
         let in_place = &self.in_place;
         // What is known too late on a GPU to do without it.
         let kept: Vec<Option<&Value>> = match self.device.is_gpu() {
@@ -427,7 +441,7 @@ impl Replay {
             true => {
                 let replaced = self.replaced.iter().zip(in_place);
                 let kept = replaced.map(|(&replaced, &in_place)| match replaced {
-                    Some(i) if !in_place => value_on(given[i], &self.device).map(Some),
+                    Some(i) if !in_place => eval::value_of(given[i]).map(Some),
                     _ => Ok(None),
                 });
                 kept.collect::<Result<_>>()?
@@ -486,12 +500,21 @@ impl Replay {
     }
 }
 
-/// What a tensor holds that is given to a plan of this device.
-fn value_on<'a>(given: &'a Tensor, device: &Device) -> Result<&'a Value> {
+/// What a tensor holds that is given in the place of a node of a plan of this device.
+fn value_for<'a>(given: &'a Tensor, node: &GraphNode, device: &Device) -> Result<&'a Value> {
+    let fail = |kind, message| {
+        let error = Error::new(kind, "compile", message);
+        Err(error.at(given.location()))
+    };
     if given.device() != device {
         let message = format!("an operand lives on {}, not on {device}", given.device());
-        let error = Error::new(ErrorKind::Device, "compile", message);
-        return Err(error.at(given.location()));
+        return fail(ErrorKind::Device, message);
+    }
+    if (given.shape(), given.dtype()) != (&node.shape[..], node.dtype) {
+        let (shape, dtype) = (&node.shape, node.dtype);
+        let (got, of) = (given.shape(), given.dtype());
+        let message = format!("{of}{got:?} is given for what was traced as {dtype}{shape:?}");
+        return fail(ErrorKind::Shape, message);
     }
     eval::value_of(given)
 }

@@ -29,6 +29,24 @@ pub(crate) struct NoRoom {
     pub(crate) bytes: usize,
 }
 
+/// Whether the host has room for so many bytes now.
+///
+/// # Errors
+/// `bytes`, where it has not.
+pub(crate) fn room(bytes: usize) -> Result<(), usize> {
+    let mut probe: Vec<u8> = Vec::new();
+    let fits = |probe: &mut Vec<u8>| probe.try_reserve_exact(bytes).is_ok();
+    if fits(&mut probe) {
+        return Ok(());
+    }
+    let idle = POOL.lock().ok().map(|mut pool| pool.drain());
+    drop(idle);
+    match fits(&mut probe) {
+        true => Ok(()),
+        false => Err(bytes),
+    }
+}
+
 /// New lines; nothing where the host has no room for them, even when it has got back what waits in the pool.
 fn new_lines(n: usize) -> Option<Vec<Line>> {
     let room = || {

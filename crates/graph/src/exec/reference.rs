@@ -274,6 +274,7 @@ fn eval_one(tensor: &Tensor, known: &mut FxHashMap<u64, Arc<Array>>) -> Result<(
             continue;
         }
         if let Some(value) = t.0.value.get().and_then(Value::host) {
+            check_room(&t, &[])?;
             let bytes = &value.bytes()[..t.numel() * t.dtype().size()];
             let array = Array {
                 shape: t.shape().to_vec(),
@@ -294,6 +295,7 @@ fn eval_one(tensor: &Tensor, known: &mut FxHashMap<u64, Arc<Array>>) -> Result<(
         }
         let inputs: Vec<Arc<Array>> = t.0.inputs.iter().map(|i| known[&i.0.id].clone()).collect();
         let inputs: Vec<&Array> = inputs.iter().map(Arc::as_ref).collect();
+        check_room(&t, &inputs)?;
         check_indices(&t, &inputs)?;
         let array = apply(&t, &inputs)?.round_to(t.dtype());
         known.insert(t.0.id, Arc::new(array));
@@ -301,6 +303,17 @@ fn eval_one(tensor: &Tensor, known: &mut FxHashMap<u64, Arc<Array>>) -> Result<(
     let value = Value::upload(tensor.device(), &to_bytes(&known[&tensor.0.id]))?;
     let _ = tensor.0.value.set(value);
     Ok(())
+}
+
+/// The rules of the primitives allocate as they go: f64 for the result and for what they round it from. Whether the host has
+/// room for that is asked before.
+fn check_room(t: &Tensor, inputs: &[&Array]) -> Result<()> {
+    let largest = inputs.iter().map(|x| x.data.len()).max().unwrap_or(0);
+    let bytes = size_of::<f64>().saturating_mul(largest + 3 * t.numel());
+    crate::storage::room(bytes).map_err(|bytes| {
+        let message = format!("there is no room for {bytes} bytes");
+        Error::new(ErrorKind::OutOfMemory, t.op_name(), message).at(t.location())
+    })
 }
 
 /// The reference looks at its indices before it uses them.

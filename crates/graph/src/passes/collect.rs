@@ -12,6 +12,8 @@ use std::hash::{Hash, Hasher};
 pub(crate) struct Leaf {
     /// The tensor.
     pub(crate) tensor: Tensor,
+    /// Its number among the nodes.
+    pub(crate) node: usize,
     /// What it held when it was found to be a leaf; nothing for a stand-in.
     pub(crate) value: Option<Value>,
 }
@@ -53,6 +55,7 @@ fn collect_down_to(outputs: &[&Tensor], symbols: bool) -> Collected {
         match found {
             Found::Leaf(value) => leaves.push(Leaf {
                 tensor: tensor.clone(),
+                node: nodes.len(),
                 value,
             }),
             Found::Inner if tensor.0.inputs.is_empty() => push_scalars(&tensor, &mut scalars),
