@@ -731,3 +731,35 @@ fn a_function_runs_once_in_a_call() {
         assert_eq!((calls.get(), run.traces()), (want, 1));
     }
 }
+
+/// The same without compiling: a step that fails leaves parameters, moments and steps.
+#[test]
+fn a_step_that_fails_changes_nothing() {
+    for device in devices() {
+        let fresh = || {
+            let table = Tensor::new(&[1.0f32, 2.0, 3.0], &device);
+            (Adam::new(0.1).amsgrad(true), table)
+        };
+        let step = |(adam, table): &mut (Adam, Tensor), index: &Tensor| {
+            let loss = table.index_select(0, index).square().sum();
+            let gradients = gradients(&loss, table)?;
+            adam.step(table, &gradients)?;
+            Ok(loss)
+        };
+        let (mut plain, mut state) = (fresh(), fresh());
+        let [good, bad] = [[0, 2], [1, 9]].map(|i| Tensor::new(&i, &device));
+        for n in 1..5 {
+            step(&mut plain, &good).unwrap();
+            step(&mut state, &good).unwrap();
+            let before = contents(&mut state);
+            for _ in 0..2 {
+                let failed = step(&mut state, &bad).and_then(|t: Tensor| t.item::<f32>());
+                let error = failed.unwrap_err().to_string();
+                assert!(error.contains("index"), "{error}");
+                assert_eq!(contents(&mut state), before);
+                assert_eq!(state.0.steps(), n);
+            }
+            assert_eq!(contents(&mut state), contents(&mut plain));
+        }
+    }
+}
