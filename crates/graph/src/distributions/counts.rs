@@ -34,7 +34,8 @@ impl Distribution for Poisson {
 
     #[track_caller]
     fn log_prob(&self, value: &Tensor) -> Tensor {
-        value.cast(DType::F32).xlogy(&self.rate) - &self.rate - (value + 1.0).lgamma()
+        let value = value.cast(DType::F32);
+        value.xlogy(&self.rate) - &self.rate - (&value + 1.0).lgamma()
     }
 
     fn mean(&self) -> Tensor {

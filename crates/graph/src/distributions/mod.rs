@@ -3,9 +3,9 @@
 //! *batch shape*; a draw of `shape` has the sizes `[shape…, batch…, event…]`. Everything is recorded, so it is lazy,
 //! differentiable in the parameters, and draws depend on the [`Generator`] alone.
 //!
-//! Parameters of any dtype are computed in f32, which results have. They are not checked: a negative scale gives NaN. Values outside the support have log-probability −∞ where a
-//! support's bound is a parameter or 0 by definition of the density (uniform, exponential, truncated normal); elsewhere
-//! the formula says what it says.
+//! Parameters of any dtype are computed in f32, which results have. They are not checked: a negative scale gives NaN.
+//! Values outside the support have log-probability −∞ where a support's bound is a parameter or 0 by definition of the
+//! density (uniform, exponential, truncated normal); elsewhere the formula says what it says.
 //!
 //! ```
 //! use wgrad_graph::distributions::{Distribution, Normal, Reparameterized, kl_divergence};

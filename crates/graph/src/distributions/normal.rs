@@ -44,7 +44,7 @@ impl Normal {
     /// The value up to which the probability is `p`.
     #[track_caller]
     pub fn icdf(&self, p: &Tensor) -> Tensor {
-        (p * 2.0 - 1.0).erfinv() * SQRT_2 * &self.scale + &self.loc
+        (p.cast(DType::F32) * 2.0 - 1.0).erfinv() * SQRT_2 * &self.scale + &self.loc
     }
 
     #[track_caller]

@@ -57,8 +57,10 @@ impl Scan {
     /// shares are NaN, as in PyTorch.
     fn logsumexp_grad(&self, x: &Tensor, out: &Tensor, g: &Tensor) -> Tensor {
         let after = self.shifted(out, &self.end(out, true), true);
+        let nothing = out.eq_scalar(f64::NEG_INFINITY);
         let step = Tensor::where_(&out.isinf(), &out.zeros_like(), &(out - &after)).exp();
-        (x - out).exp() * self.linear(&step, g)
+        let factors = Tensor::where_(&nothing, &step.zeros_like(), &step);
+        (x - out).exp() * self.linear(&factors, g)
     }
 
     /// `h_i = factor_i · h_(i+1) + x_i`, the other way than this scan goes.
