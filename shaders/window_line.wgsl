@@ -1,10 +1,11 @@
 // One dimension of a window: of [planes, n_in, inner], sums or first greatest elements of `kernel` elements of the middle
-// that lie `dilation` apart. A large window is taken one dimension after the other, the last first. One thread for each
-// result and part of the window.
+// that lie `dilation` apart. A large window is taken one dimension after the other, the last first; a long line of it in
+// blocks, and then blocks and the elements that are left. One thread for each result.
 
 override ARGMAX: bool = false;
-// Reads elements, not states.
+// `in_x` are elements, not states; likewise `in_rest`.
 override FIRST: bool = false;
+override REST_FIRST: bool = false;
 // Writes results, not states.
 override LAST: bool = false;
 
@@ -19,16 +20,20 @@ struct Params {
     dilation: u32,
     // Elements of a plane of the input, which positions are counted in.
     plane: u32,
-    n_parts: u32,
-    part_len: u32,
     in_first: u32,
     out_first: u32,
+    // What a window has beyond its whole blocks, if `in_x` are blocks: as `n_in`, `kernel`, `pad` and `dilation`.
+    rest_n: u32,
+    rest_kernel: u32,
+    rest_pad: u32,
+    rest_dilation: u32,
 }
 
 // A sum's state is a word, the other's two: order and position.
 @group(0) @binding(0) var<storage, read> in_x: array<u32>;
-@group(0) @binding(1) var<storage, read_write> out_y: array<u32>;
-@group(0) @binding(2) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> in_rest: array<u32>;
+@group(0) @binding(2) var<storage, read_write> out_y: array<u32>;
+@group(0) @binding(3) var<uniform> params: Params;
 
 fn order(x: u32) -> u32 {
     let magnitude = x & 0x7fffffffu;
@@ -41,15 +46,40 @@ fn order(x: u32) -> u32 {
     return select(x | 0x80000000u, ~x, (x >> 31u) == 1u);
 }
 
+// An element of the input as a state.
+fn lifted(at: u32, x: u32) -> vec2<u32> {
+    if (ARGMAX) {
+        return vec2<u32>(order(x), at % params.plane);
+    }
+    return vec2<u32>(x, 0u);
+}
+
 fn load(at: u32) -> vec2<u32> {
-    if (ARGMAX && FIRST) {
-        let x = params.in_first + at;
-        return vec2<u32>(order(in_x[x]), x % params.plane);
+    if (FIRST) {
+        return lifted(params.in_first + at, in_x[params.in_first + at]);
     }
     if (ARGMAX) {
         return vec2<u32>(in_x[2u * at], in_x[2u * at + 1u]);
     }
-    return vec2<u32>(in_x[select(at, params.in_first + at, FIRST)], 0u);
+    return vec2<u32>(in_x[at], 0u);
+}
+
+fn load_rest(at: u32) -> vec2<u32> {
+    if (REST_FIRST) {
+        return lifted(params.in_first + at, in_rest[params.in_first + at]);
+    }
+    if (ARGMAX) {
+        return vec2<u32>(in_rest[2u * at], in_rest[2u * at + 1u]);
+    }
+    return vec2<u32>(in_rest[at], 0u);
+}
+
+// No element has order 0, so the first one is always taken.
+fn join(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
+    if (ARGMAX) {
+        return select(a, b, b.x > a.x);
+    }
+    return vec2<u32>(bitcast<u32>(bitcast<f32>(a.x) + bitcast<f32>(b.x)), 0u);
 }
 
 @compute @workgroup_size(64)
@@ -59,41 +89,35 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = (wg.x + num.x * (wg.y + num.y * wg.z)) * 64u + local;
-    let len = params.planes * params.n_out * params.inner;
-    let part = i / len;
-    if (part >= params.n_parts) {
+    let line = i / params.inner;
+    let n = i - line * params.inner;
+    let plane = line / params.n_out;
+    if (plane >= params.planes) {
         return;
     }
-    let o = i - part * len;
-    let line = o / params.inner;
-    let n = o - line * params.inner;
-    let plane = line / params.n_out;
     // Signed: a window may begin before the plane.
-    let corner = i32((line - plane * params.n_out) * params.stride) - i32(params.pad);
+    let corner = i32((line - plane * params.n_out) * params.stride);
+    var state = vec2<u32>();
     let first = plane * params.n_in * params.inner + n;
-    let end = min((part + 1u) * params.part_len, params.kernel);
-    var sum = 0.0;
-    // No element has order 0, so the first one is always taken.
-    var best = vec2<u32>();
-    for (var t = part * params.part_len; t < end; t++) {
-        let at = corner + i32(t * params.dilation);
+    for (var t = 0u; t < params.kernel; t++) {
+        let at = corner + i32(t * params.dilation) - i32(params.pad);
         if (at >= 0 && at < i32(params.n_in)) {
-            let state = load(first + u32(at) * params.inner);
-            if (ARGMAX) {
-                if (state.x > best.x) {
-                    best = state;
-                }
-            } else {
-                sum += bitcast<f32>(state.x);
-            }
+            state = join(state, load(first + u32(at) * params.inner));
         }
     }
-    if (!ARGMAX) {
-        out_y[select(i, params.out_first + i, LAST)] = bitcast<u32>(sum);
-    } else if (LAST) {
-        out_y[params.out_first + i] = best.y;
+    let rest_first = plane * params.rest_n * params.inner + n;
+    for (var t = 0u; t < params.rest_kernel; t++) {
+        let at = corner + i32(t * params.rest_dilation) - bitcast<i32>(params.rest_pad);
+        if (at >= 0 && at < i32(params.rest_n)) {
+            state = join(state, load_rest(rest_first + u32(at) * params.inner));
+        }
+    }
+    if (LAST) {
+        out_y[params.out_first + i] = select(state.x, state.y, ARGMAX);
+    } else if (ARGMAX) {
+        out_y[2u * i] = state.x;
+        out_y[2u * i + 1u] = state.y;
     } else {
-        out_y[2u * i] = best.x;
-        out_y[2u * i + 1u] = best.y;
+        out_y[i] = state.x;
     }
 }

@@ -4,11 +4,14 @@
 //! exactly. `WGRAD_TEST_ALL=1` runs all sizes, also at minimum limits and with the kernels of a card.
 
 use crate::support::{
-    Subject, all, differs, executors, gpu, gpu_as_card, gpu_minimum, report, values,
+    Subject, all, differs, executors, gpu, gpu_as_card, gpu_minimum, open_gpu, report, values,
 };
 use std::time::Instant;
 use wgrad::ops::Tolerance;
-use wgrad::{ConvOptions, DType, Device, ErrorKind, Generator, PoolOptions, Tensor, grad};
+use wgrad::{
+    ConvOptions, DType, Device, DeviceClass, ErrorKind, Generator, PoolOptions, Settings, Tensor,
+    grad,
+};
 
 const EXACT: Tolerance = Tolerance {
     rtol: 0.0,
@@ -244,19 +247,14 @@ fn scans_of_all_sizes_agree_with_the_cpu() {
         let name = |what: &str| format!("{what} of {shape:?} along {dim}");
         let n = shape[dim as usize] as f64;
         cases.add(name("cummax, cumsum of integers"), full, EXACT, move |d| {
-            let w = wholes(shape, 7, d);
-            let summed = w.cast(DType::F32).sum_dims(&[dim], true) - w.cast(DType::F32);
+            let w = wholes(shape, 3, d);
+            let x = w.cast(DType::F32);
+            // The gradient runs from the end; whole numbers have exact sums.
+            let back = gradient(&(x.cumsum(dim) * &x.stop_gradient()).sum(), &x);
             vec![
                 (reals(shape, d) - wholes(shape, 50, d)).cummax(dim),
                 w.cumsum(dim),
-                // From the end.
-                gradient(
-                    &(w.cast(DType::F32).cumsum(dim) * 1.0).sum(),
-                    &w.cast(DType::F32),
-                )
-                .sum_dims(&[0], false)
-                    * 0.0,
-                (summed * 0.0).amax(),
+                back,
             ]
         });
         cases.add(
@@ -272,7 +270,7 @@ fn scans_of_all_sizes_agree_with_the_cpu() {
             move |d| {
                 let x = reals(shape, d);
                 vec![
-                    (&x * (2.0 / n) + 1.0).cumprod(dim),
+                    (&x * (0.5 / n.sqrt()) + 1.0).cumprod(dim),
                     (x * 4.0).logcumsumexp(dim),
                 ]
             },
@@ -280,7 +278,7 @@ fn scans_of_all_sizes_agree_with_the_cpu() {
         cases.add(name("gradients"), full, near(5e-4, 1e-3), move |d| {
             let x = reals(shape, d);
             let g = wholes(shape, 3, d) - 1;
-            let near_one = &x * (1.0 / n) + 1.0;
+            let near_one = &x * (0.5 / n.sqrt()) + 1.0;
             vec![
                 gradient(
                     &(near_one.cumprod(dim) * &g).mean_dims(&[dim], false).sum(),
@@ -379,7 +377,21 @@ fn card() -> Option<Subject> {
 
 #[test]
 fn a_bad_index_is_found_wherever_it_stands() {
-    for s in executors().into_iter().chain(card()) {
+    // Devices of their own: an error is told to whoever reads next on a device.
+    let open = |name, class| {
+        let settings = Settings {
+            class,
+            ..Settings::default()
+        };
+        open_gpu(&settings).map(|device| Subject { name, device })
+    };
+    let mut list = vec![Subject {
+        name: "cpu",
+        device: Device::cpu_with(&Settings::default()),
+    }];
+    list.extend(open("gpu", None));
+    list.extend(open("gpu as a card", Some(DeviceClass::Discrete)));
+    for s in list {
         let d = &s.device;
         for (n, place, bad) in [(100_000, 99_999, 7), (200_000, 131_071, -1), (70_000, 0, 9)] {
             let mut index = vec![3i32; n];
@@ -530,7 +542,7 @@ fn products_with_long_sums_agree_with_the_cpu() {
         (5, 1 << 22, 2, true),
         (300, 65_540, 300, true),
     ] {
-        let tolerance = near(1e-4, 2e-6 * (k as f64).sqrt());
+        let tolerance = near(1e-4, 6e-6 * (k as f64).sqrt());
         cases.add(format!("product {m}x{k}x{n}"), full, tolerance, move |d| {
             let (a, b) = (reals(&[m, k], d), reals(&[n, k], d));
             vec![
@@ -539,23 +551,33 @@ fn products_with_long_sums_agree_with_the_cpu() {
             ]
         });
     }
-    let tolerance = near(1e-4, 2e-3);
+    let tolerance = near(1e-4, 5e-3);
     cases.add("convolution with 70,000 taps", false, tolerance, |d| {
         let (x, w) = (reals(&[2, 1, 70_004], d), reals(&[3, 1, 70_000], d));
         let y = x.conv1d(&w, None, &ConvOptions::default());
-        let gradients = grad(&(&y * wholes(y.shape(), 5, d)).sum(), &[&x, &w]).expect("gradients");
-        std::iter::once(y).chain(gradients).collect()
+        let g = gradient(&(&y * wholes(y.shape(), 5, d)).sum(), &w);
+        vec![y, g]
     });
+    // Such a gradient goes through all taps for each element.
     cases.add(
-        "depthwise convolution with 200x200 taps",
+        "gradient of the input of 40,000 taps",
+        true,
+        tolerance,
+        |d| {
+            let (x, w) = (reals(&[1, 1, 40_004], d), reals(&[1, 1, 40_000], d));
+            let y = x.conv1d(&w, None, &ConvOptions::default());
+            vec![gradient(&(&y * wholes(y.shape(), 5, d)).sum(), &x)]
+        },
+    );
+    cases.add(
+        "depthwise convolution with 190x190 taps",
         false,
         tolerance,
         |d| {
-            let (x, w) = (reals(&[1, 2, 210, 205], d), reals(&[2, 1, 200, 200], d));
+            let (x, w) = (reals(&[1, 2, 195, 193], d), reals(&[2, 1, 190, 190], d));
             let y = x.conv2d(&w, None, &ConvOptions::default().groups(2));
-            let gradients =
-                grad(&(&y * wholes(y.shape(), 5, d)).sum(), &[&x, &w]).expect("gradients");
-            std::iter::once(y).chain(gradients).collect()
+            let g = gradient(&(&y * wholes(y.shape(), 5, d)).sum(), &w);
+            vec![y, g]
         },
     );
     cases.add(
@@ -684,7 +706,7 @@ fn the_gradient_of_a_running_product_takes_linear_memory() {
         for n in [16_384, 200_000] {
             for zeros in [vec![], vec![n / 3], vec![n / 5, n / 2], vec![0, n - 1]] {
                 let mut x: Vec<f32> = (0..n)
-                    .map(|i| 1.0 + ((mix(i) % 200) as f32 - 100.0) / (50.0 * n as f32))
+                    .map(|i| 1.0 + ((mix(i) % 201) as f32 - 100.0) / (200.0 * (n as f32).sqrt()))
                     .collect();
                 zeros.iter().for_each(|&z| x[z] = 0.0);
                 let g: Vec<f32> = (0..n).map(|i| (mix(i) % 5) as f32 - 1.0).collect();

@@ -3,8 +3,8 @@
 use crate::programs::build;
 use crate::support::{Random, all, executors, report, values};
 use wgrad::{
-    ConvOptions, CustomOp, DType, Device, GradOptions, Reduction, Tensor, find_departure,
-    find_nonfinite, grad, grad_with, graph_dot, jvp, vmap,
+    ConvOptions, CustomOp, DType, Device, Generator, GradOptions, Randomness, Reduction, Tensor,
+    checkpoint, find_departure, find_nonfinite, grad, grad_with, graph_dot, jvp, vmap, vmap_with,
 };
 
 fn random_like(t: &Tensor, rng: &mut Random) -> Tensor {
@@ -103,6 +103,81 @@ fn per_example_gradients_equal_a_loop() {
         }
     }
     report("per-example gradients", count, &failures);
+}
+
+/// Random numbers drawn inside `vmap`: an error, the same for all examples, or others for each.
+#[test]
+fn random_numbers_in_vmap_are_as_one_says() {
+    for s in executors() {
+        let d = &s.device;
+        let x = Tensor::from_slice(&[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0], &[3, 2], d);
+        // Noise in a value and in a gradient, within a checkpoint too.
+        let noisy = |rng: &mut Generator, x: &Tensor| {
+            let noise = checkpoint(|| x * rng.uniform(&[2], d));
+            let mask = rng.bernoulli(0.5, &[2], d).cast(DType::F32);
+            let y = (noise.square() * &mask + &mask).sum();
+            let g = grad(&y, &[x])?;
+            Ok(vec![noise, g[0].clone(), mask])
+        };
+        let batched = |how: Randomness| {
+            let mut rng = Generator::new(4);
+            let out = vmap_with(|e| noisy(&mut rng, &e[0]), &[&x], how)?;
+            out.iter().map(values).collect::<Result<Vec<_>, _>>()
+        };
+        let error = batched(Randomness::Error).unwrap_err().to_string();
+        assert!(
+            error.contains("Randomness::Same") && error.contains("transforms.rs"),
+            "{error}"
+        );
+        let mut rng = Generator::new(4);
+        assert!(vmap(|e| noisy(&mut rng, &e[0]), &[&x]).is_err());
+        let (same, different) = (
+            batched(Randomness::Same).unwrap(),
+            batched(Randomness::Different).unwrap(),
+        );
+        for i in 0..3 {
+            let alone = noisy(&mut Generator::new(4), &x.select(0, i as isize)).unwrap();
+            for (k, want) in alone.iter().map(|t| values(t).unwrap()).enumerate() {
+                assert_eq!(
+                    same[k][2 * i..2 * i + 2],
+                    want,
+                    "{} result {k}, example {i}",
+                    s.name
+                );
+                if i == 0 {
+                    assert_eq!(different[k][..2], want, "{} result {k}", s.name);
+                }
+            }
+        }
+        // The factors that the examples got are twelve numbers without pattern.
+        let factors = |all: &[f64]| -> Vec<f64> {
+            all.iter().zip(1..).map(|(v, x)| v / f64::from(x)).collect()
+        };
+        let drawn = factors(&different[0]);
+        let mut sorted = drawn.clone();
+        sorted.sort_by(f64::total_cmp);
+        assert!(sorted.windows(2).all(|w| w[1] - w[0] > 1e-4), "{drawn:?}");
+        assert!(drawn.iter().all(|u| (0.0..1.0).contains(u)));
+        // Nested, and with numbers that were drawn before.
+        let mut rng = Generator::new(4);
+        let nested = vmap_with(
+            |row| {
+                vmap_with(
+                    |e| Ok(vec![&e[0] + rng.uniform(&[], d)]),
+                    &[&row[0]],
+                    Randomness::Different,
+                )
+            },
+            &[&x.zeros_like()],
+            Randomness::Different,
+        );
+        let mut nested = values(&nested.unwrap()[0]).unwrap();
+        nested.sort_by(f64::total_cmp);
+        assert!(nested.windows(2).all(|w| w[0] < w[1]), "{nested:?}");
+        let before = Generator::new(4).uniform(&[2], d);
+        let shared = vmap(|e| Ok(vec![&e[0] * 0.0 + &before]), &[&x]).unwrap();
+        assert_eq!(values(&shared[0]).unwrap()[2..4], values(&before).unwrap());
+    }
 }
 
 /// Every primitive's batch rule: `vmap` equals stacking.

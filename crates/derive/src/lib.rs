@@ -14,7 +14,9 @@ use syn::{
 /// Implements `Module` for a struct: each field is visited under its name (its number in a tuple struct).
 ///
 /// - `#[module(buffer)]` on a field: its tensors are state, not parameters.
-/// - `#[module(skip)]` on a field: it holds no tensors.
+/// - `#[module(skip)]` on a field: its tensors are no part of the tree's state; it is watched like any other.
+/// - `#[module(watch)]` on a field: it is no module, but `Hash + Clone`, and is watched.
+/// - `#[module(constant)]` on a field: it is not visited at all, and must not change.
 /// - `#[module(crate = path)]` on the struct: where `wgrad_nn` is found; `::wgrad::nn` if absent.
 #[proc_macro_derive(Module, attributes(module))]
 pub fn derive_module(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
@@ -30,6 +32,20 @@ enum Role {
     Module,
     Buffer,
     Skip,
+    Watch,
+    Constant,
+}
+
+impl Role {
+    /// Whether the field's tensors are part of the tree.
+    fn has_tensors(self) -> bool {
+        matches!(self, Role::Module | Role::Buffer)
+    }
+
+    /// Whether the field's type is a module.
+    fn is_module(self) -> bool {
+        !matches!(self, Role::Watch | Role::Constant)
+    }
 }
 
 fn expand(input: &DeriveInput) -> Result<TokenStream> {
@@ -43,13 +59,19 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let fields = members(&data.fields)?;
     let visits = fields
         .iter()
+        .filter(|(_, role, _)| role.has_tensors())
         .map(|(f, role, at)| visit(&krate, f, *role, *at, false));
     let visits_mut = fields
         .iter()
+        .filter(|(_, role, _)| role.has_tensors())
         .map(|(f, role, at)| visit(&krate, f, *role, *at, true));
-    let visits_host = fields.iter().map(|(f, _, at)| visit_host(&krate, f, *at));
+    let visits_host = fields
+        .iter()
+        .map(|(f, role, at)| visit_host(&krate, f, *role, *at));
+    let duplicate = duplicate(&krate, &fields);
     let mut generics = input.generics.clone();
-    bound(&mut generics, &krate, fields.iter().map(|(f, ..)| &f.ty));
+    let modules = fields.iter().filter(|(_, role, _)| role.is_module());
+    bound(&mut generics, &krate, modules.map(|(f, ..)| &f.ty));
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let name = &input.ident;
     Ok(quote! {
@@ -69,20 +91,20 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
             fn visit_host(&mut self, visitor: &mut dyn FnMut(#krate::Host<'_>)) {
                 #(#visits_host)*
             }
+
+            fn duplicate(&self) -> ::core::option::Option<Self> {
+                #duplicate
+            }
         }
     })
 }
 
-/// The fields that are visited, with their roles and positions.
+/// The fields with their roles and positions.
 fn members(fields: &Fields) -> Result<Vec<(&Field, Role, usize)>> {
-    let mut out = Vec::new();
-    for (at, field) in fields.iter().enumerate() {
-        let role = role(&field.attrs)?;
-        if role != Role::Skip {
-            out.push((field, role, at));
-        }
-    }
-    Ok(out)
+    let fields = fields.iter().enumerate();
+    fields
+        .map(|(at, field)| Ok((field, role(&field.attrs)?, at)))
+        .collect()
 }
 
 fn visit(krate: &Path, field: &Field, role: Role, at: usize, mutable: bool) -> TokenStream {
@@ -101,11 +123,51 @@ fn visit(krate: &Path, field: &Field, role: Role, at: usize, mutable: bool) -> T
     }
 }
 
-fn visit_host(krate: &Path, field: &Field, at: usize) -> TokenStream {
-    let (member, _) = member(field, at);
+fn visit_host(krate: &Path, field: &Field, role: Role, at: usize) -> TokenStream {
+    let (member, name) = member(field, at);
+    let shown = match role {
+        Role::Constant => return TokenStream::new(),
+        Role::Watch => quote! {
+            visitor(#krate::Host::Value(&mut #krate::Watched(&mut self.#member)));
+        },
+        Role::Skip => quote! {
+            #krate::Module::visit_host(&mut self.#member, visitor);
+            #krate::Module::visit_mut(&mut self.#member, "", &mut |name, _, tensor| {
+                visitor(#krate::Host::Enter(&name));
+                visitor(#krate::Host::Tensor(tensor));
+                visitor(#krate::Host::Leave);
+            });
+        },
+        Role::Module | Role::Buffer => quote! {
+            #krate::Module::visit_host(&mut self.#member, visitor);
+        },
+    };
     quote_spanned! { field.ty.span() =>
-        #krate::Module::visit_host(&mut self.#member, visitor);
+        visitor(#krate::Host::Enter(&#name));
+        #shown
+        visitor(#krate::Host::Leave);
     }
+}
+
+/// A copy of every field; none if one is not visited.
+fn duplicate(krate: &Path, fields: &[(&Field, Role, usize)]) -> TokenStream {
+    if fields.iter().any(|(_, role, _)| *role == Role::Constant) {
+        return quote!(::core::option::Option::None);
+    }
+    let copies = fields.iter().map(|(field, role, at)| {
+        let index = Index::from(*at);
+        let place = match &field.ident {
+            Some(ident) => quote!(#ident),
+            None => quote!(#index),
+        };
+        match role {
+            Role::Watch => quote!(#place: ::core::clone::Clone::clone(&self.#place)),
+            _ => {
+                quote_spanned!(field.ty.span() => #place: #krate::Module::duplicate(&self.#place)?)
+            }
+        }
+    });
+    quote!(::core::option::Option::Some(Self { #(#copies),* }))
 }
 
 /// How a field is reached, and the name it is visited under.
@@ -138,7 +200,12 @@ fn role(attrs: &[Attribute]) -> Result<Role> {
             role = match () {
                 () if meta.path.is_ident("buffer") => Role::Buffer,
                 () if meta.path.is_ident("skip") => Role::Skip,
-                () => return Err(meta.error("a field takes `buffer` or `skip`")),
+                () if meta.path.is_ident("watch") => Role::Watch,
+                () if meta.path.is_ident("constant") => Role::Constant,
+                () => {
+                    let message = "a field takes `buffer`, `skip`, `watch` or `constant`";
+                    return Err(meta.error(message));
+                }
             };
             Ok(())
         })?;
@@ -158,7 +225,7 @@ fn bound<'a>(generics: &mut Generics, krate: &Path, types: impl Iterator<Item = 
     let clause = generics.make_where_clause();
     clause
         .predicates
-        .push(parse_quote!(Self: ::core::marker::Send + ::core::marker::Sync));
+        .push(parse_quote!(Self: ::core::marker::Send + ::core::marker::Sync + 'static));
     for ty in types.filter(|ty| mentions(quote!(#ty), &names)) {
         clause.predicates.push(parse_quote!(#ty: #krate::Module));
     }

@@ -33,11 +33,11 @@ pub(crate) enum Value {
 /// The first invalid tensor's error; out of memory; a lost device. No tensor has got a value then. A host step's own
 /// error; in a browser, that a host step's operands lie on a GPU: see [`eval_async`].
 pub fn eval(tensors: &[&Tensor]) -> Result<()> {
-    eval_keeping(tensors, &FxHashMap::default())
+    eval_keeping(tensors, &FxHashMap::default()).map(|_| ())
 }
 
 /// As [`eval`]; `kept` has what tensors are to hold if the run fails and that is known too late, by id.
-fn eval_keeping(tensors: &[&Tensor], kept: &FxHashMap<u64, &Tensor>) -> Result<()> {
+fn eval_keeping(tensors: &[&Tensor], kept: &FxHashMap<u64, &Tensor>) -> Result<Outcome> {
     for t in tensors {
         t.check()?;
     }
@@ -61,8 +61,8 @@ fn eval_keeping(tensors: &[&Tensor], kept: &FxHashMap<u64, &Tensor>) -> Result<(
 
 /// [`eval`] of new tensors that take the place of old ones, as a training step's: `updates` are pairs (old, new). Where the
 /// run fails the new ones hold what the old ones hold, bit for bit, and give no error: on a GPU a failure is known only when
-/// they are in use already. The errors of `rest` tell it. On a host that is the error of this call, and no tensor has got a
-/// value.
+/// they are in use already. The errors of `rest` tell it, and the outcome that is returned: that of the run on the first
+/// tensor's device. On a host that is the error of this call, and no tensor has got a value.
 ///
 /// # Errors
 /// As [`eval`]; a new tensor has another shape, dtype or device than its old one.
@@ -72,11 +72,12 @@ fn eval_keeping(tensors: &[&Tensor], kept: &FxHashMap<u64, &Tensor>) -> Result<(
 /// let old = Tensor::new(&[1.0f32, 2.0], &Device::cpu());
 /// let loss = old.square().sum();
 /// let new = &old * 0.5;
-/// eval_update(&[(&old, &new)], &[&loss])?;
+/// let outcome = eval_update(&[(&old, &new)], &[&loss])?;
+/// assert!(outcome.known().is_some_and(|o| o.is_ok())); // the cpu knows at once
 /// assert_eq!(new.to_vec::<f32>()?, [0.5, 1.0]);
 /// # Ok::<(), wgrad_graph::Error>(())
 /// ```
-pub fn eval_update(updates: &[(&Tensor, &Tensor)], rest: &[&Tensor]) -> Result<()> {
+pub fn eval_update(updates: &[(&Tensor, &Tensor)], rest: &[&Tensor]) -> Result<Outcome> {
     for (old, new) in updates {
         fits(new.check()?, old.check()?, "eval")?;
     }
@@ -133,7 +134,7 @@ pub(crate) fn eval_plain(tensors: &[&Tensor]) -> Result<()> {
 pub(crate) fn eval_planned(tensors: &[&Tensor]) -> Result<()> {
     let without_value = |t: &&Tensor| t.0.value.get().is_none();
     let mut rest = tensors.iter().copied().filter(without_value).collect();
-    eval_rest(&mut rest, &FxHashMap::default())
+    eval_rest(&mut rest, &FxHashMap::default()).map(|_| ())
 }
 
 /// Whether `WGRAD_ANOMALY=1` asks every run to stop at the first NaN or infinity.
@@ -143,20 +144,27 @@ pub(crate) fn anomaly_mode() -> bool {
     *MODE.get_or_init(|| std::env::var("WGRAD_ANOMALY").is_ok_and(|v| v == "1"))
 }
 
-fn eval_rest(rest: &mut Vec<&Tensor>, kept: &FxHashMap<u64, &Tensor>) -> Result<()> {
+/// The outcome is that of the first device.
+fn eval_rest(rest: &mut Vec<&Tensor>, kept: &FxHashMap<u64, &Tensor>) -> Result<Outcome> {
+    let mut outcome = None;
     while let Some(first) = rest.first() {
         let device = first.device().clone();
         let (mine, others): (Vec<&Tensor>, Vec<&Tensor>) =
             rest.iter().partition(|t| *t.device() == device);
-        eval_on(&device, &mine, kept)?;
+        let of_device = eval_on(&device, &mine, kept)?;
+        outcome.get_or_insert(of_device);
         *rest = others;
     }
-    Ok(())
+    Ok(outcome.unwrap_or_default())
 }
 
-fn eval_on(device: &Device, tensors: &[&Tensor], kept: &FxHashMap<u64, &Tensor>) -> Result<()> {
+fn eval_on(
+    device: &Device,
+    tensors: &[&Tensor],
+    kept: &FxHashMap<u64, &Tensor>,
+) -> Result<Outcome> {
     if let Kind::Reference = device.0.kind {
-        return reference::eval(tensors);
+        return reference::eval(tensors).map(|()| Outcome::default());
     }
     let collected = passes::timed("collect", || passes::collect(tensors));
     let plan = plan_for(device, &collected)?;
@@ -166,12 +174,12 @@ fn eval_on(device: &Device, tensors: &[&Tensor], kept: &FxHashMap<u64, &Tensor>)
         let old = |t: &&Tensor| kept.get(&t.0.id)?.0.value.get();
         given.kept = tensors.iter().map(old).collect();
     }
-    let values = run::run(device, &plan, &given)?;
+    let (values, outcome) = run::run(device, &plan, &given)?;
     for (t, value) in tensors.iter().zip(values) {
         // Another thread may have been first; its value is the same.
         let _ = t.0.value.set(value);
     }
-    Ok(())
+    Ok(outcome)
 }
 
 /// What a run of what was collected is given.

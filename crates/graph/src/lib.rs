@@ -35,8 +35,10 @@ mod guard;
 mod host;
 #[cfg(feature = "linalg")]
 mod linalg;
+mod mark;
 pub mod math;
 mod number;
+pub mod once;
 pub mod ops;
 mod outcome;
 mod passes;
@@ -84,10 +86,11 @@ pub use gradcheck::{GradcheckOptions, gradcheck};
 pub use half::f16;
 #[cfg(feature = "linalg")]
 pub use linalg::{Pca, PinvOptions, Triangle};
+pub use mark::Mark;
 pub use number::Number;
 pub use ops::custom::CustomOp;
 pub use rng::Generator;
 pub use tensor::Tensor;
-pub use transform::{hvp, jvp, vmap};
+pub use transform::{Randomness, hvp, jvp, vmap, vmap_with};
 #[cfg(all(feature = "gpu", feature = "cpu", not(target_arch = "wasm32")))]
 pub use tune::{TuneEvent, TuneOptions, TuneReport, TuneShape, Tuned};

@@ -30,13 +30,29 @@ impl Number {
         Number(Arc::new(AtomicU64::new(value.to_bits())))
     }
 
-    /// What it holds.
+    /// Whether two handles are the same cell.
+    pub fn same(&self, other: &Number) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// What it holds. A compiled function that asks for it cannot be replayed, and runs itself in each call; a tensor of
+    /// the number ([`Number::like`]) can.
+    #[track_caller]
     pub fn get(&self) -> f64 {
+        crate::replay::observe("a number's value is read on the host");
+        self.peek()
+    }
+
+    /// As [`Number::get`], without being noticed by a trace.
+    pub(crate) fn peek(&self) -> f64 {
         f64::from_bits(self.0.load(Ordering::Relaxed))
     }
 
-    /// Puts another value in it. Tensors that were computed before keep theirs.
+    /// Puts another value in it. Tensors that were computed before keep theirs. A compiled function that does so runs
+    /// itself in each call.
+    #[track_caller]
     pub fn set(&self, value: f64) {
+        crate::replay::observe("a number is set");
         self.0.store(value.to_bits(), Ordering::Relaxed);
     }
 

@@ -6,18 +6,64 @@ use crate::device::{CachedPlan, Device, Kind};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::{self, Value};
+use crate::mark::Mark;
+use crate::number::Number;
 use crate::ops::{Lowered, Op};
 pub use crate::outcome::Outcome;
 use crate::passes::{self, Collected, GraphNode, Leaf};
+use crate::rng::Generator;
 use crate::run::{Given, Memory};
 use crate::tensor::Tensor;
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 thread_local! {
     static TRACING: Cell<bool> = const { Cell::new(false) };
+    static OBSERVED: Cell<Option<Observed>> = const { Cell::new(None) };
+}
+
+/// What a traced function did with the host's numbers that a replay could not repeat, and where.
+pub type Observed = (&'static str, &'static Location<'static>);
+
+/// Notes that a number of the host is read or set, which a replay would not do again. Only a trace asks for it.
+#[track_caller]
+pub fn observe(what: &'static str) {
+    if TRACING.get() && OBSERVED.get().is_none() {
+        OBSERVED.set(Some((what, Location::caller())));
+    }
+}
+
+/// What a number holds, without that being noticed by a trace.
+pub fn peek(number: &Number) -> f64 {
+    number.peek()
+}
+
+/// A number that tells devices apart as long as they are held.
+pub fn device_key(device: &Device) -> u64 {
+    Arc::as_ptr(&device.0).addr() as u64
+}
+
+/// Gives a stand-in the value of the tensor that it stood for: what was recorded from it can be computed then.
+///
+/// # Errors
+/// That tensor has no value.
+pub fn bind(stand_in: &Tensor, to: &Tensor) -> Result<()> {
+    let value = eval::value_of(to)?.clone();
+    // One that was bound before has this value.
+    let _ = stand_in.0.value.set(value);
+    Ok(())
+}
+
+/// A stand-in of this tensor's shape, dtype, device and mark, for what a traced function makes that is part of its state
+/// from then on.
+#[track_caller]
+pub fn stand_in(like: &Tensor) -> Tensor {
+    let symbol = Tensor::symbol(like.shape(), like.dtype(), like.device());
+    Mark::pass_on(like, &symbol);
+    symbol
 }
 
 /// Whether this thread is tracing: then [`eval`](crate::eval()) leaves alone what depends on a stand-in.
@@ -41,6 +87,8 @@ pub(crate) fn is_symbolic(t: &Tensor) -> bool {
 /// The time between making stand-ins and having what is computed from them. Ends when dropped.
 pub struct Tracing {
     first_id: u64,
+    /// Names and first states of the random streams.
+    streams: Vec<(u64, StreamState)>,
     /// Belongs to its thread.
     _local: PhantomData<*const ()>,
 }
@@ -58,8 +106,10 @@ impl Tracing {
             let message = "a compiled function cannot be traced within another one";
             return Err(Error::new(ErrorKind::Unsupported, "compile", message));
         }
+        OBSERVED.set(None);
         Ok(Tracing {
             first_id: Tensor::next_id(),
+            streams: Vec::new(),
             _local: PhantomData,
         })
     }
@@ -67,13 +117,62 @@ impl Tracing {
     /// A stand-in of this tensor's shape, dtype and device.
     #[track_caller]
     pub fn symbol(&self, like: &Tensor) -> Tensor {
-        Tensor::symbol(like.shape(), like.dtype(), like.device())
+        stand_in(like)
+    }
+
+    /// Takes a random stream of the state into the trace: what is drawn from it is drawn anew in every run.
+    pub fn adopt(&mut self, generator: &mut Generator) {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let name = NEXT.fetch_add(1, Ordering::Relaxed);
+        self.streams.push((name, generator.peek()));
+        generator.set_stream(name);
+    }
+
+    /// Makes a generator one of no trace again.
+    pub fn release(generator: &mut Generator) {
+        generator.set_stream(0);
+    }
+
+    /// The number of the adopted stream that a generator goes on from, with the state it has now; `None` if it is none
+    /// of them.
+    pub fn stream_of(&self, generator: &Generator) -> Option<(usize, StreamState)> {
+        let at = self
+            .streams
+            .iter()
+            .position(|s| s.0 == generator.stream())?;
+        Some((at, generator.peek()))
+    }
+
+    /// What the function did since the trace began that a replay could not repeat.
+    pub fn observed(&self) -> Option<Observed> {
+        OBSERVED.get()
+    }
+
+    /// Gives tensors that were made before the trace began, and that `results` use, their values.
+    ///
+    /// # Errors
+    /// A result is invalid, or a host step has to run for it; such a tensor cannot be computed.
+    pub fn ready(&self, results: &[&Tensor]) -> Result<()> {
+        for t in results {
+            t.check()?;
+        }
+        let fail = |t: &Tensor, message: &str| {
+            Err(Error::new(ErrorKind::Unsupported, "compile", message).at(t.location()))
+        };
+        let on_reference = |t: &&&Tensor| matches!(t.device().0.kind, Kind::Reference);
+        if let Some(t) = results.iter().find(on_reference) {
+            return fail(t, "the reference runs no plans");
+        }
+        self.bind_captured(results)?;
+        match results.iter().find(|t| t.awaits_host()) {
+            Some(t) => fail(t, "a host step cannot be part of a compiled function"),
+            None => Ok(()),
+        }
     }
 
     /// Plans `results`, which depend on the stand-ins `given`. Other tensors that were made before the trace began are
     /// computed now and bound by reference. Result `r` may take the place of given tensor `replaced[r]`: see
-    /// [`Replay::in_place`]. `streams` are the states that random streams had when the trace began; a draw that belongs
-    /// to none of them would repeat itself in every run.
+    /// [`Replay::in_place`]. A draw that belongs to no adopted stream would repeat itself in every run.
     ///
     /// # Errors
     /// A result is invalid or a host step has to run for it, tensors live on several devices or on the reference, a
@@ -83,23 +182,15 @@ impl Tracing {
         given: &[Tensor],
         results: &[&Tensor],
         replaced: &[Option<usize>],
-        streams: &[StreamState],
     ) -> Result<Replay> {
-        for t in results {
-            t.check()?;
-        }
+        self.ready(results)?;
         let device = one_device(given, results)?;
         for (new, old) in results.iter().zip(replaced) {
             let old = old.and_then(|old| given.get(old));
             old.map_or(Ok(()), |old| eval::fits(new, old, "compile"))?;
         }
-        self.bind_captured(results)?;
-        if let Some(t) = results.iter().find(|t| t.awaits_host()) {
-            let message = "a host step cannot be part of a compiled function";
-            return Err(Error::new(ErrorKind::Unsupported, "compile", message).at(t.location()));
-        }
         let collected = passes::collect_traced(results);
-        let changing = changing(&collected, streams)?;
+        let changing = changing(&collected, &self.streams)?;
         let sources = collected.leaves.iter().map(|leaf| Source::of(leaf, given));
         let mut sources = sources.collect::<Result<Vec<_>>>()?;
         let leaf_of = |given: usize| {
@@ -229,38 +320,36 @@ impl Draw {
     }
 }
 
-/// The stream that a draw recorded during the trace belongs to.
-fn draw_of(node: &Tensor, scalars: [u32; 5], streams: &[StreamState]) -> Result<Draw> {
-    let [seed_lo, seed_hi, step_lo, step_hi, ordinal] = scalars;
-    let wide = |lo: u32, hi: u32| u64::from(lo) | u64::from(hi) << 32;
-    let (seed, step) = (wide(seed_lo, seed_hi), wide(step_lo, step_hi));
-    let belongs = |s: &StreamState| {
-        s[0] == seed && (step > s[1] || (step == s[1] && u64::from(ordinal) >= s[2]))
+/// A draw recorded during the trace in terms of the stream that it was made from.
+fn draw_of(node: &Tensor, streams: &[(u64, StreamState)]) -> Result<Draw> {
+    let Op::Random(random) = &node.0.op else {
+        return Err(Error::new(ErrorKind::Internal, "compile", "is no draw"));
     };
-    let Some(stream) = streams.iter().position(belongs) else {
+    let named = |s: &(u64, StreamState)| s.0 == random.stream;
+    let Some(stream) = streams.iter().position(named) else {
         let message = "a draw from a generator that is no part of the compiled function's state would repeat itself \
                        in every call";
         return Err(Error::new(ErrorKind::Value, "compile", message).at(node.location()));
     };
-    let steps = step - streams[stream][1];
-    let before = if steps == 0 {
-        streams[stream][2] as u32
-    } else {
-        0
-    };
+    let [_, step, draws] = streams[stream].1;
+    let steps = random.step.wrapping_sub(step);
+    let before = if steps == 0 { draws as u32 } else { 0 };
     Ok(Draw {
         stream,
         steps,
-        ordinal: ordinal - before,
+        ordinal: random.ordinal.wrapping_sub(before),
     })
 }
 
 /// The numbers that change, with the place of their first word.
-fn changing(collected: &Collected, streams: &[StreamState]) -> Result<Vec<(usize, Changing)>> {
+fn changing(
+    collected: &Collected,
+    streams: &[(u64, StreamState)],
+) -> Result<Vec<(usize, Changing)>> {
     let mut changing = Vec::new();
     for (at, node) in collected.scalar_nodes() {
-        if let Lowered::Random { scalars } = node.0.op.lower() {
-            changing.push((at, Changing::Draw(draw_of(node, scalars, streams)?)));
+        if let Op::Random(_) = node.0.op {
+            changing.push((at, Changing::Draw(draw_of(node, streams)?)));
         } else if matches!(&node.0.op, Op::Constant(c) if c.is_cell()) {
             changing.push((at, Changing::Cell(node.clone())));
         }

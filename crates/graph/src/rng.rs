@@ -6,6 +6,7 @@ use crate::dtype::DType;
 use crate::ops::Op;
 use crate::ops::random::Random;
 use crate::ops::shift_right::ShiftRight;
+use crate::outcome::Outcome;
 use crate::tensor::Tensor;
 use std::panic::Location;
 
@@ -20,12 +21,52 @@ use std::panic::Location;
 /// assert_eq!(a, b);
 /// # Ok::<(), wgrad_graph::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Generator {
     seed: u64,
     step: u64,
     draws: u32,
+    /// Which stream of a compiled function's state this is while that is traced; 0 otherwise.
+    stream: u64,
+    /// Runs whose outcome was not known when the stream went on with them, in order.
+    pending: Vec<Pending>,
 }
+
+/// States of a stream before and after a run that may turn out to have failed.
+#[derive(Clone, Debug)]
+struct Pending {
+    outcome: Outcome,
+    before: [u64; 3],
+    after: [u64; 3],
+}
+
+/// Runs that a stream waits for; with more it asks for their outcome.
+const MAX_PENDING: usize = 256;
+
+/// `state` after what took a stream from `from` to `to`.
+fn advanced(state: [u64; 3], from: [u64; 3], to: [u64; 3]) -> [u64; 3] {
+    let steps = to[1].wrapping_sub(from[1]);
+    if state == from || from[0] != to[0] {
+        to
+    } else if steps == 0 {
+        [
+            state[0],
+            state[1],
+            state[2].wrapping_add(to[2].wrapping_sub(from[2])),
+        ]
+    } else {
+        [state[0], state[1].wrapping_add(steps), to[2]]
+    }
+}
+
+/// Equal generators draw the same numbers from here on.
+impl PartialEq for Generator {
+    fn eq(&self, other: &Generator) -> bool {
+        self.words_of_state() == other.words_of_state()
+    }
+}
+
+impl Eq for Generator {}
 
 impl Generator {
     /// The stream of a seed, at step 0.
@@ -34,6 +75,8 @@ impl Generator {
             seed,
             step: 0,
             draws: 0,
+            stream: 0,
+            pending: Vec::new(),
         }
     }
 
@@ -43,16 +86,101 @@ impl Generator {
             seed,
             step,
             draws: draws as u32,
+            stream: 0,
+            pending: Vec::new(),
         }
     }
 
-    /// Seed, step and draws.
+    /// Seed, step and draws. A compiled function that asks for them cannot be replayed, and runs itself in each call.
+    #[track_caller]
     pub fn state(&self) -> [u64; 3] {
-        [self.seed, self.step, u64::from(self.draws)]
+        crate::replay::observe("the state of a random stream is read");
+        self.words_of_state()
+    }
+
+    fn words_of_state(&self) -> [u64; 3] {
+        let now = [self.seed, self.step, u64::from(self.draws)];
+        let Some(first) = self.pending.first() else {
+            return now;
+        };
+        let (mut state, mut at) = (first.before, first.before);
+        for run in &self.pending {
+            state = advanced(state, at, run.before);
+            if !matches!(run.outcome.known(), Some(Err(_))) {
+                state = advanced(state, run.before, run.after);
+            }
+            at = run.after;
+        }
+        advanced(state, at, now)
+    }
+
+    /// Goes on to a state in which a run leaves the stream; a run that turns out to have failed does not count.
+    pub fn go_to(&mut self, state: [u64; 3], outcome: &Outcome) {
+        self.settle();
+        let before = [self.seed, self.step, u64::from(self.draws)];
+        self.set(state);
+        if outcome.known().is_none() {
+            self.pending.push(Pending {
+                outcome: outcome.clone(),
+                before,
+                after: state,
+            });
+        }
+    }
+
+    fn set(&mut self, [seed, step, draws]: [u64; 3]) {
+        (self.seed, self.step, self.draws) = (seed, step, draws as u32);
+    }
+
+    /// Takes back what runs did that are known to have failed, and forgets those that are known.
+    fn settle(&mut self) {
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.pending.len() >= MAX_PENDING {
+            // A failure counts as one below.
+            let _ = self.pending[0].outcome.wait();
+        }
+        while let Some(run) = self.pending.first() {
+            let known = run.outcome.known();
+            if known.is_none() && self.pending.len() < MAX_PENDING {
+                break;
+            }
+            if matches!(known, Some(Err(_))) {
+                self.take_back();
+            }
+            self.pending.remove(0);
+        }
+    }
+
+    /// Undoes the first of the pending runs.
+    fn take_back(&mut self) {
+        let (mut state, mut at) = (self.pending[0].before, self.pending[0].after);
+        for run in &mut self.pending[1..] {
+            let (before, after) = (run.before, run.after);
+            run.before = advanced(state, at, before);
+            run.after = advanced(run.before, before, after);
+            (state, at) = (run.after, after);
+        }
+        let now = [self.seed, self.step, u64::from(self.draws)];
+        self.set(advanced(state, at, now));
+    }
+
+    /// As [`Generator::state`], without being noticed by a trace.
+    pub(crate) fn peek(&self) -> [u64; 3] {
+        self.words_of_state()
+    }
+
+    /// Which stream of a traced state this is, and the same for another one.
+    pub(crate) fn stream(&self) -> u64 {
+        self.stream
+    }
+
+    pub(crate) fn set_stream(&mut self, stream: u64) {
+        self.stream = stream;
     }
 
     /// Goes to the next training step; draws count from 0 again, so that every step records the same graph.
     pub fn next_step(&mut self) {
+        self.settle();
         self.step += 1;
         self.draws = 0;
     }
@@ -60,11 +188,13 @@ impl Generator {
     /// Independent 32-bit words; bit-equal on every device.
     #[track_caller]
     pub fn words(&mut self, shape: &[usize], device: &Device) -> Tensor {
+        self.settle();
         let op = Random {
             shape: shape.to_vec(),
             seed: self.seed,
             step: self.step,
             ordinal: self.draws,
+            stream: self.stream,
         };
         self.draws += 1;
         Tensor::record_on(Op::from(op), &[], device.clone(), Location::caller())

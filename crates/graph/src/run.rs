@@ -34,7 +34,11 @@ pub(crate) struct Given<'a> {
 }
 
 /// As [`run_unseen`], into the profile.
-pub(crate) fn run(device: &Device, cached: &CachedPlan, given: &Given<'_>) -> Result<Vec<Value>> {
+pub(crate) fn run(
+    device: &Device,
+    cached: &CachedPlan,
+    given: &Given<'_>,
+) -> Result<(Vec<Value>, Outcome)> {
     profiled(device, cached, || run_unseen(device, cached, given))
 }
 
@@ -50,7 +54,11 @@ fn profiled<T>(device: &Device, cached: &CachedPlan, run: impl FnOnce() -> T) ->
     result
 }
 
-fn run_unseen(device: &Device, cached: &CachedPlan, given: &Given<'_>) -> Result<Vec<Value>> {
+fn run_unseen(
+    device: &Device,
+    cached: &CachedPlan,
+    given: &Given<'_>,
+) -> Result<(Vec<Value>, Outcome)> {
     match &device.0.kind {
         #[cfg(feature = "cpu")]
         Kind::Cpu(cpu) => {
@@ -63,12 +71,13 @@ fn run_unseen(device: &Device, cached: &CachedPlan, given: &Given<'_>) -> Result
                 .run(plan, &leaves, given.scalars, &status, None);
             let out = out.map_err(|e| no_memory(&e, given))?;
             no_bad_index(status.into_inner(), given)?;
-            Ok(out.into_iter().map(Value::Host).collect())
+            let values = out.into_iter().map(Value::Host).collect();
+            Ok((values, Outcome::default()))
         }
         #[cfg(feature = "gpu")]
         Kind::Gpu(_) => {
             let sites = || sites(cached, given.site);
-            Ok(on_gpu(device, cached, given, &sites, &mut Vec::new(), None)?.0)
+            on_gpu(device, cached, given, &sites, &mut Vec::new(), None)
         }
         Kind::Reference => {
             let message = "the reference runs no plans";
@@ -336,7 +345,7 @@ impl Memory {
                 let sites = || self.sites.clone();
                 on_gpu(device, cached, given, &sites, buffers, None)
             }
-            Kind::Reference => Ok((run_unseen(device, cached, given)?, Outcome::default())),
+            Kind::Reference => run_unseen(device, cached, given),
         }
     }
 

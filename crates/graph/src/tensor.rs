@@ -45,6 +45,8 @@ pub(crate) struct Node {
     pub(crate) symbolic: bool,
     /// Whether this is a host step, or one lay below without a value when this was recorded.
     pub(crate) awaits_host: bool,
+    /// Who wrote it last.
+    pub(crate) mark: crate::mark::Bearer,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -128,6 +130,7 @@ impl Tensor {
             depth,
             symbolic,
             awaits_host,
+            mark: crate::mark::Bearer::default(),
         };
         Tensor(Arc::new(node))
     }
@@ -162,6 +165,7 @@ impl Tensor {
             depth: 0,
             symbolic: false,
             awaits_host: false,
+            mark: crate::mark::Bearer::default(),
         }))
     }
 
@@ -181,6 +185,7 @@ impl Tensor {
             error: None,
             depth: 0,
             awaits_host: false,
+            mark: crate::mark::Bearer::default(),
         }))
     }
 
@@ -207,6 +212,7 @@ impl Tensor {
             depth: 0,
             symbolic: false,
             awaits_host: false,
+            mark: crate::mark::Bearer::default(),
         }))
     }
 

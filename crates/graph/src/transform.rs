@@ -5,7 +5,8 @@ use crate::depth::Pause;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Op;
 use crate::ops::input::Input;
-use crate::tensor::Tensor;
+use crate::ops::random::Random;
+use crate::tensor::{Tensor, next_id};
 use rustc_hash::FxHashMap;
 use std::panic::Location;
 
@@ -103,13 +104,25 @@ fn weighted(gradients: &[Tensor], directions: &[&Tensor], op: &str) -> Result<Te
     total.ok_or_else(|| fail("there are no inputs".into()))
 }
 
+/// What [`vmap_with`] makes of random numbers that its function draws, as PyTorch's `randomness`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Randomness {
+    /// Drawing is an error.
+    #[default]
+    Error,
+    /// All examples get the same numbers, those that the function draws for one.
+    Same,
+    /// Every example gets numbers of its own; the first gets those of [`Randomness::Same`].
+    Different,
+}
+
 /// Applies a function of single examples to a batch at once: `inputs[i]` holds examples along its first dimension,
 /// `f` sees one of each, and its results come back with a first dimension more. `f` may use any other tensor, which
 /// all examples share, and may take gradients: so one call gives per-example gradients.
 ///
 /// # Errors
-/// The inputs have no first dimension, or not the same; `f` fails. Bad operations inside `f` give invalid tensors as
-/// everywhere.
+/// The inputs have no first dimension, or not the same; `f` fails; a result depends on random numbers that `f` draws:
+/// see [`vmap_with`]. Bad operations inside `f` give invalid tensors as everywhere.
 ///
 /// ```
 /// use wgrad_graph::{Device, Tensor, grad, vmap};
@@ -125,6 +138,36 @@ fn weighted(gradients: &[Tensor], directions: &[&Tensor], op: &str) -> Result<Te
 pub fn vmap(
     f: impl FnOnce(&[Tensor]) -> Result<Vec<Tensor>>,
     inputs: &[&Tensor],
+) -> Result<Vec<Tensor>> {
+    vmap_with(f, inputs, Randomness::Error)
+}
+
+/// As [`vmap`], where `randomness` says what becomes of random numbers that `f` draws. Numbers drawn before the call are
+/// shared like any other tensor. With an empty batch nothing is drawn.
+///
+/// # Errors
+/// As [`vmap`]; with [`Randomness::Error`], that a result depends on such numbers: the error says where they are drawn.
+///
+/// ```
+/// use wgrad_graph::{DType, Device, Generator, Randomness, Tensor, vmap_with};
+/// let d = Device::cpu();
+/// let x = Tensor::zeros(&[2, 3], DType::F32, &d);
+/// let mut noisy = |how| {
+///     let mut rng = Generator::new(1);
+///     let y = vmap_with(|x| Ok(vec![&x[0] + rng.uniform(&[3], &d)]), &[&x], how)?;
+///     y[0].to_vec::<f32>()
+/// };
+/// let (same, different) = (noisy(Randomness::Same)?, noisy(Randomness::Different)?);
+/// assert_eq!(same[..3], same[3..]);
+/// assert_ne!(different[..3], different[3..]);
+/// assert!(noisy(Randomness::Error).is_err());
+/// # Ok::<(), wgrad_graph::Error>(())
+/// ```
+#[track_caller]
+pub fn vmap_with(
+    f: impl FnOnce(&[Tensor]) -> Result<Vec<Tensor>>,
+    inputs: &[&Tensor],
+    randomness: Randomness,
 ) -> Result<Vec<Tensor>> {
     let location = Location::caller();
     let fail = |m: String| Error::new(ErrorKind::Shape, "vmap", m).at(location);
@@ -142,12 +185,15 @@ pub fn vmap(
             )));
         }
     }
+    let first_id = next_id();
     let examples: Vec<Tensor> = inputs.iter().map(|t| placeholder(t)).collect();
     let results = f(&examples)?;
     let _pause = Pause::new();
     let mut batching = Batching {
         size,
         known: FxHashMap::default(),
+        randomness,
+        first_id,
     };
     for (example, whole) in examples.iter().zip(inputs) {
         batching.known.insert(example.0.id, Some((*whole).clone()));
@@ -165,19 +211,22 @@ fn placeholder(batch: &Tensor) -> Tensor {
 struct Batching {
     size: usize,
     known: FxHashMap<u64, Option<Tensor>>,
+    randomness: Randomness,
+    /// Of the nodes that the function recorded.
+    first_id: u64,
 }
 
 impl Batching {
     fn result(&mut self, t: &Tensor) -> Result<Tensor> {
         t.check()?;
-        self.visit(t);
+        self.visit(t)?;
         let out = self.batched(t);
         out.check()?;
         Ok(out)
     }
 
     /// Transforms everything below `t`, operands first.
-    fn visit(&mut self, t: &Tensor) {
+    fn visit(&mut self, t: &Tensor) -> Result<()> {
         let mut stack = vec![t.clone()];
         while let Some(t) = stack.last().cloned() {
             if self.known.contains_key(&t.0.id) {
@@ -194,6 +243,12 @@ impl Batching {
                 stack.extend(missing);
                 continue;
             }
+            if let (Op::Random(draw), true) = (&t.0.op, t.0.id >= self.first_id) {
+                let batched = self.drawn(&t, draw)?;
+                self.known.insert(t.0.id, batched);
+                stack.pop();
+                continue;
+            }
             let depends =
                 t.0.inputs
                     .iter()
@@ -204,6 +259,33 @@ impl Batching {
             });
             self.known.insert(t.0.id, new);
             stack.pop();
+        }
+        Ok(())
+    }
+
+    /// What a draw of the function becomes.
+    fn drawn(&self, t: &Tensor, draw: &Random) -> Result<Option<Tensor>> {
+        match self.randomness {
+            Randomness::Error => {
+                let message = "the function draws random numbers: write vmap_with(…, Randomness::Same) for the same \
+                               numbers in all examples, or Randomness::Different for others in each";
+                Err(Error::new(ErrorKind::Value, "vmap", message).at(t.location()))
+            }
+            Randomness::Same => Ok(None),
+            Randomness::Different => {
+                let shape = [&[self.size], draw.shape.as_slice()].concat();
+                let whole = Random {
+                    shape,
+                    ..draw.clone()
+                };
+                let device = t.device().clone();
+                Ok(Some(Tensor::record_on(
+                    whole.into(),
+                    &[],
+                    device,
+                    t.location(),
+                )))
+            }
         }
     }
 

@@ -48,7 +48,15 @@ impl Module for Context {
     fn visit_mut(&mut self, _: &str, _: &mut dyn FnMut(&str, Kind, &mut Tensor)) {}
 
     fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
-        visitor(Host::Number(u64::from(self.training)));
+        visitor(Host::Enter(&"training"));
+        visitor(Host::Value(&mut self.training));
+        visitor(Host::Leave);
+        visitor(Host::Enter(&"rng"));
         visitor(Host::Generator(&mut self.rng));
+        visitor(Host::Leave);
+    }
+
+    fn duplicate(&self) -> Option<Context> {
+        Some(self.clone())
     }
 }

@@ -1,7 +1,8 @@
 //! Modules that map one tensor to one, and their composition in order. Runs nothing.
 
 use crate::context::Context;
-use crate::module::{Host, Kind, Module, join};
+use crate::host::Host;
+use crate::module::{Kind, Module, join};
 use wgrad_graph::{DType, Device, Error, ErrorKind, Result, Tensor};
 
 /// A module that maps a tensor to a tensor.
@@ -174,8 +175,10 @@ impl Module for Sequential {
 
     fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
         visitor(Host::Number(self.layers.len() as u64));
-        for (_, layer) in &mut self.layers {
+        for (name, layer) in &mut self.layers {
+            visitor(Host::Enter(&*name));
             layer.visit_host(visitor);
+            visitor(Host::Leave);
         }
     }
 }

@@ -27,6 +27,7 @@
 mod compile;
 mod context;
 mod gradients;
+mod host;
 pub mod init;
 mod layer;
 pub mod layers;
@@ -34,10 +35,12 @@ pub mod loss;
 mod module;
 pub mod optim;
 pub mod schedule;
+mod variable;
 
 pub use compile::{Compiled, Outputs, compile};
 pub use context::Context;
 pub use gradients::{Gradients, gradients, gradients_with};
+pub use host::{Host, Saved, Value, Watched};
 pub use layer::{Layer, LayerInfo, Sequential};
 pub use layers::{
     Abs, AvgPool2d, BatchNorm, BatchNorm1d, BatchNorm2d, Checkpointed, Conv2d, Dropout, Embedding,
@@ -45,14 +48,22 @@ pub use layers::{
     MaxPool2d, Maxout, Nonlinearity, Rbf, RecurrentOptions, Relu, Rnn, Sigmoid, Softmax, Tanh,
     TiledConv2d,
 };
-pub use module::{Host, Kind, Module, join, to_device_async};
+pub use module::{Kind, Module, join, to_device_async};
 pub use optim::{
     Adadelta, Adagrad, Adam, AdamW, Adamax, Hooks, NAdam, Optimizer, RAdam, RmsProp, Rprop, Sgd,
 };
+pub use variable::Variable;
 /// Implements [`trait@Module`] for a struct: every field is visited under its own name, a field of a tuple struct
 /// under its number.
 ///
-/// On a field, `#[module(buffer)]` makes its tensors state that is not trained, and `#[module(skip)]` leaves it out.
+/// On a field,
+/// - `#[module(buffer)]` makes its tensors state that is not trained;
+/// - `#[module(skip)]` leaves its tensors out of [`Module::state`]; a compiled function keeps up with them all the same;
+/// - `#[module(watch)]` says that it holds no tensors and is `Hash + Clone`: an enum, say;
+/// - `#[module(constant)]` leaves it out of everything: it must not change once a compiled function has been called.
+///
+/// Every other field is a module: numbers, texts and options are, as modules without tensors.
+///
 /// On the struct, `#[module(crate = path)]` says where this crate is found; without it that is `::wgrad::nn`.
 ///
 /// ```

@@ -1,12 +1,12 @@
 //! The tree of named tensors: visiting it, counting it, saving and loading its state. Knows no layer and no
 //! derivative; tensors are shared by handle, so two places that hold one tensor stay tied when both are replaced.
 
-use crate::optim::Hooks;
+use crate::host::{Host, hashed};
+use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
 use wgrad_graph::{
-    ConvOptions, Device, Error, ErrorKind, Generator, PoolOptions, Result, Tensor, eval,
+    ConvOptions, Device, Error, ErrorKind, Generator, Mark, PoolOptions, Result, Tensor, eval,
 };
 
 /// What a tensor of a module is.
@@ -18,21 +18,43 @@ pub enum Kind {
     Buffer,
 }
 
-/// What a module holds besides tensors.
-pub enum Host<'a> {
-    /// A number that is built into what the module computes, as bits.
-    Number(u64),
-    /// A stream of random numbers.
-    Generator(&'a mut Generator),
-    /// An optimiser.
-    Optimizer(&'a mut dyn Hooks),
-}
-
 /// A tree of named tensors. Derive it: see [`derive@crate::Module`].
 ///
 /// Names are paths joined by dots, as PyTorch's: `conv1.weight`. Numbers, strings and options of layers are modules
 /// without tensors, so plain fields need no attribute.
-pub trait Module: Send + Sync {
+///
+/// There is no module whose numbers are not shown: what cannot be watched does not compile.
+///
+/// ```compile_fail
+/// # use wgrad_nn::Module;
+/// struct Mode;
+///
+/// #[derive(Module)]
+/// #[module(crate = wgrad_nn)]
+/// struct Net {
+///     mode: Mode, // no module; with `#[module(watch)]` and `Hash + Clone` it is watched
+/// }
+/// ```
+///
+/// ```compile_fail
+/// # use wgrad_nn::{Kind, Module, Tensor};
+/// struct Scale(f64);
+///
+/// impl Module for Scale {
+///     fn visit(&self, _: &str, _: &mut dyn FnMut(&str, Kind, &Tensor)) {}
+///     fn visit_mut(&mut self, _: &str, _: &mut dyn FnMut(&str, Kind, &mut Tensor)) {}
+///     // `visit_host` is missing, which would show the number as `Host::Value(&mut self.0)`.
+/// }
+/// ```
+///
+/// All three visits of one tree show the same things in the same order, whatever it is asked for.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no module, so a compiled function cannot watch it",
+    label = "does not implement `Module`",
+    note = "a field whose type is `Hash + Clone` can be marked `#[module(watch)]`",
+    note = "a field that never changes once a compiled function has been called can be marked `#[module(constant)]`"
+)]
+pub trait Module: Send + Sync + 'static {
     /// Shows every tensor of the tree, in a fixed order, under its name, which starts with `path`.
     fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &Tensor));
 
@@ -40,10 +62,22 @@ pub trait Module: Send + Sync {
     fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor));
 
     /// Shows what the tree holds besides tensors and what its computations depend on: numbers, random streams and
-    /// optimisers, so that [`compile`](crate::compile()) can keep up with them. The derive macro does it for every
-    /// field that it visits.
-    fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
-        let _ = visitor;
+    /// optimisers, so that [`compile`](crate::compile()) can keep up with them. What says which parts there are goes before
+    /// those parts. The derive macro does it for every field.
+    fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>));
+
+    /// A copy that shares tensors by handle, if one can be made: from it a compiled function that removes this from an
+    /// `Option` or a `Vec` of its state, and then fails, has it put back. The derive macro makes it of the fields' copies.
+    fn duplicate(&self) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
+    /// A number that tells types apart, for what stands behind a `Box<dyn …>`.
+    fn type_key(&self) -> u64 {
+        hashed(&TypeId::of::<Self>())
     }
 
     /// The parameters with their names, in visiting order. A tensor that stands in two places comes twice.
@@ -173,6 +207,7 @@ pub(crate) fn replace<M: Module + ?Sized>(
             *tensor = shared.clone();
         } else if let Some(fresh) = new(name, kind) {
             let old = std::mem::replace(tensor, fresh.clone());
+            Mark::pass_on(&old, &fresh);
             done.insert(key, (old, fresh));
         }
     });
@@ -250,6 +285,12 @@ impl Module for Tensor {
     fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor)) {
         visitor(path, Kind::Parameter, self);
     }
+
+    fn visit_host(&mut self, _: &mut dyn FnMut(Host<'_>)) {}
+
+    fn duplicate(&self) -> Option<Tensor> {
+        Some(self.clone())
+    }
 }
 
 impl<M: Module> Module for Option<M> {
@@ -266,9 +307,16 @@ impl<M: Module> Module for Option<M> {
     }
 
     fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
-        visitor(Host::Number(u64::from(self.is_some())));
+        visitor(Host::Value(self));
         if let Some(m) = self {
             m.visit_host(visitor);
+        }
+    }
+
+    fn duplicate(&self) -> Option<Option<M>> {
+        match self {
+            Some(m) => m.duplicate().map(Some),
+            None => Some(None),
         }
     }
 }
@@ -283,6 +331,7 @@ impl<M: Module + ?Sized> Module for Box<M> {
     }
 
     fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
+        visitor(Host::Number((**self).type_key()));
         (**self).visit_host(visitor);
     }
 }
@@ -302,7 +351,16 @@ impl<M: Module> Module for [M] {
 
     fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
         visitor(Host::Number(self.len() as u64));
-        self.iter_mut().for_each(|m| m.visit_host(visitor));
+        visit_parts(self, visitor);
+    }
+}
+
+/// Shows the host's side of each element under its number.
+fn visit_parts<M: Module>(parts: &mut [M], visitor: &mut dyn FnMut(Host<'_>)) {
+    for (i, part) in parts.iter_mut().enumerate() {
+        visitor(Host::Enter(&i));
+        part.visit_host(visitor);
+        visitor(Host::Leave);
     }
 }
 
@@ -316,7 +374,12 @@ impl<M: Module> Module for Vec<M> {
     }
 
     fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
-        self.as_mut_slice().visit_host(visitor);
+        visitor(Host::Value(self));
+        visit_parts(self, visitor);
+    }
+
+    fn duplicate(&self) -> Option<Vec<M>> {
+        self.iter().map(M::duplicate).collect()
     }
 }
 
@@ -330,7 +393,12 @@ impl<M: Module, const N: usize> Module for [M; N] {
     }
 
     fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
-        self.as_mut_slice().visit_host(visitor);
+        visit_parts(self, visitor);
+    }
+
+    fn duplicate(&self) -> Option<[M; N]> {
+        let copies: Option<Vec<M>> = self.iter().map(M::duplicate).collect();
+        copies?.try_into().ok()
     }
 }
 
@@ -346,7 +414,15 @@ macro_rules! tuples {
             }
 
             fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
-                $(self.$at.visit_host(visitor);)+
+                $(
+                    visitor(Host::Enter(&stringify!($at)));
+                    self.$at.visit_host(visitor);
+                    visitor(Host::Leave);
+                )+
+            }
+
+            fn duplicate(&self) -> Option<Self> {
+                Some(($(self.$at.duplicate()?,)+))
             }
         }
     )*};
@@ -362,56 +438,53 @@ tuples! {
 }
 
 macro_rules! without_tensors {
-    ($({$($generics:tt)*} $t:ty |$x:tt| $numbers:expr;)*) => {$(
+    ($({$($generics:tt)*} $t:ty |$x:ident, $visitor:ident| $host:expr;)*) => {$(
         impl<$($generics)*> Module for $t {
             fn visit(&self, _: &str, _: &mut dyn FnMut(&str, Kind, &Tensor)) {}
 
             fn visit_mut(&mut self, _: &str, _: &mut dyn FnMut(&str, Kind, &mut Tensor)) {}
 
-            fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
-                let numbers = |$x: &$t| -> Vec<u64> { $numbers };
-                numbers(self).into_iter().for_each(|n| visitor(Host::Number(n)));
+            fn visit_host(&mut self, $visitor: &mut dyn FnMut(Host<'_>)) {
+                let $x = self;
+                $host
+            }
+
+            fn duplicate(&self) -> Option<Self> {
+                Some(self.clone())
             }
         }
     )*};
 }
 
+macro_rules! watched {
+    ($({$($generics:tt)*} $t:ty;)*) => {
+        without_tensors! {$({$($generics)*} $t |x, visitor| visitor(Host::Value(x));)*}
+    };
+}
+
+watched! {
+    {} bool;
+    {} char;
+    {} String;
+    {} &'static str;
+    {} i8;
+    {} i16;
+    {} i32;
+    {} i64;
+    {} isize;
+    {} u8;
+    {} u16;
+    {} u32;
+    {} u64;
+    {} usize;
+    {} f32;
+    {} f64;
+    {const N: usize} ConvOptions<N>;
+    {} PoolOptions;
+}
+
 without_tensors! {
-    {} () |_| Vec::new();
-    {} bool |x| vec![u64::from(*x)];
-    {} char |x| vec![u64::from(*x)];
-    {} String |x| hashed(x);
-    {} &'static str |x| hashed(x);
-    {} i8 |x| vec![*x as u64];
-    {} i16 |x| vec![*x as u64];
-    {} i32 |x| vec![*x as u64];
-    {} i64 |x| vec![*x as u64];
-    {} isize |x| vec![*x as u64];
-    {} u8 |x| vec![u64::from(*x)];
-    {} u16 |x| vec![u64::from(*x)];
-    {} u32 |x| vec![u64::from(*x)];
-    {} u64 |x| vec![*x];
-    {} usize |x| vec![*x as u64];
-    {} f32 |x| vec![u64::from(x.to_bits())];
-    {} f64 |x| vec![x.to_bits()];
-    {const N: usize} ConvOptions<N> |x| hashed(x);
-    {} PoolOptions |x| hashed(x);
-    {T: Send + Sync} PhantomData<T> |_| Vec::new();
-}
-
-/// Options or a text as a number.
-fn hashed(x: &impl Hash) -> Vec<u64> {
-    let mut hasher = DefaultHasher::new();
-    x.hash(&mut hasher);
-    vec![hasher.finish()]
-}
-
-impl Module for Generator {
-    fn visit(&self, _: &str, _: &mut dyn FnMut(&str, Kind, &Tensor)) {}
-
-    fn visit_mut(&mut self, _: &str, _: &mut dyn FnMut(&str, Kind, &mut Tensor)) {}
-
-    fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
-        visitor(Host::Generator(self));
-    }
+    {} () |_x, _visitor| ();
+    {T: Send + Sync + 'static} PhantomData<T> |_x, _visitor| ();
+    {} Generator |x, visitor| visitor(Host::Generator(x));
 }

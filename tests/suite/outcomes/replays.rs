@@ -32,7 +32,7 @@ impl Step {
             .into_iter()
             .chain(places)
             .collect();
-        let replay = tracing.finish(&given, &results, &replaced, &[])?;
+        let replay = tracing.finish(&given, &results, &replaced)?;
         Ok(Step {
             replay,
             state,

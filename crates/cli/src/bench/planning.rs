@@ -5,7 +5,7 @@
 use crate::Result;
 use std::time::Instant;
 use wgrad::nn::{Context, Lstm, RecurrentOptions, Sgd, compile, gradients};
-use wgrad::{Device, Generator, Optimizer, Tensor, eval};
+use wgrad::{Device, Generator, Module, Optimizer, Tensor, eval};
 
 /// A program whose size is to grow.
 #[derive(Clone, Copy, Debug)]
@@ -134,7 +134,6 @@ impl Program {
             .bidirectional(bidirectional);
         let lstm = Lstm::new(32, 32, &options, &mut rng, device);
         let x = rng.uniform(&[steps, 8, 32], device).detach()?;
-        use wgrad::Module;
         eval(&lstm.parameters().iter().collect::<Vec<_>>())?;
         wait(device)?;
         Ok((x, lstm))
@@ -166,18 +165,30 @@ fn wait(device: &Device) -> Result<()> {
     Ok(())
 }
 
-/// Prints a line for each row that `picks`.
-pub fn run(device: &Device, picks: impl Fn(&str) -> bool) -> Result<()> {
-    println!("{device}: seconds of the first call and of a later one");
+/// Prints a line for each row that the filter picks.
+pub fn run(options: &super::Options) -> Result<()> {
+    let mut rows = rows();
+    if let Some(filter) = &options.filter {
+        rows.retain(|(name, _)| super::picks(filter, name));
+    }
+    if rows.is_empty() {
+        return Err("no row has such a name; --list shows all of them".into());
+    }
+    if options.list {
+        rows.iter().for_each(|(name, _)| println!("{name}"));
+        return Ok(());
+    }
+    let device = super::open(options)?;
+    println!("{device}: seconds of the first call and of a later one, recorded anew and compiled");
     println!(
-        "{:<32} {:>10} {:>10} {:>10} {:>10}",
-        "", "recorded", "again", "compiled", "replay"
+        "{:<30} {:>10} {:>10} {:>10} {:>10}",
+        "", "recorded", "again", "compiled", "replayed"
     );
-    for (name, program) in rows().into_iter().filter(|(name, _)| picks(name)) {
-        let recorded = program.recorded(device)?;
-        let compiled = program.compiled(device)?;
+    for (name, program) in rows {
+        let recorded = program.recorded(&device)?;
+        let compiled = program.compiled(&device)?;
         println!(
-            "{name:<32} {:>10.4} {:>10.4} {:>10.4} {:>10.6}",
+            "{name:<30} {:>10.4} {:>10.4} {:>10.4} {:>10.6}",
             recorded.first, recorded.again, compiled.first, compiled.again
         );
     }

@@ -41,7 +41,7 @@ impl Constant {
     fn value(&self) -> f64 {
         match &self.value {
             Source::Fixed(value) => *value,
-            Source::Cell(number) => number.get(),
+            Source::Cell(number) => number.peek(),
         }
     }
 

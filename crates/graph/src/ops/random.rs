@@ -21,6 +21,8 @@ pub struct Random {
     pub step: u64,
     /// The position of this draw within the step.
     pub ordinal: u32,
+    /// The stream of a traced state that it was drawn from; 0 for none.
+    pub stream: u64,
 }
 
 impl Random {
@@ -79,7 +81,7 @@ impl Primitive for Random {
 
     fn samples() -> Vec<Sample<Self>> {
         [vec![130], vec![3, 5], vec![], vec![0]]
-            .map(|shape| Sample::special(Random { shape, seed: 0x1234_5678_9abc_def0, step: 7, ordinal: 3 }, Vec::new()))
+            .map(|shape| Sample::special(Random { shape, seed: 0x1234_5678_9abc_def0, step: 7, ordinal: 3, stream: 0 }, Vec::new()))
             .to_vec()
     }
 

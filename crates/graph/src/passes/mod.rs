@@ -16,6 +16,8 @@ mod order;
 mod place;
 mod row_kernel;
 mod rows;
+#[cfg(test)]
+mod scaling;
 mod scattered;
 mod simplify;
 mod strided;
@@ -135,9 +137,9 @@ pub(crate) fn plan(graph: &Graph, limits: &Limits) -> Plan {
 /// As [`plan`]; result `r` may take the place of leaf `replaced[r]`, which nobody else needs after the run.
 pub(crate) fn plan_replacing(graph: &Graph, replaced: &[Option<usize>], limits: &Limits) -> Plan {
     if cfg!(debug_assertions) {
-        verify_graph(graph);
+        timed("verify", || verify_graph(graph));
     }
-    let graph = timed("graph", || rewritten(graph, limits));
+    let graph = rewritten(graph, limits);
     let mut plan = timed("lower", || lower::lower(&graph, limits));
     if limits.fuse {
         timed("place", || place::in_place(&mut plan));
@@ -154,25 +156,31 @@ pub(crate) fn plan_replacing(graph: &Graph, replaced: &[Option<usize>], limits: 
     timed("donate", || donate::leaves(&mut plan, replaced, limits));
     timed("memory", || memory::assign(&mut plan));
     if cfg!(debug_assertions) {
-        verify_plan(&plan, limits);
+        timed("verify the plan", || verify_plan(&plan, limits));
     }
     plan
 }
 
 /// The graph that is lowered: what stands between collecting and plans.
 fn rewritten(graph: &Graph, limits: &Limits) -> Graph {
-    let mut graph = simplify::merge(graph.clone());
+    let mut graph = timed("simplify", || simplify::merge(graph.clone()));
     if limits.fuse {
-        graph = assemble::assemble(scattered::first(graph));
-        graph = simplify::merge(transpose::products(graph));
+        graph = timed("scattered", || scattered::first(graph));
+        graph = timed("assemble", || assemble::assemble(graph));
+        graph = timed("transpose", || transpose::products(graph));
+        graph = timed("simplify again", || simplify::merge(graph));
     }
-    widen::widen(simplify::without_barriers(graph))
+    timed("widen", || widen::widen(simplify::without_barriers(graph)))
 }
 
 /// What `pass` gives, with the time that it takes in the profile, if one is written.
-pub(crate) fn timed<T>(name: &str, pass: impl FnOnce() -> T) -> T {
+pub(crate) fn timed<T>(name: &'static str, pass: impl FnOnce() -> T) -> T {
     let began = crate::profile::begin();
+    #[cfg(test)]
+    let clock = scaling::clock();
     let result = pass();
+    #[cfg(test)]
+    scaling::took(name, clock);
     crate::profile::planning(began, name);
     result
 }

@@ -36,6 +36,14 @@ impl<L: Layer> Module for Checkpointed<L> {
     fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, crate::Kind, &mut Tensor)) {
         self.layer.visit_mut(path, visitor);
     }
+
+    fn visit_host(&mut self, visitor: &mut dyn FnMut(crate::Host<'_>)) {
+        self.layer.visit_host(visitor);
+    }
+
+    fn duplicate(&self) -> Option<Checkpointed<L>> {
+        self.layer.duplicate().map(Checkpointed::new)
+    }
 }
 
 impl<L: Layer> Layer for Checkpointed<L> {

@@ -14,7 +14,6 @@ pub struct Conv2d {
     /// `[out_channels]`.
     pub bias: Option<Tensor>,
     /// Stride, padding, dilation, groups.
-    #[module(skip)]
     pub options: ConvOptions<2>,
 }
 

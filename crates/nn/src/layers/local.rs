@@ -14,7 +14,6 @@ pub struct LocallyConnected2d {
     /// `[out_channels, out_height, out_width]`.
     pub bias: Option<Tensor>,
     /// Stride, padding, dilation; one group.
-    #[module(skip)]
     pub options: ConvOptions<2>,
 }
 
@@ -84,7 +83,6 @@ pub struct TiledConv2d {
     /// `[out_channels, tile_height, tile_width]`.
     pub bias: Option<Tensor>,
     /// Stride, padding, dilation; one group.
-    #[module(skip)]
     pub options: ConvOptions<2>,
 }
 

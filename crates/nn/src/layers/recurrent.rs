@@ -10,9 +10,12 @@ pub use lstm::Lstm;
 pub use rnn::{Nonlinearity, Rnn};
 
 use super::fail;
+use crate::host::{Host, Saved, Value, hashed, put_back, shown, values};
 use crate::init::symmetric;
 use crate::module::{Kind, Module, join};
 use crate::{Context, Dropout};
+use std::hash::{Hash, Hasher};
+use wgrad_graph::once::{Once, Wide};
 use wgrad_graph::{Device, ErrorKind, Generator, Tensor};
 
 /// The most layers, so that a nonsensical number is refused rather than tried.
@@ -120,6 +123,22 @@ struct Stack {
 type Cell<'a> = dyn Fn(&Weights, &Tensor, &[Tensor]) -> Vec<Tensor> + 'a;
 
 impl Weights {
+    /// In f32.
+    #[track_caller]
+    fn widened(&self) -> Weights {
+        let bias = match &self.bias {
+            Some([ih, hh]) => Some([ih, hh].map(|t| t.widened())),
+            None => None,
+        };
+        Weights {
+            suffix: self.suffix.clone(),
+            ih: (&self.ih).widened(),
+            hh: (&self.hh).widened(),
+            bias,
+            hr: self.hr.as_ref().widened(),
+        }
+    }
+
     /// The state's product.
     #[track_caller]
     fn recur(&self, h: &Tensor) -> Tensor {
@@ -244,6 +263,22 @@ impl Stack {
             .find(|t| t.check().is_err())
         {
             return (bad.clone(), vec![bad.clone(); sizes.len()]);
+        }
+        // All steps are computed in f32, and what comes out is rounded.
+        let parameters = self.weights.iter().flat_map(|w| w.names().map(|(_, t)| t));
+        let kinds = parameters.map(|t| t.half()).chain([x.half()]);
+        let kinds = kinds.chain(initial.iter().map(Wide::half));
+        if let Some(once) = Once::of(&kinds.collect::<Vec<_>>()) {
+            let mut wide = self.clone();
+            for w in &mut wide.weights {
+                *w = w.widened();
+            }
+            let mut states = Vec::with_capacity(initial.len());
+            for state in initial {
+                states.push(state.widened());
+            }
+            let states: Vec<Option<&Tensor>> = states.iter().map(Option::as_ref).collect();
+            return once.round(wide.forward(&x.widened(), &states, sizes, cell, cx));
         }
         let batched = x.rank() == 3;
         let sequence = match (batched, self.options.batch_first) {
@@ -390,11 +425,30 @@ impl Module for Stack {
             }
         }
     }
+
+    fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
+        visitor(Host::Enter(&"options"));
+        visitor(Host::Value(&mut self.options));
+        visitor(Host::Leave);
+    }
+}
+
+impl Hash for RecurrentOptions {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let sizes = [self.num_layers, self.proj_size];
+        let flags = [self.bias, self.batch_first, self.bidirectional];
+        (sizes, flags, self.dropout.to_bits()).hash(state);
+    }
+}
+
+values! {
+    {} RecurrentOptions |x| hashed(x);
+    {} Nonlinearity |x| *x as u64;
 }
 
 /// Implements `Module` and `Layer` for a struct with a field `stack`: the layer's value is the sequence of outputs.
 macro_rules! recurrent {
-    ($t:ident) => {
+    ($t:ident $(, $field:ident)*) => {
         impl crate::Module for $t {
             fn visit(
                 &self,
@@ -410,6 +464,19 @@ macro_rules! recurrent {
                 visitor: &mut dyn FnMut(&str, crate::Kind, &mut wgrad_graph::Tensor),
             ) {
                 self.stack.visit_mut(path, visitor);
+            }
+
+            fn visit_host(&mut self, visitor: &mut dyn FnMut(crate::Host<'_>)) {
+                self.stack.visit_host(visitor);
+                $(
+                    visitor(crate::Host::Enter(&stringify!($field)));
+                    visitor(crate::Host::Value(&mut self.$field));
+                    visitor(crate::Host::Leave);
+                )*
+            }
+
+            fn duplicate(&self) -> Option<$t> {
+                Some(self.clone())
             }
         }
 

@@ -12,7 +12,6 @@ pub struct Maxout {
     /// To `[…, out_features · pieces]`.
     pub linear: Linear,
     /// Affine maps of a unit.
-    #[module(skip)]
     pub pieces: usize,
 }
 

@@ -91,12 +91,12 @@ impl Adadelta {
         vec![self.lr]
     }
 
-    fn hyperparameters(&self) -> Vec<f64> {
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
         vec![
-            self.rho,
-            self.eps,
-            self.weight_decay,
-            f64::from(u8::from(self.maximize)),
+            ("rho", self.rho),
+            ("eps", self.eps),
+            ("weight_decay", self.weight_decay),
+            ("maximize", f64::from(u8::from(self.maximize))),
         ]
     }
 

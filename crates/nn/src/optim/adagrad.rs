@@ -107,11 +107,11 @@ impl Adagrad {
         vec![self.lr / (1.0 + (step - 1) as f64 * self.lr_decay)]
     }
 
-    fn hyperparameters(&self) -> Vec<f64> {
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
         vec![
-            self.weight_decay,
-            self.eps,
-            f64::from(u8::from(self.maximize)),
+            ("weight_decay", self.weight_decay),
+            ("eps", self.eps),
+            ("maximize", f64::from(u8::from(self.maximize))),
         ]
     }
 

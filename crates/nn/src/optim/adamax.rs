@@ -95,14 +95,14 @@ impl Adamax {
         vec![self.lr / (1.0 - self.betas.0.powf(step as f64))]
     }
 
-    fn hyperparameters(&self) -> Vec<f64> {
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
         let (beta1, beta2) = self.betas;
         vec![
-            beta1,
-            beta2,
-            self.eps,
-            self.weight_decay,
-            f64::from(u8::from(self.maximize)),
+            ("beta1", beta1),
+            ("beta2", beta2),
+            ("eps", self.eps),
+            ("weight_decay", self.weight_decay),
+            ("maximize", f64::from(u8::from(self.maximize))),
         ]
     }
 

@@ -5,6 +5,7 @@ mod adadelta;
 mod adagrad;
 mod adam;
 mod adamax;
+mod half;
 mod nadam;
 mod radam;
 mod rmsprop;
@@ -21,10 +22,13 @@ pub use radam::RAdam;
 pub use rmsprop::RmsProp;
 pub use rprop::Rprop;
 pub use sgd::Sgd;
+pub use state::TracedSteps;
 
 use crate::gradients::Gradients;
+use crate::host::Saved;
 use crate::module::Module;
-use wgrad_graph::{Number, Result, Tensor};
+use wgrad_graph::replay::Outcome;
+use wgrad_graph::{Mark, Result, Tensor};
 
 /// Moves the parameters of a module against a gradient. As a [`Module`] it is the tree of its moments, which are
 /// buffers, so that it can be part of the state of a compiled step.
@@ -34,10 +38,15 @@ pub trait Optimizer: Module {
     ///
     /// The learning rate and all that changes from step to step are inputs of the plan, so no step after the second plans anew.
     ///
+    /// An optimiser belongs to one module. It knows it again by its parameters: those that it wrote, that were loaded or
+    /// moved into their place ([`Module::load_state`], [`Module::to_device`]), or that were computed from them. Where
+    /// every parameter has been replaced by hand the moments go on with the new ones, provided that the old ones are gone.
+    ///
     /// # Errors
-    /// The gradients are not this model's, a number is out of its range, a tensor is invalid, or running fails.
-    /// Model and optimiser are as they were then. A bad index on the device is met here on the cpu, and elsewhere by
-    /// the next read.
+    /// The gradients are not this model's, a number is out of its range, a tensor is invalid, or running fails; the model
+    /// is another than that of the last step, whose parameters still exist.
+    /// Parameters, moments and step count are as they were then. A bad index on the device is met here on the cpu; a GPU
+    /// tells of it with the loss, and parameters, moments and steps are then as if the step had not been taken.
     fn step(&mut self, model: &mut dyn Module, gradients: &Gradients) -> Result<()>;
 
     /// The learning rate.
@@ -69,20 +78,38 @@ pub trait Hooks {
     /// A hyperparameter is out of its range.
     fn numbers(&self, step: u64) -> Result<Vec<f64>>;
 
-    /// The numbers that are built into a compiled step: it is traced anew when one changes.
-    fn hyperparameters(&self) -> Vec<f64>;
+    /// The numbers that are built into a compiled step, with their names: it is traced anew when one changes.
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)>;
 
-    /// Whether the moments exist: they are made in the first step.
-    fn is_ready(&self) -> bool;
+    /// What was done since the last call while a function was traced.
+    fn take_traced(&mut self) -> TracedSteps;
 
-    /// The cells that were used for the numbers of each step since the last call, while a function was traced.
-    fn take_traced(&mut self) -> Vec<Vec<Number>>;
+    /// Takes the moments that a traced function made.
+    fn admit(&mut self, traced: &TracedSteps);
 
-    /// Steps taken.
-    fn steps(&self) -> u64;
+    /// The learning rate as it is kept, without being noticed by a trace.
+    fn learning_rate(&self) -> f64;
 
-    /// Another number of steps taken.
-    fn set_steps(&mut self, steps: u64);
+    /// Keeps another number in the place of the learning rate while a function is traced, by which it shows if it is set.
+    fn nudge(&mut self);
+
+    /// Ends that: the learning rate is what it was, or what it has been set to.
+    fn calm(&mut self);
+
+    /// The number of steps taken, without being noticed by a trace.
+    fn steps_taken(&self) -> u64;
+
+    /// Counts steps of a run; if it turns out to have failed they do not count.
+    fn count(&mut self, steps: u64, outcome: &Outcome);
+
+    /// The mark that the parameters bear which were written last.
+    fn binding_mut(&mut self) -> &mut Option<Mark>;
+
+    /// A copy with everything.
+    fn save(&self) -> Saved;
+
+    /// Becomes what was saved. False if that is another optimiser.
+    fn restore(&mut self, saved: &Saved) -> bool;
 }
 
 /// Implements [`Optimizer`] for a struct with fields `lr` and `state`, and methods `validate`, `numbers`,
@@ -110,6 +137,10 @@ macro_rules! optimizer {
             fn visit_host(&mut self, visitor: &mut dyn FnMut(crate::Host<'_>)) {
                 visitor(crate::Host::Optimizer(self));
             }
+
+            fn duplicate(&self) -> Option<$t> {
+                Some(self.clone())
+            }
         }
 
         impl crate::optim::Optimizer for $t {
@@ -120,7 +151,7 @@ macro_rules! optimizer {
                 gradients: &crate::Gradients,
             ) -> wgrad_graph::Result<()> {
                 self.validate()?;
-                let numbers = self.numbers(self.state.steps + 1);
+                let numbers = self.numbers(self.state.steps() + 1);
                 let rule = |u: &crate::optim::state::Update| self.update(u);
                 let next = self
                     .state
@@ -129,16 +160,22 @@ macro_rules! optimizer {
                 Ok(())
             }
 
+            #[track_caller]
             fn lr(&self) -> f64 {
-                self.lr
+                wgrad_graph::replay::observe("a learning rate is read");
+                self.state.calm(self.lr)
             }
 
+            #[track_caller]
             fn set_lr(&mut self, lr: f64) {
+                wgrad_graph::replay::observe("a learning rate is set");
                 self.lr = lr;
             }
 
+            #[track_caller]
             fn steps(&self) -> u64 {
-                self.state.steps
+                wgrad_graph::replay::observe("an optimiser's steps are read");
+                self.state.steps()
             }
 
             fn load_moments(
@@ -161,24 +198,60 @@ macro_rules! optimizer {
                 Ok(self.numbers(step))
             }
 
-            fn hyperparameters(&self) -> Vec<f64> {
+            fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
                 self.hyperparameters()
             }
 
-            fn is_ready(&self) -> bool {
-                self.state.is_ready(&$moments(self))
-            }
-
-            fn take_traced(&mut self) -> Vec<Vec<wgrad_graph::Number>> {
+            fn take_traced(&mut self) -> crate::optim::TracedSteps {
                 self.state.take_traced()
             }
 
-            fn steps(&self) -> u64 {
-                self.state.steps
+            fn admit(&mut self, traced: &crate::optim::TracedSteps) {
+                self.state.admit(&traced.made);
             }
 
-            fn set_steps(&mut self, steps: u64) {
-                self.state.steps = steps;
+            fn learning_rate(&self) -> f64 {
+                self.lr
+            }
+
+            fn nudge(&mut self) {
+                self.state.nudge(&mut self.lr);
+            }
+
+            fn calm(&mut self) {
+                self.lr = self.state.calm(self.lr);
+            }
+
+            fn steps_taken(&self) -> u64 {
+                self.state.steps()
+            }
+
+            fn count(&mut self, steps: u64, outcome: &wgrad_graph::replay::Outcome) {
+                self.state.count(steps, outcome);
+            }
+
+            fn binding_mut(&mut self) -> &mut Option<wgrad_graph::Mark> {
+                &mut self.state.binding.0
+            }
+
+            fn save(&self) -> crate::Saved {
+                let state = self.state.saved();
+                Box::new(<$t>::clone(self).with_state(state))
+            }
+
+            fn restore(&mut self, saved: &crate::Saved) -> bool {
+                let saved = saved.downcast_ref::<$t>();
+                if let Some(saved) = saved {
+                    *self = saved.clone().with_state(saved.state.saved());
+                }
+                saved.is_some()
+            }
+        }
+
+        impl $t {
+            fn with_state(mut self, state: crate::optim::state::State) -> $t {
+                self.state = state;
+                self
             }
         }
     };

@@ -128,17 +128,17 @@ impl NAdam {
         ]
     }
 
-    fn hyperparameters(&self) -> Vec<f64> {
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
         let flags = [self.decoupled_weight_decay, self.maximize].map(|f| f64::from(u8::from(f)));
         let (beta1, beta2) = self.betas;
         vec![
-            beta1,
-            beta2,
-            self.eps,
-            self.weight_decay,
-            self.momentum_decay,
-            flags[0],
-            flags[1],
+            ("beta1", beta1),
+            ("beta2", beta2),
+            ("eps", self.eps),
+            ("weight_decay", self.weight_decay),
+            ("momentum_decay", self.momentum_decay),
+            ("decoupled_weight_decay", flags[0]),
+            ("maximize", flags[1]),
         ]
     }
 

@@ -120,15 +120,15 @@ impl RmsProp {
         vec![self.lr]
     }
 
-    fn hyperparameters(&self) -> Vec<f64> {
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
         let flags = [self.centered, self.maximize].map(|f| f64::from(u8::from(f)));
         vec![
-            self.alpha,
-            self.eps,
-            self.weight_decay,
-            self.momentum,
-            flags[0],
-            flags[1],
+            ("alpha", self.alpha),
+            ("eps", self.eps),
+            ("weight_decay", self.weight_decay),
+            ("momentum", self.momentum),
+            ("centered", flags[0]),
+            ("maximize", flags[1]),
         ]
     }
 

@@ -90,14 +90,14 @@ impl Rprop {
         Vec::new()
     }
 
-    fn hyperparameters(&self) -> Vec<f64> {
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
         let (etas, sizes) = (self.etas, self.step_sizes);
         vec![
-            etas.0,
-            etas.1,
-            sizes.0,
-            sizes.1,
-            f64::from(u8::from(self.maximize)),
+            ("eta_minus", etas.0),
+            ("eta_plus", etas.1),
+            ("min_step", sizes.0),
+            ("max_step", sizes.1),
+            ("maximize", f64::from(u8::from(self.maximize))),
         ]
     }
 

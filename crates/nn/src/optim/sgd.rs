@@ -109,14 +109,14 @@ impl Sgd {
         vec![self.lr, weight]
     }
 
-    fn hyperparameters(&self) -> Vec<f64> {
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
         let flags = [self.nesterov, self.maximize].map(|f| f64::from(u8::from(f)));
         vec![
-            self.momentum,
-            self.dampening,
-            self.weight_decay,
-            flags[0],
-            flags[1],
+            ("momentum", self.momentum),
+            ("dampening", self.dampening),
+            ("weight_decay", self.weight_decay),
+            ("nesterov", flags[0]),
+            ("maximize", flags[1]),
         ]
     }
 

@@ -1,20 +1,47 @@
 //! What all optimisers share: moments by parameter name, one evaluation for a step, and replacing tensors only after
 //! it has succeeded.
 
+use super::half;
 use crate::gradients::Gradients;
 use crate::module::{Kind, Module, by_name, identity, join, mismatch, replace};
 use std::collections::{BTreeMap, HashMap};
-use std::task::{Context, Poll, Waker};
-use wgrad_graph::replay::is_tracing;
-use wgrad_graph::{DType, Error, ErrorKind, Number, Result, Tensor, eval, f16};
+use wgrad_graph::replay::{Outcome, is_tracing, stand_in};
+use wgrad_graph::{Error, ErrorKind, Mark, Number, Result, Tensor, eval, eval_update};
 
 /// Moments of every parameter, and the number of steps taken.
 #[derive(Clone, Default)]
 pub(crate) struct State {
-    pub(crate) steps: u64,
+    /// With those of pending runs.
+    steps: u64,
+    /// Runs whose outcome was not known when their steps were counted, with that number.
+    pending: Vec<(Outcome, u64)>,
     slots: BTreeMap<String, Vec<Tensor>>,
-    /// The cells of the steps that were taken while a compiled function was traced.
-    traced: Vec<Vec<Number>>,
+    traced: TracedSteps,
+    pub(crate) binding: Binding,
+    /// The learning rate that stands for another one while a function is traced, and that one.
+    nudge: Option<[f64; 2]>,
+}
+
+/// Runs that an optimiser waits for; with more it asks for their outcome.
+const MAX_PENDING: usize = 256;
+
+/// What an optimiser did while a compiled function was traced.
+#[derive(Clone, Default)]
+pub struct TracedSteps {
+    /// The cells of each step's numbers.
+    pub(crate) cells: Vec<Vec<Number>>,
+    /// Moments that were made: first values, and the stand-ins that were used for them.
+    pub(crate) made: Vec<(String, Vec<(Tensor, Tensor)>)>,
+}
+
+/// The mark that the parameters bear which were written last. A clone of an optimiser has written none.
+#[derive(Default)]
+pub(crate) struct Binding(pub(crate) Option<Mark>);
+
+impl Clone for Binding {
+    fn clone(&self) -> Binding {
+        Binding(None)
+    }
 }
 
 /// A moment: what it is called, and the value that it starts with.
@@ -73,6 +100,8 @@ pub(crate) type Rule<'a> = dyn Fn(&Update) -> (Tensor, Vec<Tensor>) + 'a;
 /// The evaluated outcome of a step, all leaves.
 pub(crate) struct Next {
     numbers: Vec<Number>,
+    made: Vec<(String, Vec<(Tensor, Tensor)>)>,
+    outcome: Outcome,
     slots: BTreeMap<String, Vec<Tensor>>,
     tensors: HashMap<String, Tensor>,
 }
@@ -90,31 +119,36 @@ impl State {
     ) -> Result<Next> {
         let numbers: Vec<Number> = numbers.iter().map(|&v| Number::new(v)).collect();
         let parameters = unique(model, gradients)?;
-        let before = self.moments(&parameters, moments)?;
+        self.recognise(&parameters)?;
+        let (before, made) = self.moments(&parameters, moments)?;
         let mut updated = Vec::with_capacity(parameters.len());
         for ((name, parameter, gradient), old) in parameters.iter().zip(&before) {
-            let (new, new_moments) = rule(&Update {
+            let update = Update {
                 numbers: &numbers,
                 parameter,
                 gradient,
                 moments: old,
-            });
+            };
+            let (new, new_moments) = half::updated(rule, &update);
             check_update(name, parameter, &new)?;
             updated.push((name, new, new_moments));
         }
         let buffers = model.buffers();
-        let mut all: Vec<&Tensor> = vec![gradients.loss()];
-        all.extend(gradients.extra());
-        all.extend(
-            updated
-                .iter()
-                .flat_map(|(_, new, moments)| std::iter::once(new).chain(moments)),
-        );
-        all.extend(buffers.iter().map(|(_, t)| t));
-        eval(&all)?;
-        met_bad_index(gradients.loss())?;
+        let mut pairs: Vec<(&Tensor, &Tensor)> = Vec::new();
+        for (((_, parameter, _), old), (_, new, new_moments)) in
+            parameters.iter().zip(&before).zip(&updated)
+        {
+            pairs.push((parameter, new));
+            pairs.extend(old.iter().zip(new_moments));
+        }
+        let mut rest = vec![gradients.loss()];
+        rest.extend(gradients.extra());
+        rest.extend(buffers.iter().map(|(_, t)| t));
+        let outcome = eval_update(&pairs, &rest)?;
         let mut next = Next {
             numbers,
+            made,
+            outcome,
             slots: BTreeMap::new(),
             tensors: HashMap::new(),
         };
@@ -133,22 +167,103 @@ impl State {
 
     /// Puts an evaluated step into the tree.
     pub(crate) fn commit(&mut self, model: &mut dyn Module, mut next: Next) {
+        let mark = Mark::new();
+        let written: Vec<Tensor> = next
+            .slots
+            .keys()
+            .filter_map(|name| next.tensors.get(name).cloned())
+            .collect();
         replace(model, &mut |name, _| next.tensors.remove(name));
+        written.iter().for_each(|t| mark.put_on(t));
+        self.binding = Binding(Some(mark));
         self.slots = next.slots;
-        self.steps += 1;
+        self.count(1, &next.outcome);
         if is_tracing() {
-            self.traced.push(next.numbers);
+            self.traced.cells.push(next.numbers);
+            self.traced.made.extend(next.made);
         }
     }
 
-    /// The cells of the steps traced since the last call.
-    pub(crate) fn take_traced(&mut self) -> Vec<Vec<Number>> {
+    /// An error if these are the parameters of another module than the one that was stepped last. Known again is a module
+    /// one of whose parameters was written by the last step, or loaded or moved into the place of one that was, or
+    /// computed from one. Where none is, all have been replaced; then the last step's parameters are gone, unless there
+    /// are two modules.
+    fn recognise(&self, parameters: &[(String, Tensor, Tensor)]) -> Result<()> {
+        let Some(mark) = &self.binding.0 else {
+            return Ok(());
+        };
+        let known = |f: &dyn Fn(&Tensor) -> bool| parameters.iter().any(|(_, p, _)| f(p));
+        if known(&|p| mark.is_on(p)) || !mark.is_borne() || known(&|p| mark.is_below(p)) {
+            return Ok(());
+        }
+        let names: Vec<&str> = parameters.iter().map(|(name, ..)| name.as_str()).collect();
+        let message = format!(
+            "this optimiser holds the moments of other parameters, which still exist, and not of {}: give each module an \
+             optimiser of its own, or call load_moments if these have taken their place",
+            names.join(", ")
+        );
+        Err(Error::new(ErrorKind::Value, "step", message))
+    }
+
+    /// What was done since the last call while a function was traced.
+    pub(crate) fn take_traced(&mut self) -> TracedSteps {
         std::mem::take(&mut self.traced)
     }
 
-    /// Whether moments have been made, if there are to be any.
-    pub(crate) fn is_ready(&self, moments: &[Moment]) -> bool {
-        moments.is_empty() || !self.slots.is_empty()
+    /// Steps taken, without those of runs that are known to have failed.
+    pub(crate) fn steps(&self) -> u64 {
+        let failed = |o: &Outcome| matches!(o.known(), Some(Err(_)));
+        let pending = self.pending.iter();
+        let lost: u64 = pending.filter(|(o, _)| failed(o)).map(|(_, n)| n).sum();
+        self.steps - lost
+    }
+
+    /// Counts the steps of a run.
+    pub(crate) fn count(&mut self, steps: u64, outcome: &Outcome) {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let (true, Some((first, _))) = (self.pending.len() >= MAX_PENDING, self.pending.first())
+        {
+            // A failure counts as one below.
+            let _ = first.wait();
+        }
+        self.steps = self.steps() + steps;
+        self.pending.retain(|(o, _)| o.known().is_none());
+        if self.pending.len() >= MAX_PENDING {
+            self.pending.remove(0);
+        }
+        if outcome.known().is_none() {
+            self.pending.push((outcome.clone(), steps));
+        }
+    }
+
+    /// Puts a learning rate in the place of `lr` by which it shows if it is set, even to what it is.
+    pub(crate) fn nudge(&mut self, lr: &mut f64) {
+        self.nudge = Some([lr.next_up(), *lr]);
+        *lr = lr.next_up();
+    }
+
+    /// The learning rate that `lr` stands for.
+    pub(crate) fn calm(&self, lr: f64) -> f64 {
+        match self.nudge {
+            Some([nudged, own]) if nudged.to_bits() == lr.to_bits() => own,
+            _ => lr,
+        }
+    }
+
+    /// Takes first values of moments.
+    pub(crate) fn admit(&mut self, made: &[(String, Vec<(Tensor, Tensor)>)]) {
+        for (name, moments) in made {
+            let first = moments.iter().map(|(first, _)| first.clone());
+            self.slots.insert(name.clone(), first.collect());
+        }
+    }
+
+    /// A copy that also knows which module was stepped.
+    pub(crate) fn saved(&self) -> State {
+        State {
+            binding: Binding(self.binding.0.clone()),
+            ..self.clone()
+        }
     }
 
     /// Shows every moment under its name.
@@ -182,16 +297,21 @@ impl State {
     }
 
     /// The moments of each parameter: those of the last step, or first values, which are computed here all at once so
-    /// that the first step has the kernels of all others.
+    /// that the first step has the kernels of all others. While a function is traced, stand-ins are used for first values,
+    /// which are given too.
+    #[expect(
+        clippy::type_complexity,
+        reason = "moments by parameter, and those that are new"
+    )]
     fn moments(
         &self,
         parameters: &[(String, Tensor, Tensor)],
         names: &[Moment],
-    ) -> Result<Vec<Vec<Tensor>>> {
+    ) -> Result<(Vec<Vec<Tensor>>, Vec<(String, Vec<(Tensor, Tensor)>)>)> {
         let fresh = |p: &Tensor| -> Vec<Tensor> {
             names.iter().map(|(_, value)| p.full_like(*value)).collect()
         };
-        let all: Vec<Vec<Tensor>> = parameters
+        let mut all: Vec<Vec<Tensor>> = parameters
             .iter()
             .map(|(name, parameter, _)| match self.slots.get(name) {
                 Some(moments) => moments.clone(),
@@ -210,7 +330,15 @@ impl State {
             }
         }
         eval(&all.iter().flatten().collect::<Vec<_>>())?;
-        Ok(all)
+        let mut made = Vec::new();
+        if is_tracing() {
+            for ((name, ..), moments) in parameters.iter().zip(&mut all) {
+                if !self.slots.contains_key(name) {
+                    made.push((name.clone(), traced_moments(moments)?));
+                }
+            }
+        }
+        Ok((all, made))
     }
 
     /// From moments by name: parameter, dot, kind, as [`State::visit`] shows them.
@@ -257,9 +385,19 @@ impl State {
                 .into_iter()
                 .map(|(name, t)| (name.to_string(), t))
                 .collect(),
-            traced: Vec::new(),
+            ..State::default()
         })
     }
+}
+
+/// First values as leaves, each with the stand-in that takes its place.
+fn traced_moments(moments: &mut [Tensor]) -> Result<Vec<(Tensor, Tensor)>> {
+    let pairs = moments.iter_mut().map(|moment| {
+        let first = moment.detach()?;
+        *moment = stand_in(&first);
+        Ok((first, moment.clone()))
+    });
+    pairs.collect()
 }
 
 /// Name, value and gradient of every parameter; one that stands in two places comes once, by its first name.
@@ -294,26 +432,6 @@ fn check_update(name: &str, old: &Tensor, new: &Tensor) -> Result<()> {
     match mismatch(name, old, new) {
         Some(message) => Err(Error::new(ErrorKind::Internal, "step", message)),
         None => Ok(()),
-    }
-}
-
-/// The error of a bad index met by the run. On the cpu it is known by now and reading costs nothing; other devices
-/// tell it with the next read, for a training step must not wait for one.
-fn met_bad_index(loss: &Tensor) -> Result<()> {
-    if is_tracing() || loss.device().to_string() != "cpu" {
-        return Ok(());
-    }
-    match loss.dtype() {
-        DType::F16 => now(loss.to_vec_async::<f16>()),
-        _ => now(loss.to_vec_async::<f32>()),
-    }
-}
-
-/// The outcome of a future that is ready at once.
-fn now<T>(future: impl Future<Output = Result<T>>) -> Result<()> {
-    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(result) => result.map(|_| ()),
-        Poll::Pending => Ok(()),
     }
 }
 

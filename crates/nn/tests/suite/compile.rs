@@ -75,7 +75,7 @@ fn a_compiled_step_is_the_step() {
             assert_eq!(contents(&compiled), contents(&plain), "{name} on {device}");
             assert_eq!(compiled.1.steps(), 12);
             assert_eq!(compiled.2, plain.2);
-            assert_eq!(run.traces(), 3, "the first call and two shapes");
+            assert_eq!(run.traces(), 2, "two shapes");
         }
     }
 }

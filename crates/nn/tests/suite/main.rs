@@ -9,11 +9,14 @@ mod gradients;
 mod layers;
 mod module;
 mod optim;
+mod random_states;
 mod recurrent;
 mod rules;
 mod schedules;
 mod sequential;
+mod state;
 mod training;
+mod warnings;
 
 use wgrad_graph::{Device, Tensor};
 

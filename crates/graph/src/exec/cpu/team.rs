@@ -332,7 +332,8 @@ struct Leaving<'t>(&'t Shared);
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        self.0.inside.0.fetch_sub(1, Ordering::Release);
+        // All that happens to the count is in one order, so that no leader can read a value from before this thread came.
+        self.0.inside.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -3,24 +3,22 @@
 
 use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS};
 use crate::plan::{Window, WindowKind};
-use wgrad_device::Error;
 use wgrad_shaders::kernels;
 
 /// Elements of a window from which its dimensions are taken one after the other.
 const LARGE: u64 = 4096;
 
-/// Elements of a line that one thread goes through, at most.
-const PART: usize = 1 << 14;
+/// Elements of a line from which blocks may pay.
+const LONG: usize = 256;
 
 /// Bytes that states between dimensions may take, unless a single plane takes more.
 const STATES: usize = 32 << 20;
 
-pub(super) fn lower(window: &Window) -> Result<Lowered, Error> {
+pub(super) fn lower(window: &Window) -> Lowered {
     let [d, h, w] = window.kernel.map(|n| n as u64);
     let rounds = d.saturating_mul(1 + h.saturating_mul(1 + w));
-    let flat = d * h == 1 && rounds <= MAX_ITERATIONS;
-    match flat || rounds <= LARGE {
-        true => Ok(Lowered::one(whole(window, rounds))),
+    match rounds <= LARGE {
+        true => Lowered::one(whole(window, rounds)),
         false => lines(window),
     }
 }
@@ -52,7 +50,7 @@ fn whole(window: &Window, iterations: u64) -> Call {
     }
 }
 
-/// One dimension of a window, or the joining of its parts: see `window_line.wgsl`.
+/// One dimension of a window: see `window_line.wgsl`.
 #[derive(Clone, Copy)]
 struct Line {
     planes: usize,
@@ -70,108 +68,72 @@ impl Line {
         self.planes * self.n_out * self.inner
     }
 
-    /// Results and parts of results that its threads write.
-    fn written(&self) -> usize {
-        self.results() * parts(self)
+    /// The length of a block, if the line is computed in blocks: where that is less work, or the line too long for a
+    /// thread.
+    fn block(&self) -> Option<usize> {
+        let block = (self.kernel as f64).sqrt().ceil() as usize;
+        let with = self.blocks(block).n_out * block + self.n_out * 2 * block;
+        let less = self.kernel >= LONG && 2 * with < self.n_out * self.kernel;
+        (less || self.kernel as u64 > MAX_ITERATIONS / 2).then_some(block)
+    }
+
+    /// The line that computes blocks of so many elements, wherever a window has one.
+    fn blocks(&self, block: usize) -> Line {
+        let whole = (self.kernel / block).max(1);
+        Line {
+            n_out: (self.n_out - 1) * self.stride + (whole - 1) * block * self.dilation + 1,
+            kernel: block,
+            stride: 1,
+            ..*self
+        }
     }
 }
 
+/// One dispatch: where it reads and writes.
+struct Pass {
+    line: Line,
+    /// What is left beyond blocks: the line, and how many elements before the corner it begins, modulo 2^32.
+    rest: Option<(Line, u32)>,
+    from: Arg,
+    rest_from: Arg,
+    to: Arg,
+}
+
 /// The dimensions of the window, one after the other, for as many planes at a time as the states leave room for.
-fn lines(window: &Window) -> Result<Lowered, Error> {
+fn lines(window: &Window) -> Lowered {
     let plane: usize = window.input.iter().product();
     let result: usize = window.output.iter().product();
     let words = match window.kind {
         WindowKind::Sum => 1,
         WindowKind::ArgMax => 2,
     };
-    let most = steps(window, 1).iter().map(Line::written).max();
-    let most = most.unwrap_or(0).max(1);
+    let written = passes(window, 1)
+        .iter()
+        .map(|pass| pass.line.results())
+        .max();
+    let most = written.unwrap_or(0).max(1);
     let at_once = (STATES / (4 * words * most)).clamp(1, window.planes.max(1));
     let mut lowered = Lowered::default();
-    let mut first = 0;
-    while first < window.planes {
+    for first in (0..window.planes).step_by(at_once) {
         let planes = at_once.min(window.planes - first);
-        let steps = steps(window, planes);
-        for (s, line) in steps.iter().enumerate() {
-            let call = Call {
-                label: "window line",
-                wgsl: kernels::WINDOW_LINE.into(),
-                constants: vec![
-                    ("ARGMAX", flag(window.kind == WindowKind::ArgMax)),
-                    ("FIRST", flag(s == 0)),
-                    ("LAST", flag(s + 1 == steps.len())),
-                ],
-                args: vec![
-                    if s == 0 {
-                        Arg::Input(0)
-                    } else {
-                        Arg::Scratch((s + 1) % 2)
-                    },
-                    if s + 1 == steps.len() {
-                        Arg::Output
-                    } else {
-                        Arg::Scratch(s % 2)
-                    },
-                    Arg::Params,
-                ],
-                params: numbers(line, [plane, first * plane, first * result]),
-                grid: Grid::Threads(line.written() as u64),
-                iterations: line.kernel.min(PART) as u64,
-            };
+        for pass in passes(window, planes) {
+            let call = pass.call(window.kind, [plane, first * plane, first * result]);
             lowered.work.push(call.into());
         }
-        first += planes;
     }
     let bytes = (4 * words * most * at_once) as u64;
-    lowered.scratch = vec![bytes; 2];
-    Ok(lowered)
+    lowered.scratch = vec![bytes; 3];
+    lowered
 }
 
-/// Pieces that a line's window is cut into.
-fn parts(line: &Line) -> usize {
-    line.kernel.div_ceil(PART)
-}
-
-fn numbers(line: &Line, [plane, in_first, out_first]: [usize; 3]) -> super::call::Words {
-    let Line {
-        planes,
-        n_in,
-        n_out,
-        inner,
-        kernel,
-        stride,
-        pad,
-        dilation,
-    } = *line;
-    [
-        planes,
-        n_in,
-        n_out,
-        inner,
-        kernel,
-        stride,
-        pad,
-        dilation,
-        plane,
-        parts(line),
-        PART,
-        in_first,
-        out_first,
-    ]
-    .into_iter()
-    .collect()
-}
-
-/// The lines for so many planes: width, height, depth, as far as the window extends there, each with what joins its
-/// parts.
-fn steps(window: &Window, planes: usize) -> Vec<Line> {
+/// The passes for so many planes: along width, height, depth, as far as the window extends there.
+fn passes(window: &Window, planes: usize) -> Vec<Pass> {
     let mut sizes = window.input;
-    let mut steps = Vec::new();
-    for d in (0..3).rev() {
-        let trivial = (window.kernel[d], window.stride[d], window.padding[d]) == (1, 1, 0);
-        if trivial && !(d == 2 && window.kernel == [1; 3]) {
-            continue;
-        }
+    let trivial = |d: usize| (window.kernel[d], window.stride[d], window.padding[d]) == (1, 1, 0);
+    let along: Vec<usize> = (0..3).rev().filter(|&d| !trivial(d)).collect();
+    let mut passes = Vec::new();
+    let mut from = Arg::Input(0);
+    for (nth, &d) in along.iter().enumerate() {
         let line = Line {
             planes: planes * sizes[..d].iter().product::<usize>(),
             n_in: sizes[d],
@@ -183,22 +145,102 @@ fn steps(window: &Window, planes: usize) -> Vec<Line> {
             dilation: window.dilation[d],
         };
         sizes[d] = window.output[d];
-        steps.push(line);
-        let mut cut = parts(&line);
-        while cut > 1 {
-            let join = Line {
-                planes: 1,
-                n_in: cut,
-                n_out: 1,
-                inner: line.results(),
-                kernel: cut,
-                stride: 1,
-                pad: 0,
-                dilation: 1,
-            };
-            steps.push(join);
-            cut = parts(&join);
+        let free = |taken: &[Arg]| {
+            let all = [0, 1, 2].map(Arg::Scratch);
+            all.into_iter()
+                .find(|arg| !taken.contains(arg))
+                .unwrap_or(all[0])
+        };
+        let last = nth + 1 == along.len();
+        let Some(block) = line.block() else {
+            let to = if last { Arg::Output } else { free(&[from]) };
+            passes.push(Pass {
+                line,
+                rest: None,
+                from,
+                rest_from: from,
+                to,
+            });
+            from = to;
+            continue;
+        };
+        let blocks = line.blocks(block);
+        let between = free(&[from]);
+        passes.push(Pass {
+            line: blocks,
+            rest: None,
+            from,
+            rest_from: from,
+            to: between,
+        });
+        let whole = line.kernel / block;
+        let joined = Line {
+            n_in: blocks.n_out,
+            kernel: whole,
+            pad: 0,
+            dilation: block * line.dilation,
+            ..line
+        };
+        let rest = Line {
+            kernel: line.kernel - whole * block,
+            ..line
+        };
+        let before = (line.pad as u32).wrapping_sub((whole * block * line.dilation) as u32);
+        let to = if last {
+            Arg::Output
+        } else {
+            free(&[from, between])
+        };
+        passes.push(Pass {
+            line: joined,
+            rest: Some((rest, before)),
+            from: between,
+            rest_from: from,
+            to,
+        });
+        from = to;
+    }
+    passes
+}
+
+impl Pass {
+    fn call(&self, kind: WindowKind, [plane, in_first, out_first]: [usize; 3]) -> Call {
+        let Line {
+            planes,
+            n_in,
+            n_out,
+            inner,
+            kernel,
+            stride,
+            pad,
+            dilation,
+        } = self.line;
+        let (rest, before) = match self.rest {
+            Some((rest, before)) => (rest, before),
+            None => (
+                Line {
+                    kernel: 0,
+                    ..self.line
+                },
+                0,
+            ),
+        };
+        let numbers = [planes, n_in, n_out, inner, kernel, stride, pad, dilation];
+        let places = [plane, in_first, out_first];
+        let rests = [rest.n_in, rest.kernel, before as usize, rest.dilation];
+        Call {
+            label: "window line",
+            wgsl: kernels::WINDOW_LINE.into(),
+            constants: vec![
+                ("ARGMAX", flag(kind == WindowKind::ArgMax)),
+                ("FIRST", flag(self.from == Arg::Input(0))),
+                ("REST_FIRST", flag(self.rest_from == Arg::Input(0))),
+                ("LAST", flag(self.to == Arg::Output)),
+            ],
+            args: vec![self.from, self.rest_from, self.to, Arg::Params],
+            params: numbers.into_iter().chain(places).chain(rests).collect(),
+            grid: Grid::Threads(self.line.results() as u64),
+            iterations: (kernel + rest.kernel) as u64 + 2,
         }
     }
-    steps
 }

@@ -81,4 +81,4 @@ impl Rnn {
     }
 }
 
-recurrent!(Rnn);
+recurrent!(Rnn, nonlinearity);
