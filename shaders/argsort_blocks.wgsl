@@ -12,6 +12,8 @@ struct Params {
     padded: u32,
     descending: u32,
     size: u32,
+    // First of the rows that `pairs` holds now.
+    first_row: u32,
 }
 
 @group(0) @binding(0) var<storage, read> in_x: array<Element>;
@@ -40,12 +42,13 @@ fn main(
     // Position of the block in its row.
     let begin = (block - row * blocks) * 1024u;
     let first = row * params.padded + begin;
+    let line = (params.first_row + row) * params.length + begin;
     for (var i = local; i < 1024u; i += 256u) {
         if (FIRST) {
             // Padding comes after everything: its positions are past the end.
             var key = 0xffffffffu;
             if (begin + i < params.length) {
-                key = to_rank(in_x[row * params.length + begin + i]);
+                key = to_rank(in_x[line + i]);
                 if (params.descending != 0u) {
                     key = ~key;
                 }
@@ -80,7 +83,7 @@ fn main(
         if (!LAST) {
             pairs[first + i] = sh_pairs[i];
         } else if (begin + i < params.length) {
-            out_ix[row * params.length + begin + i] = i32(sh_pairs[i].y);
+            out_ix[line + i] = i32(sh_pairs[i].y);
         }
     }
 }

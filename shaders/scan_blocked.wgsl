@@ -1,5 +1,5 @@
 // Inclusive scan of [outer, length, inner] along the middle with one workgroup for each row, which goes through
-// it in blocks of 1024: for few long rows. `kernels.rs` puts it behind an operation: Element, State, lift,
+// it in blocks of 1024: for few long rows. `kernels.rs` puts it behind an operation: Element, State, state_at,
 // join, lower. Of a block a thread scans four neighbours, then the threads' totals are scanned by doubling.
 
 struct Params {
@@ -39,10 +39,10 @@ fn main(
         // What lies past the end repeats the last element; its sums are not stored and reach no one.
         let last = params.length - 1u;
         let step = block + 4u * local;
-        let s0 = lift(in_x[place(first, min(step, last))]);
-        let s1 = join(s0, lift(in_x[place(first, min(step + 1u, last))]));
-        let s2 = join(s1, lift(in_x[place(first, min(step + 2u, last))]));
-        let s3 = join(s2, lift(in_x[place(first, min(step + 3u, last))]));
+        let s0 = state_at(place(first, min(step, last)));
+        let s1 = join(s0, state_at(place(first, min(step + 1u, last))));
+        let s2 = join(s1, state_at(place(first, min(step + 2u, last))));
+        let s3 = join(s2, state_at(place(first, min(step + 3u, last))));
         var total = s3;
         sh_totals[local] = total;
         workgroupBarrier();

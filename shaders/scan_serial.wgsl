@@ -1,5 +1,5 @@
 // Inclusive scan of [outer, length, inner] along the middle with one thread for each row: for many rows or
-// short ones. `kernels.rs` puts it behind an operation: Element, State, lift, join, lower.
+// short ones. `kernels.rs` puts it behind an operation: Element, State, state_at, join, lower.
 
 struct Params {
     outer: u32,
@@ -31,7 +31,7 @@ fn main(
             j = params.length - 1u - step;
         }
         let at = first + j * params.inner;
-        let here = lift(in_x[at]);
+        let here = state_at(at);
         if (step == 0u) {
             state = here;
         } else {

@@ -13,6 +13,9 @@ struct Params {
     index_count: u32,
     index_inner: u32,
     check: u32,
+    // Which elements of each row are added now: the output holds the sums of those before.
+    begin: u32,
+    end: u32,
 }
 
 @group(0) @binding(0) var<storage, read> in_src: array<Element>;
@@ -47,16 +50,18 @@ fn main(
     }
     let target_ix = line - o * params.size;
     let first = line * params.inner;
-    for (var n = local; n < params.inner; n += 256u) {
-        out_y[first + n] = Element();
+    if (params.begin == 0u) {
+        for (var n = local; n < params.inner; n += 256u) {
+            out_y[first + n] = Element();
+        }
     }
-    for (var block = 0u; block < params.count; block += 256u) {
+    for (var block = params.begin; block < params.end; block += 256u) {
         if (local < 8u) {
             atomicStore(&sh_hits[local], 0u);
         }
         workgroupBarrier();
         let j = block + local;
-        if (j < params.count) {
+        if (j < params.end) {
             let d = bitcast<u32>(in_index[o * params.index_outer + j * params.index_count]);
             if (d == target_ix) {
                 atomicOr(&sh_hits[local / 32u], 1u << (local % 32u));

@@ -1,5 +1,5 @@
 // Scatter-add with one thread for each row (outer, inner), which walks the row's elements in order: for many
-// rows. No two threads write one element, so runs repeat to the bit.
+// rows. No two threads write one element, so runs repeat to the bit. Long rows are set to zero before.
 
 alias Element = f32;
 
@@ -12,6 +12,11 @@ struct Params {
     index_count: u32,
     index_inner: u32,
     check: u32,
+    // Which elements of each row are added now: the output holds the sums of those before.
+    begin: u32,
+    end: u32,
+    // Set the row to zero first.
+    zero: u32,
 }
 
 @group(0) @binding(0) var<storage, read> in_src: array<Element>;
@@ -43,13 +48,15 @@ fn main(
     }
     let n = i - o * params.inner;
     let first = o * params.size * params.inner + n;
-    for (var d = 0u; d < params.size; d++) {
-        out_y[first + d * params.inner] = Element();
+    if (params.zero != 0u) {
+        for (var d = 0u; d < params.size; d++) {
+            out_y[first + d * params.inner] = Element();
+        }
     }
     var bad = false;
     let index_first = o * params.index_outer + n * params.index_inner;
     let src_first = o * params.count * params.inner + n;
-    for (var j = 0u; j < params.count; j++) {
+    for (var j = params.begin; j < params.end; j++) {
         let d = bitcast<u32>(in_index[index_first + j * params.index_count]);
         if (d < params.size) {
             out_y[first + d * params.inner] += in_src[src_first + j * params.inner];

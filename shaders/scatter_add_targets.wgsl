@@ -12,6 +12,9 @@ struct Params {
     index_count: u32,
     index_inner: u32,
     check: u32,
+    // Which elements of each row are added now: the output holds the sums of those before.
+    begin: u32,
+    end: u32,
 }
 
 @group(0) @binding(0) var<storage, read> in_src: array<Element>;
@@ -47,8 +50,11 @@ fn main(
     let index_first = o * params.index_outer + n * params.index_inner;
     let src_first = o * params.count * params.inner + n;
     var sum = Element();
+    if (params.begin > 0u) {
+        sum = out_y[i];
+    }
     var bad = false;
-    for (var j = 0u; j < params.count; j++) {
+    for (var j = params.begin; j < params.end; j++) {
         let d = bitcast<u32>(in_index[index_first + j * params.index_count]);
         if (d == target_ix) {
             sum += in_src[src_first + j * params.inner];

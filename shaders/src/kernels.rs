@@ -5,7 +5,7 @@
 //! and workgroup sizes are reflected from the text and never repeated here.
 
 macro_rules! join {
-    ($($file:literal),+) => { concat!($(include_str!(concat!("../", $file, ".wgsl"))),+) };
+    ($($file:literal),+ $(,)?) => { concat!($(include_str!(concat!("../", $file, ".wgsl"))),+) };
 }
 
 /// Matrix product through workgroup memory; overrides `TX`, `A_ALONG_K`, `B_ALONG_K`.
@@ -151,6 +151,8 @@ pub const SUM_PARTS: &str = join!("finish", "sum_parts");
 
 /// Window sum and argmax; override `ARGMAX`.
 pub const WINDOW: &str = join!("window");
+/// One dimension of a window sum or argmax; overrides `ARGMAX`, `FIRST`, `LAST`.
+pub const WINDOW_LINE: &str = join!("window_line");
 
 /// Scatter-add, a thread for each row; any element.
 pub const SCATTER_ADD_ROWS: &str = join!("scatter_add_rows");
@@ -165,22 +167,46 @@ pub const SCATTER_ADD_TARGETS: &str = join!("scatter_add_targets");
 /// Scatter-add, a workgroup for each line of targets; any element.
 pub const SCATTER_ADD_LINES: &str = join!("scatter_add_lines");
 
-/// Running sum, a thread for each row; any element.
-pub const SCAN_SUM_SERIAL: &str = join!("scan_sum", "scan_serial");
-/// Running sum, a workgroup for each row; any element.
-pub const SCAN_SUM_BLOCKED: &str = join!("scan_sum", "scan_blocked");
-/// Running product, a thread for each row; any element.
-pub const SCAN_PROD_SERIAL: &str = join!("scan_prod", "scan_serial");
-/// Running product, a workgroup for each row; any element.
-pub const SCAN_PROD_BLOCKED: &str = join!("scan_prod", "scan_blocked");
-/// Running log-sum-exp, a thread for each row; wants `w_exp`, `w_log`, `w_is_nan`.
-pub const SCAN_LOGSUMEXP_SERIAL: &str = join!("scan_logsumexp", "scan_serial");
-/// Running log-sum-exp, a workgroup for each row; wants `w_exp`, `w_log`, `w_is_nan`.
-pub const SCAN_LOGSUMEXP_BLOCKED: &str = join!("scan_logsumexp", "scan_blocked");
-/// Running maximum, a thread for each row; wants [`KEYS_F32`] or another keys file.
-pub const SCAN_MAX_SERIAL: &str = join!("scan_max", "scan_serial");
-/// Running maximum, a workgroup for each row; wants a keys file.
-pub const SCAN_MAX_BLOCKED: &str = join!("scan_max", "scan_blocked");
+/// Scatter-add by the order of the indices, a thread for each element of the result; any element.
+pub const SCATTER_ADD_SORTED: &str = join!("scatter_add_sorted");
+
+/// The five kernels of a scan with one operation.
+#[derive(Clone, Copy, Debug)]
+pub struct ScanKernels {
+    /// A thread for each row.
+    pub serial: &'static str,
+    /// A workgroup for each row.
+    pub blocked: &'static str,
+    /// Long rows: what each part comes to.
+    pub totals: &'static str,
+    /// Long rows: what all parts before each come to.
+    pub carry: &'static str,
+    /// Long rows: each part, joined to what is before it.
+    pub parts: &'static str,
+}
+
+macro_rules! scans {
+    ($($file:literal),+) => {
+        ScanKernels {
+            serial: join!($($file,)+ "scan_serial"),
+            blocked: join!($($file,)+ "scan_blocked"),
+            totals: join!($($file,)+ "scan_totals"),
+            carry: join!($($file,)+ "scan_carry"),
+            parts: join!($($file,)+ "scan_parts"),
+        }
+    };
+}
+
+/// Running sum; any element.
+pub const SCAN_SUM: ScanKernels = scans!("scan_sum", "scan_one");
+/// Running product; any element.
+pub const SCAN_PROD: ScanKernels = scans!("scan_prod", "scan_one");
+/// Running maximum; wants [`KEYS_F32`] or another keys file.
+pub const SCAN_MAX: ScanKernels = scans!("scan_max", "scan_one");
+/// Running log-sum-exp; wants `w_exp`, `w_log`, `w_is_nan`.
+pub const SCAN_LOGSUMEXP: ScanKernels = scans!("scan_logsumexp", "scan_one");
+/// Linear recurrence, with the factors as a further binding; f32.
+pub const SCAN_LINEAR: ScanKernels = scans!("scan_linear");
 
 /// Argsort of rows up to 1024; wants a keys file.
 pub const ARGSORT_SHORT: &str = join!("argsort_short");
@@ -188,6 +214,15 @@ pub const ARGSORT_SHORT: &str = join!("argsort_short");
 pub const ARGSORT_BLOCKS: &str = join!("argsort_blocks");
 /// Argsort between blocks.
 pub const ARGSORT_STEP: &str = join!("argsort_step");
+
+/// Radix sort: digits of each tile; wants a keys file; override `FIRST`.
+pub const RADIX_COUNT: &str = join!("radix_count");
+/// Radix sort: digits of each row.
+pub const RADIX_TOTALS: &str = join!("radix_totals");
+/// Radix sort: where digits of each tile go.
+pub const RADIX_PLACES: &str = join!("radix_places");
+/// Radix sort: positions to their places; wants a keys file; override `FIRST`.
+pub const RADIX_MOVE: &str = join!("radix_move");
 
 /// Orders of f32 as words: `Element`, `to_key`, `to_rank`, `from_key`.
 pub const KEYS_F32: &str = join!("keys_f32");

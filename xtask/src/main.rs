@@ -4,6 +4,7 @@
 mod browser;
 mod check;
 mod run;
+mod sanitize;
 mod server;
 mod tidy;
 mod wasm;
@@ -19,6 +20,7 @@ usage: cargo xtask <command>
         --all          the full cross product of cases (sets WGRAD_TEST_ALL=1)
         --no-browser   leave the browser out
   tidy                                    the repository's own rules
+  sanitize [asan] [tsan] [miri] [--all]   the cpu executor's tests under sanitizers and Miri; names what is missing
   browser                                 build the page and run its checks in headless Chromium
   serve                                   build the page and serve it for a browser of yours
 ";
@@ -31,6 +33,8 @@ fn main() -> ExitCode {
     };
     let outcome = match command {
         "check" => check::Options::parse(flags).and_then(|options| check::check(&root(), &options)),
+        "sanitize" => sanitize::Options::parse(flags)
+            .and_then(|options| sanitize::sanitize(&root(), &options)),
         "tidy" => no_flags(flags).and_then(|()| tidy::tidy(&root())),
         "browser" => no_flags(flags).and_then(|()| Ok(browser::browser(&root()).map(|_| ())?)),
         "serve" => no_flags(flags).and_then(|()| browser::serve(&root())),

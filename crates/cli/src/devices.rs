@@ -1,7 +1,9 @@
-//! `wgrad devices`: what there is to run on. Opens no device.
+//! `wgrad devices`: what there is to run on. Opens each adapter once, to see what it does that its limits do not say.
 
 use crate::processor;
-use wgrad::device::{AdapterInfo, Features, Limits, MatrixShape, adapters_blocking};
+use wgrad::device::{
+    AdapterInfo, Features, Gpu, Limits, MatrixShape, OpenOptions, adapters_blocking,
+};
 
 /// Prints the cpu and every adapter.
 pub fn run() {
@@ -25,9 +27,29 @@ fn print(number: usize, adapter: &AdapterInfo) {
     for line in limits(&adapter.limits) {
         println!("  {line}");
     }
+    println!("  loops     {}", loops(adapter));
     let matrices: Vec<String> = adapter.matrices.iter().map(matrix).collect();
     if !matrices.is_empty() {
         println!("  matrices  {}", matrices.join(", "));
+    }
+}
+
+/// Whether loops run to their end there.
+fn loops(adapter: &AdapterInfo) -> String {
+    let options = OpenOptions {
+        name: Some(adapter.name.clone()),
+        allow_software: true,
+        ..OpenOptions::default()
+    };
+    let probed = Gpu::open_blocking(options).and_then(|gpu| gpu.loop_limit_blocking());
+    match probed {
+        Ok(None) => "of 200,000 rounds run to their end".to_owned(),
+        Ok(Some(rounds)) => {
+            format!(
+                "end without a word after {rounds} rounds of an invocation; no kernel of wgrad takes so many"
+            )
+        }
+        Err(error) => format!("not probed: {error}"),
     }
 }
 

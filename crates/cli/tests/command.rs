@@ -111,6 +111,27 @@ fn every_case_of_the_list_has_its_name() {
 }
 
 #[test]
+fn planning_is_timed_by_size() {
+    let row = [
+        "bench",
+        "--planning",
+        "--device",
+        "cpu",
+        "--filter",
+        "^chain_1000$",
+    ];
+    let table = text(&wgrad(&row, None));
+    let times = table.lines().last().unwrap().split_whitespace();
+    let times: Vec<f64> = times.skip(1).map(|t| t.parse().unwrap()).collect();
+    assert!(
+        times.len() == 4 && times.iter().all(|&t| t > 0.0),
+        "{table}"
+    );
+    let list = text(&wgrad(&["bench", "--planning", "--list"], None));
+    assert!(list.lines().any(|l| l == "lstm_2048"), "{list}");
+}
+
+#[test]
 fn a_profile_is_a_trace_of_steps_with_their_lines() {
     let folder = Folder::new("profile");
     let path = folder.file("trace.json");
@@ -133,7 +154,8 @@ fn a_profile_is_a_trace_of_steps_with_their_lines() {
     assert!(step["dur"].as_f64().unwrap() > 0.0 && step["ts"].as_f64().unwrap() > 0.0);
     assert!(of("X").any(|e| e["name"].as_str().unwrap().starts_with("plan of")));
     assert!(of("C").all(|e| e["args"]["live"].as_u64().unwrap() > 0));
-    assert_eq!(of("M").count(), 3);
+    assert!(of("X").any(|e| e["name"] == "lower"), "no pass");
+    assert_eq!(of("M").count(), 4);
 }
 
 #[test]

@@ -49,6 +49,7 @@ mod handle;
 mod health;
 mod kernel;
 mod pool;
+mod probe;
 mod profile;
 mod reflect;
 mod shared;

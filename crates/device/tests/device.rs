@@ -802,3 +802,16 @@ fn futures_may_move_between_threads() {
     assert_eq!(read.unwrap(), [3]);
     pollster::block_on(synchronize).unwrap();
 }
+
+/// Whatever the adapter does: the answer is the same each time, and no limit lies below what WebGPU's users rely on.
+#[test]
+fn loops_are_probed() {
+    let Some(gpu) = shared() else { return };
+    let limit = gpu.loop_limit_blocking().expect("a probe");
+    println!("{}: loops end after {limit:?}", gpu.info().name);
+    assert_eq!(gpu.loop_limit_blocking().expect("a probe"), limit);
+    assert!(limit.is_none_or(|rounds| rounds >= 1 << 15), "{limit:?}");
+    if gpu.info().name.contains("llvmpipe") && gpu.info().driver.contains("22.3") {
+        assert_eq!(limit, Some(65_535));
+    }
+}

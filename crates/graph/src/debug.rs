@@ -240,6 +240,7 @@ fn range(values: &[f64]) -> (f64, f64) {
 /// The same graph recorded anew, leaves shared, so that nothing but leaves has a value.
 #[cfg(not(target_arch = "wasm32"))]
 fn anew(t: &Tensor) -> Tensor {
+    let _pause = crate::depth::Pause::new();
     let mut copies: rustc_hash::FxHashMap<u64, Tensor> = rustc_hash::FxHashMap::default();
     for node in below(&[t]) {
         let copy = if node.0.inputs.is_empty() {

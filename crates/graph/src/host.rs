@@ -7,7 +7,7 @@ use crate::eval::{Value, eval_planned};
 use crate::exec::reference::{Array, host_error, to_bytes, to_f64};
 use crate::ops::Op;
 use crate::tensor::Tensor;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Whether a host step has to run before `tensors` can be planned. The reference runs its own.
 pub(crate) fn needed(tensors: &[&Tensor]) -> bool {
@@ -57,31 +57,56 @@ pub(crate) async fn realise(tensors: &[&Tensor]) -> Result<()> {
         .copied()
         .filter(|t| !matches!(t.device().0.kind, Kind::Reference))
         .collect();
-    loop {
-        let steps = unrealised(&tensors);
-        let ready: Vec<&Tensor> = steps
-            .iter()
-            .filter(|t| unrealised(&t.0.inputs.iter().collect::<Vec<_>>()).is_empty())
-            .collect();
-        if ready.is_empty() {
-            return Ok(());
-        }
+    for ready in by_level(&tensors) {
+        // Another thread may have run some of them.
+        let ready: Vec<&Tensor> = ready.iter().filter(|t| t.awaits_host()).collect();
         eval_planned(&ready.iter().flat_map(|t| &t.0.inputs).collect::<Vec<_>>())?;
         for step in ready {
             run(step).await?;
         }
     }
+    Ok(())
+}
+
+/// Host steps without a value at or below `tensors`: those that wait for no other, those that wait for these alone, and
+/// so on.
+fn by_level(tensors: &[&Tensor]) -> Vec<Vec<Tensor>> {
+    let mut waiting = Vec::new();
+    visit(tensors, |t| t.awaits_host(), |t| waiting.push(t.clone()));
+    waiting.sort_unstable_by_key(|t| t.0.id);
+    // By id, how many host steps stand one above the other up to a node.
+    let mut heights: FxHashMap<u64, usize> = FxHashMap::default();
+    let mut levels: Vec<Vec<Tensor>> = Vec::new();
+    for t in waiting {
+        let below = t.0.inputs.iter().filter_map(|i| heights.get(&i.0.id)).max();
+        let height = below.copied().unwrap_or(0);
+        let is_step = matches!(t.0.op, Op::Host(_));
+        heights.insert(t.0.id, height + usize::from(is_step));
+        if is_step {
+            levels.resize_with(levels.len().max(height + 1), Vec::new);
+            levels[height].push(t);
+        }
+    }
+    levels
 }
 
 /// Host steps without a value at or below `tensors`, each once.
 pub(crate) fn unrealised(tensors: &[&Tensor]) -> Vec<Tensor> {
     let mut steps = Vec::new();
-    visit(tensors, |t| t.awaits_host(), |t| steps.push(t.clone()));
+    visit(
+        tensors,
+        |t| t.awaits_host(),
+        |t| {
+            if matches!(t.0.op, Op::Host(_)) {
+                steps.push(t.clone());
+            }
+        },
+    );
     steps.sort_unstable_by_key(|t| t.0.id);
     steps
 }
 
-/// Calls `found` on every host step at or below `tensors`, following nodes that `follow`.
+/// Calls `found` on every node at or below `tensors`, following nodes that `follow`.
 fn visit(tensors: &[&Tensor], follow: impl Fn(&Tensor) -> bool, mut found: impl FnMut(&Tensor)) {
     let mut seen = FxHashSet::default();
     let mut stack: Vec<Tensor> = tensors.iter().map(|&t| t.clone()).collect();
@@ -89,9 +114,7 @@ fn visit(tensors: &[&Tensor], follow: impl Fn(&Tensor) -> bool, mut found: impl 
         if !follow(&t) || !seen.insert(t.0.id) {
             continue;
         }
-        if matches!(t.0.op, Op::Host(_)) {
-            found(&t);
-        }
+        found(&t);
         stack.extend(t.0.inputs.iter().cloned());
     }
 }
@@ -129,7 +152,15 @@ impl Tensor {
     /// Each stops a run, reads its operands back and works on the host; none means the device does everything.
     pub fn host_steps(&self) -> Vec<&'static str> {
         let mut steps = Vec::new();
-        visit(&[self], |_| true, |t| steps.push((t.0.id, t.op_name())));
+        visit(
+            &[self],
+            |_| true,
+            |t| {
+                if matches!(t.0.op, Op::Host(_)) {
+                    steps.push((t.0.id, t.op_name()));
+                }
+            },
+        );
         steps.sort_unstable();
         steps.into_iter().map(|(_, name)| name).collect()
     }

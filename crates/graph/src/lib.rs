@@ -19,6 +19,7 @@ mod checkpoint;
 mod cluster;
 mod composite;
 mod debug;
+mod depth;
 mod device;
 pub mod distributions;
 mod draws;
@@ -29,12 +30,15 @@ mod eval;
 mod exec;
 #[cfg(not(target_arch = "wasm32"))]
 mod gradcheck;
+#[cfg(all(test, unix))]
+mod guard;
 mod host;
 #[cfg(feature = "linalg")]
 mod linalg;
 mod mark;
 pub mod math;
 mod number;
+pub mod once;
 pub mod ops;
 mod outcome;
 mod passes;
@@ -75,7 +79,7 @@ pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
 #[cfg(not(target_arch = "wasm32"))]
 pub use eval::block_on;
-pub use eval::{eval, eval_async, eval_instead, explain};
+pub use eval::{eval, eval_async, eval_update, explain};
 pub use exec::reference;
 #[cfg(not(target_arch = "wasm32"))]
 pub use gradcheck::{GradcheckOptions, gradcheck};

@@ -17,6 +17,7 @@ const PLANS: u32 = 1;
 const CPU: u32 = 2;
 #[cfg(feature = "gpu")]
 const GPU: u32 = 3;
+const PLANNING: u32 = 4;
 
 /// What ends the file.
 const END: &str = "\n]\n";
@@ -63,6 +64,18 @@ pub(crate) fn cpu_step(began: Option<Instant>, step: &Step) {
     if let (Some(began), Some(profile)) = (began, profile()) {
         let [at, length] = [profile.micros(began), micros(began.elapsed())];
         profile.slice(CPU, at, length, &step.origin, kernel_name(&step.kernel));
+    }
+}
+
+/// Something that is done to make a plan has ended.
+pub(crate) fn planning(began: Option<Instant>, name: &str) {
+    if let (Some(began), Some(profile)) = (began, profile())
+        && let Ok(mut trace) = profile.trace.lock()
+    {
+        let [at, length] = [profile.micros(began), micros(began.elapsed())];
+        trace.event(&format!(
+            r#""ph":"X","name":"{name}","tid":{PLANNING},"ts":{at:.3},"dur":{length:.3}"#
+        ));
     }
 }
 
@@ -138,7 +151,13 @@ impl Trace {
         };
         trace.file.write_all(b"[")?;
         trace.file.write_all(END.as_bytes())?;
-        for (row, name) in [(PLANS, "plans"), (CPU, "cpu steps"), (3, "gpu dispatches")] {
+        let rows = [
+            (PLANS, "plans"),
+            (CPU, "cpu steps"),
+            (3, "gpu dispatches"),
+            (PLANNING, "planning"),
+        ];
+        for (row, name) in rows {
             trace.event(&format!(
                 r#""ph":"M","name":"thread_name","tid":{row},"args":{{"name":"{name}"}}"#
             ));

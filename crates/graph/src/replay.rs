@@ -81,18 +81,7 @@ pub fn is_watched() -> bool {
 
 /// Whether a tensor has no value and none can be computed, because a stand-in lies below it.
 pub(crate) fn is_symbolic(t: &Tensor) -> bool {
-    let mut seen = rustc_hash::FxHashSet::default();
-    let mut stack = vec![t.clone()];
-    while let Some(t) = stack.pop() {
-        if t.0.value.get().is_some() || !seen.insert(t.0.id) {
-            continue;
-        }
-        if matches!(t.0.op, Op::Input(_)) {
-            return true;
-        }
-        stack.extend(t.0.inputs.iter().cloned());
-    }
-    false
+    t.0.symbolic && t.0.value.get().is_none()
 }
 
 /// The time between making stand-ins and having what is computed from them. Ends when dropped.
@@ -196,6 +185,10 @@ impl Tracing {
     ) -> Result<Replay> {
         self.ready(results)?;
         let device = one_device(given, results)?;
+        for (new, old) in results.iter().zip(replaced) {
+            let old = old.and_then(|old| given.get(old));
+            old.map_or(Ok(()), |old| eval::fits(new, old, "compile"))?;
+        }
         let collected = passes::collect_traced(results);
         let changing = changing(&collected, &self.streams)?;
         let sources = collected.leaves.iter().map(|leaf| Source::of(leaf, given));

@@ -34,12 +34,7 @@ pub(crate) struct Given<'a> {
 }
 
 /// As [`run_unseen`], into the profile.
-pub(crate) fn run(device: &Device, cached: &CachedPlan, given: &Given<'_>) -> Result<Vec<Value>> {
-    run_whole(device, cached, given).map(|(values, _)| values)
-}
-
-/// As [`run`], with the run's outcome.
-pub(crate) fn run_whole(
+pub(crate) fn run(
     device: &Device,
     cached: &CachedPlan,
     given: &Given<'_>,
@@ -177,13 +172,16 @@ fn on_gpu(
         .iter()
         .map(|v| Some(v.as_ref()?.gpu()?.0.clone()));
     let kept: Vec<_> = kept.filter(|_| may_fail).collect();
-    let mut buffers: Vec<Option<wgrad_device::Buffer>> = own
-        .iter_mut()
-        .map(|v| match v.take() {
-            Some(Value::Gpu(buffer, _)) => Some(buffer),
-            _ => None,
-        })
-        .collect();
+    let mut outcomes = Vec::with_capacity(own.len());
+    let mut buffers = Vec::with_capacity(own.len());
+    for value in own.drain(..) {
+        let (buffer, outcome) = match value {
+            Some(Value::Gpu(buffer, outcome)) => (Some(buffer), outcome),
+            _ => (None, Outcome::default()),
+        };
+        buffers.push(buffer);
+        outcomes.push(outcome);
+    }
     let words = parents.words();
     let job = Job {
         leaves: &leaves,
@@ -194,10 +192,8 @@ fn on_gpu(
     };
     let ran = gpu.executor.run_job(prepared, &job, &mut buffers);
     let Ran { results, word } = ran.map_err(|e| {
-        let still = buffers.into_iter();
-        *own = still
-            .map(|b| Some(Value::Gpu(b?, Outcome::default())))
-            .collect();
+        let still = buffers.into_iter().zip(outcomes);
+        own.extend(still.map(|(b, outcome)| Some(Value::Gpu(b?, outcome))));
         crate::device::from_device(&e)
     })?;
     let outcome = gpu.outcomes.submitted(word, sites(), parents);
@@ -363,9 +359,12 @@ impl Memory {
     ) -> Result<(Vec<Value>, Outcome)> {
         let leaves = host_leaves(given)?;
         let plan = (&cached.plan, cached.on_cpu.as_ref().ok_or_else(unprepared)?);
-        let lent = self.lend(buffers).map_err(|bytes| {
-            let origin = None;
-            no_memory(&crate::exec::cpu::Lack { bytes, origin }, given)
+        let lent = self.lend(buffers).map_err(|(output, bytes)| {
+            let place = crate::plan::Place::Output(output);
+            no_memory(
+                &crate::exec::cpu::Lack::of(&cached.plan, place, bytes),
+                given,
+            )
         })?;
         self.cpu.offer(lent);
         let status = 0.into();
@@ -398,19 +397,20 @@ impl Memory {
     /// The buffers as ones to write, those that are to be replaced with their contents. `buffers` is empty then.
     ///
     /// # Errors
-    /// The bytes that there is no room for; `buffers` is as it was.
+    /// The output whose bytes there is no room for, and how many; `buffers` is as it was.
     #[cfg(feature = "cpu")]
     fn lend(
         &self,
         buffers: &mut Vec<Option<Value>>,
-    ) -> std::result::Result<Vec<Option<HostBufferMut>>, usize> {
+    ) -> std::result::Result<Vec<Option<HostBufferMut>>, (usize, usize)> {
         let mut copies = Vec::with_capacity(buffers.len());
-        for (value, &replaces) in buffers.iter().zip(&self.replaces) {
+        for (output, (value, &replaces)) in buffers.iter().zip(&self.replaces).enumerate() {
             let shared = value
                 .as_ref()
                 .and_then(Value::host)
                 .filter(|b| replaces && b.is_shared());
-            copies.push(shared.map(|b| b.copy()).transpose()?);
+            let copy = shared.map(|b| b.copy()).transpose();
+            copies.push(copy.map_err(|bytes| (output, bytes))?);
         }
         let own = buffers
             .drain(..)

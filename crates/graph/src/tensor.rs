@@ -41,6 +41,8 @@ pub(crate) struct Node {
     pub(crate) error: Option<Error>,
     /// Length of the longest chain of nodes below that had no value when this one was recorded.
     pub(crate) depth: u32,
+    /// Whether a stand-in lies at or below this: it can't have a value.
+    pub(crate) symbolic: bool,
     /// Whether this is a host step, or one lay below without a value when this was recorded.
     pub(crate) awaits_host: bool,
     /// Who wrote it last.
@@ -53,9 +55,6 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 pub(crate) fn next_id() -> u64 {
     NEXT_ID.load(Ordering::Relaxed)
 }
-
-/// A graph that nobody reads is run when a chain of it gets this long.
-const MAX_DEPTH: u32 = 4000;
 
 impl Tensor {
     /// Records `op` on `inputs`, which all live on one device; the general entry that every method uses.
@@ -108,7 +107,11 @@ impl Tensor {
         };
         let shape = shape.unwrap_or_default();
         let dtype = dtype.unwrap_or(DType::F32);
-        let depth = inputs.iter().map(|t| t.depth()).max().map_or(0, |d| d + 1);
+        let symbolic = inputs.iter().any(|t| t.0.symbolic);
+        let depth = match error {
+            Some(_) => 0,
+            None => crate::depth::above(inputs),
+        };
         let awaits_host = matches!(op, Op::Host(_)) || inputs.iter().any(|t| t.awaits_host());
         let node = Node {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -125,15 +128,11 @@ impl Tensor {
             value: OnceLock::new(),
             error,
             depth,
+            symbolic,
             awaits_host,
             mark: crate::mark::Bearer::default(),
         };
-        let tensor = Tensor(Arc::new(node));
-        if depth >= MAX_DEPTH && tensor.0.error.is_none() && !crate::replay::is_tracing() {
-            // A failure shows again when somebody reads the tensor.
-            let _ = crate::eval::eval(&[&tensor]);
-        }
-        tensor
+        Tensor(Arc::new(node))
     }
 
     /// Applies a primitive to operands of exactly the shapes and dtypes it takes: no promotion, no broadcasting.
@@ -164,6 +163,7 @@ impl Tensor {
             value: cell,
             error: None,
             depth: 0,
+            symbolic: false,
             awaits_host: false,
             mark: crate::mark::Bearer::default(),
         }))
@@ -174,6 +174,7 @@ impl Tensor {
     pub(crate) fn leaf(op: Op, shape: &[usize], dtype: DType, device: &Device) -> Tensor {
         Tensor(Arc::new(Node {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            symbolic: matches!(op, Op::Input(_)),
             op,
             inputs: Vec::new(),
             shape: shape.to_vec(),
@@ -209,6 +210,7 @@ impl Tensor {
             value: OnceLock::new(),
             error: Some(error),
             depth: 0,
+            symbolic: false,
             awaits_host: false,
             mark: crate::mark::Bearer::default(),
         }))
@@ -239,14 +241,6 @@ impl Tensor {
     /// The id that the next node will have, or a later one where other threads record too.
     pub(crate) fn next_id() -> u64 {
         NEXT_ID.load(Ordering::Relaxed)
-    }
-
-    fn depth(&self) -> u32 {
-        if self.0.value.get().is_some() {
-            0
-        } else {
-            self.0.depth
-        }
     }
 
     /// Whether a host step has to run before this can be planned; may be true once none has.

@@ -1,6 +1,7 @@
 //! Transformations of functions beyond the gradient: forward mode, Hessian-vector products and batching.
 
 use crate::autodiff::{GradOptions, grad_with};
+use crate::depth::Pause;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Op;
 use crate::ops::input::Input;
@@ -29,6 +30,7 @@ use std::panic::Location;
 #[track_caller]
 pub fn jvp(output: &Tensor, inputs: &[&Tensor], directions: &[&Tensor]) -> Result<Tensor> {
     output.check()?;
+    let _pause = Pause::new();
     // A stand-in whose value never matters: the product is linear in it.
     let upstream = output.zeros_like();
     let options = GradOptions {
@@ -61,6 +63,7 @@ pub fn jvp(output: &Tensor, inputs: &[&Tensor], directions: &[&Tensor]) -> Resul
 /// ```
 #[track_caller]
 pub fn hvp(output: &Tensor, inputs: &[&Tensor], directions: &[&Tensor]) -> Result<Vec<Tensor>> {
+    let _pause = Pause::new();
     let options = GradOptions {
         upstream: None,
         allow_unused: true,
@@ -185,6 +188,7 @@ pub fn vmap_with(
     let first_id = next_id();
     let examples: Vec<Tensor> = inputs.iter().map(|t| placeholder(t)).collect();
     let results = f(&examples)?;
+    let _pause = Pause::new();
     let mut batching = Batching {
         size,
         known: FxHashMap::default(),

@@ -128,8 +128,16 @@ fn w_digamma(x: f32) -> f32 {
 fn w_falling(n: f32, y: f32) -> f32 {
     let w = 1.0 / y;
     var t = 1.0;
-    for (var i = 1.0; i <= n; i += 1.0) {
+    // Eight factors a round, for rounds are counted by software adapters; those beyond n are 1.
+    for (var i = 1.0; i <= n; i += 8.0) {
         t = t * (i * w);
+        t = t * select(1.0, (i + 1.0) * w, i + 1.0 <= n);
+        t = t * select(1.0, (i + 2.0) * w, i + 2.0 <= n);
+        t = t * select(1.0, (i + 3.0) * w, i + 3.0 <= n);
+        t = t * select(1.0, (i + 4.0) * w, i + 4.0 <= n);
+        t = t * select(1.0, (i + 5.0) * w, i + 5.0 <= n);
+        t = t * select(1.0, (i + 6.0) * w, i + 6.0 <= n);
+        t = t * select(1.0, (i + 7.0) * w, i + 7.0 <= n);
     }
     return t;
 }

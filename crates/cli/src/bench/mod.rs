@@ -8,6 +8,7 @@ pub mod first_step;
 mod fma;
 mod kernels;
 mod memory;
+mod planning;
 mod report;
 mod roofline;
 mod timing;
@@ -46,6 +47,9 @@ pub struct Options {
     /// Instead of the cases: train 10,000 steps and show that memory stays flat
     #[arg(long, conflicts_with = "kernel")]
     pub memory: bool,
+    /// Instead of the cases: show what it takes to plan programs of up to 100,000 operations; --filter picks rows
+    #[arg(long, conflicts_with_all = ["kernel", "memory"])]
+    pub planning: bool,
     #[command(flatten)]
     pub user: user_kernel::KernelOptions,
     /// Seconds a kernel is timed for, after warming up
@@ -64,6 +68,9 @@ pub struct Options {
 
 /// Runs the command.
 pub fn run(options: &Options) -> Result<()> {
+    if options.planning {
+        return planning::run(options);
+    }
     let cases = chosen(options.filter.as_deref())?;
     if options.list {
         for case in &cases {
@@ -71,10 +78,7 @@ pub fn run(options: &Options) -> Result<()> {
         }
         return Ok(());
     }
-    let device = match &options.device {
-        Some(name) => Device::open_blocking(name)?,
-        None => Device::best_blocking()?,
-    };
+    let device = open(options)?;
     let env = Env::new(options, &device);
     if options.memory {
         return memory::run(&env);
@@ -83,6 +87,21 @@ pub fn run(options: &Options) -> Result<()> {
         return user_kernel::run(&env, path, &options.user);
     }
     run_cases(&env, &cases)
+}
+
+fn open(options: &Options) -> Result<Device> {
+    Ok(match &options.device {
+        Some(name) => Device::open_blocking(name)?,
+        None => Device::best_blocking()?,
+    })
+}
+
+/// Whether a name matches a regular expression, or contains the text if it is none.
+fn picks(filter: &str, name: &str) -> bool {
+    match regex_lite::Regex::new(filter) {
+        Ok(pattern) => pattern.is_match(name),
+        Err(_) => name.contains(filter),
+    }
 }
 
 fn run_cases(env: &Env, cases: &[Case]) -> Result<()> {
@@ -116,10 +135,7 @@ fn chosen(filter: Option<&str>) -> Result<Vec<Case>> {
     let mut cases = kernels::cases();
     cases.extend(training::cases());
     if let Some(filter) = filter {
-        match regex_lite::Regex::new(filter) {
-            Ok(pattern) => cases.retain(|case| pattern.is_match(case.name)),
-            Err(_) => cases.retain(|case| case.name.contains(filter)),
-        }
+        cases.retain(|case| picks(filter, case.name));
     }
     if cases.is_empty() {
         return Err("no case has such a name; --list shows all of them".into());

@@ -25,6 +25,8 @@ pub struct Derive<'a> {
     pub inputs: &'a [Tensor],
     /// The node itself: its value may be used in the rule.
     pub output: &'a Tensor,
+    /// The operands as they were recorded, by which a request knows them.
+    pub(crate) operands: &'a [Tensor],
     /// What is differentiated with respect to what.
     pub(crate) request: &'a Request,
 }
@@ -39,7 +41,7 @@ impl Derive<'_> {
     /// }
     /// ```
     pub fn wants(&self, operand: usize) -> bool {
-        self.inputs
+        self.operands
             .get(operand)
             .is_some_and(|t| self.request.reaches(t))
     }
@@ -150,7 +152,7 @@ pub enum Lowered {
         /// The indexed dimension.
         dim: usize,
     },
-    /// Inclusive scan along `dim`.
+    /// Inclusive scan along `dim`; of factors and terms, if it is linear.
     Scan {
         /// How.
         kind: ScanKind,
@@ -361,6 +363,24 @@ macro_rules! primitives {
                 match self { $(Op::$name(op) => Primitive::derivative(op, cx, upstream),)* }
             }
 
+            /// Whether the derivative of f16 operands is that of the operation in f32, rounded: where the rule computes
+            /// more than one step. Movements pass gradients on; what users wrote is called as they wrote it.
+            pub(crate) fn derives_in_f32(&self) -> bool {
+                match self {
+                    Op::Cast(_) | Op::Checkpoint(_) | Op::Custom(_) | Op::Host(_) => false,
+                    Op::Max(_) | Op::Min(_) | Op::Where(_) | Op::Add(_) | Op::Neg(_) | Op::ReduceSum(_) => false,
+                    op => matches!(
+                        op.lower(),
+                        Lowered::Elementwise(_)
+                            | Lowered::Reduce { .. }
+                            | Lowered::Matmul
+                            | Lowered::Conv { .. }
+                            | Lowered::Window { .. }
+                            | Lowered::Scan { .. }
+                    ),
+                }
+            }
+
             pub(crate) fn batch(&self, x: &[Tensor]) -> Tensor {
                 match self { $(Op::$name(op) => Primitive::batch(op, x),)* }
             }
@@ -401,7 +421,7 @@ primitives! {
     cast::Cast, not::Not,
     add::Add, mul::Mul, div::Div, max::Max, min::Min, pow::Pow, fmod::Fmod, atan2::Atan2, compare::Compare,
     shift_right::ShiftRight, where_::Where,
-    reduce_sum::ReduceSum, reduce_max::ReduceMax, argmax::ArgMax, scan::Scan,
+    reduce_sum::ReduceSum, reduce_max::ReduceMax, argmax::ArgMax, scan::Scan, linear_scan::LinearScan,
     reshape::Reshape, permute::Permute, expand::Expand, slice::Slice, flip::Flip, pad::Pad, concat::Concat,
     matmul::Matmul, conv::Conv, conv_input_grad::ConvInputGrad, conv_weight_grad::ConvWeightGrad,
     window_sum::WindowSum, window_argmax::WindowArgMax,

@@ -1,11 +1,13 @@
 //! Inclusive scan along one dimension: running sum, product, maximum (NaN wins) or log-sum-exp; from the end with
 //! `reverse`. Derivatives, with `S` the scan of the same direction and `S'` of the other:
 //! sum `S'(g)`; prod: the products that leave one factor out, so that zeros are right; max: to the element where
-//! the running maximum was attained; logsumexp: `Σ g_j · exp(x_i − out_j)`.
+//! the running maximum was attained; logsumexp: `Σ g_j · exp(x_i − out_j)`. Those of prod and logsumexp are linear
+//! recurrences, [`LinearScan`], and take memory and work in proportion to the length.
 
 use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
 use crate::dtype::DType;
 use crate::exec::reference::Array;
+use crate::ops::linear_scan::{LinearScan, cut};
 use crate::plan::ScanKind;
 use crate::tensor::Tensor;
 
@@ -25,93 +27,60 @@ impl Scan {
         Scan { kind, dim: self.dim, reverse: !self.reverse }
     }
 
-    /// `Σ_{j ≥ i} g_j · Π_{k ≤ j, k ≠ i} x_k` for every `i`, as a sum over an `[n, n]` table: exact where `x` has
-    /// zeros, and differentiable again.
-    fn prod_grad(&self, x: &Tensor, g: &Tensor) -> Tensor {
-        let (wide, one) = self.table(x);
-        let spread = x.reshape_to(&one).expand_to(&wide);
-        let k = Tensor::iota_along(&wide, self.dim, x.device());
-        let i = Tensor::iota_along(&wide, x.rank(), x.device());
-        let left_out = Tensor::where_(&k.eq(&i), &spread.ones_like(), &spread);
-        let products = left_out.scan(ScanKind::Prod, self.dim, self.reverse);
-        let terms = products * g.reshape_to(&one).expand_to(&wide);
-        self.collapse(&Tensor::where_(&self.reached(&wide, x), &terms, &terms.zeros_like()))
+    /// `Σ_{j ≥ i} g_j · Π_{k ≤ j, k ≠ i} x_k` for every `i`: the product of what comes before `i`, times `s_i = g_i +
+    /// x_(i+1) s_(i+1)`. Nothing is divided, so it is exact where `x` has zeros, and differentiable again.
+    fn prod_grad(&self, x: &Tensor, out: &Tensor, g: &Tensor) -> Tensor {
+        let head = self.end(out, false).ones_like();
+        let before = self.shifted(out, &head, false);
+        let tail = self.end(x, true).zeros_like();
+        let s = self.linear(&self.shifted(x, &tail, true), g);
+        // A sum that has overflowed behind a zero is no gradient.
+        let over = before.eq_scalar(0.0).logical_and(&s.isfinite().logical_not());
+        before * Tensor::where_(&over, &s.zeros_like(), &s)
     }
 
-    /// Where the running maximum changes hands the new element takes the gradient of the stretch it leads.
+    /// Each element that attains the running maximum takes the gradient from there to the next that does: of equal ones
+    /// the last (PyTorch's `cummax`).
     fn max_grad(&self, x: &Tensor, out: &Tensor, g: &Tensor) -> Tensor {
         let position = Tensor::iota_along(x.shape(), self.dim, x.device());
         let n = x.shape()[self.dim] as i32;
-        // A leader is the first element of its stretch: it equals the running maximum, and no earlier one does.
-        let is_max = x.eq(out).logical_or(&x.isnan());
+        let leads = x.eq(out).logical_or(&x.isnan());
         let place = if self.reverse { position.rsub_scalar(f64::from(n - 1)) } else { position.clone() };
-        let fresh = self.fresh(out);
-        let leader = Tensor::where_(&is_max.logical_and(&fresh), &place, &place.zeros_like());
+        let leader = Tensor::where_(&leads, &place, &place.zeros_like());
         let leader = leader.scan(ScanKind::Max, self.dim, self.reverse);
         let leader = if self.reverse { leader.rsub_scalar(f64::from(n - 1)) } else { leader };
         g.scatter_add_to(self.dim, &leader, x.shape()[self.dim])
     }
 
-    /// Whether the running maximum differs from the one before it; true for the first.
-    fn fresh(&self, out: &Tensor) -> Tensor {
-        let n = out.shape()[self.dim];
-        let rank = out.rank();
-        let (first, rest) = if self.reverse { (n - 1, 0) } else { (0, 1) };
-        let cut = |start: usize, len: usize| {
-            let mut s = vec![0; rank];
-            let mut size = out.shape().to_vec();
-            s[self.dim] = start;
-            size[self.dim] = len;
-            out.slice_to(&s, &vec![1; rank], &size)
-        };
-        let head = cut(first, 1).full_like_dtype(1.0, DType::Bool);
-        let now = cut(rest, n - 1);
-        let before = cut(1 - rest, n - 1);
-        let changed = now.ne(&before).logical_and(&before.isnan().logical_not());
-        if self.reverse { Tensor::concat_of(&[&changed, &head], self.dim) } else { Tensor::concat_of(&[&head, &changed], self.dim) }
-    }
-
-    /// `Σ_{j ≥ i} g_j exp(x_i − out_j)` for every `i`, as a sum over an `[n, n]` table: no term exceeds `|g_j|`, and
-    /// the rule is linear in `g`. Where `out` is −∞ so is every `x` below it, and its share is zero.
+    /// `Σ_{j ≥ i} g_j exp(x_i − out_j)` for every `i`: `exp(x_i − out_i)` times `u_i = g_i + exp(out_i − out_(i+1))
+    /// u_(i+1)`. No factor exceeds 1, and the rule is linear in `g`. Where `out` is −∞ so is every `x` below it, and their
+    /// shares are NaN, as in PyTorch.
     fn logsumexp_grad(&self, x: &Tensor, out: &Tensor, g: &Tensor) -> Tensor {
-        let d = self.dim;
-        let rank = x.rank();
-        let (wide, one) = self.table(x);
-        let out = Tensor::where_(&out.eq_scalar(f64::NEG_INFINITY), &out.zeros_like(), out);
-        // x_i stands along the new axis, out_j and g_j along the scanned one.
-        let mut swap: Vec<usize> = (0..=rank).collect();
-        swap.swap(d, rank);
-        let x_i = x.reshape_to(&one).permute_to(&swap).expand_to(&wide);
-        let out_j = out.reshape_to(&one).expand_to(&wide);
-        let reached = self.reached(&wide, x);
-        let exponent = Tensor::where_(&reached, &(x_i - out_j), &Tensor::full(&wide, f64::NEG_INFINITY, x.dtype(), x.device()));
-        let terms = exponent.exp() * g.reshape_to(&one).expand_to(&wide);
-        self.collapse(&Tensor::where_(&reached, &terms, &terms.zeros_like()))
+        let after = self.shifted(out, &self.end(out, true), true);
+        let nothing = out.eq_scalar(f64::NEG_INFINITY);
+        let step = Tensor::where_(&out.isinf(), &out.zeros_like(), &(out - &after)).exp();
+        let factors = Tensor::where_(&nothing, &step.zeros_like(), &step);
+        (x - out).exp() * self.linear(&factors, g)
     }
 
-    /// The shape of the table, and `x`'s with a last dimension of 1.
-    fn table(&self, x: &Tensor) -> (Vec<usize>, Vec<usize>) {
-        let mut wide = x.shape().to_vec();
-        wide.push(x.shape()[self.dim]);
-        let mut one = x.shape().to_vec();
-        one.push(1);
-        (wide, one)
+    /// `h_i = factor_i · h_(i+1) + x_i`, the other way than this scan goes.
+    fn linear(&self, factors: &Tensor, x: &Tensor) -> Tensor {
+        Tensor::record(LinearScan { dim: self.dim, reverse: !self.reverse }, &[factors, x])
     }
 
-    /// Where position `j` (along the scanned dimension) comes at or after position `i` (along the last).
-    fn reached(&self, wide: &[usize], x: &Tensor) -> Tensor {
-        let j = Tensor::iota_along(wide, self.dim, x.device());
-        let i = Tensor::iota_along(wide, wide.len() - 1, x.device());
-        if self.reverse { j.le(&i) } else { j.ge(&i) }
+    /// The last element in the direction of the scan, or the first.
+    fn end(&self, x: &Tensor, last: bool) -> Tensor {
+        let n = x.shape()[self.dim];
+        cut(x, self.dim, if last != self.reverse { n - 1 } else { 0 }, 1)
     }
 
-    /// The table summed over `j`; axis `i` takes its place.
-    fn collapse(&self, table: &Tensor) -> Tensor {
-        let rank = table.rank() - 1;
-        let summed = table.sum_dims(&[self.dim as isize], false);
-        let mut perm: Vec<usize> = (0..rank - 1).collect();
-        perm.insert(self.dim, rank - 1);
-        summed.permute_to(&perm)
+    /// The element after each in the direction of the scan, or before it, and `end` where there is none.
+    fn shifted(&self, x: &Tensor, end: &Tensor, after: bool) -> Tensor {
+        let n = x.shape()[self.dim];
+        let up = after != self.reverse;
+        let rest = cut(x, self.dim, usize::from(up), n - 1);
+        let parts = if up { [&rest, end] } else { [end, &rest] };
+        Tensor::concat_of(&parts, self.dim)
     }
 
     fn step(&self, state: f64, v: f64) -> f64 {
@@ -123,6 +92,8 @@ impl Scan {
             ScanKind::LogSumExp if state == v && v.is_infinite() => v,
             ScanKind::LogSumExp if state.is_nan() || v.is_nan() => f64::NAN,
             ScanKind::LogSumExp => state.max(v) + (-(state - v).abs()).exp().ln_1p(),
+            // Has two operands and is a primitive of its own.
+            ScanKind::Linear => f64::NAN,
         }
     }
 }
@@ -139,6 +110,7 @@ impl Primitive for Scan {
 
     fn dtype(&self, x: &[Operand]) -> Result<DType, String> {
         match (x[0].dtype, self.kind) {
+            (_, ScanKind::Linear) => Err("a linear recurrence takes factors and terms".into()),
             (d, _) if d.is_float() => Ok(d),
             (d @ (DType::I32 | DType::U32), k) if k != ScanKind::LogSumExp => Ok(d),
             (d, k) => Err(format!("{k:?} takes no {d}")),
@@ -150,11 +122,23 @@ impl Primitive for Scan {
         if x.shape()[self.dim] == 0 {
             return Derivative::Of(vec![Some(upstream.clone())]);
         }
+        // Half precision is computed in f32 and rounded once.
+        if x.dtype() == DType::F16 && matches!(self.kind, ScanKind::Prod | ScanKind::LogSumExp) {
+            let wide = x.cast(DType::F32);
+            let out = wide.scan(self.kind, self.dim, self.reverse);
+            let g = upstream.cast(DType::F32);
+            let gradient = match self.kind {
+                ScanKind::Prod => self.prod_grad(&wide, &out, &g),
+                _ => self.logsumexp_grad(&wide, &out, &g),
+            };
+            return Derivative::Of(vec![Some(gradient.cast(DType::F16))]);
+        }
         Derivative::Of(vec![Some(match self.kind {
             ScanKind::Sum => Tensor::record(self.other_way(ScanKind::Sum), &[upstream]),
-            ScanKind::Prod => self.prod_grad(x, upstream),
+            ScanKind::Prod => self.prod_grad(x, out, upstream),
             ScanKind::Max => self.max_grad(x, out, upstream),
             ScanKind::LogSumExp => self.logsumexp_grad(x, out, upstream),
+            ScanKind::Linear => return Derivative::NotDifferentiable,
         })])
     }
 

@@ -14,37 +14,39 @@ use crate::ops::permute::Permute;
 use crate::ops::reduce_sum::ReduceSum;
 use crate::ops::reshape::Reshape;
 use crate::shape::numel;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Sums over rows that are worth a concatenation of their operands.
 const MANY_SUMS: usize = 4;
 
 /// The graph with sums of parts assembled.
-pub(crate) fn assemble(graph: &Graph) -> Graph {
+pub(crate) fn assemble(graph: Graph) -> Graph {
     let graph = rewritten(graph, |rewrite, terms, place| {
         join_pieces(rewrite, terms, place)
     });
     let order = Orders::of(&graph);
-    rewritten(&graph, |rewrite, terms, place| {
+    rewritten(graph, |rewrite, terms, place| {
         join_products(rewrite, &order, terms, place);
         join_sums(rewrite, &order, terms, place);
     })
 }
 
 /// Rebuilds `graph`; `f` may replace some of the terms of each sum, which are nodes of the new graph.
-fn rewritten(graph: &Graph, f: impl Fn(&mut Rewrite, &mut Vec<usize>, Site)) -> Graph {
-    let sums = Sums::of(graph);
+fn rewritten(graph: Graph, f: impl Fn(&mut Rewrite, &mut Vec<usize>, Site)) -> Graph {
+    let mut sums = Sums::of(&graph).all(&graph).into_iter().peekable();
     let mut rewrite = Rewrite {
         out: Graph {
-            n_leaves: graph.n_leaves,
-            n_scalars: graph.n_scalars,
-            ..Graph::default()
+            nodes: Vec::with_capacity(graph.nodes.len()),
+            ..graph
         },
-        source: Vec::new(),
+        source: Vec::with_capacity(graph.nodes.len()),
     };
     let mut to: Vec<usize> = Vec::with_capacity(graph.nodes.len());
-    for (n, node) in graph.nodes.iter().enumerate() {
-        let mut terms: Vec<usize> = sums.terms(graph, n).iter().map(|&t| to[t]).collect();
+    for (n, mut node) in graph.nodes.into_iter().enumerate() {
+        let mut terms = match sums.next_if(|sum| sum.0 == n) {
+            Some((_, terms)) => terms.into_iter().map(|t| to[t]).collect(),
+            None => Vec::new(),
+        };
         let before = terms.len();
         if before > 1 {
             f(&mut rewrite, &mut terms, node.location);
@@ -56,17 +58,14 @@ fn rewritten(graph: &Graph, f: impl Fn(&mut Rewrite, &mut Vec<usize>, Site)) -> 
             };
             terms[1..].iter().fold(first, add)
         } else {
-            let inputs = node.inputs.iter().map(|&i| to[i]).collect();
-            rewrite.out.nodes.push(GraphNode {
-                inputs,
-                ..node.clone()
-            });
+            node.inputs.iter_mut().for_each(|i| *i = to[*i]);
+            rewrite.out.nodes.push(node);
             rewrite.out.nodes.len() - 1
         });
         rewrite.source.resize(rewrite.out.nodes.len(), usize::MAX);
         rewrite.source[to[n]] = n;
     }
-    rewrite.out.outputs = graph.outputs.iter().map(|&o| to[o]).collect();
+    rewrite.out.outputs.iter_mut().for_each(|o| *o = to[*o]);
     rewrite.out
 }
 
@@ -90,6 +89,12 @@ impl Sums {
         Sums {
             absorbed: absorbed.collect(),
         }
+    }
+
+    /// All sums, by where they end, with their terms.
+    fn all(&self, graph: &Graph) -> Vec<(usize, Vec<usize>)> {
+        let all = (0..graph.nodes.len()).map(|n| (n, self.terms(graph, n)));
+        all.filter(|(_, terms)| !terms.is_empty()).collect()
     }
 
     /// The terms of the sum that ends at `n`, in order; none if `n` is no such end.
@@ -152,15 +157,19 @@ impl Rewrite {
 
     /// What `n` is a concatenation of along `dim`; of the first dimension, seen through reshapes.
     fn parts_of(&self, n: usize, dim: usize) -> Vec<usize> {
-        let inside = if dim == 0 { self.below_reshape(n) } else { n };
-        if let Op::Concat(c) = &self.node(inside).op
-            && c.dim == dim
-        {
-            let inputs = self.node(inside).inputs.iter();
-            return inputs.flat_map(|&i| self.parts_of(i, dim)).collect();
+        let mut parts = Vec::new();
+        let mut stack = vec![n];
+        while let Some(n) = stack.pop() {
+            let inside = if dim == 0 { self.below_reshape(n) } else { n };
+            match &self.node(inside).op {
+                Op::Concat(c) if c.dim == dim => {
+                    stack.extend(self.node(inside).inputs.iter().rev())
+                }
+                _ if self.shape(inside).is_empty() => parts.push(n),
+                _ => parts.push(inside),
+            }
         }
-        let scalar = self.shape(inside).is_empty();
-        vec![if scalar { n } else { inside }]
+        parts
     }
 
     fn joined(&mut self, parts: Vec<usize>, dim: usize, place: Site) -> usize {
@@ -255,8 +264,14 @@ fn join_run(
         };
         whole = rewrite.push(pad, vec![whole], place);
     }
-    terms.retain(|t| run.iter().all(|p| p.term != *t));
-    terms.push(whole);
+    replace(terms, run.iter().map(|p| p.term), whole);
+}
+
+/// One term for all of some.
+fn replace(terms: &mut Vec<usize>, gone: impl Iterator<Item = usize>, new: usize) {
+    let gone: FxHashSet<usize> = gone.collect();
+    terms.retain(|t| !gone.contains(t));
+    terms.push(new);
 }
 
 /// The orders in which operands are concatenated anyway, so that the same concatenation serves again.
@@ -283,8 +298,10 @@ impl Orders {
         let mut sorted = keys.clone();
         sorted.sort_unstable();
         let order = self.0.get(&sorted)?;
-        let position = |k: &usize| order.iter().position(|o| o == k);
-        keys.iter().map(position).collect()
+        // The first place of each.
+        let places = order.iter().enumerate().rev();
+        let places: FxHashMap<usize, usize> = places.map(|(at, &o)| (o, at)).collect();
+        keys.iter().map(|k| places.get(k).copied()).collect()
     }
 }
 
@@ -364,8 +381,7 @@ fn join_products(rewrite: &mut Rewrite, orders: &Orders, terms: &mut Vec<usize>,
     let a = concat_factors(rewrite, &side(0), 1, place);
     let b = concat_factors(rewrite, &side(1), 0, place);
     let whole = rewrite.push(Matmul, vec![a, b], place);
-    terms.retain(|t| products.iter().all(|p| p.term != *t));
-    terms.push(whole);
+    replace(terms, products.iter().map(|p| p.term), whole);
 }
 
 /// Factors joined along `dim`; all transposed ones are joined before they are transposed.
@@ -417,8 +433,7 @@ fn join_sums(rewrite: &mut Rewrite, orders: &Orders, terms: &mut Vec<usize>, pla
     if rewrite.shape(sum) != shape {
         sum = rewrite.push(Reshape { shape }, vec![sum], place);
     }
-    terms.retain(|t| !sums.contains(t));
-    terms.push(sum);
+    replace(terms, sums.iter().copied(), sum);
 }
 
 #[cfg(all(test, feature = "cpu"))]

@@ -4,6 +4,7 @@
 
 use super::Limits;
 use crate::plan::{Expr, InPlace, Inst, Kernel, Place, Plan, Rows, SlotId, StageKind, Step};
+use rustc_hash::FxHashMap;
 
 /// Lets each result `r` take the place of leaf `replaced[r]`, if there is one and nobody needs the leaf afterwards.
 ///
@@ -18,13 +19,17 @@ pub(super) fn leaves(plan: &mut Plan, replaced: &[Option<usize>], limits: &Limit
             leaf: leaf?,
         })
     });
+    let users = Users::of(plan);
     let mut found: Vec<Candidate> = pairs
-        .filter_map(|pair| candidate(plan, pair, safe_from))
+        .filter_map(|pair| candidate(plan, &users, pair, safe_from))
         .collect();
-    let held = |at: usize| found.iter().filter(|c| c.held && c.writer == at).count();
+    let mut held: FxHashMap<usize, usize> = FxHashMap::default();
+    for c in found.iter().filter(|c| c.held) {
+        *held.entry(c.writer).or_default() += 1;
+    }
     let binds: Vec<bool> = found
         .iter()
-        .map(|c| !c.held || buffers(&plan.steps[c.writer]) - held(c.writer) <= limits.max_inputs)
+        .map(|c| !c.held || buffers(&plan.steps[c.writer]) - held[&c.writer] <= limits.max_inputs)
         .collect();
     let mut binds = binds.into_iter();
     found.retain(|_| binds.next() == Some(true));
@@ -51,28 +56,61 @@ fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
     items.next().is_none().then_some(first)
 }
 
-fn candidate(plan: &Plan, pair: InPlace, safe_from: usize) -> Option<Candidate> {
+/// Who uses each slot.
+struct Users {
+    /// The slots of each leaf.
+    leaves: Vec<Vec<SlotId>>,
+    /// Steps that write a slot, in order.
+    writers: Vec<Vec<usize>>,
+    /// The last step that reads a slot.
+    last_reader: Vec<Option<usize>>,
+    /// How often a slot is a result.
+    results: Vec<usize>,
+}
+
+impl Users {
+    fn of(plan: &Plan) -> Users {
+        let mut users = Users {
+            leaves: vec![Vec::new(); plan.n_leaves],
+            writers: vec![Vec::new(); plan.slots.len()],
+            last_reader: vec![None; plan.slots.len()],
+            results: vec![0; plan.slots.len()],
+        };
+        for (slot, s) in plan.slots.iter().enumerate() {
+            if let Place::Leaf(leaf) = s.place {
+                users.leaves[leaf].push(slot);
+            }
+        }
+        for (at, step) in plan.steps.iter().enumerate() {
+            step.outputs().for_each(|slot| users.writers[slot].push(at));
+            let inputs = step.inputs.iter();
+            inputs.for_each(|&slot| users.last_reader[slot] = Some(at));
+        }
+        plan.outputs
+            .iter()
+            .for_each(|&slot| users.results[slot] += 1);
+        users
+    }
+}
+
+fn candidate(plan: &Plan, users: &Users, pair: InPlace, safe_from: usize) -> Option<Candidate> {
     let result = *plan.outputs.get(pair.output)?;
-    let leaf = |&s: &SlotId| plan.slots[s].place == Place::Leaf(pair.leaf);
-    let slot = only((0..plan.slots.len()).filter(leaf))?;
-    only(plan.outputs.iter().filter(|&&s| s == result))?;
+    let slot = only(users.leaves.get(pair.leaf)?.iter().copied())?;
     let (from, to) = (&plan.slots[slot], &plan.slots[result]);
-    let fits = to.place == Place::Output(pair.output)
+    let fits = users.results[result] == 1
+        && to.place == Place::Output(pair.output)
         && (from.dtype, from.len) == (to.dtype, to.len)
         && to.dtype.size() == 4
-        && !plan.outputs.contains(&slot);
-    let writes = |step: &Step| step.outputs().any(|s| s == result);
-    let reads = |step: &Step| step.inputs.contains(&slot);
-    let writer = plan.steps.iter().position(writes)?;
-    if !fits || writer < safe_from || plan.steps[writer + 1..].iter().any(reads) {
+        && users.results[slot] == 0;
+    let writers = &users.writers[result];
+    let writer = *writers.first()?;
+    let read_later = users.last_reader[slot].is_some_and(|at| at > writer);
+    if !fits || writer < safe_from || read_later {
         return None;
     }
-    let held = reads(&plan.steps[writer]);
-    if held {
-        only(plan.steps.iter().filter(|s| writes(s)))?;
-        if !same_points(plan, &plan.steps[writer], slot, result) {
-            return None;
-        }
+    let held = plan.steps[writer].inputs.contains(&slot);
+    if held && (writers.len() > 1 || !same_points(plan, &plan.steps[writer], slot, result)) {
+        return None;
     }
     Some(Candidate {
         pair,

@@ -58,8 +58,12 @@ fn product_below(plan: &Plan, uses: &Uses, at: usize, limits: &Limits) -> Option
     let points: usize = map.shape.iter().product();
     let dense = map.store.is_contiguous(&map.shape) && points == out.len;
     let mut insts = map.expr.insts.iter();
-    let gathers = insts.any(|i| matches!(i, Inst::Gather { .. }));
-    if !dense || gathers || out.dtype != DType::F32 || step.check != 0 {
+    let stays = insts.any(|i| match i {
+        Inst::Gather { .. } => true,
+        Inst::Apply { op, .. } => op.is_long(),
+        _ => false,
+    });
+    if !dense || stays || out.dtype != DType::F32 || step.check != 0 {
         return None;
     }
     let fits = |&product: &usize| {

@@ -1,10 +1,10 @@
-//! Turns stored nodes into kernel calls, in order. When a kernel would read more buffers than the device binds, or
-//! a view does not exist, one more node is stored and the lowering starts again.
+//! Turns stored nodes into kernel calls, in order. What no kernel can hold is cut before (`fit`); where a view does not
+//! exist for a kernel all the same, more nodes are stored and the lowering starts again.
 
 use super::expression::{Builder, MustStore, views};
 use super::mark::{Marked, matrix, three};
 use super::strided::{Strided, merge};
-use super::{Graph, Limits, Site};
+use super::{Graph, Limits, Site, fit};
 use crate::dtype::DType;
 use crate::ops::conv::Geometry;
 use crate::ops::window_sum::Frame;
@@ -14,30 +14,41 @@ use crate::plan::{
     Scan, ScatterAdd, Slot, SlotId, Step, View, Window,
 };
 use crate::shape::numel;
-use rustc_hash::FxHashMap;
+
+/// How often nodes are marked anew, with what had to be cut before, until marks are only added.
+const ROUNDS: usize = 4;
 
 /// Lowers a widened graph. Temporaries are not assigned to memory yet: every slot but leaves and outputs has a
 /// buffer of its own.
 pub(crate) fn lower(graph: &Graph, limits: &Limits) -> Plan {
-    let mut forced = Vec::new();
-    loop {
-        let marked = Marked::new(graph, limits, &forced);
+    let lowered: Vec<Lowered> = graph.nodes.iter().map(|n| n.op.lower()).collect();
+    let mut forced = vec![false; graph.nodes.len()];
+    for round in 0.. {
+        let mut marked = Marked::new(graph, &lowered, limits, &forced);
+        let cuts = fit::cut(&mut marked, limits);
+        cuts.iter().for_each(|&n| forced[n] = true);
+        // What is stored now makes other work cheaper: some of what is shared need not be stored any more.
+        if !cuts.is_empty() && round < ROUNDS {
+            continue;
+        }
         let mut lowering = Lowering {
             marked: &marked,
             limits,
             plan: Plan::default(),
-            slots: FxHashMap::default(),
+            slots: vec![None; graph.nodes.len()],
         };
-        match lowering.run() {
-            Ok(()) => {
-                return lowering.plan;
-            }
-            Err(MustStore(n)) => {
-                debug_assert!(!forced.contains(&n), "node {n} is stored already");
-                forced.push(n);
-            }
+        let missing = lowering.run();
+        if missing.is_empty() {
+            return lowering.plan;
+        }
+        if round >= ROUNDS {
+            forced = marked.stored;
+        }
+        for MustStore(n) in missing {
+            forced[n] = true;
         }
     }
+    Plan::default()
 }
 
 /// What the step of a node's kernel may report.
@@ -54,28 +65,35 @@ struct Lowering<'a> {
     marked: &'a Marked<'a>,
     limits: &'a Limits,
     plan: Plan,
-    slots: FxHashMap<usize, SlotId>,
+    /// Of each stored node.
+    slots: Vec<Option<SlotId>>,
 }
 
 impl Lowering<'_> {
-    fn run(&mut self) -> Result<(), MustStore> {
+    /// Fills the plan; what has to be stored before that can be done.
+    fn run(&mut self) -> Vec<MustStore> {
         let graph = self.marked.graph;
+        let mut missing = Vec::new();
         self.plan.n_leaves = graph.n_leaves;
         self.plan.n_scalars = graph.n_scalars;
         for n in 0..graph.nodes.len() {
             if self.marked.stored[n] {
                 self.add_slot(n);
-                self.node(n)?;
+                missing.extend(self.node(n).err());
             }
         }
         for (at, &o) in graph.outputs.iter().enumerate() {
-            let slot = self.dense_slot(o)?;
-            self.plan.outputs.push(slot);
-            if matches!(self.plan.slots[slot].place, Place::Temp(_)) {
-                self.plan.slots[slot].place = Place::Output(at);
+            match self.dense_slot(o) {
+                Ok(slot) => {
+                    self.plan.outputs.push(slot);
+                    if matches!(self.plan.slots[slot].place, Place::Temp(_)) {
+                        self.plan.slots[slot].place = Place::Output(at);
+                    }
+                }
+                Err(node) => missing.push(node),
             }
         }
-        Ok(())
+        missing
     }
 
     fn add_slot(&mut self, n: usize) {
@@ -84,7 +102,7 @@ impl Lowering<'_> {
             Some(leaf) => Place::Leaf(leaf),
             None => Place::Temp(self.plan.slots.len()),
         };
-        self.slots.insert(n, self.plan.slots.len());
+        self.slots[n] = Some(self.plan.slots.len());
         self.plan.slots.push(Slot {
             dtype: node.dtype,
             len: numel(&node.shape),
@@ -95,9 +113,7 @@ impl Lowering<'_> {
     /// The slot that holds all of `n`, dense.
     fn dense_slot(&self, n: usize) -> Result<SlotId, MustStore> {
         match self.marked.resolve(n) {
-            (base, Some(view)) if view.is_dense() && self.slots.contains_key(&base) => {
-                Ok(self.slots[&base])
-            }
+            (base, Some(view)) if view.is_dense() => self.slots[base].ok_or(MustStore(n)),
             _ => Err(MustStore(n)),
         }
     }
@@ -109,8 +125,8 @@ impl Lowering<'_> {
         fit: impl Fn(&Strided) -> Option<T>,
     ) -> Result<(SlotId, T), MustStore> {
         let (base, view) = self.marked.resolve(n);
-        match (self.slots.get(&base), view.and_then(|v| fit(&v))) {
-            (Some(&slot), Some(t)) => Ok((slot, t)),
+        match (self.slots[base], view.and_then(|v| fit(&v))) {
+            (Some(slot), Some(t)) => Ok((slot, t)),
             _ => Err(MustStore(n)),
         }
     }
@@ -153,8 +169,9 @@ impl Lowering<'_> {
                     inner: numel(&node.shape[dim + 1..]),
                     reverse: *reverse,
                 });
-                let inputs = vec![self.dense_slot(node.inputs[0])?];
-                self.step(n, kernel, inputs);
+                let inputs: Result<Vec<_>, _> =
+                    node.inputs.iter().map(|&i| self.dense_slot(i)).collect();
+                self.step(n, kernel, inputs?);
                 Ok(())
             }
             Lowered::Custom(kernel) => {
@@ -207,7 +224,7 @@ impl Lowering<'_> {
             check: check_of(&kernel, node.location),
             kernel,
             inputs,
-            output: self.slots[&n],
+            output: self.slots[n].unwrap_or_default(),
             more_outputs: Vec::new(),
             then: None,
             origin,
@@ -229,7 +246,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// The program for `value` in the kernel of `n`, within the limits, and its input slots.
+    /// The program for `value` in the kernel of `n`, and its input slots.
     fn expr(
         &self,
         n: usize,
@@ -237,39 +254,12 @@ impl Lowering<'_> {
         top: Option<&Movement>,
     ) -> Result<(Expr, Vec<SlotId>), MustStore> {
         let (expr, inputs) = Builder::new(self.marked, n).build(value, top)?;
-        if inputs.len() > self.limits.max_inputs || expr.insts.len() > self.limits.max_insts {
-            return Err(self.split(n, value));
-        }
-        Ok((expr, inputs.iter().map(|i| self.slots[i]).collect()))
-    }
-
-    /// The largest part of an oversized program that fits a kernel of its own.
-    fn split(&self, n: usize, value: usize) -> MustStore {
-        let mut best = (0, usize::MAX);
-        let mut stack = vec![value];
-        let mut seen = rustc_hash::FxHashSet::default();
-        while let Some(v) = stack.pop() {
-            if !seen.insert(v) || (self.marked.stored[v] && v != n) {
-                continue;
-            }
-            stack.extend(&self.marked.graph.nodes[v].inputs);
-            if v == n
-                || !matches!(
-                    self.marked.lowered[v],
-                    Lowered::Elementwise(_) | Lowered::Gather { .. }
-                )
-            {
-                continue;
-            }
-            if let Ok((expr, inputs)) = Builder::new(self.marked, v).build(v, None) {
-                let fits = inputs.len() <= self.limits.max_inputs
-                    && expr.insts.len() <= self.limits.max_insts;
-                if fits && expr.insts.len() > best.0 {
-                    best = (expr.insts.len(), v);
-                }
-            }
-        }
-        MustStore(best.1)
+        debug_assert!(
+            inputs.len() <= self.limits.max_inputs && expr.insts.len() <= self.limits.max_insts,
+            "node {n} was cut"
+        );
+        let slots = inputs.iter().map(|&i| self.slots[i].ok_or(MustStore(i)));
+        Ok((expr, slots.collect::<Result<_, _>>()?))
     }
 
     fn regions(&mut self, n: usize, fill: bool, regions: &[Region]) -> Result<(), MustStore> {

@@ -2,42 +2,66 @@
 
 use super::strided::Strided;
 use super::{Graph, Limits};
-use crate::ops::{Lowered, Movement};
+use crate::ops::Lowered;
 use crate::shape::numel;
+use std::cell::RefCell;
 
 /// Work repeated in this many multiplications' worth is still cheaper than a round trip through memory.
 const REPEAT_BUDGET: u32 = 3;
 /// A broadcast operand that costs more than this for each element is computed once, before.
 const SPREAD_BUDGET: u32 = 3;
+/// More kernels that use a node need not be told apart: any work at all is shared then.
+const MANY_USERS: usize = REPEAT_BUDGET as usize + 2;
 
 /// Large results that wait for one kernel, at most, and bytes of a large one.
 const MOST_WAITING: usize = 8;
 const LARGE: usize = 1 << 20;
+/// Of so many waiting results more are not told apart.
+const MANY_WAITING: usize = 8 * MOST_WAITING;
 
 /// A graph with what each node lowers to and where results are stored.
 pub(crate) struct Marked<'g> {
     pub(crate) graph: &'g Graph,
-    pub(crate) lowered: Vec<Lowered>,
+    pub(crate) lowered: &'g [Lowered],
     /// Nodes with a buffer, leaves included.
     pub(crate) stored: Vec<bool>,
+    resolved: RefCell<Resolved>,
+}
+
+/// What [`Marked::resolve`] has found.
+struct Resolved {
+    of: Vec<Option<Found>>,
+    /// Grows whenever a view gets a buffer: what was found before may be otherwise then.
+    version: u32,
+}
+
+#[derive(Clone)]
+struct Found {
+    version: u32,
+    base: usize,
+    view: Option<Strided>,
 }
 
 impl<'g> Marked<'g> {
-    /// Marks `graph`; `forced` nodes are stored whatever the rules say.
-    pub(crate) fn new(graph: &'g Graph, limits: &Limits, forced: &[usize]) -> Marked<'g> {
-        let lowered: Vec<Lowered> = graph.nodes.iter().map(|n| n.op.lower()).collect();
-        let stored = lowered
-            .iter()
-            .map(|l| is_kernel(l) || matches!(l, Lowered::Input))
-            .collect();
+    /// Marks `graph`, whose nodes lower to `lowered`; those that are `forced` are stored whatever the rules say.
+    pub(crate) fn new(
+        graph: &'g Graph,
+        lowered: &'g [Lowered],
+        limits: &Limits,
+        forced: &[bool],
+    ) -> Marked<'g> {
+        let stored = lowered.iter().zip(forced);
+        let stored =
+            stored.map(|(l, &forced)| forced || is_kernel(l) || matches!(l, Lowered::Input));
         let mut marked = Marked {
             graph,
+            stored: stored.collect(),
+            resolved: RefCell::new(Resolved {
+                of: vec![None; lowered.len()],
+                version: 0,
+            }),
             lowered,
-            stored,
         };
-        for &n in forced {
-            marked.stored[n] = true;
-        }
         if !limits.fuse {
             marked.store_every_elementwise();
         }
@@ -52,6 +76,14 @@ impl<'g> Marked<'g> {
         marked
     }
 
+    /// Gives a node a buffer.
+    pub(super) fn store(&mut self, n: usize) {
+        self.stored[n] = true;
+        if matches!(self.lowered[n], Lowered::View(_) | Lowered::Identity) {
+            self.resolved.get_mut().version += 1;
+        }
+    }
+
     fn store_every_elementwise(&mut self) {
         for n in 0..self.lowered.len() {
             self.stored[n] |= matches!(
@@ -63,18 +95,38 @@ impl<'g> Marked<'g> {
 
     /// The node below all views and identities, and the view from it up to `n`; no view where a reshape would copy.
     pub(crate) fn resolve(&self, n: usize) -> (usize, Option<Strided>) {
-        let mut chain: Vec<&Movement> = Vec::new();
+        let resolved = &mut *self.resolved.borrow_mut();
+        let version = resolved.version;
+        let passes = |n: usize| {
+            let passes = matches!(self.lowered[n], Lowered::View(_) | Lowered::Identity);
+            passes && !self.stored[n]
+        };
+        let mut chain = Vec::new();
         let mut base = n;
-        while !self.stored[base] {
-            match &self.lowered[base] {
-                Lowered::View(m) => chain.push(m),
-                Lowered::Identity => {}
-                _ => break,
+        let mut found = loop {
+            match &resolved.of[base] {
+                Some(found) if found.version == version => break found.clone(),
+                _ if passes(base) => {
+                    chain.push(base);
+                    base = self.graph.nodes[base].inputs[0];
+                }
+                _ => {
+                    let view = Some(Strided::dense(&self.graph.nodes[base].shape));
+                    break Found {
+                        version,
+                        base,
+                        view,
+                    };
+                }
             }
-            base = self.graph.nodes[base].inputs[0];
+        };
+        for &above in chain.iter().rev() {
+            if let Lowered::View(m) = &self.lowered[above] {
+                found.view = found.view.and_then(|s| s.moved(m));
+            }
+            resolved.of[above] = Some(found.clone());
         }
-        let dense = Strided::dense(&self.graph.nodes[base].shape);
-        (base, chain.iter().rev().try_fold(dense, |s, m| s.moved(m)))
+        (found.base, found.view)
     }
 
     /// `n` becomes readable as a whole dense buffer.
@@ -86,14 +138,15 @@ impl<'g> Marked<'g> {
     fn require(&mut self, n: usize, fits: impl Fn(&Strided) -> bool) {
         let (base, view) = self.resolve(n);
         if view.is_some_and(|v| fits(&v)) {
-            self.stored[base] = true;
+            self.store(base);
         } else {
-            self.stored[n] = true;
+            self.store(n);
         }
     }
 
     fn require_operands(&mut self, n: usize) {
-        let inputs = &self.graph.nodes[n].inputs;
+        let graph = self.graph;
+        let inputs = &graph.nodes[n].inputs;
         match self.lowered[n] {
             Lowered::Matmul => {
                 self.require(inputs[0], |s| matrix(s).is_some());
@@ -103,10 +156,10 @@ impl<'g> Marked<'g> {
                 self.require_dense(inputs[0]);
                 self.require_dense(inputs[1]);
             }
-            Lowered::Window { .. } | Lowered::Scan { .. } | Lowered::ArgSort { .. } => {
-                self.require_dense(inputs[0])
+            Lowered::Window { .. } | Lowered::ArgSort { .. } => self.require_dense(inputs[0]),
+            Lowered::Scan { .. } | Lowered::Custom(_) => {
+                inputs.iter().for_each(|&i| self.require_dense(i))
             }
-            Lowered::Custom(_) => inputs.iter().for_each(|&i| self.require_dense(i)),
             Lowered::ScatterAdd { dim } => {
                 self.require_dense(inputs[0]);
                 self.require(inputs[1], |s| three(s, dim).is_some());
@@ -144,14 +197,14 @@ impl<'g> Marked<'g> {
                 (std::mem::take(&mut users[n]), spread[n])
             };
             let reach = reach.max(numel(&self.graph.nodes[n].shape));
-            for &i in &self.inlined_inputs(n) {
+            for &i in self.inlined_inputs(n) {
                 spread[i] = spread[i].max(reach);
                 points[i] = points[i].saturating_add(match root {
                     true => numel(&self.graph.nodes[i].shape),
                     false => points[n],
                 });
                 for &u in &mine {
-                    if !users[i].contains(&u) {
+                    if users[i].len() < MANY_USERS && !users[i].contains(&u) {
                         users[i].push(u);
                     }
                 }
@@ -180,6 +233,7 @@ impl<'g> Marked<'g> {
                     inputs.iter().flat_map(|&i| &waiting[i]).copied().collect();
                 all.sort_unstable();
                 all.dedup();
+                all.truncate(MANY_WAITING);
                 all
             };
             waiting[n] = all(&waiting);
@@ -196,13 +250,13 @@ impl<'g> Marked<'g> {
     }
 
     /// Operands that are computed inside the kernel of `n` unless they are stored.
-    fn inlined_inputs(&self, n: usize) -> Vec<usize> {
+    pub(super) fn inlined_inputs(&self, n: usize) -> &'g [usize] {
         let inputs = &self.graph.nodes[n].inputs;
         match self.lowered[n] {
-            Lowered::Elementwise(_) | Lowered::View(_) | Lowered::Identity => inputs.clone(),
-            Lowered::Reduce { .. } | Lowered::Regions { .. } => inputs.clone(),
-            Lowered::Gather { .. } => vec![inputs[1]],
-            _ => Vec::new(),
+            Lowered::Elementwise(_) | Lowered::View(_) | Lowered::Identity => inputs,
+            Lowered::Reduce { .. } | Lowered::Regions { .. } => inputs,
+            Lowered::Gather { .. } => &inputs[1..2],
+            _ => &[],
         }
     }
 

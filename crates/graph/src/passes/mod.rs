@@ -7,6 +7,8 @@ mod donate;
 mod dump;
 mod epilogue;
 mod expression;
+mod fit;
+mod flow;
 mod lower;
 mod mark;
 mod memory;
@@ -14,6 +16,8 @@ mod order;
 mod place;
 mod row_kernel;
 mod rows;
+#[cfg(test)]
+mod scaling;
 mod scattered;
 mod simplify;
 mod strided;
@@ -133,33 +137,52 @@ pub(crate) fn plan(graph: &Graph, limits: &Limits) -> Plan {
 /// As [`plan`]; result `r` may take the place of leaf `replaced[r]`, which nobody else needs after the run.
 pub(crate) fn plan_replacing(graph: &Graph, replaced: &[Option<usize>], limits: &Limits) -> Plan {
     if cfg!(debug_assertions) {
-        verify_graph(graph);
+        timed("verify", || verify_graph(graph));
     }
-    let mut graph = simplify::merge(graph);
+    let graph = rewritten(graph, limits);
+    let mut plan = timed("lower", || lower::lower(&graph, limits));
     if limits.fuse {
-        let graph_of_sums = assemble::assemble(&scattered::first(&graph));
-        graph = simplify::merge(&transpose::products(&graph_of_sums));
-    }
-    let graph = widen::widen(&simplify::without_barriers(graph));
-    let mut plan = lower::lower(&graph, limits);
-    if limits.fuse {
-        place::in_place(&mut plan);
+        timed("place", || place::in_place(&mut plan));
     }
     if limits.fuse && limits.rows {
-        rows::fuse(&mut plan, limits);
+        timed("rows", || rows::fuse(&mut plan, limits));
     }
     if limits.fuse && limits.epilogues {
-        epilogue::fuse(&mut plan, limits);
+        timed("epilogue", || epilogue::fuse(&mut plan, limits));
     }
     if limits.regions {
-        order::weight_gradients_last(&mut plan);
+        timed("order", || order::weight_gradients_last(&mut plan));
     }
-    donate::leaves(&mut plan, replaced, limits);
-    memory::assign(&mut plan);
+    timed("donate", || donate::leaves(&mut plan, replaced, limits));
+    timed("memory", || memory::assign(&mut plan));
     if cfg!(debug_assertions) {
-        verify_plan(&plan, limits);
+        timed("verify the plan", || verify_plan(&plan, limits));
     }
     plan
+}
+
+/// The graph that is lowered: what stands between collecting and plans.
+fn rewritten(graph: &Graph, limits: &Limits) -> Graph {
+    let mut graph = timed("simplify", || simplify::merge(graph.clone()));
+    if limits.fuse {
+        graph = timed("scattered", || scattered::first(graph));
+        graph = timed("assemble", || assemble::assemble(graph));
+        graph = timed("transpose", || transpose::products(graph));
+        graph = timed("simplify again", || simplify::merge(graph));
+    }
+    timed("widen", || widen::widen(simplify::without_barriers(graph)))
+}
+
+/// What `pass` gives, with the time that it takes in the profile, if one is written.
+pub(crate) fn timed<T>(name: &'static str, pass: impl FnOnce() -> T) -> T {
+    let began = crate::profile::begin();
+    #[cfg(test)]
+    let clock = scaling::clock();
+    let result = pass();
+    #[cfg(test)]
+    scaling::took(name, clock);
+    crate::profile::planning(began, name);
+    result
 }
 
 #[cfg(test)]
@@ -186,7 +209,7 @@ pub(crate) mod tests {
     }
 
     /// The same, with the leaves that results may take the place of.
-    pub(super) fn planned_replacing(outputs: &[&Tensor], replaced: &[Option<&Tensor>]) -> Plan {
+    pub(crate) fn planned_replacing(outputs: &[&Tensor], replaced: &[Option<&Tensor>]) -> Plan {
         let collected = collect(outputs);
         let leaf = |t: &Tensor| collected.leaves.iter().position(|l| l.tensor.same(t));
         let replaced: Vec<_> = replaced.iter().map(|t| t.and_then(leaf)).collect();

@@ -6,14 +6,42 @@ use crate::plan::{ConvKind, Kernel, Plan, Step};
 
 /// Moves such steps behind the element-wise steps, windows and convolutions that follow and do not need them.
 pub(super) fn weight_gradients_last(plan: &mut Plan) {
-    for at in (0..plan.steps.len()).rev() {
-        if !matches!(&plan.steps[at].kernel, Kernel::Conv(c) if c.kind == ConvKind::WeightGrad) {
-            continue;
+    let n = plan.steps.len();
+    let is_last =
+        |step: &Step| matches!(&step.kernel, Kernel::Conv(c) if c.kind == ConvKind::WeightGrad);
+    // From the end: before which step the next one has to stand at the latest.
+    let mut before: Vec<Option<usize>> = vec![None; n];
+    let mut stop = n;
+    let mut first_reader = vec![n; plan.slots.len()];
+    for (at, step) in plan.steps.iter().enumerate().rev() {
+        if is_last(step) {
+            // One that was moved already stands in the way.
+            stop = stop.min(first_reader[step.output]);
+            before[at] = Some(stop);
+        } else if !by_image(step) {
+            stop = at;
         }
-        let passes = |step: &&Step| by_image(step) && !step.inputs.contains(&plan.steps[at].output);
-        let n = plan.steps[at + 1..].iter().take_while(passes).count();
-        plan.steps[at..=at + n].rotate_left(1);
+        if before[at].is_none() {
+            let inputs = step.inputs.iter();
+            inputs.for_each(|&slot| first_reader[slot] = at);
+        }
     }
+    if before.iter().all(Option::is_none) {
+        return;
+    }
+    let mut order: Vec<(usize, usize, usize)> = (0..n)
+        .map(|at| match before[at] {
+            Some(stop) => (stop, 0, at),
+            None => (at, 1, at),
+        })
+        .collect();
+    order.sort_unstable();
+    let mut steps: Vec<Option<Step>> = std::mem::take(&mut plan.steps)
+        .into_iter()
+        .map(Some)
+        .collect();
+    let moved = order.iter().filter_map(|&(.., at)| steps[at].take());
+    plan.steps = moved.collect();
 }
 
 fn by_image(step: &Step) -> bool {

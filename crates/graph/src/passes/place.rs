@@ -6,19 +6,78 @@ use crate::plan::{Expr, Inst, Kernel, Map, Place, Plan, SlotId};
 
 /// Moves such results and drops their copies.
 pub(super) fn in_place(plan: &mut Plan) {
-    let before = plan.steps.len();
-    let mut at = 0;
-    while at < plan.steps.len() {
-        match piece(plan, at).filter(|piece| may_move(plan, at, piece)) {
-            Some(piece) => {
-                plan.steps.remove(at);
-                plan.steps.iter_mut().for_each(|step| piece.relocate(step));
+    let mut users = Users::of(plan);
+    for at in 0..plan.steps.len() {
+        let piece = piece(plan, &users, at);
+        if let Some(piece) = piece.filter(|piece| may_move(plan, &users, at, piece)) {
+            users.drop_copy(plan, at);
+            for step in users.relocate(&piece) {
+                piece.relocate(&mut plan.steps[step]);
             }
-            None => at += 1,
         }
     }
-    if plan.steps.len() < before {
+    if users.dropped.contains(&true) {
+        let mut dropped = users.dropped.iter();
+        plan.steps.retain(|_| dropped.next() != Some(&true));
         super::rows::drop_unused_slots(plan);
+    }
+}
+
+/// Who uses each slot, kept up to date.
+struct Users {
+    writers: Vec<Vec<usize>>,
+    readers: Vec<Vec<usize>>,
+    /// What all writers of a slot write together.
+    written: Vec<Tally>,
+    is_result: Vec<bool>,
+    /// Steps that are gone; they stand in the lists still.
+    dropped: Vec<bool>,
+}
+
+impl Users {
+    fn of(plan: &Plan) -> Users {
+        let mut users = Users {
+            writers: vec![Vec::new(); plan.slots.len()],
+            readers: vec![Vec::new(); plan.slots.len()],
+            written: vec![Tally::default(); plan.slots.len()],
+            is_result: vec![false; plan.slots.len()],
+            dropped: vec![false; plan.steps.len()],
+        };
+        for (at, step) in plan.steps.iter().enumerate() {
+            users.writers[step.output].push(at);
+            users.written[step.output].add(&step.kernel);
+            for (i, &slot) in step.inputs.iter().enumerate() {
+                if !step.inputs[..i].contains(&slot) {
+                    users.readers[slot].push(at);
+                }
+            }
+        }
+        let results = &mut users.is_result;
+        plan.outputs.iter().for_each(|&slot| results[slot] = true);
+        users
+    }
+
+    fn left<'a>(&'a self, list: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
+        list.iter().copied().filter(|&at| !self.dropped[at])
+    }
+
+    /// Step `at`, which only copies, goes.
+    fn drop_copy(&mut self, plan: &Plan, at: usize) {
+        let step = &plan.steps[at];
+        self.dropped[at] = true;
+        self.written[step.output].remove(&step.kernel);
+    }
+
+    /// Users of the piece become users of the whole; who they are.
+    fn relocate(&mut self, piece: &Piece) -> Vec<usize> {
+        let writers = std::mem::take(&mut self.writers[piece.slot]);
+        let readers = std::mem::take(&mut self.readers[piece.slot]);
+        let part = std::mem::take(&mut self.written[piece.slot]);
+        self.written[piece.whole].elements += part.elements;
+        let users = self.left(&writers).chain(self.left(&readers)).collect();
+        self.writers[piece.whole].extend(writers);
+        self.readers[piece.whole].extend(readers);
+        users
     }
 }
 
@@ -30,7 +89,7 @@ struct Piece {
 }
 
 /// What step `at` copies, if it does nothing else.
-fn piece(plan: &Plan, at: usize) -> Option<Piece> {
+fn piece(plan: &Plan, users: &Users, at: usize) -> Option<Piece> {
     let step = &plan.steps[at];
     let Kernel::Map(Map { shape, expr, store }) = &step.kernel else {
         return None;
@@ -52,7 +111,7 @@ fn piece(plan: &Plan, at: usize) -> Option<Piece> {
         && from.dtype == to.dtype
         && from.dtype.size() == 4
         && matches!(from.place, Place::Temp(_))
-        && !plan.outputs.contains(&slot);
+        && !users.is_result[slot];
     let offset = usize::try_from(store.offset).ok()?;
     copies.then_some(Piece {
         slot,
@@ -62,42 +121,48 @@ fn piece(plan: &Plan, at: usize) -> Option<Piece> {
 }
 
 /// Whether everybody who writes or reads the piece can do so in the whole; step `copy` is its copy.
-fn may_move(plan: &Plan, copy: usize, piece: &Piece) -> bool {
-    let (mut whole, mut part) = (Tally::default(), Tally::default());
-    for (at, step) in plan.steps.iter().enumerate() {
-        if at != copy && step.inputs.contains(&piece.slot) {
-            let other = step.inputs.contains(&piece.whole) || step.output == piece.whole;
-            if other || !reads_parts(&step.kernel) {
-                return false;
-            }
-        }
-        if step.output == piece.slot {
-            if step.inputs.contains(&piece.whole) || !part.add(&step.kernel) {
-                return false;
-            }
-        } else if step.output == piece.whole && !whole.add(&step.kernel) {
-            return false;
-        }
-    }
+fn may_move(plan: &Plan, users: &Users, copy: usize, piece: &Piece) -> bool {
+    let reads_whole = |at: usize| plan.steps[at].inputs.contains(&piece.whole);
+    let mut readers = users.left(&users.readers[piece.slot]);
+    let readers_can = readers.all(|at| {
+        let step = &plan.steps[at];
+        let other = reads_whole(at) || step.output == piece.whole;
+        at == copy || (!other && reads_parts(&step.kernel))
+    });
+    let mut writers = users.left(&users.writers[piece.slot]);
     // Every element is written once, so nothing depends on the order.
-    whole.elements == plan.slots[piece.whole].len && part.elements == plan.slots[piece.slot].len
+    readers_can
+        && !writers.any(reads_whole)
+        && users.written[piece.whole].is_once(plan.slots[piece.whole].len)
+        && users.written[piece.slot].is_once(plan.slots[piece.slot].len)
 }
 
 /// What maps write of a slot.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Tally {
     elements: usize,
+    /// Writers that are no maps.
+    others: usize,
 }
 
 impl Tally {
-    fn add(&mut self, kernel: &Kernel) -> bool {
+    fn add(&mut self, kernel: &Kernel) {
         match kernel {
-            Kernel::Map(m) => {
-                self.elements += m.shape.iter().product::<usize>();
-                true
-            }
-            _ => false,
+            Kernel::Map(m) => self.elements += m.shape.iter().product::<usize>(),
+            _ => self.others += 1,
         }
+    }
+
+    fn remove(&mut self, kernel: &Kernel) {
+        match kernel {
+            Kernel::Map(m) => self.elements -= m.shape.iter().product::<usize>(),
+            _ => self.others -= 1,
+        }
+    }
+
+    /// Whether maps write each of `len` elements once.
+    fn is_once(&self, len: usize) -> bool {
+        self.others == 0 && self.elements == len
     }
 }
 

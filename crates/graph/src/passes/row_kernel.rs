@@ -142,6 +142,15 @@ pub(super) fn build(
     kept: impl Fn(SlotId) -> bool,
     limits: &Limits,
 ) -> Option<Built> {
+    let n_insts = |step: &&Step| match &step.kernel {
+        Kernel::Map(m) => m.expr.insts.len(),
+        Kernel::Reduce(r) => r.expr.insts.len(),
+        _ => 0,
+    };
+    let too_many = steps.iter().map(n_insts).sum::<usize>() > limits.max_insts;
+    if too_many || steps.len() > Rows::MAX_STAGES {
+        return None;
+    }
     let mut roles = Vec::with_capacity(steps.len());
     let mut cuts = vec![1, extent.inner, extent.inner * extent.outer];
     for step in steps {
@@ -169,6 +178,11 @@ pub(super) fn build(
     };
     let mut stages = Vec::with_capacity(steps.len());
     for (step, (kind, expr, shape)) in steps.iter().zip(&roles) {
+        // A thread goes through many points of a row.
+        let long = |inst: &Inst| matches!(inst, Inst::Apply { op, .. } if op.is_long());
+        if expr.insts.iter().any(long) {
+            return None;
+        }
         let expr = builder.expr(step, *kind, expr, shape)?;
         let region = match &step.kernel {
             Kernel::Map(m) if !is_whole(plan, step) => {

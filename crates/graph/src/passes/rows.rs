@@ -3,10 +3,10 @@
 //! softmax, a normalisation or their gradients are found because they have this form.
 
 use super::Limits;
+use super::flow::{Flow, Groups, Search, order, within};
 use super::row_kernel::{Built, Extent, build};
 use crate::plan::{Kernel, Origin, Plan, SlotId, Step};
-use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::BTreeSet;
 
 /// How far from a group its next member may stand, so that planning takes a time in proportion to the steps.
 const NEAR: usize = 64;
@@ -14,40 +14,38 @@ const NEAR: usize = 64;
 /// Replaces groups of steps by Rows steps, before temporaries are assigned to memory.
 pub(crate) fn fuse(plan: &mut Plan, limits: &Limits) {
     let flow = Flow::new(plan);
-    let mut group_of: Vec<Option<usize>> = vec![None; plan.steps.len()];
-    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut search = Search::new(&flow);
+    let mut groups = Groups::new(plan.steps.len());
     let mut extents: Vec<Extent> = Vec::new();
     for (seed, extent) in seeds(plan, limits) {
-        if group_of[seed].is_some() {
+        if groups.of[seed].is_some() {
             continue;
         }
-        let grower = Grower {
+        let mut grower = Grower {
             plan,
             flow: &flow,
             limits,
             extent,
             groups: &groups,
-            group_of: &group_of,
+            search: &mut search,
         };
         let members = grower.grow(seed);
         if members.len() > 1 {
-            members
-                .iter()
-                .for_each(|&m| group_of[m] = Some(groups.len()));
-            groups.push(members);
+            groups.add(members);
             extents.push(extent);
         }
     }
-    if groups.is_empty() {
+    if groups.all.is_empty() {
         return;
     }
     let built: Option<Vec<Built>> = groups
+        .all
         .iter()
         .zip(&extents)
         .map(|(members, &extent)| attempt(plan, &flow, members, extent, limits))
         .collect();
     if let Some(built) = built {
-        let order = order(&flow, &groups, &group_of);
+        let order = order(&flow, &groups);
         replace(plan, &groups, built, &order);
         drop_unused_slots(plan);
     }
@@ -78,64 +76,9 @@ fn attempt(
 ) -> Option<Built> {
     let steps: Vec<&Step> = members.iter().map(|&m| &plan.steps[m]).collect();
     let kept = |slot: SlotId| {
-        plan.outputs.contains(&slot) || flow.readers[slot].iter().any(|r| !members.contains(r))
+        flow.results[slot] > 0 || flow.readers[slot].iter().any(|r| !members.contains(r))
     };
     build(plan, &steps, extent, kept, limits)
-}
-
-/// Who writes and reads each slot, and which steps follow a step.
-struct Flow {
-    writers: Vec<Vec<usize>>,
-    readers: Vec<Vec<usize>>,
-    after: Vec<Vec<usize>>,
-    /// Slots that several maps write, each element once.
-    divided: Vec<bool>,
-}
-
-impl Flow {
-    fn new(plan: &Plan) -> Flow {
-        let mut writers = vec![Vec::new(); plan.slots.len()];
-        let mut readers = vec![Vec::new(); plan.slots.len()];
-        let mut after = vec![Vec::new(); plan.steps.len()];
-        let divided = divided(plan);
-        for (at, step) in plan.steps.iter().enumerate() {
-            for &slot in &step.inputs {
-                writers[slot]
-                    .iter()
-                    .for_each(|&w: &usize| after[w].push(at));
-                readers[slot].push(at);
-            }
-            // Regions of one slot are written in order where one may lie over another.
-            for slot in step.outputs() {
-                if !divided[slot] {
-                    writers[slot].iter().for_each(|&w| after[w].push(at));
-                }
-                writers[slot].push(at);
-            }
-        }
-        Flow {
-            writers,
-            readers,
-            after,
-            divided,
-        }
-    }
-}
-
-/// Which slots several maps write without a step that fills them first: those of a concatenation.
-fn divided(plan: &Plan) -> Vec<bool> {
-    let mut written = vec![(0, 0); plan.slots.len()];
-    for step in &plan.steps {
-        if let Kernel::Map(m) = &step.kernel {
-            let (maps, elements) = &mut written[step.output];
-            *maps += 1;
-            *elements += m.shape.iter().product::<usize>();
-        }
-    }
-    let slots = written.iter().zip(&plan.slots);
-    slots
-        .map(|(&(maps, elements), slot)| maps > 1 && elements == slot.len)
-        .collect()
 }
 
 /// Grows one group.
@@ -144,13 +87,13 @@ struct Grower<'p> {
     flow: &'p Flow,
     limits: &'p Limits,
     extent: Extent,
-    groups: &'p [Vec<usize>],
-    group_of: &'p [Option<usize>],
+    groups: &'p Groups,
+    search: &'p mut Search,
 }
 
 impl Grower<'_> {
     /// The largest group around `seed` that adding one step after the other finds, in order of the steps.
-    fn grow(&self, seed: usize) -> Vec<usize> {
+    fn grow(&mut self, seed: usize) -> Vec<usize> {
         let mut members = vec![seed];
         loop {
             let before = members.len();
@@ -159,7 +102,7 @@ impl Grower<'_> {
                 more.push(step);
                 more.sort_unstable();
                 if self.may_join(step)
-                    && self.is_convex(&more)
+                    && self.search.is_convex(self.flow, self.groups, &more)
                     && attempt(self.plan, self.flow, &more, self.extent, self.limits).is_some()
                 {
                     members = more;
@@ -182,127 +125,48 @@ impl Grower<'_> {
         };
         let written = self.flow.writers[s.output].len() == 1
             || (self.limits.regions && self.flow.divided[s.output]);
-        kind && written && self.group_of[step].is_none()
+        kind && written && self.groups.of[step].is_none()
     }
 
     /// Steps that write what members read or read what members write. Not what merely reads the same: what is
     /// computed a second time after a barrier must stay there.
     fn neighbours(&self, members: &[usize]) -> BTreeSet<usize> {
+        let (first, last) = (members[0], members[members.len() - 1]);
+        let range = (first + 1).saturating_sub(NEAR)..last + NEAR;
+        let near = |list| within(list, range.clone());
         let mut found = BTreeSet::new();
         for &m in members {
             let step = &self.plan.steps[m];
-            found.extend(&self.flow.readers[step.output]);
+            found.extend(near(&self.flow.readers[step.output]));
             if self.limits.regions {
-                found.extend(&self.flow.writers[step.output]);
+                found.extend(near(&self.flow.writers[step.output]));
             }
             for &slot in &step.inputs {
-                found.extend(&self.flow.writers[slot]);
+                found.extend(near(&self.flow.writers[slot]));
                 // A sum over the rows reads what they read anyway.
                 let across = |r: &&usize| self.extent.is_across(&self.plan.steps[**r], self.limits);
-                found.extend(self.flow.readers[slot].iter().filter(across));
+                let readers = near(&self.flow.readers[slot]);
+                found.extend(readers.iter().filter(across));
             }
         }
-        let (first, last) = (members[0], members[members.len() - 1]);
-        found.retain(|step| {
-            let near = step + NEAR > first && *step < last + NEAR;
-            near && !members.contains(step)
-        });
+        found.retain(|step| !members.contains(step));
         found
     }
-
-    /// The first step from which no way leads back to the members: groups that begin before end before.
-    fn end(&self, members: &[usize]) -> usize {
-        let after = |g: &[usize]| g.last().map_or(0, |&m| m + 1);
-        let mut end = after(members);
-        loop {
-            let begun = self.groups.iter().filter(|g| g[0] < end);
-            let further = begun.map(|g| after(g)).max().unwrap_or(0);
-            if further <= end {
-                return end;
-            }
-            end = further;
-        }
-    }
-
-    /// Whether nothing outside has to run between the members.
-    fn is_convex(&self, members: &[usize]) -> bool {
-        let mut seen = vec![false; self.plan.steps.len()];
-        let end = self.end(members);
-        let mut stack: Vec<usize> = members
-            .iter()
-            .flat_map(|&m| &self.flow.after[m])
-            .copied()
-            .filter(|s| !members.contains(s))
-            .collect();
-        while let Some(step) = stack.pop() {
-            if members.contains(&step) {
-                return false;
-            }
-            if std::mem::replace(&mut seen[step], true) {
-                continue;
-            }
-            // A group runs as one.
-            match self.group_of[step] {
-                Some(g) => {
-                    for &m in &self.groups[g] {
-                        seen[m] = true;
-                        stack.extend(&self.flow.after[m]);
-                    }
-                }
-                None if step >= end => {}
-                None => stack.extend(&self.flow.after[step]),
-            }
-        }
-        true
-    }
 }
 
-/// The steps that stand first, one for each unit, in an order that respects the flow: each unit as early as its last
-/// member allows.
-fn order(flow: &Flow, groups: &[Vec<usize>], group_of: &[Option<usize>]) -> Vec<usize> {
-    let unit = |step: usize| group_of[step].map_or(step, |g| groups[g][0]);
-    let members = |step: usize| match group_of[step] {
-        Some(g) => groups[g].clone(),
-        None => vec![step],
-    };
-    let n = group_of.len();
-    let mut waiting = vec![0usize; n];
-    for (step, after) in flow.after.iter().enumerate() {
-        for &a in after.iter().filter(|&&a| unit(a) != unit(step)) {
-            waiting[unit(a)] += 1;
-        }
-    }
-    let last = |step: usize| members(step).last().copied().unwrap_or(step);
-    let mut ready: BinaryHeap<Reverse<(usize, usize)>> = (0..n)
-        .filter(|&s| unit(s) == s && waiting[s] == 0)
-        .map(|s| Reverse((last(s), s)))
-        .collect();
-    let mut order = Vec::with_capacity(n);
-    while let Some(Reverse((_, step))) = ready.pop() {
-        order.push(step);
-        for m in members(step) {
-            for &a in flow.after[m].iter().filter(|&&a| unit(a) != step) {
-                waiting[unit(a)] -= 1;
-                if waiting[unit(a)] == 0 {
-                    ready.push(Reverse((last(unit(a)), unit(a))));
-                }
-            }
-        }
-    }
-    order
-}
-
-fn replace(plan: &mut Plan, groups: &[Vec<usize>], built: Vec<Built>, order: &[usize]) {
+fn replace(plan: &mut Plan, groups: &Groups, built: Vec<Built>, order: &[usize]) {
     let mut old: Vec<Option<Step>> = std::mem::take(&mut plan.steps)
         .into_iter()
         .map(Some)
         .collect();
     let mut built: Vec<Option<Built>> = built.into_iter().map(Some).collect();
     for &first in order {
-        let group = groups.iter().position(|g| g[0] == first);
-        let step = match group.and_then(|g| built[g].take().map(|b| (g, b))) {
+        let step = match groups.of[first].and_then(|g| built[g].take().map(|b| (g, b))) {
             Some((g, b)) => {
-                let steps: Vec<Step> = groups[g].iter().filter_map(|&m| old[m].take()).collect();
+                let steps: Vec<Step> = groups.all[g]
+                    .iter()
+                    .filter_map(|&m| old[m].take())
+                    .collect();
                 rows_step(steps, b)
             }
             None => old[first].take(),

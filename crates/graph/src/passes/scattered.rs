@@ -6,7 +6,7 @@
 //! The order of additions changes, so this is for optimised plans only. Must not touch other scatters than those of a
 //! pooling, whose indices are always in range.
 
-use super::{Graph, Site};
+use super::{Graph, GraphNode, Site};
 use crate::ops::Op;
 use crate::ops::compare::{Compare, CompareKind};
 use crate::ops::expand::Expand;
@@ -18,27 +18,33 @@ use crate::ops::where_::Where;
 use crate::shape::numel;
 
 /// The graph with masks and sums before the scatters of poolings.
-pub(super) fn first(graph: &Graph) -> Graph {
+pub(super) fn first(graph: Graph) -> Graph {
+    let scatters = |node: &GraphNode| matches!(node.op, Op::ScatterAdd(_));
+    if !graph.nodes.iter().any(scatters) {
+        return graph;
+    }
     let uses = graph.uses();
     let mut out = Graph {
-        n_leaves: graph.n_leaves,
-        n_scalars: graph.n_scalars,
-        ..Graph::default()
+        nodes: Vec::with_capacity(graph.nodes.len()),
+        ..graph
     };
     let mut to: Vec<usize> = Vec::with_capacity(graph.nodes.len());
     // Uses of nodes of the new graph, as far as they stand for old ones.
     let mut alone: Vec<bool> = Vec::new();
-    for (n, node) in graph.nodes.iter().enumerate() {
-        let mut node = node.clone();
+    for (n, mut node) in graph.nodes.into_iter().enumerate() {
         node.inputs.iter_mut().for_each(|i| *i = to[*i]);
         out.nodes.push(node);
         let at = out.nodes.len() - 1;
-        let moved = mask(&mut out, &alone, at).or_else(|| sum(&mut out, at));
+        let moved = match out.nodes[at].op {
+            Op::Where(_) => mask(&mut out, &alone, at),
+            Op::ReduceSum(_) => sum(&mut out, at),
+            _ => None,
+        };
         to.push(moved.unwrap_or(at));
         alone.resize(out.nodes.len(), false);
         alone[to[n]] = uses[n] == 1;
     }
-    out.outputs = graph.outputs.iter().map(|&o| to[o]).collect();
+    out.outputs.iter_mut().for_each(|o| *o = to[*o]);
     out
 }
 

@@ -3,38 +3,61 @@
 //! [`without_barriers`] would undo it.
 
 use super::{Graph, GraphNode};
-use crate::ops::{Lowered, Movement, Op};
-use rustc_hash::FxHashMap;
+use crate::ops::{Lowered, Movement};
+use rustc_hash::{FxHashMap, FxHasher};
+use std::hash::{Hash, Hasher};
 
 /// The simplified graph, barriers included; leaves and scalars keep their numbers.
-pub(crate) fn merge(graph: &Graph) -> Graph {
+pub(crate) fn merge(graph: Graph) -> Graph {
     let mut out = Graph {
-        n_leaves: graph.n_leaves,
-        n_scalars: graph.n_scalars,
-        ..Graph::default()
+        nodes: Vec::with_capacity(graph.nodes.len()),
+        ..graph
     };
-    let mut known: FxHashMap<(Op, Vec<usize>, Option<usize>, Option<usize>), usize> =
-        FxHashMap::default();
+    // The last node of each hash, and of each node the one before of the same hash.
+    let mut last: FxHashMap<u64, usize> = FxHashMap::default();
+    let mut before: Vec<Option<usize>> = Vec::with_capacity(graph.nodes.len());
     let mut to = Vec::with_capacity(graph.nodes.len());
-    for node in &graph.nodes {
-        let inputs: Vec<usize> = node.inputs.iter().map(|&i| to[i]).collect();
+    // What `literal` gives for each node of the new graph.
+    let mut literals: Vec<Option<f64>> = Vec::with_capacity(graph.nodes.len());
+    for mut node in graph.nodes {
+        node.inputs.iter_mut().for_each(|i| *i = to[*i]);
         let lowered = node.op.lower();
-        if let Some(same) = changes_nothing(&out, node, &lowered, &inputs) {
+        if let Some(same) = changes_nothing(&out, &node, &lowered, &literals) {
             to.push(same);
             continue;
         }
-        let key = (node.op.clone(), inputs.clone(), node.leaf, node.scalar);
-        let at = *known.entry(key).or_insert_with(|| {
-            out.nodes.push(GraphNode {
-                inputs,
-                ..node.clone()
-            });
-            out.nodes.len() - 1
+        let same_hash = last.entry(hash(&node)).or_insert(usize::MAX);
+        let mut known = Some(*same_hash).filter(|&n| n != usize::MAX);
+        while let Some(n) = known.filter(|&n| !is_same(&out.nodes[n], &node)) {
+            known = before[n];
+        }
+        if let Some(known) = known {
+            to.push(known);
+            continue;
+        }
+        let at = out.nodes.len();
+        before.push(Some(std::mem::replace(same_hash, at)).filter(|&n| n != usize::MAX));
+        literals.push(match &lowered {
+            Lowered::View(_) => literals[node.inputs[0]],
+            Lowered::Constant { literal, .. } => literal.map(f64::from),
+            _ => None,
         });
+        out.nodes.push(node);
         to.push(at);
     }
-    out.outputs = graph.outputs.iter().map(|&o| to[o]).collect();
+    out.outputs.iter_mut().for_each(|o| *o = to[*o]);
     drop_dead(out)
+}
+
+fn hash(node: &GraphNode) -> u64 {
+    let mut h = FxHasher::default();
+    (&node.op, &node.inputs, node.leaf, node.scalar).hash(&mut h);
+    h.finish()
+}
+
+/// Whether two nodes have the same value.
+fn is_same(a: &GraphNode, b: &GraphNode) -> bool {
+    (&a.inputs, a.leaf, a.scalar) == (&b.inputs, b.leaf, b.scalar) && a.op == b.op
 }
 
 /// Readers of barriers read what stands behind them: nothing may be merged any more.
@@ -55,9 +78,10 @@ fn changes_nothing(
     graph: &Graph,
     node: &GraphNode,
     lowered: &Lowered,
-    inputs: &[usize],
+    literals: &[Option<f64>],
 ) -> Option<usize> {
-    let constant = |i: usize| inputs.get(i).and_then(|&n| literal(graph, n));
+    let inputs = &node.inputs;
+    let constant = |i: usize| inputs.get(i).and_then(|&n| literals[n]);
     let operand = match lowered {
         Lowered::Identity => Some(0),
         Lowered::View(m) if is_identity(m, &graph.nodes[inputs[0]].shape) => Some(0),
@@ -89,7 +113,7 @@ pub(super) fn literal(graph: &Graph, mut n: usize) -> Option<f64> {
     }
 }
 
-fn drop_dead(graph: Graph) -> Graph {
+fn drop_dead(mut graph: Graph) -> Graph {
     let mut live = vec![false; graph.nodes.len()];
     for &o in &graph.outputs {
         live[o] = true;
@@ -102,17 +126,16 @@ fn drop_dead(graph: Graph) -> Graph {
         }
     }
     let mut to = vec![usize::MAX; graph.nodes.len()];
-    let mut out = Graph {
-        nodes: Vec::new(),
-        ..graph.clone()
-    };
-    for (n, mut node) in graph.nodes.into_iter().enumerate() {
+    let mut kept = 0;
+    for n in 0..to.len() {
         if live[n] {
-            node.inputs.iter_mut().for_each(|i| *i = to[*i]);
-            to[n] = out.nodes.len();
-            out.nodes.push(node);
+            graph.nodes[n].inputs.iter_mut().for_each(|i| *i = to[*i]);
+            to[n] = kept;
+            kept += 1;
         }
     }
-    out.outputs = graph.outputs.iter().map(|&o| to[o]).collect();
-    out
+    let mut is_live = live.iter();
+    graph.nodes.retain(|_| is_live.next() == Some(&true));
+    graph.outputs.iter_mut().for_each(|o| *o = to[*o]);
+    graph
 }

@@ -2,41 +2,40 @@
 //! So the gradient of a linear layer's weight lies as the weight does, and its update reads both along memory. Every
 //! bit stays.
 
-use super::{Graph, GraphNode};
+use super::{Graph, GraphNode, Site};
 use crate::ops::Op;
 use crate::ops::permute::Permute;
 
 /// The graph with such products exchanged.
-pub(super) fn products(graph: &Graph) -> Graph {
-    let exchanged = exchanged(graph);
+pub(super) fn products(graph: Graph) -> Graph {
+    let exchanged = exchanged(&graph);
+    if !exchanged.contains(&true) {
+        return graph;
+    }
     let mut out = Graph {
-        n_leaves: graph.n_leaves,
-        n_scalars: graph.n_scalars,
-        ..Graph::default()
+        nodes: Vec::with_capacity(graph.nodes.len()),
+        ..graph
     };
     let mut to: Vec<usize> = Vec::with_capacity(graph.nodes.len());
-    for (n, node) in graph.nodes.iter().enumerate() {
-        let mut inputs: Vec<usize> = node.inputs.iter().map(|&i| to[i]).collect();
-        let mut shape = node.shape.clone();
+    for (n, mut node) in graph.nodes.into_iter().enumerate() {
+        let of_exchanged = node.inputs.first().is_some_and(|&i| exchanged[i]);
+        node.inputs.iter_mut().for_each(|i| *i = to[*i]);
         if exchanged[n] {
-            inputs.reverse();
-            let turned = inputs.iter().map(|&i| turn(&mut out, i, node));
-            inputs = turned.collect();
-            let rank = shape.len();
-            shape.swap(rank - 1, rank - 2);
-        } else if node.inputs.first().is_some_and(|&i| exchanged[i]) {
+            node.inputs.reverse();
+            for i in &mut node.inputs {
+                *i = turn(&mut out, *i, node.location);
+            }
+            let rank = node.shape.len();
+            node.shape.swap(rank - 1, rank - 2);
+        } else if of_exchanged {
             // The transposition of an exchanged product.
-            to.push(inputs[0]);
+            to.push(node.inputs[0]);
             continue;
         }
         to.push(out.nodes.len());
-        out.nodes.push(GraphNode {
-            inputs,
-            shape,
-            ..node.clone()
-        });
+        out.nodes.push(node);
     }
-    out.outputs = graph.outputs.iter().map(|&o| to[o]).collect();
+    out.outputs.iter_mut().for_each(|o| *o = to[*o]);
     out
 }
 
@@ -67,7 +66,7 @@ fn turned(rank: usize) -> Permute {
     Permute { perm }
 }
 
-fn turn(out: &mut Graph, n: usize, product: &GraphNode) -> usize {
+fn turn(out: &mut Graph, n: usize, location: Site) -> usize {
     let mut shape = out.nodes[n].shape.clone();
     let rank = shape.len();
     shape.swap(rank - 1, rank - 2);
@@ -76,7 +75,7 @@ fn turn(out: &mut Graph, n: usize, product: &GraphNode) -> usize {
         inputs: vec![n],
         shape,
         dtype: out.nodes[n].dtype,
-        location: product.location,
+        location,
         leaf: None,
         scalar: None,
     });

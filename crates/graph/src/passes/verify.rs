@@ -3,7 +3,8 @@
 
 use super::{Graph, Limits};
 use crate::ops::Operand;
-use crate::plan::{Expr, Inst, Kernel, Place, Plan, Rows, Stage, StageKind, Step};
+use crate::plan::{Expr, Inst, Kernel, Place, Plan, Rows, SlotId, Stage, StageKind, Step};
+use rustc_hash::FxHashMap;
 
 /// Operands come first, and every node has the shape and dtype its rules give.
 pub(crate) fn verify_graph(graph: &Graph) {
@@ -46,9 +47,17 @@ pub(crate) fn verify_plan(plan: &Plan, limits: &Limits) {
         .iter()
         .map(|s| matches!(s.place, Place::Leaf(_)) || s.len == 0)
         .collect();
-    (0..plan.slots.len())
-        .filter(|&slot| plan.is_in_place(slot) && !plan.outputs.contains(&slot))
-        .for_each(|leaf| written[leaf] = true);
+    let mut is_result = vec![false; plan.slots.len()];
+    plan.outputs.iter().for_each(|&slot| is_result[slot] = true);
+    // Slots that lie where a leaf lay.
+    let mut in_place: FxHashMap<Place, Vec<SlotId>> = FxHashMap::default();
+    for slot in (0..plan.slots.len()).filter(|&slot| plan.is_in_place(slot)) {
+        written[slot] |= !is_result[slot];
+        in_place
+            .entry(plan.slots[slot].place)
+            .or_default()
+            .push(slot);
+    }
     for (at, step) in plan.steps.iter().enumerate() {
         let outs: Vec<Place> = step.outputs().map(|o| plan.slots[o].place).collect();
         for &i in &step.inputs {
@@ -78,11 +87,8 @@ pub(crate) fn verify_plan(plan: &Plan, limits: &Limits) {
         for o in step.outputs() {
             // What an output replaces is gone.
             let place = plan.slots[o].place;
-            (0..plan.slots.len())
-                .filter(|&slot| {
-                    slot != o && plan.is_in_place(slot) && plan.slots[slot].place == place
-                })
-                .for_each(|leaf| written[leaf] = false);
+            let same = in_place.get(&place).into_iter().flatten();
+            same.for_each(|&leaf| written[leaf] = false);
             written[o] = true;
         }
         verify_kernel(plan, at, step, limits);

@@ -7,37 +7,30 @@ use crate::ops::cast::Cast;
 use crate::ops::{Lowered, Op};
 
 /// The graph with casts.
-pub(crate) fn widen(graph: &Graph) -> Graph {
+pub(crate) fn widen(graph: Graph) -> Graph {
     if graph.nodes.iter().all(|n| n.dtype.size() == 4) {
-        return graph.clone();
+        return graph;
     }
     let mut out = Graph {
-        nodes: Vec::new(),
-        ..graph.clone()
+        nodes: Vec::with_capacity(graph.nodes.len()),
+        ..graph
     };
     let mut to = Vec::with_capacity(graph.nodes.len());
-    for node in &graph.nodes {
-        let mut inputs: Vec<usize> = node.inputs.iter().map(|&i| to[i]).collect();
-        if computes_in_maps(&node.op.lower()) {
-            out.nodes.push(GraphNode {
-                inputs,
-                ..node.clone()
-            });
-        } else {
-            for i in &mut inputs {
+    for mut node in graph.nodes {
+        let dtype = node.dtype;
+        node.inputs.iter_mut().for_each(|i| *i = to[*i]);
+        if !computes_in_maps(&node.op.lower()) {
+            for i in &mut node.inputs {
                 let to = wide(out.nodes[*i].dtype);
                 *i = cast(&mut out, *i, to);
             }
-            out.nodes.push(GraphNode {
-                inputs,
-                dtype: wide(node.dtype),
-                ..node.clone()
-            });
+            node.dtype = wide(dtype);
         }
+        out.nodes.push(node);
         let at = out.nodes.len() - 1;
-        to.push(cast(&mut out, at, node.dtype));
+        to.push(cast(&mut out, at, dtype));
     }
-    out.outputs = graph.outputs.iter().map(|&o| to[o]).collect();
+    out.outputs.iter_mut().for_each(|o| *o = to[*o]);
     out
 }
 

@@ -261,6 +261,9 @@ pub enum ScanKind {
     Max,
     /// Running log-sum-exp, f32; −∞ for nothing but −∞.
     LogSumExp,
+    /// Linear recurrence, f32, of two operands, factors `a` and terms `b`: `h_i = a_i h_(i−1) + b_i`, and `b_i` for the
+    /// first.
+    Linear,
 }
 
 /// Inclusive scan of `[outer, length, inner]` along the middle.

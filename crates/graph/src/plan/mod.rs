@@ -95,8 +95,8 @@ pub struct Plan {
     pub n_leaves: usize,
     /// How many 32-bit scalars a run needs.
     pub n_scalars: usize,
-    /// Outputs that take the place of a leaf: the run is given the leaf's buffer as the output's. The slot of the leaf
-    /// lies there too, and nobody reads it once the output is written.
+    /// Outputs that take the place of a leaf, in order: the run is given the leaf's buffer as the output's. The slot of the
+    /// leaf lies there too, and nobody reads it once the output is written.
     pub in_place: Vec<InPlace>,
 }
 
@@ -166,7 +166,10 @@ impl Plan {
     /// Whether a slot's output takes the place of a leaf.
     pub fn is_in_place(&self, slot: SlotId) -> bool {
         match self.slots[slot].place {
-            Place::Output(output) => self.in_place.iter().any(|p| p.output == output),
+            Place::Output(output) => {
+                let found = self.in_place.binary_search_by_key(&output, |p| p.output);
+                found.is_ok()
+            }
             _ => false,
         }
     }

@@ -23,6 +23,24 @@ pub struct ScalarOp {
     pub cost: u32,
 }
 
+impl ScalarOp {
+    /// The most rounds that loops in its WGSL take for one element, all together.
+    pub(crate) fn rounds(&self) -> u64 {
+        match self.name {
+            "lgamma" => 6,
+            "digamma" => 4,
+            // Three sums of up to 115 terms, each with 14 rounds for eight factors of up to 104.
+            "polygamma" => 3 * (115 * 15 + 15),
+            _ => 0,
+        }
+    }
+
+    /// Whether an element takes so many that no kernel may compute many elements in one invocation.
+    pub(crate) fn is_long(&self) -> bool {
+        self.rounds() > 64
+    }
+}
+
 impl PartialEq for ScalarOp {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name

@@ -5,6 +5,7 @@ mod adadelta;
 mod adagrad;
 mod adam;
 mod adamax;
+mod half;
 mod nadam;
 mod radam;
 mod rmsprop;

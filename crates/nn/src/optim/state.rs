@@ -1,11 +1,12 @@
 //! What all optimisers share: moments by parameter name, one evaluation for a step, and replacing tensors only after
 //! it has succeeded.
 
+use super::half;
 use crate::gradients::Gradients;
 use crate::module::{Kind, Module, by_name, identity, join, mismatch, replace};
 use std::collections::{BTreeMap, HashMap};
 use wgrad_graph::replay::{Outcome, is_tracing, stand_in};
-use wgrad_graph::{Error, ErrorKind, Mark, Number, Result, Tensor, eval, eval_instead};
+use wgrad_graph::{Error, ErrorKind, Mark, Number, Result, Tensor, eval, eval_update};
 
 /// Moments of every parameter, and the number of steps taken.
 #[derive(Clone, Default)]
@@ -122,27 +123,28 @@ impl State {
         let (before, made) = self.moments(&parameters, moments)?;
         let mut updated = Vec::with_capacity(parameters.len());
         for ((name, parameter, gradient), old) in parameters.iter().zip(&before) {
-            let (new, new_moments) = rule(&Update {
+            let update = Update {
                 numbers: &numbers,
                 parameter,
                 gradient,
                 moments: old,
-            });
+            };
+            let (new, new_moments) = half::updated(rule, &update);
             check_update(name, parameter, &new)?;
             updated.push((name, new, new_moments));
         }
         let buffers = model.buffers();
-        let mut all: Vec<(&Tensor, Option<&Tensor>)> = vec![(gradients.loss(), None)];
-        all.extend(gradients.extra().iter().map(|t| (t, None)));
+        let mut pairs: Vec<(&Tensor, &Tensor)> = Vec::new();
         for (((_, parameter, _), old), (_, new, new_moments)) in
             parameters.iter().zip(&before).zip(&updated)
         {
-            all.push((new, Some(parameter)));
-            all.extend(new_moments.iter().zip(old.iter().map(Some)));
+            pairs.push((parameter, new));
+            pairs.extend(old.iter().zip(new_moments));
         }
-        all.extend(buffers.iter().map(|(_, t)| (t, None)));
-        let (all, instead): (Vec<&Tensor>, Vec<Option<&Tensor>>) = all.into_iter().unzip();
-        let outcome = eval_instead(&all, &instead)?;
+        let mut rest = vec![gradients.loss()];
+        rest.extend(gradients.extra());
+        rest.extend(buffers.iter().map(|(_, t)| t));
+        let outcome = eval_update(&pairs, &rest)?;
         let mut next = Next {
             numbers,
             made,

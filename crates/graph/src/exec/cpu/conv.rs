@@ -35,7 +35,7 @@ pub(super) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
     let out: &mut [f32] = bytemuck::cast_slice_mut(out);
     let sums = conv.batch * conv.groups * conv.in_channels * conv.out_channels;
     let shape = unfold_of(conv);
-    if sums * shape.plane() * shape.positions() * shape.taps() == 0 {
+    if is_empty(conv, &shape) {
         out.fill(0.0);
         return;
     }
@@ -116,12 +116,17 @@ pub(super) fn pack(conv: &Conv, weight: &[f32], packed: &mut [f32], par: Par) {
 
 /// The weight gradient `conv` as partial sums, if it is computed so.
 pub(super) fn sums(conv: &Conv) -> Option<Sums<'_>> {
-    let sums = conv.batch * conv.groups * conv.in_channels * conv.out_channels;
     let shape = unfold_of(conv);
-    let any = sums * shape.plane() * shape.positions() * shape.taps() > 0;
-    (any && conv.kind == ConvKind::WeightGrad)
+    (!is_empty(conv, &shape) && conv.kind == ConvKind::WeightGrad)
         .then(|| Sums::new(conv, &shape))
         .flatten()
+}
+
+/// Whether there is nothing to sum. The product of all sizes may be more than a number holds.
+fn is_empty(conv: &Conv, shape: &Unfold) -> bool {
+    let planes = [conv.batch, conv.groups, conv.in_channels, conv.out_channels];
+    let sizes = [shape.plane(), shape.positions(), shape.taps()];
+    planes.contains(&0) || sizes.contains(&0)
 }
 
 fn unfold_of(conv: &Conv) -> Unfold {

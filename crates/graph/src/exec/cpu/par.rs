@@ -14,7 +14,8 @@ pub(super) struct Par<'t> {
 }
 
 /// Work, in about tenths of nanoseconds, below which handing a part to another thread costs more than it brings.
-pub(super) const WORTH_A_THREAD: usize = 60_000;
+/// (Miri, which sees threads touch the same memory, is too slow for so much.)
+pub(super) const WORTH_A_THREAD: usize = if cfg!(miri) { 100 } else { 60_000 };
 
 /// Work of a piece, at least, if there are more pieces than threads.
 const WORTH_A_PIECE: usize = 50_000;

@@ -115,7 +115,7 @@ fn share_packs(plan: &Plan, steps: &mut [Ready]) -> Vec<usize> {
 }
 
 /// Work of a plan, in about tenths of nanoseconds, below which calling other threads costs more than it brings.
-const LARGE: usize = 500_000;
+const LARGE: usize = if cfg!(miri) { 100 } else { 500_000 };
 
 /// What a step takes, in about tenths of nanoseconds.
 fn work(plan: &Plan, step: &Step, ready: &Ready) -> usize {

@@ -156,8 +156,9 @@ fn ready_stage(rows: &Rows, at: usize, (len, held): (usize, &[Held])) -> ReadySt
         number.strides.resize(shape.len(), 0);
     }
     let order: Vec<usize> = (0..shape.len()).collect();
-    // A program over rows walks from one row's value to the next.
-    let each = |s: usize| once || rows.stages[s].kind == StageKind::Each;
+    // A program over rows walks from one row's value to the next; so does one over points where a row has only one.
+    let single = rows.inner.iter().product::<usize>() == 1;
+    let each = |s: usize| once || single || rows.stages[s].kind == StageKind::Each;
     let around = Around { each: &each, held };
     let program = Program::within(&stage.expr, &shape, &order, &[&number], (false, around));
     let reads = |s: &Stage| {

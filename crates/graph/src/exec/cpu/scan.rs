@@ -48,6 +48,7 @@ pub(super) fn run(scan: &Scan, context: Context<'_>, out: &mut [u8], dtype: DTyp
         }
         ScanKind::Max => scan_with(scan, context, input, out, 0u32, |acc, x| same(acc.max(x))),
         ScanKind::LogSumExp => scan_with(scan, context, input, out, LogSum::NOTHING, LogSum::add),
+        ScanKind::Linear => linear(scan, context, out),
     }
 }
 
@@ -108,6 +109,35 @@ impl LogSum {
             self.max
         }
     }
+}
+
+/// The recurrence of factors, the first operand, and terms; in f64, as the other scans.
+fn linear(scan: &Scan, context: Context<'_>, out: &mut [u32]) {
+    let (factors, terms) = (context.words(0), context.words(1));
+    let (length, inner) = (scan.length, scan.inner);
+    let plane = length * inner;
+    if plane == 0 {
+        return;
+    }
+    let par = context.par.for_work(scan.outer * plane * 10);
+    let planes = scan.outer.div_ceil(par.pieces());
+    par.chunks(out, planes * plane, |first, out| {
+        let mut values = vec![0.0f64; inner];
+        for (p, out) in out.chunks_exact_mut(plane).enumerate() {
+            for i in 0..length {
+                let line = if scan.reverse { length - 1 - i } else { i } * inner;
+                let at = first + p * plane + line;
+                let terms = &terms[at..at + inner];
+                let operands = factors[at..at + inner].iter().zip(terms);
+                let values = values.iter_mut().zip(&mut out[line..line + inner]);
+                for ((&a, &b), (value, out)) in operands.zip(values) {
+                    let (a, b) = (f64::from(f32::from_bits(a)), f64::from(f32::from_bits(b)));
+                    *value = if i == 0 { b } else { a * *value + b };
+                    *out = (*value as f32).to_bits();
+                }
+            }
+        }
+    });
 }
 
 fn scan_with<A: Copy + Send + Sync>(

@@ -20,7 +20,7 @@ const FEWEST: usize = 8;
 const MOST: usize = 32;
 
 /// Bytes between the steps, over all parts, below which they stay in a cache anyway.
-const BETWEEN: usize = 1 << 20;
+const BETWEEN: usize = if cfg!(miri) { 1 << 10 } else { 1 << 20 };
 
 /// Bytes between the steps of one part, above which they do not.
 const LARGEST: usize = 1 << 23;
@@ -621,7 +621,8 @@ impl Segment {
                 Source::Own { at, len, .. } => (own.wrapping_add(at).cast(), len * 4),
                 Source::Slot { slot, stride, .. } => {
                     let found = written.slots.iter().find(|w| w.0 == slot);
-                    let (start, len) = found.map_or((std::ptr::null_mut(), 0), |w| (w.1, w.2));
+                    let nothing = std::ptr::dangling_mut::<u32>().cast();
+                    let (start, len) = found.map_or((nothing, 0), |w| (w.1, w.2));
                     let part_len = plan.slots[slot].len / self.parts * 4;
                     assert!((part * stride + stride) * 4 <= len && part_len == stride * 4);
                     (start.wrapping_add(part * part_len), part_len)

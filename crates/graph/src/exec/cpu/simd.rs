@@ -60,7 +60,7 @@ impl Lane for bool {
 
 /// What the processor can run.
 #[cfg(target_arch = "x86_64")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Level {
     /// What the target guarantees.
@@ -74,10 +74,14 @@ pub(crate) enum Level {
 #[cfg(target_arch = "x86_64")]
 static LEVEL: AtomicU8 = AtomicU8::new(0);
 
-/// The best level of this processor; detected once.
+/// The best level of this processor, or the lower one that `WGRAD_SIMD` names; detected once.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub(crate) fn level() -> Level {
+    #[cfg(test)]
+    if let Some(level) = tests::FORCED.get() {
+        return level;
+    }
     match LEVEL.load(Ordering::Relaxed) {
         1 => Level::Base,
         2 => Level::Avx2,
@@ -99,10 +103,22 @@ fn detect() -> Level {
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512bw");
-    match (avx2, avx512) {
+    let best = match (avx2, avx512) {
         (true, true) => Level::Avx512,
         (true, false) => Level::Avx2,
         _ => Level::Base,
+    };
+    let Ok(most) = std::env::var("WGRAD_SIMD") else {
+        return best;
+    };
+    match most.as_str() {
+        "portable" => Level::Base,
+        "avx2" => best.min(Level::Avx2),
+        "avx512" => best,
+        _ => {
+            tracing::warn!("WGRAD_SIMD is ignored: {most} is none of portable, avx2, avx512");
+            best
+        }
     }
 }
 
@@ -377,6 +393,12 @@ pub(crate) use {block1, block2, block3, simd_fn};
 mod tests {
     use super::*;
     use crate::plan::BlockFn;
+    use std::cell::Cell;
+
+    thread_local! {
+        /// The level on this thread, in place of the processor's.
+        pub(super) static FORCED: Cell<Option<Level>> = const { Cell::new(None) };
+    }
 
     block2!(add, |a: f32, b: f32| -> f32 { a + b });
     block3!(select, |c: bool, a: u32, b: u32| -> u32 {
@@ -384,12 +406,10 @@ mod tests {
     });
 
     fn at_level(level: Level, f: BlockFn, n: usize, args: &[&[u32]]) -> Vec<u32> {
-        let best = super::level();
-        // Other tests may run at the lower level meanwhile: the bits are the same.
-        LEVEL.store((level as u8).min(best as u8), Ordering::Relaxed);
+        FORCED.set(Some(level.min(super::level())));
         let mut out = vec![0; n];
         f(&mut out, args);
-        LEVEL.store(best as u8, Ordering::Relaxed);
+        FORCED.set(None);
         out
     }
 

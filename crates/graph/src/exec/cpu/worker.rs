@@ -125,6 +125,10 @@ impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: nothing is used after a drop.
         let contents = unsafe { ManuallyDrop::take(&mut self.0) };
+        // A panic leaves it in pieces: lanes are taken out while they are computed.
+        if std::thread::panicking() {
+            return;
+        }
         // A thread that ends has no use for it.
         let _ = IDLE.try_with(|idle| idle.borrow_mut().push(contents));
     }

@@ -1,6 +1,12 @@
 //! What a step becomes: dispatches as plain data. Knows neither how they are made nor how they are run.
 
 use std::borrow::Cow;
+use wgrad_device::Error;
+
+/// The most rounds that all loops of an invocation may take together. Mesa's llvmpipe ends a loop without a word when
+/// the invocation has counted 65,535 over all its loops; no kernel may rely on more on any adapter. What needs more is
+/// split over invocations, workgroups or dispatches.
+pub(super) const MAX_ITERATIONS: u64 = 1 << 15;
 
 /// A buffer that a dispatch binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +90,9 @@ pub(super) struct Call {
     pub(super) params: Words,
     /// The size.
     pub(super) grid: Grid,
+    /// Rounds of all loops of its longest invocation, the loops of the functions that it calls included; at most
+    /// [`MAX_ITERATIONS`]. 0 for a text of the user's own, which is not counted.
+    pub(super) iterations: u64,
 }
 
 /// A piece of the work of a step, in order.
@@ -110,6 +119,21 @@ pub(super) struct Lowered {
 }
 
 impl Lowered {
+    /// The same, if no invocation of it takes too many rounds.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] otherwise: an error, because such a kernel would be silently wrong on some adapters.
+    pub(super) fn bounded(self) -> Result<Lowered, Error> {
+        let long =
+            |work: &Work| matches!(work, Work::Call(call) if call.iterations > MAX_ITERATIONS);
+        if self.work.iter().any(long) {
+            return Err(Error::Unsupported {
+                what: "so many rounds of a kernel's loops",
+            });
+        }
+        Ok(self)
+    }
+
     /// Nothing but zeros in the output.
     pub(super) fn zeros() -> Lowered {
         Lowered {

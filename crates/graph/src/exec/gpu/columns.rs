@@ -1,15 +1,15 @@
 //! Reductions down the columns of a large matrix on a software adapter: a thread goes down four times four columns, so
 //! that what the processor fetches of a row is used whole. Must not choose when: that is `reduce`.
 
-use super::call::{Arg, Call, Grid, Lowered, Words};
+use super::call::{Arg, Call, Grid, Words};
 use super::lower::StepView;
-use super::reduce::{RUN, Source, Template};
+use super::reduce::{RUN, Source, Template, rounds_of};
 use super::source::{ENTRY, param, with_prelude};
 use std::fmt::Write;
 use wgrad_device::Error;
 
 /// Quads of columns of a thread, and of a workgroup of 8.
-const QUADS: u64 = 4;
+pub(super) const QUADS: u64 = 4;
 const GROUP: u64 = 8 * QUADS;
 
 /// Rows that one thread goes down, at most.
@@ -25,36 +25,31 @@ pub(super) fn parts(quads: u64, rows: u64) -> u64 {
 }
 
 impl Template {
-    /// The dispatches of a reduction by `Template::outputs_by_four`; `params` begin as `reduce::lower` has them.
+    /// The dispatch of a reduction by `Template::outputs_by_four` to `out`, parts if it is scratch; `params` begin as
+    /// `reduce::lower` has them.
     pub(super) fn down_columns(
         &self,
         view: &StepView<'_>,
         source: Source<'_>,
         params: Words,
         [quads, parts]: [u64; 2],
-    ) -> Result<Lowered, Error> {
-        let out = if parts == 1 {
-            Arg::Output
-        } else {
-            Arg::Scratch(0)
-        };
+        out: Arg,
+    ) -> Result<Call, Error> {
         let (mut text, args, constants) = self.declarations(view, source, &params, out);
         self.columns(&mut text, source, out == Arg::Output);
         let label = self.label(source);
-        let first = Call {
+        let rounds = match source {
+            Source::Expr { rounds, .. } => rounds,
+            Source::Partials(_) => 0,
+        };
+        Ok(Call {
+            iterations: rounds_of(u64::from(params.words[3]), rounds, 1),
             label,
             wgsl: with_prelude(label, text)?.into(),
             constants,
             args,
             params,
             grid: Grid::Groups(quads.div_ceil(GROUP) * parts),
-        };
-        if parts == 1 {
-            return Ok(Lowered::one(first));
-        }
-        Ok(Lowered {
-            work: vec![first.into(), self.second(view, [quads, parts])?.into()],
-            scratch: vec![4 * quads * parts * self.partial_words()],
         })
     }
 

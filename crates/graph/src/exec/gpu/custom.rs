@@ -24,5 +24,6 @@ pub(super) fn lower(custom: &Custom) -> Lowered {
             .map(|&w| w as usize)
             .collect::<Words>(),
         grid: Grid::Threads(product(&custom.output)),
+        iterations: 0,
     })
 }

@@ -48,6 +48,18 @@ impl Body {
     }
 }
 
+/// Rounds of loops in what is written for one point of an expression: those of its functions, and of the report of each
+/// index out of range.
+pub(super) fn inner_rounds(view: &StepView<'_>, expr: &Expr) -> u64 {
+    let of = |inst: &Inst| match inst {
+        Inst::Apply { op, .. } => op.rounds(),
+        Inst::Random { .. } => 10,
+        Inst::Gather { .. } => u64::from(view.step.check != 0),
+        _ => 0,
+    };
+    expr.insts.iter().map(of).sum()
+}
+
 /// n / d. Integers are divided slowly by GPUs, and lane by lane by software adapters; the product with the
 /// reciprocal is off by at most one as long as the quotient is below 2^22, which `QUICK` promises.
 const QUOTIENT: &str = "\

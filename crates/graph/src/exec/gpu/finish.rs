@@ -2,13 +2,16 @@
 //! products; knows no product.
 
 use super::call::{Arg, Call, Lowered, Words, Work};
-use super::expr::{Nest, Writer};
+use super::expr::{Nest, Writer, inner_rounds};
 use super::lower::StepView;
 use super::source::{declare, memory, with_prelude};
 use crate::dtype::DType;
 use crate::plan::Map;
 use wgrad_device::Error;
 use wgrad_shaders::kernels;
+
+/// Elements that a thread of any product stores, at most.
+const MOST_STORES: u64 = 64;
 
 /// Inputs of the step that are the product's own.
 const OPERANDS: usize = 2;
@@ -73,6 +76,7 @@ fn join(view: &StepView<'_>, then: &Map, call: &mut Call) -> Result<(), Error> {
     let whole = call.wgsl.replacen(kernels::FINISH, &text, 1);
     let whole = with_words(&whole, params.words.len());
     call.wgsl = with_prelude(call.label, whole)?.into();
+    call.iterations += MOST_STORES * inner_rounds(view, &then.expr);
     append(&mut call.params, params);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Matmul and the three convolution products: sizes, tiles and splits of one implicit matrix product.
 
-use super::call::{Arg, Call, Grid, Lowered, Words};
+use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS, Words};
 use super::choices::{Choice, Choices, ProductKind, ShapeClass};
 use super::lower::{StepView, Target};
 #[cfg(all(feature = "cpu", not(target_arch = "wasm32")))]
@@ -106,6 +106,23 @@ impl Core {
         }
     }
 
+    /// Terms of the sum that a thread goes through in a round of its outer loop, and the rounds that this counts for.
+    fn step(self) -> (usize, usize) {
+        match self {
+            Core::Register => (1, 1),
+            Core::Tiled { .. } => (16, 5),
+            Core::Wide => (8, 3),
+            Core::Lanes => (4, 1),
+        }
+    }
+
+    /// Terms that it may go through.
+    fn longest(self) -> usize {
+        let (terms, rounds) = self.step();
+        let most = (MAX_ITERATIONS as usize - 16) / rounds * terms;
+        most / 16 * 16
+    }
+
     /// Of a kernel in four versions.
     fn pick<T>(self, [register, tiled, wide, lanes]: [T; 4]) -> T {
         match self {
@@ -178,7 +195,9 @@ impl Product {
         let for_speed = (busy / tiles).min(self.sum / piece);
         let for_accuracy = self.sum.div_ceil(self.longest);
         let most = (MOST_PARTIALS / self.out_len()).max(1);
-        let splits = for_speed.max(for_accuracy).clamp(1, most);
+        let for_rounds = self.sum.div_ceil(core.longest()).max(1);
+        // Memory counts for less than that no thread goes through too much.
+        let splits = for_speed.max(for_accuracy).min(most).max(for_rounds);
         // Whole tiles of the sum, so that only the last split has a ragged end.
         let split_len = self.sum.div_ceil(splits).next_multiple_of(16);
         Tiling {
@@ -279,6 +298,10 @@ impl Product {
             args,
             params,
             grid: self.grid(tiling),
+            iterations: {
+                let (terms, rounds) = tiling.core.step();
+                (tiling.split_len.div_ceil(terms) * rounds) as u64
+            },
         };
         let mut lowered = Lowered::one(call);
         if split {
@@ -307,6 +330,7 @@ fn sum_parts(len: usize, parts: usize) -> Call {
         args: vec![Arg::Scratch(0), Arg::Output, Arg::Params],
         params: [len, parts].into_iter().collect(),
         grid: Grid::Threads(len as u64),
+        iterations: (parts / 4 + 4) as u64,
     }
 }
 
@@ -396,7 +420,8 @@ pub(super) fn candidates(kernel: &Kernel, target: Target) -> Option<(ShapeClass,
 /// Whether a convolution has a thread for each element: a workgroup's tile has at least 32 rows, and with a row or two
 /// that does less work.
 fn is_direct(product: &Product, kind: ConvKind, target: Target) -> bool {
-    product.rows <= 2 && !target.software && kind != ConvKind::WeightGrad
+    let short = product.sum as u64 <= MAX_ITERATIONS;
+    product.rows <= 2 && short && !target.software && kind != ConvKind::WeightGrad
 }
 
 /// The lines of both operands, if four of their elements can be loaded at once.
@@ -497,6 +522,7 @@ fn direct(product: &Product, kind: ConvKind, extra: Extra) -> Lowered {
         args: vec![Arg::Input(0), Arg::Input(1), Arg::Output, Arg::Params],
         params,
         grid: Grid::Threads(product.out_len() as u64),
+        iterations: product.sum as u64,
     })
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Target {
     pub(super) lanes: bool,
     /// Storage buffers that a kernel may bind.
     pub(super) buffers: usize,
+    /// Bytes of a buffer that a kernel may bind.
+    pub(super) binding: u64,
     /// What was found best for the class of device.
     pub(super) config: Config,
 }
@@ -31,6 +33,7 @@ impl Target {
             software: matches!(class, DeviceClass::Software),
             lanes: false,
             buffers: 8,
+            binding: 128 << 20,
             config: class.config(),
         }
     }
@@ -43,6 +46,7 @@ impl Target {
         Target {
             lanes: target.software && eight && gpu.features().subgroups,
             buffers: limits.max_storage_buffers as usize,
+            binding: limits.max_binding_bytes.min(limits.max_buffer_bytes),
             ..target
         }
     }
@@ -104,18 +108,19 @@ pub(super) fn lower(
         output_dtype: output.dtype,
     };
     check_sizes(plan, step)?;
-    Ok(match &step.kernel {
+    let lowered = match &step.kernel {
         Kernel::Map(kernel) => map::lower(&view, kernel)?,
         Kernel::Reduce(kernel) => reduce::lower(&view, kernel)?,
         Kernel::Rows(kernel) => rows::lower(&view, kernel)?,
         Kernel::Matmul(kernel) => finish::after(&view, gemm::matmul(&view, kernel))?,
         Kernel::Conv(kernel) => finish::after(&view, gemm::conv(&view, kernel))?,
         Kernel::Window(kernel) => window::lower(kernel),
-        Kernel::ScatterAdd(kernel) => scatter::lower(&view, kernel),
+        Kernel::ScatterAdd(kernel) => scatter::lower(&view, kernel)?,
         Kernel::Scan(kernel) => scan::lower(&view, kernel)?,
         Kernel::ArgSort(kernel) => argsort::lower(&view, kernel)?,
         Kernel::Custom(kernel) => custom::lower(kernel),
-    })
+    };
+    lowered.bounded()
 }
 
 /// Kernels count elements and loop points in 32 bits; no number of a step may need more.

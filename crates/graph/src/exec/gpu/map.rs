@@ -1,8 +1,8 @@
 //! Map as WGSL: one invocation computes one element, or one word of narrow elements; on a software adapter, where starting
 //! an invocation costs more than an element, it loops over many, by fours where they are neighbours.
 
-use super::call::{Arg, Call, Grid, Lowered, Words};
-use super::expr::{Body, Nest, Writer};
+use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS, Words};
+use super::expr::{Body, Nest, Writer, inner_rounds};
 use super::lower::{StepView, product};
 use super::source::{
     ENTRY, declare, declare_params, declare_status, lanes, memory, param, register, stored,
@@ -52,7 +52,10 @@ fn words(view: &StepView<'_>, map: &Map, wide: Option<&Wide>) -> Result<Lowered,
     let points = product(&shape);
     let mut params = Words::default();
     let n = param(params.push_word(points as u32));
-    let rounds = (points / (8 * SOFTWARE_GROUPS)).clamp(1, ROUNDS);
+    let fours = if wide.is_some() { 4 } else { 1 };
+    let each = 1 + fours * inner_rounds(view, &map.expr);
+    let most = (MAX_ITERATIONS / each).clamp(1, ROUNDS);
+    let rounds = (points / (8 * SOFTWARE_GROUPS)).clamp(1, most);
     let chunk = view
         .target
         .software
@@ -105,6 +108,7 @@ fn words(view: &StepView<'_>, map: &Map, wide: Option<&Wide>) -> Result<Lowered,
             Some(_) => Grid::Groups(points.div_ceil(8 * rounds)),
             None => Grid::Threads(points),
         },
+        iterations: each * if chunk.is_some() { rounds } else { 1 },
     }))
 }
 
@@ -145,6 +149,7 @@ fn narrow(view: &StepView<'_>, map: &Map, points: u64) -> Result<Lowered, Error>
         args,
         params,
         grid: Grid::Threads(points.div_ceil(lanes as u64)),
+        iterations: lanes as u64 * (1 + inner_rounds(view, &map.expr)),
     }))
 }
 

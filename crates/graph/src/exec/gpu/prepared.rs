@@ -108,7 +108,9 @@ impl std::fmt::Debug for Prepared {
 impl Prepared {
     /// The WGSL of the dispatches of a step, in order.
     pub(crate) fn wgsl(&self, step: usize) -> Vec<&str> {
-        let of_step = self.sources.iter().filter(|(s, _)| *s == step);
+        let first = self.sources.partition_point(|(s, _)| *s < step);
+        let of_step = self.sources[first..].iter();
+        let of_step = of_step.take_while(|(s, _)| *s == step);
         of_step.map(|(_, text)| text.as_ref()).collect()
     }
 
@@ -177,6 +179,7 @@ fn zeros(bytes: u64) -> Call {
         args: vec![Arg::Output],
         params: Words::default(),
         grid: Grid::Threads(bytes.div_ceil(4)),
+        iterations: 0,
     }
 }
 

@@ -2,14 +2,15 @@
 //!
 //! A thread per output walks short reductions and those whose neighbouring outputs are neighbours in memory; a
 //! workgroup per output takes the others, its threads' results joined by a tree. Where that makes too few
-//! threads, each reduction is cut into parts, whose results a second pass joins. All of it follows from shapes.
+//! threads, or a thread's loop too long, each reduction is cut into parts, whose results a second pass joins. All of it
+//! follows from shapes.
 //!
 //! Maxima are taken of words that order as the elements do (`keys_*.wgsl`), so NaN and ties need no care.
 //! Sums of floats add up short runs first, then the runs, so that errors do not grow with the length.
 
-use super::call::{Arg, Call, Grid, Lowered, Words};
+use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS, Words, Work};
 use super::columns;
-use super::expr::{Body, Nest, Writer};
+use super::expr::{Body, Nest, Writer, inner_rounds};
 use super::lower::{StepView, Target, product};
 use super::source::{
     ENTRY, declare, declare_params, declare_status, keys, lanes, memory, param, stored,
@@ -20,6 +21,9 @@ use crate::dtype::{Class, DType};
 use crate::plan::{Expr, Inst, Reduce, ReduceKind};
 use std::fmt::Write;
 use wgrad_device::Error;
+
+/// Parts that one thread joins where there are too many for one.
+const JOINED: u64 = 1024;
 
 /// Terms added before they join the others.
 pub(super) const RUN: usize = 32;
@@ -52,6 +56,21 @@ pub(super) fn schedule(outputs: u64, inner: u64, along_outputs: bool, target: Ta
         grouped: true,
         parts: parts(1024, 4096),
     }
+}
+
+/// Threads of a workgroup that takes one reduction.
+const GROUPED: u64 = 256;
+
+/// How many terms a thread may go through that computes `lanes` results, each term with `rounds` rounds of its own.
+pub(super) fn longest(rounds: u64, lanes: u64) -> u64 {
+    let run = RUN as u64;
+    // A round for each term, one for each run, and some for the joining of threads.
+    ((MAX_ITERATIONS - 64) / lanes * run / (run * (1 + rounds) + 1)).max(1)
+}
+
+/// Rounds of a thread that goes through so many terms.
+pub(super) fn rounds_of(terms: u64, rounds: u64, lanes: u64) -> u64 {
+    lanes * (1 + terms * (1 + rounds) + terms.div_ceil(RUN as u64)) + 16
 }
 
 /// Which dimension of the loops goes by fours.
@@ -99,11 +118,22 @@ pub(super) fn lower(view: &StepView<'_>, reduce: &Reduce) -> Result<Lowered, Err
     let (n_inner, outputs) = (product(&inner), product(&outer));
     let schedule = schedule(outputs, n_inner, along, view.target);
     let columns = matches!(wide, Some((Along::Outputs, _))) && outputs * n_inner >= LEAST_COLUMNS;
-    let parts = if columns {
-        columns::parts(outputs, n_inner)
-    } else {
-        schedule.parts
-    };
+    let fours = if wide.is_some() { 4 } else { 1 };
+    let mut rounds = fours * inner_rounds(view, &reduce.expr);
+    let mut parts = schedule.parts;
+    let mut at_once = if schedule.grouped { GROUPED } else { 1 };
+    if columns {
+        parts = columns::parts(outputs, n_inner);
+        rounds *= columns::QUADS;
+        at_once = 1;
+    }
+    // Results that share a word are computed by one thread, if there is but one part.
+    let whole = longest(rounds, lanes(view.output_dtype) as u64) * at_once;
+    if parts > 1 || n_inner > whole {
+        parts = parts
+            .max(n_inner.div_ceil(longest(rounds, 1) * at_once))
+            .max(2);
+    }
     let part_len = n_inner.div_ceil(parts);
     let mut params = Words::default();
     // INNER_POINTS comes first.
@@ -114,8 +144,8 @@ pub(super) fn lower(view: &StepView<'_>, reduce: &Reduce) -> Result<Lowered, Err
         outer: &outer,
         inner: &inner,
     };
-    let fours = wide.as_ref().map(|(_, wide)| wide);
-    let mut writer = Writer::new(view, nest, params).wide(fours);
+    let four_loads = wide.as_ref().map(|(_, wide)| wide);
+    let mut writer = Writer::new(view, nest, params).wide(four_loads);
     let values = writer.expr(&reduce.expr);
     let class = reduce.expr.dtype(reduce.expr.result()).class();
     let Writer { body, params, .. } = writer;
@@ -130,21 +160,21 @@ pub(super) fn lower(view: &StepView<'_>, reduce: &Reduce) -> Result<Lowered, Err
     let source = Source::Expr {
         body: &body,
         values: &values,
-        wide: fours,
+        wide: four_loads,
+        rounds,
     };
-    if columns {
-        return kernel.down_columns(view, source, params, [outputs, parts]);
-    }
+    let out = match parts {
+        1 => Arg::Output,
+        _ => Arg::Scratch(0),
+    };
+    let first = match columns {
+        true => kernel.down_columns(view, source, params, [outputs, parts], out)?,
+        false => kernel.call(view, source, params, [outputs, parts], out)?,
+    };
     if parts == 1 {
-        let call = kernel.call(view, source, params, outputs, 1, Arg::Output)?;
-        return Ok(Lowered::one(call));
+        return Ok(Lowered::one(first));
     }
-    let words = outputs * parts * kernel.partial_words();
-    let first = kernel.call(view, source, params, outputs, parts, Arg::Scratch(0))?;
-    Ok(Lowered {
-        work: vec![first.into(), kernel.second(view, [outputs, parts])?.into()],
-        scratch: vec![4 * words],
-    })
+    kernel.joined(view, first, [outputs, parts])
 }
 
 /// Whether loads are contiguous along the last outer dimension and not along the last inner one.
@@ -208,9 +238,11 @@ pub(super) enum Source<'a> {
         /// One, or four if the loop goes by fours.
         values: &'a [String],
         wide: Option<&'a Wide>,
+        /// Rounds of loops in a term.
+        rounds: u64,
     },
-    /// The first pass: `[parts, outputs]`.
-    Partials,
+    /// An earlier pass, in the scratch buffer with this number: `[parts, outputs]`.
+    Partials(usize),
 }
 
 /// What the text depends on.
@@ -227,19 +259,37 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// The pass that joins the parts of each output.
-    pub(super) fn second(
+    /// The passes after `first`, which join the parts of each output: more than one where a thread would have to go
+    /// through too many.
+    fn joined(
         &self,
         view: &StepView<'_>,
-        [outputs, parts]: [u64; 2],
-    ) -> Result<Call, Error> {
-        let grouped = !self.software && outputs < 1024 && parts > 64;
-        let params = [parts, outputs, 1, parts]
-            .map(|n| n as usize)
-            .into_iter()
-            .collect();
-        let join = Template { grouped, ..*self };
-        join.call(view, Source::Partials, params, outputs, 1, Arg::Output)
+        first: Call,
+        [outputs, mut parts]: [u64; 2],
+    ) -> Result<Lowered, Error> {
+        let bytes = |parts: u64| 4 * outputs * parts * self.partial_words();
+        let mut work = vec![Work::from(first)];
+        let mut scratch = vec![bytes(parts)];
+        let mut from = 0;
+        loop {
+            let grouped = !self.software && outputs < 1024 && parts > 64;
+            let join = Template { grouped, ..*self };
+            let pass = |fewer: u64, length: u64, out: Arg| {
+                let params = [parts, outputs, fewer, length].map(|n| n as usize);
+                let params = params.into_iter().collect();
+                join.call(view, Source::Partials(from), params, [outputs, fewer], out)
+            };
+            if parts <= longest(0, lanes(self.output) as u64) {
+                work.push(pass(1, parts, Arg::Output)?.into());
+                return Ok(Lowered { work, scratch });
+            }
+            let (fewer, to) = (parts.div_ceil(JOINED), 1 - from);
+            work.push(pass(fewer, JOINED, Arg::Scratch(to))?.into());
+            if scratch.len() <= to {
+                scratch.push(bytes(fewer));
+            }
+            (parts, from) = (fewer, to);
+        }
     }
 
     /// Bindings, functions that the operand calls, and `join`; arguments and constants.
@@ -254,9 +304,9 @@ impl Template {
         let mut text = String::new();
         let mut args = match source {
             Source::Expr { body, wide, .. } => declare_inputs(&mut text, view, &body.inputs, wide),
-            Source::Partials => {
+            Source::Partials(scratch) => {
                 declare(&mut text, 0, "read", "in_0", self.state());
-                vec![Arg::Scratch(0)]
+                vec![Arg::Scratch(scratch)]
             }
         };
         let element = match (last, self.outputs_by_four) {
@@ -295,8 +345,7 @@ impl Template {
         view: &StepView<'_>,
         source: Source<'_>,
         params: Words,
-        outputs: u64,
-        parts: u64,
+        [outputs, parts]: [u64; 2],
         out: Arg,
     ) -> Result<Call, Error> {
         let last = out == Arg::Output;
@@ -318,9 +367,19 @@ impl Template {
         };
         self.main(&mut text, source, last, lanes);
         let label = self.label(source);
-        if self.grouped && params.words[3] <= 512 {
-            constants.push(("WG", 64.0));
+        let part_len = u64::from(params.words[3]);
+        let mut at_once = 1;
+        if self.grouped {
+            at_once = GROUPED;
+            if part_len <= 512 {
+                at_once = 64;
+                constants.push(("WG", 64.0));
+            }
         }
+        let rounds = match source {
+            Source::Expr { rounds, .. } => rounds,
+            Source::Partials(_) => 0,
+        };
         Ok(Call {
             label,
             wgsl: with_prelude(label, text)?.into(),
@@ -328,6 +387,7 @@ impl Template {
             args,
             params,
             grid,
+            iterations: rounds_of(part_len.div_ceil(at_once), rounds, lanes as u64),
         })
     }
 
@@ -404,7 +464,7 @@ impl Template {
                 body.outer.as_str(),
                 format!("{}let term = {};\n", body.inner, self.term(values)),
             ),
-            Source::Partials => ("", format!("let term = in_0[r * {} + o];\n", param(1))),
+            Source::Partials(_) => ("", format!("let term = in_0[r * {} + o];\n", param(1))),
         };
         text.push_str(outer);
         let _ = writeln!(text, "var total: {state} = {empty};");

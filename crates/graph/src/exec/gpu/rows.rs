@@ -5,10 +5,10 @@
 //! loop. Values for each point that only later loops read are computed again there: that is cheaper than a trip to
 //! memory. A step with more buffers than a kernel may bind becomes several, each with all that its results need.
 
-use super::call::{Arg, Call, Grid, Lowered, Words};
-use super::expr::{Body, Nest, Writer};
+use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS, Words};
+use super::expr::{Body, Nest, Writer, inner_rounds};
 use super::lower::{StepView, product};
-use super::reduce::{RUN, Template, declare_inputs};
+use super::reduce::{RUN, Template, declare_inputs, rounds_of};
 use super::source::{
     ENTRY, declare, declare_params, declare_status, keys, memory, param, register, stored,
     with_prelude,
@@ -34,21 +34,25 @@ pub(super) fn lower(view: &StepView<'_>, rows: &Rows) -> Result<Lowered, Error> 
     }
     let mut lowered = Lowered::default();
     for results in parts(rows, view) {
-        let call = call(view, &only(rows, &results), outer)?;
-        lowered.work.push(call.into());
+        let part = only(rows, &results);
+        let mut kernel = call(view, &part, outer, !view.target.software)?;
+        if kernel.iterations > MAX_ITERATIONS {
+            kernel = call(view, &part, outer, true)?;
+        }
+        lowered.work.push(kernel.into());
     }
     Ok(lowered)
 }
 
-/// The kernel for all results of `rows`.
-fn call(view: &StepView<'_>, rows: &Rows, outer: u64) -> Result<Call, Error> {
+/// The kernel for all results of `rows`; `grouped`: a workgroup, not a thread, takes a row.
+fn call(view: &StepView<'_>, rows: &Rows, outer: u64, grouped: bool) -> Result<Call, Error> {
     let wides = wides(view, rows);
     let kernel = Kernel {
         view,
         rows,
         wides: wides.as_deref(),
         levels: rows.levels(),
-        grouped: !view.target.software,
+        grouped,
     };
     let inner = kernel.inner();
     let mut params = Words::default();
@@ -60,6 +64,7 @@ fn call(view: &StepView<'_>, rows: &Rows, outer: u64) -> Result<Call, Error> {
         body: Body::default(),
         names: vec![Vec::new(); rows.stages.len()],
         text: String::new(),
+        iterations: 0,
     };
     kernel.main(&mut state, &inner);
     let (mut text, args) = kernel.declarations(&state);
@@ -78,6 +83,7 @@ fn call(view: &StepView<'_>, rows: &Rows, outer: u64) -> Result<Call, Error> {
         args,
         params: state.params,
         grid,
+        iterations: state.iterations,
     })
 }
 
@@ -174,6 +180,8 @@ struct State {
     /// The variables that hold each stage's value, where it has one.
     names: Vec<Vec<String>>,
     text: String,
+    /// Rounds of the loops so far, in one thread.
+    iterations: u64,
 }
 
 struct Kernel<'a> {
@@ -385,6 +393,7 @@ impl<'a> Kernel<'a> {
     /// A stage with one value for the row and no loop.
     fn once(&self, state: &mut State, s: usize) {
         let stage = &self.rows.stages[s];
+        state.iterations += inner_rounds(self.view, &stage.expr);
         let mut writer = self.writer(state, &[]);
         writer.stages = state.names.clone();
         let value = writer.expr(&stage.expr).swap_remove(0);
@@ -456,8 +465,20 @@ impl<'a> Kernel<'a> {
             }
             names[s] = values;
         }
-        let (outer, inner) = Self::written(state, writer);
-        self.run_loop(&mut state.text, looped, &outer, &inner);
+        let (outer, text) = Self::written(state, writer);
+        let fours = if self.wides.is_some() { 4 } else { 1 };
+        let each = needed
+            .iter()
+            .map(|&s| inner_rounds(self.view, &stages[s].expr));
+        let rounds = fours * each.sum::<u64>();
+        let points = product(inner);
+        let mine = match self.grouped {
+            true => points.div_ceil(group(points).1),
+            false => points,
+        };
+        // The trees in which the threads' results meet have up to eight levels.
+        state.iterations += rounds_of(mine, rounds, 1) + 9 * looped.len() as u64;
+        self.run_loop(&mut state.text, looped, &outer, &text);
     }
 
     /// The loop itself, and the joining of what its threads have. Runs of terms are added up first, then the runs.

@@ -1,9 +1,13 @@
-//! ScatterAdd: which of three kernels, by a rough cost of each. All add in the order of the indices.
+//! ScatterAdd: which of four kernels, by a rough cost of each. All add in the order of the indices, so many elements a
+//! dispatch as the rounds of a thread allow.
 
-use super::call::{Arg, Call, Grid, Lowered};
+use super::argsort;
+use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS, Work};
 use super::lower::{StepView, Target};
 use super::source::memory;
-use crate::plan::ScatterAdd;
+use crate::dtype::Class;
+use crate::plan::{ArgSort, ScatterAdd};
+use wgrad_device::Error;
 use wgrad_shaders::kernels;
 
 /// Which kernel runs.
@@ -15,7 +19,12 @@ pub(super) enum Way {
     Targets,
     /// A workgroup for each line of `inner` elements of the result.
     Lines,
+    /// A thread for each element of the result, after the indices have been sorted.
+    Sorted,
 }
+
+/// Rounds that are kept for what a thread does besides its walk: the report of a bad index, searches.
+const BESIDES: u64 = 128;
 
 pub(super) fn way(scatter: &ScatterAdd, target: Target) -> Way {
     let ScatterAdd {
@@ -25,6 +34,8 @@ pub(super) fn way(scatter: &ScatterAdd, target: Target) -> Way {
         inner,
         index,
     } = *scatter;
+    let shared = index[2] == 0;
+    let dense = shared && index[1] == 1 && (outer == 1 || index[0] == count);
     let [outer, count, size, inner] = [outer, count, size, inner].map(|n| n as f64);
     if target.software {
         // Work counts alone; a handful of threads is enough.
@@ -35,7 +46,17 @@ pub(super) fn way(scatter: &ScatterAdd, target: Target) -> Way {
     let rows = (outer * inner / 65536.0).max(1.0) * (count + size / 8.0);
     let targets = (outer * size * inner / 65536.0).max(1.0) * count / 8.0;
     let lines = (outer * size / 1024.0).max(1.0) * (count / 256.0).ceil() * (2.0 + inner / 1024.0);
-    if index[2] == 0 && lines < rows && lines < targets {
+    // Passes of the sort, each a dispatch, then two searches and the walk of the most frequent index.
+    let levels = (count.max(2.0) / 1024.0).log2().ceil().max(0.0);
+    let passes = 2.0 + levels * (levels + 3.0) / 2.0;
+    let sort = passes * (8.0 + (outer * count / 65536.0));
+    let sum =
+        (outer * size * inner / 65536.0).max(1.0) * (4.0 * count.max(2.0).log2() + count / size);
+    let sorted = sort + sum;
+    let lines_fit = shared && inner <= 65536.0;
+    if dense && sorted < rows && sorted < targets && sorted < lines {
+        Way::Sorted
+    } else if lines_fit && lines < rows && lines < targets {
         Way::Lines
     } else if targets < rows {
         Way::Targets
@@ -44,56 +65,159 @@ pub(super) fn way(scatter: &ScatterAdd, target: Target) -> Way {
     }
 }
 
-pub(super) fn lower(view: &StepView<'_>, scatter: &ScatterAdd) -> Lowered {
+pub(super) fn lower(view: &StepView<'_>, scatter: &ScatterAdd) -> Result<Lowered, Error> {
     let ScatterAdd {
         outer,
         count,
         size,
         inner,
-        index,
+        ..
     } = *scatter;
     if count == 0 {
-        return Lowered::zeros();
+        return Ok(Lowered::zeros());
     }
-    let (label, wgsl, grid) = match way(scatter, view.target) {
-        Way::Rows => (
-            "scatter add rows",
-            kernels::SCATTER_ADD_ROWS,
-            Grid::Threads((outer * inner) as u64),
-        ),
-        Way::Targets => (
-            "scatter add targets",
-            kernels::SCATTER_ADD_TARGETS,
-            Grid::Threads((outer * size * inner) as u64),
-        ),
-        Way::Lines => (
-            "scatter add lines",
-            kernels::SCATTER_ADD_LINES,
-            Grid::Groups((outer * size) as u64),
-        ),
-    };
-    let numbers = [
+    let threads = (outer * size * inner) as u64;
+    Ok(match way(scatter, view.target) {
+        Way::Rows => {
+            let rows = Walk {
+                label: "scatter add rows",
+                wgsl: kernels::SCATTER_ADD_ROWS,
+                grid: Grid::Threads((outer * inner) as u64),
+                rounds: 1,
+            };
+            // One dispatch for both, if a thread may take so many rounds.
+            let zero = (count + size) as u64 <= MAX_ITERATIONS - BESIDES;
+            let mut lowered = rows.lowered(view, scatter);
+            match lowered.work.first_mut() {
+                Some(Work::Call(first)) if zero => {
+                    first.params.push(1);
+                    first.iterations += size as u64;
+                }
+                _ => lowered.work.insert(0, Work::Clear),
+            }
+            lowered
+        }
+        Way::Targets => {
+            let targets = Walk {
+                label: "scatter add targets",
+                wgsl: kernels::SCATTER_ADD_TARGETS,
+                grid: Grid::Threads(threads),
+                rounds: 1,
+            };
+            targets.lowered(view, scatter)
+        }
+        Way::Lines => {
+            let lines = Walk {
+                label: "scatter add lines",
+                wgsl: kernels::SCATTER_ADD_LINES,
+                grid: Grid::Groups((outer * size) as u64),
+                // If all are hits; a block of 256 has nine rounds more. The first block sets the line to zero.
+                rounds: 2 + (inner as u64).div_ceil(256),
+            };
+            lines.lowered(view, scatter)
+        }
+        Way::Sorted => sorted(view, scatter)?,
+    })
+}
+
+/// A kernel in which a thread walks along the elements of a row.
+struct Walk {
+    label: &'static str,
+    wgsl: &'static str,
+    grid: Grid,
+    /// Rounds for each element.
+    rounds: u64,
+}
+
+impl Walk {
+    /// Its dispatches, one for so many elements as a thread may walk along.
+    fn lowered(&self, view: &StepView<'_>, scatter: &ScatterAdd) -> Lowered {
+        let most = ((MAX_ITERATIONS - BESIDES) / self.rounds).max(1) as usize;
+        let mut lowered = Lowered::default();
+        for begin in (0..scatter.count).step_by(most) {
+            let end = scatter.count.min(begin + most);
+            let call = Call {
+                label: self.label,
+                wgsl: kernels::with_element(self.wgsl, memory(view.output_dtype)).into(),
+                constants: Vec::new(),
+                args: vec![
+                    Arg::Input(0),
+                    Arg::Input(1),
+                    Arg::Output,
+                    Arg::Params,
+                    Arg::Status,
+                ],
+                params: [
+                    scatter.outer,
+                    scatter.count,
+                    scatter.size,
+                    scatter.inner,
+                    scatter.index[0],
+                    scatter.index[1],
+                    scatter.index[2],
+                    view.step.check as usize,
+                    begin,
+                    end,
+                ]
+                .into_iter()
+                .collect(),
+                grid: self.grid,
+                iterations: (end - begin) as u64 * self.rounds + BESIDES,
+            };
+            lowered.work.push(call.into());
+        }
+        lowered
+    }
+}
+
+/// The order of each row's indices, then the sums.
+fn sorted(view: &StepView<'_>, scatter: &ScatterAdd) -> Result<Lowered, Error> {
+    let ScatterAdd {
         outer,
         count,
         size,
         inner,
-        index[0],
-        index[1],
-        index[2],
-        view.step.check as usize,
-    ];
-    Lowered::one(Call {
-        label,
-        wgsl: kernels::with_element(wgsl, memory(view.output_dtype)).into(),
-        constants: Vec::new(),
-        args: vec![
-            Arg::Input(0),
-            Arg::Input(1),
-            Arg::Output,
-            Arg::Params,
-            Arg::Status,
-        ],
-        params: numbers.into_iter().collect(),
-        grid,
-    })
+        ..
+    } = *scatter;
+    let sort = ArgSort {
+        rows: outer,
+        length: count,
+        descending: false,
+    };
+    let order = Arg::Scratch(0);
+    let mut lowered = argsort::passes(view.target, &sort, Class::I32, [Arg::Input(1), order])?;
+    let most = (MAX_ITERATIONS - BESIDES) as usize;
+    for begin in (0..count).step_by(most) {
+        let end = count.min(begin + most);
+        let call = Call {
+            label: "scatter add sorted",
+            wgsl: kernels::with_element(kernels::SCATTER_ADD_SORTED, memory(view.output_dtype))
+                .into(),
+            constants: Vec::new(),
+            args: vec![
+                Arg::Input(0),
+                Arg::Input(1),
+                order,
+                Arg::Output,
+                Arg::Params,
+                Arg::Status,
+            ],
+            params: [
+                outer,
+                count,
+                size,
+                inner,
+                view.step.check as usize,
+                begin,
+                end,
+            ]
+            .into_iter()
+            .collect(),
+            grid: Grid::Threads((outer * size * inner) as u64),
+            iterations: (end - begin) as u64 + BESIDES,
+        };
+        lowered.work.push(call.into());
+    }
+    lowered.scratch[0] = lowered.scratch[0].max(4 * (outer * count) as u64);
+    Ok(lowered)
 }

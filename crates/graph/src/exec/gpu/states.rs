@@ -106,7 +106,7 @@ impl Template {
 
     pub(super) fn label(&self, source: Source<'_>) -> &'static str {
         match (source, self.kind) {
-            (Source::Partials, _) => "reduce parts",
+            (Source::Partials(_), _) => "reduce parts",
             (_, ReduceKind::Sum) => "reduce sum",
             (_, ReduceKind::Max) => "reduce max",
             (_, ReduceKind::ArgMax) => "reduce argmax",

@@ -149,7 +149,7 @@ mod tests {
     use super::super::{Mat, Product};
     use super::suits;
     use crate::exec::cpu::par::with_threads;
-    use crate::exec::cpu::tests::Rng;
+    use crate::exec::cpu::tests::{Rng, held};
 
     #[test]
     fn few_rows_by_a_transposed_matrix() {
@@ -163,21 +163,22 @@ mod tests {
             (128, 7, 777),
         ] {
             let mut rng = Rng((m * n + k) as u64);
-            let (a, b) = (rng.floats(m * (k + 3)), rng.floats(n * k));
+            let (a, b) = (held(&rng.floats(m * (k + 3) - 3)), held(&rng.floats(n * k)));
+            let [a, b]: [&[f32]; 2] = [&a, &b].map(|x| bytemuck::cast_slice(x.bytes()));
             let product = Product {
                 m,
                 n,
                 k,
-                a: Mat::rows(&a, k + 3),
-                b: Mat::rows(&b, k).t(),
+                a: Mat::rows(a, k + 3),
+                b: Mat::rows(b, k).t(),
                 packed: None,
                 add: false,
             };
             assert!(suits(&product));
             let [one, three] = [1, 3].map(|threads| {
-                let mut out = vec![f32::NAN; m * n];
-                with_threads(threads, |par| product.run(&mut out, n, None, par));
-                out
+                let mut out = held(&vec![f32::NAN; m * n]);
+                with_threads(threads, |par| product.run(out.slice_mut(), n, None, par));
+                out.slice_mut::<f32>().to_vec()
             });
             assert_eq!(one, three, "{m} {n} {k}");
             for i in 0..m {

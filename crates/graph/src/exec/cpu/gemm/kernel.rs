@@ -80,8 +80,9 @@ unsafe fn tile<V: Lanes, const R: usize, const W: usize>(t: &Tile) {
                 for _ in 0..t.k / 2 {
                     step(&mut acc, a, b);
                     step(&mut acc, a.add(t.a_step), b.add(stride));
-                    a = a.add(2 * t.a_step);
-                    b = b.add(2 * stride);
+                    // Behind the last step there need be nothing.
+                    a = a.wrapping_add(2 * t.a_step);
+                    b = b.wrapping_add(2 * stride);
                 }
                 if t.k % 2 == 1 {
                     step(&mut acc, a, b);
@@ -90,7 +91,7 @@ unsafe fn tile<V: Lanes, const R: usize, const W: usize>(t: &Tile) {
             Source::Table(table) => {
                 for l in 0..t.k {
                     step(&mut acc, a, t.b.add(*table.add(l)));
-                    a = a.add(t.a_step);
+                    a = a.wrapping_add(t.a_step);
                 }
             }
         }

@@ -12,7 +12,7 @@ pub(super) mod pack;
 mod packed;
 pub(super) mod scratch;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(super) use blocks::{pack_left, part};
 pub(super) use packed::{pack_right, packed_len};
@@ -109,7 +109,7 @@ impl Out {
 }
 
 /// Multiplications below which one product is not shared.
-pub(super) const WORTH_SHARING: usize = 1 << 18;
+pub(super) const WORTH_SHARING: usize = if cfg!(miri) { 1 << 6 } else { 1 << 18 };
 
 impl Product<'_> {
     /// Computes the product; rows of `out` are `row` apart.

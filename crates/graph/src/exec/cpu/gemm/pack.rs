@@ -26,7 +26,7 @@ impl<'a> Block<'a> {
 }
 
 /// `out[l * stride + p] = block(p, l)` for `p < width` and `l < k`, zeros for `p` from `width` to `stride`. `out` has
-/// [`SLACK`] floats more than `k * stride`; they may be overwritten.
+/// [`SLACK`] floats more than `k * stride`; they may be overwritten where `stride` is no whole number of vectors.
 pub(in super::super) fn pack(
     block: Block<'_>,
     width: usize,
@@ -54,14 +54,14 @@ fn copy(block: Block<'_>, width: usize, k: usize, stride: usize, out: &mut [f32]
     match (width, stride) {
         (32, 32) => copy_exact::<32>(block, k, 32, out),
         (16, 16) => copy_exact::<16>(block, k, 16, out),
-        // What is written beyond a step is written again by the next.
+        // What is written beyond a step is written again by the next, so the last one is exact.
         (9..=16, _) if width == stride => {
-            let safe = wide_steps(block, 16).min(k);
+            let safe = wide_steps(block, 16).min(k - 1);
             copy_exact::<16>(block, safe, stride, out);
             copy_any(block, width, safe..k, stride, out);
         }
         (4..=8, _) if width == stride => {
-            let safe = wide_steps(block, 8).min(k);
+            let safe = wide_steps(block, 8).min(k - 1);
             copy_exact::<8>(block, safe, stride, out);
             copy_any(block, width, safe..k, stride, out);
         }
@@ -193,6 +193,7 @@ mod x86 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::cpu::tests::held;
 
     #[test]
     fn every_order_of_elements_is_packed() {
@@ -211,12 +212,18 @@ mod tests {
                         };
                         let used = 3 + (width - 1) * across + (k - 1) * along + 1;
                         // As little room behind the elements as there may be.
+                        let data = held(&block.data[..used]);
                         let block = Block {
-                            data: &block.data[..used],
+                            data: bytemuck::cast_slice(data.bytes()),
                             ..block
                         };
-                        let mut out = vec![-1.0; k * stride + SLACK];
-                        pack(block, width, k, stride, &mut out);
+                        let mut out = held(&vec![-1.0; k * stride + SLACK]);
+                        let out = out.slice_mut();
+                        pack(block, width, k, stride, out);
+                        if across == 1 || stride % 16 == 0 {
+                            let behind = &out[k * stride..];
+                            assert!(behind.iter().all(|&x| x == -1.0), "{width} {k} {stride}");
+                        }
                         for l in 0..k {
                             for p in 0..stride {
                                 let want = if p < width {

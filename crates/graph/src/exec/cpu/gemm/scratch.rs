@@ -14,10 +14,17 @@ thread_local! {
 
 /// Calls `f` with `len` floats that begin on a line of the cache; their contents are arbitrary.
 pub(in super::super) fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    #[cfg(all(test, unix))]
+    if crate::guard::on() {
+        let mut guarded = crate::guard::Guarded::new(4 * len);
+        return f(bytemuck::cast_slice_mut(guarded.bytes_mut()));
+    }
     let mut lines = FREE.with_borrow_mut(Vec::pop).unwrap_or_default();
     let n = len.div_ceil(16);
     if lines.len() < n {
-        lines = vec![Line([0.0; 16]); n];
+        drop(lines);
+        lines = crate::storage::reserved(n);
+        lines.resize(n, Line([0.0; 16]));
     }
     let floats: &mut [f32] = bytemuck::cast_slice_mut(&mut lines);
     let result = f(&mut floats[..len]);

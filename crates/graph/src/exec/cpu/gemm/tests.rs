@@ -1,7 +1,7 @@
 //! Products against sums in f64, with the kernels of every instruction set at hand.
 
 use super::super::par::with_threads;
-use super::super::tests::Rng;
+use super::super::tests::{Rng, held};
 use super::*;
 
 fn strides(layout: usize, rows: usize, cols: usize) -> (usize, usize, usize) {
@@ -20,16 +20,17 @@ fn check(kernels: &Kernels, [m, n, k]: [usize; 3], layouts: [usize; 2], add: boo
     let size = |at, rows: usize, row, cols: usize, col| {
         at + rows.saturating_sub(1) * row + cols.saturating_sub(1) * col + 1
     };
-    let x = Rng(1).floats(size(a_at, m, a_row, k, a_col));
-    let y = Rng(2).floats(size(b_at, k, b_row, n, b_col));
+    let x = held(&Rng(1).floats(size(a_at, m, a_row, k, a_col)));
+    let y = held(&Rng(2).floats(size(b_at, k, b_row, n, b_col)));
+    let [x, y]: [&[f32]; 2] = [&x, &y].map(|b| bytemuck::cast_slice(b.bytes()));
     let a = Mat {
-        data: &x,
+        data: x,
         at: a_at,
         row: a_row,
         col: a_col,
     };
     let b = Mat {
-        data: &y,
+        data: y,
         at: b_at,
         row: b_row,
         col: b_col,
@@ -37,7 +38,8 @@ fn check(kernels: &Kernels, [m, n, k]: [usize; 3], layouts: [usize; 2], add: boo
     let row = n + 3;
     let before = Rng(3).floats(m * row);
     let runs = [1, 2, 3].map(|threads| {
-        let mut out = before.clone();
+        let mut buffer = held(&before);
+        let out = buffer.slice_mut();
         let mut product = Product {
             m,
             n,
@@ -47,17 +49,17 @@ fn check(kernels: &Kernels, [m, n, k]: [usize; 3], layouts: [usize; 2], add: boo
             packed: None,
             add,
         };
-        let mut packed = vec![f32::NAN; packed_len(k, n)];
+        let mut packed = held(&vec![f32::NAN; packed_len(k, n)]);
         // Panels are as wide as those of the best kernels.
         if std::ptr::eq(kernels, Kernels::best()) && k > 0 && n > 0 && threads != 2 {
-            with_threads(threads, |par| pack_right(b, k, n, &mut packed, par));
-            product.packed = Some(&packed);
+            with_threads(threads, |par| pack_right(b, k, n, packed.slice_mut(), par));
+            product.packed = Some(bytemuck::cast_slice(packed.bytes()));
         }
         let twice = |_: usize, values: &mut [f32]| values.iter_mut().for_each(|x| *x *= 2.0);
         with_threads(threads, |par| {
-            product.run_with(kernels, &mut out, row, Some(&twice), par)
+            product.run_with(kernels, out, row, Some(&twice), par)
         });
-        out
+        buffer.slice_mut::<f32>().to_vec()
     });
     assert!(
         runs[0] == runs[1] && runs[0] == runs[2],
@@ -89,6 +91,13 @@ fn check(kernels: &Kernels, [m, n, k]: [usize; 3], layouts: [usize; 2], add: boo
             before[i * row + n..(i + 1) * row],
             "wrote beside the output"
         );
+    }
+}
+
+/// One product with the kernels of every instruction set.
+pub(in super::super) fn check_all(sizes: [usize; 3], layouts: [usize; 2], add: bool) {
+    for kernels in Kernels::all() {
+        check(kernels, sizes, layouts, add);
     }
 }
 

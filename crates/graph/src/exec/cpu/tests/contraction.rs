@@ -27,56 +27,59 @@ fn matmuls() {
     ];
     for (batch, m, n, k) in sizes {
         for layout in 0..5 {
-            let mut a = Matrix {
-                offset: 0,
-                batch: m * k,
-                row: k,
-                col: 1,
-            };
-            let mut b = Matrix {
-                offset: 0,
-                batch: k * n,
-                row: n,
-                col: 1,
-            };
-            match layout {
-                1 => (a.row, a.col) = (1, m),
-                2 => (b.row, b.col) = (1, k),
-                3 => (a.offset, a.batch, b.offset, b.col) = (2, 0, 3, 0),
-                4 => (a.row, a.col, b.row, b.col) = (2 * k, 2, 2 * n, 2),
-                _ => {}
-            }
-            let x = Rng(1).floats(batch * m * k * 2 + 3);
-            let y = Rng(2).floats(batch * k * n * 2 + 3);
-            let mut want = Vec::new();
-            for p in 0..batch {
-                for i in 0..m {
-                    for j in 0..n {
-                        let left = |l| f64::from(x[a.offset + p * a.batch + i * a.row + l * a.col]);
-                        let right =
-                            |l| f64::from(y[b.offset + p * b.batch + l * b.row + j * b.col]);
-                        want.push((0..k).map(|l| left(l) * right(l)).sum());
-                    }
-                }
-            }
-            let kernel = Kernel::Matmul(Matmul {
-                batch,
-                m,
-                n,
-                k,
-                a,
-                b,
-            });
-            let (got, _) = run(
-                &kernel,
-                &[(F, bytes(&x)), (F, bytes(&y))],
-                F,
-                want.len(),
-                &[],
-            );
-            close(&values(&got), &want, 2e-5);
+            check_matmul([batch, m, n, k], layout);
         }
     }
+}
+
+/// A product of operands that lie in one of five ways, the last element of each at the end of its buffer.
+pub(super) fn check_matmul([batch, m, n, k]: [usize; 4], layout: usize) {
+    let mut a = Matrix {
+        offset: 0,
+        batch: m * k,
+        row: k,
+        col: 1,
+    };
+    let mut b = Matrix {
+        offset: 0,
+        batch: k * n,
+        row: n,
+        col: 1,
+    };
+    match layout {
+        1 => (a.row, a.col) = (1, m),
+        2 => (b.row, b.col) = (1, k),
+        3 => (a.offset, a.batch, b.offset, b.col) = (2, 0, 3, 0),
+        4 => (a.row, a.col, b.row, b.col) = (2 * k, 2, 2 * n, 2),
+        _ => {}
+    }
+    let len = |x: Matrix, rows: usize, cols: usize| match batch * rows * cols {
+        0 => 0,
+        _ => x.offset + (batch - 1) * x.batch + (rows - 1) * x.row + (cols - 1) * x.col + 1,
+    };
+    let x = Rng(1).floats(len(a, m, k));
+    let y = Rng(2).floats(len(b, k, n));
+    let mut want = Vec::new();
+    for p in 0..batch {
+        for i in 0..m {
+            for j in 0..n {
+                let left = |l| f64::from(x[a.offset + p * a.batch + i * a.row + l * a.col]);
+                let right = |l| f64::from(y[b.offset + p * b.batch + l * b.row + j * b.col]);
+                want.push((0..k).map(|l| left(l) * right(l)).sum());
+            }
+        }
+    }
+    let kernel = Kernel::Matmul(Matmul {
+        batch,
+        m,
+        n,
+        k,
+        a,
+        b,
+    });
+    let inputs = [(F, bytes(&x)), (F, bytes(&y))];
+    let (got, _) = run(&kernel, &inputs, F, want.len(), &[]);
+    close(&values(&got), &want, 2e-5);
 }
 
 /// Matrices large enough that several threads share one product.
@@ -122,7 +125,7 @@ fn large_products_do_not_depend_on_threads() {
     }
 }
 
-fn shape(
+pub(super) fn shape(
     [batch, groups, in_channels, out_channels]: [usize; 4],
     input: [usize; 3],
     kernel: [usize; 3],
@@ -177,7 +180,7 @@ fn terms(c: &Conv, mut f: impl FnMut(usize, usize, usize)) {
     }
 }
 
-fn check_within(c: Conv, tolerance: f64) {
+pub(super) fn check_within(c: Conv, tolerance: f64) {
     let plane = |s: [usize; 3]| s.iter().product::<usize>();
     let (nx, ny) = (
         c.batch * c.groups * c.in_channels * plane(c.input),
@@ -467,6 +470,25 @@ fn winograd_convolutions() {
             check_within(Conv { output, ..conv }, tolerance);
         }
     }
+}
+
+/// The product of all sizes is 2^64, of which nothing is left in a number of 64 bits.
+#[test]
+fn sums_of_more_terms_than_can_be_counted_are_not_nothing() {
+    let line = [1, 1, 1 << 24];
+    let conv = Conv {
+        kind: ConvKind::WeightGrad,
+        output: line,
+        ..shape(
+            [1, 1, 16, 16],
+            line,
+            [1, 1, 1 << 8],
+            [1; 3],
+            [0, 0, 127],
+            [1; 3],
+        )
+    };
+    assert!(crate::exec::cpu::conv::sums(&conv).is_some());
 }
 
 #[test]

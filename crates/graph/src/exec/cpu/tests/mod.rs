@@ -2,16 +2,23 @@
 
 mod contraction;
 mod elementwise;
+#[cfg(unix)]
+mod guarded;
+mod panics;
 mod plans;
+#[cfg(unix)]
+mod ragged;
 mod reduction;
 mod rest;
 mod rows;
 mod segments;
+mod small;
 
 use super::simd::{block1, block2, block3};
 use super::{Operand, run_kernel};
 use crate::dtype::{Class, DType};
 use crate::plan::{BlockFn, Expr, Inst, Kernel, ScalarOp, View};
+use crate::storage::HostBufferMut;
 use std::sync::atomic::AtomicU32;
 
 /// A small generator for test data.
@@ -130,6 +137,18 @@ fn view(offset: i64, strides: &[i64]) -> View {
     }
 }
 
+/// Inputs in memory as the executor's.
+fn buffers(inputs: &[(DType, &[u8])]) -> Vec<(DType, HostBufferMut)> {
+    let copy =
+        |&(dtype, bytes): &(DType, &[u8])| (dtype, HostBufferMut::copy_of(bytes).expect("room"));
+    inputs.iter().map(copy).collect()
+}
+
+/// Floats in memory as the executor's.
+pub(super) fn held(floats: &[f32]) -> HostBufferMut {
+    HostBufferMut::copy_of(bytes(floats)).expect("room")
+}
+
 /// Runs a kernel on one thread and on three, checks that the bits agree and returns them with the status word.
 fn run_into(
     kernel: &Kernel,
@@ -138,12 +157,16 @@ fn run_into(
     before: &[u8],
     scalars: &[u32],
 ) -> (Vec<u8>, u32) {
+    let inputs = buffers(inputs);
     let operands: Vec<Operand<'_>> = inputs
         .iter()
-        .map(|&(dtype, bytes)| Operand { dtype, bytes })
+        .map(|(dtype, buffer)| Operand {
+            dtype: *dtype,
+            bytes: buffer.bytes(),
+        })
         .collect();
     let mut results = [1, 3].map(|threads| {
-        let mut out = crate::storage::HostBufferMut::copy_of(before).expect("room");
+        let mut out = HostBufferMut::copy_of(before).expect("room");
         let status = AtomicU32::new(0);
         run_kernel(
             kernel,

@@ -55,106 +55,121 @@ fn groups(outer: &[usize], inner: &[usize], view: &View) -> Vec<Vec<usize>> {
 #[test]
 fn sums_of_products() {
     for (outer, inner, walk) in cases() {
-        let n = (outer.iter().product::<usize>() * inner.iter().product::<usize>()).max(1);
-        let x = Rng(1).floats(n);
-        let expr = Expr {
-            inputs: vec![F],
-            insts: vec![load(0, walk.clone()), apply(&SQUARE, &[0], F, F)],
-        };
-        let groups = groups(&outer, &inner, &walk);
-        let want: Vec<f64> = groups
-            .iter()
-            .map(|g| g.iter().map(|&i| f64::from(x[i] * x[i])).sum::<f64>())
-            .collect();
-        let (got, _) = run(
-            &kernel(ReduceKind::Sum, &outer, &inner, expr),
-            &[(F, bytes(&x))],
-            F,
-            want.len(),
-            &[],
-        );
-        close(&values(&got), &want, 1e-6);
+        check_sums(&outer, &inner, &walk);
     }
+}
+
+/// Sums of squares, the last operand at the end of its buffer.
+pub(super) fn check_sums(outer: &[usize], inner: &[usize], walk: &View) {
+    let n = (outer.iter().product::<usize>() * inner.iter().product::<usize>()).max(1);
+    let x = Rng(1).floats(n);
+    let expr = Expr {
+        inputs: vec![F],
+        insts: vec![load(0, walk.clone()), apply(&SQUARE, &[0], F, F)],
+    };
+    let groups = groups(outer, inner, walk);
+    let want: Vec<f64> = groups
+        .iter()
+        .map(|g| g.iter().map(|&i| f64::from(x[i] * x[i])).sum::<f64>())
+        .collect();
+    let (got, _) = run(
+        &kernel(ReduceKind::Sum, outer, inner, expr),
+        &[(F, bytes(&x))],
+        F,
+        want.len(),
+        &[],
+    );
+    close(&values(&got), &want, 1e-6);
 }
 
 #[test]
 fn maxima_and_their_positions() {
     for (outer, inner, walk) in cases() {
-        let n = (outer.iter().product::<usize>() * inner.iter().product::<usize>()).max(1);
-        let groups = groups(&outer, &inner, &walk);
-        for nan_every in [usize::MAX, 997] {
-            // Few different values, so that there are ties, with both zeros.
-            let mut rng = Rng(2);
-            let x: Vec<f32> = (0..n)
-                .map(|i| match rng.below(9) {
-                    _ if i % nan_every == nan_every - 1 => f32::NAN,
-                    8 => -0.0,
-                    v => v as f32 - 4.0,
-                })
-                .collect();
-            let greater = |a: f32, b: f32| a > b || (a.is_nan() && !b.is_nan());
-            let best = |g: &Vec<usize>| {
-                (0..g.len()).fold(None, |best: Option<usize>, i| match best {
-                    Some(b) if !greater(x[g[i]], x[g[b]]) => Some(b),
-                    _ => Some(i),
-                })
-            };
-            let expr = || Expr {
-                inputs: vec![F],
-                insts: vec![load(0, walk.clone())],
-            };
-            let want: Vec<f64> = groups
-                .iter()
-                .map(|g| best(g).map_or(f64::NEG_INFINITY, |b| f64::from(x[g[b]])))
-                .collect();
-            let (got, _) = run(
-                &kernel(ReduceKind::Max, &outer, &inner, expr()),
-                &[(F, bytes(&x))],
-                F,
-                want.len(),
-                &[],
-            );
-            close(&values(&got), &want, 0.0);
-            let want: Vec<i32> = groups.iter().map(|g| best(g).unwrap_or(0) as i32).collect();
-            let kernel = kernel(ReduceKind::ArgMax, &outer, &inner, expr());
-            let (got, _) = run(&kernel, &[(F, bytes(&x))], DType::I32, want.len(), &[]);
-            assert_eq!(values::<i32>(&got), want, "{outer:?} {inner:?} {walk:?}");
-        }
+        check_maxima(&outer, &inner, &walk);
+    }
+}
+
+/// Maxima and their positions.
+pub(super) fn check_maxima(outer: &[usize], inner: &[usize], walk: &View) {
+    let n = (outer.iter().product::<usize>() * inner.iter().product::<usize>()).max(1);
+    let groups = groups(outer, inner, walk);
+    for nan_every in [usize::MAX, 997] {
+        // Few different values, so that there are ties, with both zeros.
+        let mut rng = Rng(2);
+        let x: Vec<f32> = (0..n)
+            .map(|i| match rng.below(9) {
+                _ if i % nan_every == nan_every - 1 => f32::NAN,
+                8 => -0.0,
+                v => v as f32 - 4.0,
+            })
+            .collect();
+        let greater = |a: f32, b: f32| a > b || (a.is_nan() && !b.is_nan());
+        let best = |g: &Vec<usize>| {
+            (0..g.len()).fold(None, |best: Option<usize>, i| match best {
+                Some(b) if !greater(x[g[i]], x[g[b]]) => Some(b),
+                _ => Some(i),
+            })
+        };
+        let expr = || Expr {
+            inputs: vec![F],
+            insts: vec![load(0, walk.clone())],
+        };
+        let want: Vec<f64> = groups
+            .iter()
+            .map(|g| best(g).map_or(f64::NEG_INFINITY, |b| f64::from(x[g[b]])))
+            .collect();
+        let (got, _) = run(
+            &kernel(ReduceKind::Max, outer, inner, expr()),
+            &[(F, bytes(&x))],
+            F,
+            want.len(),
+            &[],
+        );
+        close(&values(&got), &want, 0.0);
+        let want: Vec<i32> = groups.iter().map(|g| best(g).unwrap_or(0) as i32).collect();
+        let kernel = kernel(ReduceKind::ArgMax, outer, inner, expr());
+        let (got, _) = run(&kernel, &[(F, bytes(&x))], DType::I32, want.len(), &[]);
+        assert_eq!(values::<i32>(&got), want, "{outer:?} {inner:?} {walk:?}");
     }
 }
 
 #[test]
 fn integers() {
     for (outer, inner, walk) in cases() {
-        let n = (outer.iter().product::<usize>() * inner.iter().product::<usize>()).max(1);
-        let groups = groups(&outer, &inner, &walk);
-        let mut rng = Rng(3);
-        let x: Vec<u32> = (0..n).map(|_| rng.next() << 1).collect();
-        for dtype in [DType::I32, DType::U32] {
-            let expr = || Expr {
-                inputs: vec![dtype],
-                insts: vec![load(0, walk.clone())],
-            };
-            let sums: Vec<u32> = groups
-                .iter()
-                .map(|g| g.iter().fold(0u32, |s, &i| s.wrapping_add(x[i])))
-                .collect();
-            let sum = kernel(ReduceKind::Sum, &outer, &inner, expr());
-            assert_eq!(
-                values::<u32>(&run(&sum, &[(dtype, bytes(&x))], dtype, sums.len(), &[]).0),
-                sums
-            );
-            let max = |g: &Vec<usize>| match dtype {
-                DType::I32 => g.iter().map(|&i| x[i] as i32).max().unwrap_or(i32::MIN) as u32,
-                _ => g.iter().map(|&i| x[i]).max().unwrap_or(0),
-            };
-            let maxima: Vec<u32> = groups.iter().map(max).collect();
-            let kernel = kernel(ReduceKind::Max, &outer, &inner, expr());
-            assert_eq!(
-                values::<u32>(&run(&kernel, &[(dtype, bytes(&x))], dtype, maxima.len(), &[]).0),
-                maxima
-            );
-        }
+        check_integers(&outer, &inner, &walk);
+    }
+}
+
+/// Sums and maxima of integers.
+pub(super) fn check_integers(outer: &[usize], inner: &[usize], walk: &View) {
+    let n = (outer.iter().product::<usize>() * inner.iter().product::<usize>()).max(1);
+    let groups = groups(outer, inner, walk);
+    let mut rng = Rng(3);
+    let x: Vec<u32> = (0..n).map(|_| rng.next() << 1).collect();
+    for dtype in [DType::I32, DType::U32] {
+        let expr = || Expr {
+            inputs: vec![dtype],
+            insts: vec![load(0, walk.clone())],
+        };
+        let sums: Vec<u32> = groups
+            .iter()
+            .map(|g| g.iter().fold(0u32, |s, &i| s.wrapping_add(x[i])))
+            .collect();
+        let sum = kernel(ReduceKind::Sum, outer, inner, expr());
+        assert_eq!(
+            values::<u32>(&run(&sum, &[(dtype, bytes(&x))], dtype, sums.len(), &[]).0),
+            sums
+        );
+        let max = |g: &Vec<usize>| match dtype {
+            DType::I32 => g.iter().map(|&i| x[i] as i32).max().unwrap_or(i32::MIN) as u32,
+            _ => g.iter().map(|&i| x[i]).max().unwrap_or(0),
+        };
+        let maxima: Vec<u32> = groups.iter().map(max).collect();
+        let kernel = kernel(ReduceKind::Max, outer, inner, expr());
+        assert_eq!(
+            values::<u32>(&run(&kernel, &[(dtype, bytes(&x))], dtype, maxima.len(), &[]).0),
+            maxima
+        );
     }
 }
 

@@ -14,7 +14,7 @@ fn tensor(seed: u64, shape: &[usize]) -> Tensor {
 }
 
 /// The plan of some tensors, its leaves and scalars.
-fn planned(outputs: &[&Tensor]) -> (Plan, Vec<HostBuffer>, Vec<u32>) {
+pub(super) fn planned(outputs: &[&Tensor]) -> (Plan, Vec<HostBuffer>, Vec<u32>) {
     let collected = collect(outputs);
     let plan = plan(&collected.graph(), &LIMITS);
     let leaves = collected.leaves.iter().map(|t| {
@@ -27,7 +27,7 @@ fn planned(outputs: &[&Tensor]) -> (Plan, Vec<HostBuffer>, Vec<u32>) {
 }
 
 /// Runs the plan with its segments, on one thread and on three, and without; returns where the segments begin and end.
-fn same_bits(outputs: &[&Tensor]) -> Vec<(usize, usize)> {
+pub(super) fn same_bits(outputs: &[&Tensor]) -> Vec<(usize, usize)> {
     let (plan, leaves, scalars) = planned(outputs);
     let leaves: Vec<&HostBuffer> = leaves.iter().collect();
     let prepared = Prepared::new(&plan);

@@ -92,6 +92,8 @@ fn scatters() -> Vec<Case> {
         scatter(1, 0, 4, 2, [0, 2, 1], DType::F32),
         scatter(3, 4, 1, 0, [0, 1, 0], DType::F32),
     ];
+    // Sorted.
+    cases.push(scatter(1, 9000, 3000, 2, [0, 1, 0], DType::F32));
     // Many rows.
     cases.push(scatter(40, 6, 4, 50, [300, 50, 1], DType::U32));
     cases
@@ -139,6 +141,9 @@ fn scans() -> Vec<Case> {
         cases.push(scan(ScanKind::LogSumExp, DType::F32, [2, 40, 3], reverse));
         cases.push(scan(ScanKind::LogSumExp, DType::F32, [2, 1500, 1], reverse));
     }
+    // In parts.
+    cases.push(scan(ScanKind::Sum, DType::I32, [3, 40_000, 6], false));
+    cases.push(scan(ScanKind::Max, DType::F32, [1, 40_000, 20], true));
     cases.push(scan(ScanKind::Sum, DType::F32, [2, 0, 3], false));
     cases
 }
@@ -171,9 +176,29 @@ fn sorts() -> Vec<Case> {
 }
 
 pub(super) fn cases() -> Vec<Case> {
+    let large = |kind, kernel: [usize; 3]| {
+        let input = kernel.map(|k| 2 * k + 3);
+        let w = window(kind, 2, input, kernel);
+        let dtype = match kind {
+            WindowKind::Sum => DType::F32,
+            WindowKind::ArgMax => DType::I32,
+        };
+        let n = 2 * input.iter().product::<usize>();
+        let out = 2 * w.output.iter().product::<usize>();
+        (
+            Kernel::Window(w),
+            vec![Data::random(DType::F32, n, 46)],
+            (dtype, out),
+        )
+    };
     let windows = [
         window_case(WindowKind::Sum),
         window_case(WindowKind::ArgMax),
+        // One dimension after the other, and in blocks.
+        large(WindowKind::Sum, [17, 18, 19]),
+        large(WindowKind::ArgMax, [17, 18, 19]),
+        large(WindowKind::Sum, [1, 1, 5003]),
+        large(WindowKind::ArgMax, [1, 5003, 1]),
     ];
     windows
         .into_iter()
@@ -304,6 +329,7 @@ fn join(kind: ScanKind, dtype: DType, a: f64, b: f64) -> f64 {
         ScanKind::Prod => (a * b) % 4_294_967_296.0,
         ScanKind::Max if a.is_nan() || b.is_nan() => f64::NAN,
         ScanKind::Max => a.max(b),
+        ScanKind::Linear => unreachable!("has two operands"),
         ScanKind::LogSumExp => {
             let m = a.max(b);
             if a.is_nan() || b.is_nan() {

@@ -5,6 +5,7 @@ mod arrange;
 mod contract;
 mod elementwise;
 mod reductions;
+mod rounds;
 mod rows;
 mod runs;
 mod texts;

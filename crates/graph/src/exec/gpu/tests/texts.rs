@@ -46,6 +46,12 @@ fn validate_step(plan: &Plan) -> Vec<&'static str> {
             );
             let buffers = call.args.iter().filter(|arg| **arg != Arg::Params);
             assert!(buffers.count() <= 8, "{}", call.label);
+            let loops = ["for (", "while (", "loop {"];
+            assert!(
+                call.iterations > 0 || !loops.iter().any(|l| call.wgsl.contains(l)),
+                "{}: a loop of no rounds",
+                call.label
+            );
             labels.push(call.label);
         }
     }
@@ -108,6 +114,15 @@ fn named_kernels_are_valid() {
         "argsort",
         "argsort blocks",
         "argsort step",
+        "scatter add sorted",
+        "scan totals",
+        "scan carry",
+        "scan parts",
+        "window line",
+        "radix count",
+        "radix totals",
+        "radix places",
+        "radix move",
     ];
     for label in all {
         assert!(seen.contains(&label), "no case runs `{label}`");

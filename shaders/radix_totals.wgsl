@@ -1,0 +1,28 @@
+// Second part of a pass of a radix sort: how often each digit occurs in a row. One thread for each row and digit. See
+// `radix_count.wgsl`.
+
+struct Params {
+    rows: u32,
+    tiles: u32,
+}
+
+@group(0) @binding(0) var<storage, read> counts: array<u32>;
+@group(0) @binding(1) var<storage, read_write> totals: array<u32>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) wg: vec3<u32>,
+    @builtin(num_workgroups) num: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (wg.x + num.x * (wg.y + num.y * wg.z)) * 64u + local;
+    if (i >= params.rows * 256u) {
+        return;
+    }
+    var total = 0u;
+    for (var tile = 0u; tile < params.tiles; tile++) {
+        total += counts[i * params.tiles + tile];
+    }
+    totals[i] = total;
+}
