@@ -150,8 +150,13 @@ macro_rules! optimizer {
                 model: &mut dyn crate::Module,
                 gradients: &crate::Gradients,
             ) -> wgrad_graph::Result<()> {
-                self.validate()?;
-                let numbers = self.numbers(self.state.steps() + 1);
+                let own = self.state.calm(self.lr);
+                let kept = std::mem::replace(&mut self.lr, own);
+                let numbers = self
+                    .validate()
+                    .map(|()| self.numbers(self.state.steps() + 1));
+                self.lr = kept;
+                let numbers = numbers?;
                 let rule = |u: &crate::optim::state::Update| self.update(u);
                 let next = self
                     .state
