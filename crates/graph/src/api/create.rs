@@ -44,6 +44,10 @@ impl Tensor {
                 device,
             );
         }
+        if let Err(bytes) = crate::storage::room(size_of_val(data)) {
+            let error = crate::eval::no_room(bytes);
+            return Tensor::invalid(error, shape, T::DTYPE, device);
+        }
         Tensor::from_bytes(&T::to_bytes(data), shape, T::DTYPE, device)
     }
 

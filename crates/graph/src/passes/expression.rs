@@ -142,6 +142,16 @@ impl<'a> Builder<'a> {
         }
         let inst = match &marked.lowered[n] {
             Lowered::View(_) => {
+                // Views of a buffer are known as one, however many there are.
+                if let (base, Some(view)) = marked.resolve(n)
+                    && marked.stored[base]
+                    && base != self.root
+                {
+                    let view = self.view(view, chain)?;
+                    let input = self.input(base);
+                    self.push((n, chain), Inst::Load { input, view });
+                    return Ok(());
+                }
                 let below = (node.inputs[0], self.chains.longer(chain, n));
                 tasks.push(Task::Alias((n, chain), below));
                 tasks.push(Task::Emit(below.0, below.1));

@@ -326,10 +326,16 @@ impl Counter {
                     insts += 1;
                     self.inputs.insert(n);
                 }
-                Lowered::View(_) => {
-                    let chain = self.chains.longer(chain, n);
-                    self.stack.push((inputs[0], chain));
-                }
+                Lowered::View(_) => match marked.resolve(n).0 {
+                    base if marked.stored[base] && base != root => {
+                        insts += 1;
+                        self.inputs.insert(base);
+                    }
+                    _ => {
+                        let chain = self.chains.longer(chain, n);
+                        self.stack.push((inputs[0], chain));
+                    }
+                },
                 Lowered::Identity => self.stack.push((inputs[0], chain)),
                 Lowered::Gather { .. } => {
                     insts += 1;
