@@ -20,7 +20,7 @@ usage: cargo xtask <command>
         --all          the full cross product of cases (sets WGRAD_TEST_ALL=1)
         --no-browser   leave the browser out
   tidy                                    the repository's own rules
-  sanitize [asan] [tsan] [miri] [--all]   the cpu executor's tests under sanitizers and Miri; names what is missing
+  sanitize [asan] [miri] [--all]          the cpu executor's tests under AddressSanitizer and Miri; names what is missing
   browser                                 build the page and run its checks in headless Chromium
   serve                                   build the page and serve it for a browser of yours
 ";

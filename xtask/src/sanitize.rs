@@ -1,6 +1,6 @@
 //! `cargo xtask sanitize`: the cpu executor's tests under tools that see what no compiler checks. AddressSanitizer sees
-//! accesses beside memory, ThreadSanitizer threads that touch the same memory, Miri any undefined behaviour, at a thousandth
-//! of the speed. Each needs a part of a toolchain; one that is missing is named. It must not know what a test does.
+//! accesses beside memory, Miri any undefined behaviour and any race of threads, at a thousandth of the speed. Each needs a
+//! part of a toolchain; one that is missing is named. It must not know what a test does.
 
 use std::path::Path;
 
@@ -10,16 +10,11 @@ use crate::run::{Invocation, Tally};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tool {
     Address,
-    Thread,
     Miri,
 }
 
 /// The tools by the names that they are asked for with.
-const TOOLS: [(&str, Tool); 3] = [
-    ("asan", Tool::Address),
-    ("tsan", Tool::Thread),
-    ("miri", Tool::Miri),
-];
+const TOOLS: [(&str, Tool); 2] = [("asan", Tool::Address), ("miri", Tool::Miri)];
 
 /// What `sanitize` was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +77,16 @@ pub(crate) fn sanitize(root: &Path, options: &Options) -> Result<(), String> {
     }
 }
 
-/// The tests of the executor, of its memory and of plans that are run again, without a GPU.
-const TESTS: &[&str] = &["exec::cpu", "storage", "replay", "passes"];
+/// The tests of the executor, of its memory and of plans that are run again, without a GPU; not the processes that have
+/// pages of their own around buffers.
+const TESTS: &[&str] = &[
+    "exec::cpu",
+    "storage",
+    "replay",
+    "passes",
+    "--skip",
+    "guarded::every",
+];
 
 /// Those that Miri takes: threads, pools, working memory, and the smallest case of each unchecked part.
 const SMALL_TESTS: &[&str] = &[
@@ -119,9 +122,6 @@ fn commands(tool: Tool, host: &str, all: bool) -> Vec<Invocation> {
         Tool::Address => with(&["test"], "asan", TESTS)
             .variable("RUSTC_BOOTSTRAP", "1")
             .variable("RUSTFLAGS", "-Zsanitizer=address"),
-        // It must see the standard library's own locks.
-        Tool::Thread => with(&["+nightly", "test", "-Zbuild-std"], "tsan", TESTS)
-            .variable("RUSTFLAGS", "-Zsanitizer=thread"),
         // Unoptimised: what is compiled away is not seen. Tests read clocks and the environment.
         Tool::Miri => with(&["+nightly", "miri", "test"], "miri", SMALL_TESTS)
             .variable("MIRIFLAGS", "-Zmiri-disable-isolation")
@@ -150,15 +150,6 @@ fn lacking(tool: Tool, root: &Path) -> Option<String> {
                     "this toolchain has no runtime of AddressSanitizer ({folder}/librustc-*_rt.asan.a); \
                      rustup's have it for Linux and macOS on x86-64 and AArch64"
                 )
-            })
-        }
-        Tool::Thread => {
-            let sysroot = says("rustc", &["+nightly", "--print", "sysroot"]);
-            let source = |root: String| Path::new(&root).join("lib/rustlib/src/rust/library/std");
-            (!sysroot.map(source).is_some_and(|path| path.exists())).then(|| {
-                "it needs a nightly toolchain with the standard library's source: \
-                 rustup toolchain install nightly --component rust-src"
-                    .to_owned()
             })
         }
         Tool::Miri => says("cargo", &["+nightly", "miri", "--version"])
@@ -190,7 +181,7 @@ mod tests {
 
     #[test]
     fn tools_are_chosen_by_name() {
-        assert_eq!(parse(&[]).unwrap().tools.len(), 3);
+        assert_eq!(parse(&[]).unwrap().tools.len(), 2);
         let options = parse(&["miri", "--all"]).unwrap();
         assert_eq!((options.tools, options.all), (vec![Tool::Miri], true));
         assert!(parse(&["valgrind"]).unwrap_err().contains("valgrind"));
@@ -203,10 +194,9 @@ mod tests {
         let start = "RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test --target x86_64";
         assert!(asan.starts_with(start), "{asan}");
         assert!(
-            asan.ends_with("--features cpu -- exec::cpu storage replay passes"),
+            asan.ends_with("exec::cpu storage replay passes --skip guarded::every"),
             "{asan}"
         );
-        assert!(line(Tool::Thread).contains("-Zbuild-std"));
         assert!(line(Tool::Miri).contains("cargo +nightly miri test"));
     }
 
