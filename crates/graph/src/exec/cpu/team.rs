@@ -319,12 +319,17 @@ impl Shared {
     }
 }
 
-/// Drops what a panic carried. That may panic too.
+/// Drops what a panic carried. That may panic too, and so may the drop of what that carries.
 fn discard(panic: Payload) {
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        // And so on without end.
-        std::mem::forget(another);
+    let mut left = panic;
+    for _ in 0..4 {
+        match catch_unwind(AssertUnwindSafe(|| drop(left))) {
+            Ok(()) => return,
+            Err(another) => left = another,
+        }
     }
+    // It could go on without end.
+    std::mem::forget(left);
 }
 
 /// A serving thread that is inside.

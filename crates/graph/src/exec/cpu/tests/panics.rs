@@ -10,12 +10,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// What a panic carries whose drop panics.
-struct Trap(usize);
+/// What a panic carries whose drop panics, until its task's number is taken out.
+struct Trap(Option<usize>);
 
 impl Drop for Trap {
     fn drop(&mut self) {
-        resume_unwind(Box::new(self.0));
+        if let Some(task) = self.0 {
+            resume_unwind(Box::new(task));
+        }
     }
 }
 
@@ -24,7 +26,7 @@ fn fail(task: usize, form: usize) -> ! {
     resume_unwind(match form % 3 {
         0 => Box::new(format!("task {task}")),
         1 => Box::new(task),
-        _ => Box::new(Trap(task)) as Box<dyn Any + Send>,
+        _ => Box::new(Trap(Some(task))) as Box<dyn Any + Send>,
     })
 }
 
@@ -37,10 +39,8 @@ fn task_of(panic: Box<dyn Any + Send>) -> usize {
     match panic.downcast::<usize>() {
         Ok(task) => *task,
         Err(panic) => {
-            let trap = panic.downcast::<Trap>().expect("one of the forms");
-            let task = trap.0;
-            std::mem::forget(trap);
-            task
+            let mut trap = panic.downcast::<Trap>().expect("one of the forms");
+            trap.0.take().expect("a number")
         }
     }
 }
