@@ -5,7 +5,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
-use wgrad::{Device, Tensor};
+use wgrad::{Device, Tensor, f16};
 
 /// All cases, and the file of tensors.
 pub struct Store {
@@ -44,6 +44,8 @@ pub struct Expected {
     pub values: Vec<f64>,
     /// Whether they are compared within the tolerances; integers and booleans must be equal.
     pub float: bool,
+    /// Whether the tensor must be f16.
+    pub half: bool,
 }
 
 impl Store {
@@ -71,11 +73,12 @@ impl Store {
 
     fn expected(&self, name: &str) -> Result<Expected, String> {
         let (shape, values, dtype) = self.stored(name)?;
-        let float = dtype == safetensors::Dtype::F32;
+        let float = matches!(dtype, safetensors::Dtype::F32 | safetensors::Dtype::F16);
         Ok(Expected {
             shape,
             values,
             float,
+            half: dtype == safetensors::Dtype::F16,
         })
     }
 
@@ -93,6 +96,10 @@ impl Store {
             safetensors::Dtype::F32 => data
                 .chunks_exact(4)
                 .map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])))
+                .collect(),
+            safetensors::Dtype::F16 => data
+                .chunks_exact(2)
+                .map(|b| f16::from_le_bytes([b[0], b[1]]).to_f64())
                 .collect(),
             safetensors::Dtype::I64 => data
                 .chunks_exact(8)
@@ -113,6 +120,11 @@ impl Store {
         Ok(match dtype {
             safetensors::Dtype::F32 => Tensor::from_slice(
                 &v.iter().map(|&x| x as f32).collect::<Vec<_>>(),
+                &shape,
+                device,
+            ),
+            safetensors::Dtype::F16 => Tensor::from_slice(
+                &v.iter().map(|&x| f16::from_f64(x)).collect::<Vec<_>>(),
                 &shape,
                 device,
             ),

@@ -202,6 +202,9 @@ pub fn differs(case: &Case, t: &Tensor, want: &Expected) -> Option<Failure> {
         let m = format!("shape {:?} instead of {:?}", t.shape(), want.shape);
         return fail(m, None);
     }
+    if want.half != (t.dtype() == DType::F16) {
+        return fail(format!("dtype {}", t.dtype()), None);
+    }
     let got = match values(t) {
         Ok(got) => got,
         Err(e) => return fail(e.to_string(), None),

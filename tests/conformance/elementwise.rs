@@ -46,6 +46,9 @@ fn unary(case: &Case) -> Option<Result<Tensor, String>> {
         "sinc" => Tensor::sinc,
         "erf" => Tensor::erf,
         "erfc" => Tensor::erfc,
+        "erfinv" => Tensor::erfinv,
+        "lgamma" => Tensor::lgamma,
+        "digamma" => Tensor::digamma,
         "square" => Tensor::square,
         "sqrt" => Tensor::sqrt,
         "rsqrt" => Tensor::rsqrt,
@@ -124,6 +127,12 @@ fn shrink(case: &Case) -> Option<Result<Tensor, String>> {
         "hardshrink" => &|x| x.hardshrink(number("lambd", 0.5)),
         "threshold" => &|x| x.threshold(number("threshold", 0.0), number("value", 0.0)),
         "clamp" => &|x| clamp(case, x),
+        "pow" if case.inputs.len() == 1 => &|x| x.powf(number("exponent", 1.0)),
+        "nan_to_num" => &|x| {
+            let most = f64::from(f32::MAX);
+            let (up, down) = (number("posinf", most), number("neginf", -most));
+            x.nan_to_num(number("nan", 0.0), up, down)
+        },
         _ => return None,
     };
     Some(operand(case).map(f))
@@ -131,6 +140,12 @@ fn shrink(case: &Case) -> Option<Result<Tensor, String>> {
 
 /// Bounds are numbers, tensors or absent.
 fn clamp(case: &Case, x: &Tensor) -> Tensor {
+    if let (Some(min), Some(max)) = (case.f64("min"), case.f64("max")) {
+        return x.clamp(min, max);
+    }
+    if let (Some(min), Some(max)) = (case.optional("min"), case.optional("max")) {
+        return x.clamp_tensor(min, max);
+    }
     let low = match (case.optional("min"), case.f64("min")) {
         (Some(min), _) => x.clamp_min_tensor(min),
         (_, Some(min)) => x.clamp_min(min),
@@ -162,6 +177,9 @@ fn binary(case: &Case) -> Option<Result<Tensor, String>> {
         "floor_divide" => &Tensor::floor_divide,
         "hypot" => &Tensor::hypot,
         "logaddexp" => &Tensor::logaddexp,
+        "fmax" => &Tensor::fmax,
+        "fmin" => &Tensor::fmin,
+        "copysign" => &Tensor::copysign,
         "xlogy" => &Tensor::xlogy,
         _ => return None,
     };

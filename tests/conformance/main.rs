@@ -1,9 +1,11 @@
 //! The conformance cases, computed by PyTorch, through the public API on every executor: outputs, gradients and
-//! Hessian-vector products. Reads the directory in `WGRAD_CONFORMANCE` (default `../shared/conformance`, whose README
-//! defines the form). Each executor also runs without fusion (and so without kernels over rows), and planned for what
-//! every WebGPU adapter offers, the GPU opened with no more than that, once with the kernels that a card would run: a
-//! fixed tenth of the cases, all of them with `WGRAD_TEST_ALL=1`. `--device NAME`, which then runs all cases, and `--filter TEXT` narrow the run; the last line
-//! counts cases.
+//! Hessian-vector products. Reads the directories in `WGRAD_CONFORMANCE`, separated as in `PATH` (default
+//! `../shared/conformance`, whose README defines the form, and `../shared/conformance-edges`). `exact` is the reference
+//! without rounding between operations, so it judges the compositions themselves. Each executor also runs without
+//! fusion (and so without kernels over rows), and planned for what every WebGPU adapter offers, the GPU opened with no
+//! more than that, once with the kernels that a card would run: all cases of a small directory, a fixed tenth of a large
+//! one, all of them with `WGRAD_TEST_ALL=1`. `--device NAME`, which then runs all cases, and `--filter TEXT` narrow the
+//! run; the last line counts cases.
 
 mod case;
 mod compare;
@@ -66,6 +68,12 @@ struct Subject {
 /// One case of so many runs on the variants, unless all are asked for.
 const EVERY: usize = 10;
 
+/// A directory of no more cases than this runs on the variants in full.
+const SMALL: usize = 250;
+
+/// What is read if no directory is named.
+const DEFAULT: [&str; 2] = ["../shared/conformance", "../shared/conformance-edges"];
+
 fn open_gpu(settings: &Settings) -> Option<Device> {
     match Device::gpu_blocking(None, settings) {
         Ok(gpu) => Some(gpu),
@@ -96,9 +104,10 @@ fn subjects(wanted: Option<&str>) -> Vec<Subject> {
         ..minimum.clone()
     };
     type Open<'a> = &'a dyn Fn() -> Option<Device>;
-    let list: [(&'static str, usize, Open<'_>); 8] = [
+    let list: [(&'static str, usize, Open<'_>); 9] = [
         ("cpu", 1, &|| Some(Device::cpu())),
         ("reference", 1, &|| Some(Device::reference())),
+        ("exact", 1, &|| Some(Device::exact())),
         ("gpu", 1, &|| open_gpu(&default)),
         ("cpu unfused", every, &|| Some(Device::cpu_with(&unfused))),
         ("cpu minimum", every, &|| Some(Device::cpu_with(&minimum))),
@@ -125,46 +134,65 @@ fn option(name: &str) -> Option<String> {
         .and_then(|at| args.get(at + 1).cloned())
 }
 
+/// The directories asked for, by their last names; of the defaults those that are there.
+fn stores() -> Result<Vec<(String, Store)>, String> {
+    let asked = std::env::var_os("WGRAD_CONFORMANCE");
+    let list: Vec<PathBuf> = match &asked {
+        Some(paths) => std::env::split_paths(paths).collect(),
+        None => DEFAULT.map(PathBuf::from).to_vec(),
+    };
+    let mut stores = Vec::new();
+    for directory in list {
+        let shown = directory.display();
+        if !directory.exists() {
+            let absent = format!("absent: {shown}; its conformance cases were not run");
+            if asked.is_some() {
+                return Err(absent);
+            }
+            println!("{absent}");
+            continue;
+        }
+        let store = Store::open(&directory).map_err(|e| format!("{shown}: {e}"))?;
+        let name = directory.file_name().unwrap_or(directory.as_os_str());
+        stores.push((name.to_string_lossy().into_owned(), store));
+    }
+    Ok(stores)
+}
+
 fn main() -> ExitCode {
     // Test runners ask for a list first.
     if std::env::args().any(|a| a == "--list") {
         return ExitCode::SUCCESS;
     }
-    let directory = std::env::var_os("WGRAD_CONFORMANCE")
-        .map_or_else(|| PathBuf::from("../shared/conformance"), PathBuf::from);
-    if !directory.exists() {
-        println!(
-            "absent: {}; no conformance case was run",
-            directory.display()
-        );
-        return if std::env::var_os("WGRAD_CONFORMANCE").is_some() {
-            ExitCode::FAILURE
-        } else {
-            ExitCode::SUCCESS
-        };
-    }
-    let store = match Store::open(&directory) {
-        Ok(store) => store,
+    let stores = match stores() {
+        Ok(stores) if stores.is_empty() => return ExitCode::SUCCESS,
+        Ok(stores) => stores,
         Err(e) => {
-            println!("{}: {e}", directory.display());
+            println!("{e}");
             return ExitCode::FAILURE;
         }
     };
     let filter = option("--filter").unwrap_or_default();
     let mut total = Counts::default();
     for subject in subjects(option("--device").as_deref()) {
-        let (start, mut counts) = (Instant::now(), Counts::default());
-        for id in store.ids().step_by(subject.every) {
-            if id.contains(&filter) {
-                counts.add(&run_case(&store, id, subject.name, &subject.device));
+        for (name, store) in &stores {
+            let (start, mut counts) = (Instant::now(), Counts::default());
+            let every = match store.ids().count() {
+                n if n <= SMALL => 1,
+                _ => subject.every,
+            };
+            for id in store.ids().step_by(every) {
+                if id.contains(&filter) {
+                    counts.add(&run_case(store, id, subject.name, &subject.device));
+                }
             }
+            let seconds = start.elapsed().as_secs_f64();
+            println!("{}, {name}: {counts}; {seconds:.1} s", subject.name);
+            total.merge(&counts);
         }
-        let seconds = start.elapsed().as_secs_f64();
-        println!("{}: {counts}; {seconds:.1} s", subject.name);
-        total.merge(&counts);
     }
     if filter.is_empty() {
-        total.failed += selftest::run(&store);
+        total.failed += stores.iter().map(|(_, s)| selftest::run(s)).sum::<usize>();
     }
     println!("compared {}", total.kinds());
     println!("{} passed, {} failed", total.passed, total.failed);

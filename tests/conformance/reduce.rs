@@ -58,6 +58,11 @@ fn along_dim(case: &Case) -> Option<Result<Tensor, String>> {
         "cumsum" => &|x, d| x.cumsum(d),
         "cumprod" => &|x, d| x.cumprod(d),
         "logcumsumexp" => &|x, d| x.logcumsumexp(d),
+        "cummax" => &|x, d| x.cummax(d),
+        "cummin" => &|x, d| x.cummin(d),
+        "median" => &|x, d| x.median(d, keep).0,
+        "max" if dim.is_some() => &|x, d| x.max_dim(d, keep).0,
+        "min" if dim.is_some() => &|x, d| x.min_dim(d, keep).0,
         _ => return None,
     };
     Some(case.at(0).map(|x| f(x, dim.unwrap_or(-1))))

@@ -2,6 +2,7 @@
 //! gradients are gradients. Runs nothing.
 
 use crate::depth::Pause;
+use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{Derivative, Derive};
 use crate::tensor::Tensor;
@@ -123,12 +124,7 @@ fn pull_back(
         if node.0.inputs.is_empty() {
             continue;
         }
-        let cx = Derive {
-            inputs: &node.0.inputs,
-            output: &node,
-            request,
-        };
-        match node.0.op.derivative(&cx, &upstream) {
+        match derivative(&node, &upstream, request) {
             Derivative::Of(list) => add_up(&mut gradients, &node, list, &request.path)?,
             Derivative::NotDifferentiable => {
                 let place = node.location();
@@ -138,6 +134,56 @@ fn pull_back(
         }
     }
     Ok(gradients)
+}
+
+/// The derivative of a node by its rule. Rules are written for one dtype and compose several operations, so those of
+/// f16 nodes are applied to the node's operands and value in f32, and only what they give is rounded.
+fn derivative(node: &Tensor, upstream: &Tensor, request: &Request) -> Derivative {
+    let op = &node.0.op;
+    let cx = Derive {
+        inputs: &node.0.inputs,
+        output: node,
+        operands: &node.0.inputs,
+        request,
+    };
+    let halves = cx.inputs.iter().chain([node]).any(is_half);
+    if !halves || !op.derives_in_f32() {
+        return op.derivative(&cx, upstream);
+    }
+    let wide = |t: &Tensor| {
+        if is_half(t) {
+            t.cast(DType::F32)
+        } else {
+            t.clone()
+        }
+    };
+    let inputs: Vec<Tensor> = cx.inputs.iter().map(wide).collect();
+    let operands: Vec<&Tensor> = inputs.iter().collect();
+    let device = node.device().clone();
+    let output = Tensor::record_on(op.clone(), &operands, device, node.location());
+    let cx = Derive {
+        inputs: &inputs,
+        output: &output,
+        ..cx
+    };
+    let list = match op.derivative(&cx, &wide(upstream)) {
+        Derivative::Of(list) => list,
+        Derivative::NotDifferentiable => return Derivative::NotDifferentiable,
+    };
+    let narrow = |(given, operand): (Option<Tensor>, &Tensor)| {
+        given.map(|g| {
+            if is_half(operand) {
+                g.cast(DType::F16)
+            } else {
+                g
+            }
+        })
+    };
+    Derivative::Of(list.into_iter().zip(&node.0.inputs).map(narrow).collect())
+}
+
+fn is_half(t: &Tensor) -> bool {
+    t.dtype() == DType::F16
 }
 
 fn seed(output: &Tensor, upstream: Option<&Tensor>) -> Result<Tensor, String> {

@@ -24,6 +24,8 @@ pub struct Device(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) kind: Kind,
     pub(crate) limits: Limits,
+    /// Of the reference: whether nothing is rounded between operations.
+    pub(crate) exact: bool,
     plans: Mutex<PlanCache>,
 }
 
@@ -127,6 +129,7 @@ impl Device {
         Device(Arc::new(Inner {
             kind,
             limits,
+            exact: false,
             plans: Mutex::default(),
         }))
     }
@@ -177,6 +180,27 @@ impl Device {
         REFERENCE
             .get_or_init(|| Device::with(Kind::Reference, limits))
             .clone()
+    }
+
+    /// The reference without rounding: floats stay f64 from the leaves to the tensors that are asked for, which alone are
+    /// rounded to their dtype. It judges compositions of operations, on which executors that round alike may agree
+    /// although all of them are wrong. Always the same device.
+    ///
+    /// ```
+    /// use wgrad_graph::{Device, Tensor};
+    /// let x = Tensor::new(&[1e30f32], &Device::exact());
+    /// assert_eq!((&x * &x / &x).item::<f32>()?, 1e30);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    pub fn exact() -> Device {
+        static EXACT: OnceLock<Device> = OnceLock::new();
+        let inner = || Inner {
+            kind: Kind::Reference,
+            limits: Device::reference().0.limits.clone(),
+            exact: true,
+            plans: Mutex::default(),
+        };
+        EXACT.get_or_init(|| Device(Arc::new(inner()))).clone()
     }
 
     /// A GPU whose adapter has this number or whose name contains `name` (any case), hardware before software; `None`: any
@@ -268,7 +292,7 @@ impl Device {
         ))
     }
 
-    /// Opens a device by name: `cpu`, `reference`, `gpu`, `gpu:<part of the adapter's name>` or `gpu:<number>`, as
+    /// Opens a device by name: `cpu`, `reference`, `exact`, `gpu`, `gpu:<part of the adapter's name>` or `gpu:<number>`, as
     /// `wgrad devices` lists them, so that each of several equal cards can be opened. Digits that are no adapter's number are
     /// part of a name: `gpu:4090`.
     ///
@@ -279,12 +303,13 @@ impl Device {
             #[cfg(feature = "cpu")]
             ("cpu", "") => Ok(Device::cpu()),
             ("reference", "") => Ok(Device::reference()),
+            ("exact", "") => Ok(Device::exact()),
             #[cfg(feature = "gpu")]
             ("gpu", part) => Device::gpu((!part.is_empty()).then_some(part)).await,
             ("best", "") => Box::pin(Device::best()).await,
             _ => {
                 let message = format!(
-                    "no device {name:?}: use cpu, gpu, gpu:<part of the adapter's name>, gpu:<number> or reference"
+                    "no device {name:?}: use cpu, gpu, gpu:<part of the adapter's name>, gpu:<number>, reference or exact"
                 );
                 Err(Error::new(ErrorKind::Device, "open", message))
             }
@@ -488,6 +513,7 @@ impl fmt::Display for Device {
             Kind::Cpu(_) => f.write_str("cpu"),
             #[cfg(feature = "gpu")]
             Kind::Gpu(gpu) => write!(f, "gpu ({})", gpu.name),
+            Kind::Reference if self.0.exact => f.write_str("exact"),
             Kind::Reference => f.write_str("reference"),
         }
     }

@@ -71,6 +71,52 @@ impl DType {
         }
     }
 
+    /// The least and the greatest finite value.
+    pub const fn range(self) -> (f64, f64) {
+        match self {
+            DType::Bool => (0.0, 1.0),
+            DType::U8 => (0.0, 255.0),
+            DType::I32 => (-2_147_483_648.0, 2_147_483_647.0),
+            DType::U32 => (0.0, 4_294_967_295.0),
+            DType::F16 => (-65504.0, 65504.0),
+            DType::F32 => (f32::MIN as f64, f32::MAX as f64),
+        }
+    }
+
+    /// A Rust number as an element, PyTorch's rule for fills: rounded to nearest by floats, towards zero by integers,
+    /// true where it is not 0. A float holds infinities and NaN; unlike PyTorch no negative number wraps.
+    ///
+    /// # Errors
+    /// The number is beyond the range of the dtype, or an integer would have to hold NaN or an infinity.
+    ///
+    /// ```
+    /// use wgrad_graph::DType;
+    /// assert_eq!(DType::I32.convert(0.5), Ok(0.0));
+    /// assert!(DType::U8.convert(300.0).is_err());
+    /// assert!(DType::F16.convert(-1e9).is_err());
+    /// ```
+    pub fn convert(self, value: f64) -> Result<f64, String> {
+        let (low, high) = self.range();
+        let fits = match self {
+            DType::Bool => return Ok(if value == 0.0 { 0.0 } else { 1.0 }),
+            DType::F16 | DType::F32 => !value.is_finite() || (low..=high).contains(&value),
+            _ => (low..=high).contains(&value.trunc()),
+        };
+        if !fits {
+            return Err(format!("{value:?} is beyond the range of {self}"));
+        }
+        Ok(if self.is_float() {
+            value
+        } else {
+            value.trunc() + 0.0
+        })
+    }
+
+    /// The nearest value of the dtype.
+    pub(crate) fn rounded(self, value: f64) -> f64 {
+        crate::exec::reference::round_to(value, self)
+    }
+
     /// The dtype two operands meet in: PyTorch's promotion, restricted to these types.
     /// `None` where they do not mix (`U32` with anything else).
     pub fn promote(self, other: DType) -> Option<DType> {

@@ -13,6 +13,7 @@ use crate::run::Contents;
 use crate::run::{self, Given};
 use crate::storage::{self, HostBuffer, HostBufferMut};
 use crate::tensor::Tensor;
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// The contents of a tensor.
@@ -32,6 +33,11 @@ pub(crate) enum Value {
 /// The first invalid tensor's error; out of memory; a lost device. No tensor has got a value then. A host step's own
 /// error; in a browser, that a host step's operands lie on a GPU: see [`eval_async`].
 pub fn eval(tensors: &[&Tensor]) -> Result<()> {
+    eval_keeping(tensors, &FxHashMap::default()).map(|_| ())
+}
+
+/// As [`eval`]; `kept` has what tensors are to hold if the run fails and that is known too late, by id.
+fn eval_keeping(tensors: &[&Tensor], kept: &FxHashMap<u64, &Tensor>) -> Result<Outcome> {
     for t in tensors {
         t.check()?;
     }
@@ -50,7 +56,55 @@ pub fn eval(tensors: &[&Tensor]) -> Result<()> {
         crate::host::realise_blocking(&rest)?;
         rest.retain(|t| t.0.value.get().is_none());
     }
-    eval_rest(&mut rest)
+    eval_rest(&mut rest, kept)
+}
+
+/// [`eval`] of new tensors that take the place of old ones, as a training step's: `updates` are pairs (old, new). Where the
+/// run fails the new ones hold what the old ones hold, bit for bit, and give no error: on a GPU a failure is known only when
+/// they are in use already. The errors of `rest` tell it, and the outcome that is returned: that of the run on the first
+/// tensor's device. On a host that is the error of this call, and no tensor has got a value.
+///
+/// # Errors
+/// As [`eval`]; a new tensor has another shape, dtype or device than its old one.
+///
+/// ```
+/// use wgrad_graph::{Device, Tensor, eval_update};
+/// let old = Tensor::new(&[1.0f32, 2.0], &Device::cpu());
+/// let loss = old.square().sum();
+/// let new = &old * 0.5;
+/// let outcome = eval_update(&[(&old, &new)], &[&loss])?;
+/// assert!(outcome.known().is_some_and(|o| o.is_ok())); // the cpu knows at once
+/// assert_eq!(new.to_vec::<f32>()?, [0.5, 1.0]);
+/// # Ok::<(), wgrad_graph::Error>(())
+/// ```
+pub fn eval_update(updates: &[(&Tensor, &Tensor)], rest: &[&Tensor]) -> Result<Outcome> {
+    for (old, new) in updates {
+        fits(new.check()?, old.check()?, "eval")?;
+    }
+    let old: Vec<&Tensor> = updates.iter().map(|(old, _)| *old).collect();
+    eval(&old)?;
+    let all = updates
+        .iter()
+        .map(|(_, new)| *new)
+        .chain(rest.iter().copied());
+    let all: Vec<&Tensor> = all.collect();
+    let old_of = updates.iter().map(|(old, new)| (new.0.id, *old));
+    let kept: FxHashMap<u64, &Tensor> = old_of.collect();
+    eval_keeping(&all, &kept)
+}
+
+/// Whether a tensor can take the place of another.
+pub(crate) fn fits(new: &Tensor, old: &Tensor, op: &str) -> Result<()> {
+    let kind = if new.device() != old.device() {
+        ErrorKind::Device
+    } else if (new.shape(), new.dtype()) != (old.shape(), old.dtype()) {
+        ErrorKind::Shape
+    } else {
+        return Ok(());
+    };
+    let show = |t: &Tensor| format!("{}{:?} on {}", t.dtype(), t.shape(), t.device());
+    let message = format!("{} cannot take the place of {}", show(new), show(old));
+    Err(Error::new(kind, op, message).at(new.location()))
 }
 
 /// [`eval`] that waits for host steps without blocking. The rest is as with [`eval`].
@@ -79,7 +133,8 @@ pub(crate) fn eval_plain(tensors: &[&Tensor]) -> Result<()> {
 /// [`eval`] of valid tensors that no host step has to run for.
 pub(crate) fn eval_planned(tensors: &[&Tensor]) -> Result<()> {
     let without_value = |t: &&Tensor| t.0.value.get().is_none();
-    eval_rest(&mut tensors.iter().copied().filter(without_value).collect())
+    let mut rest = tensors.iter().copied().filter(without_value).collect();
+    eval_rest(&mut rest, &FxHashMap::default()).map(|_| ())
 }
 
 /// Whether `WGRAD_ANOMALY=1` asks every run to stop at the first NaN or infinity.
@@ -89,30 +144,42 @@ pub(crate) fn anomaly_mode() -> bool {
     *MODE.get_or_init(|| std::env::var("WGRAD_ANOMALY").is_ok_and(|v| v == "1"))
 }
 
-fn eval_rest(rest: &mut Vec<&Tensor>) -> Result<()> {
+/// The outcome is that of the first device.
+fn eval_rest(rest: &mut Vec<&Tensor>, kept: &FxHashMap<u64, &Tensor>) -> Result<Outcome> {
+    let mut outcome = None;
     while let Some(first) = rest.first() {
         let device = first.device().clone();
         let (mine, others): (Vec<&Tensor>, Vec<&Tensor>) =
             rest.iter().partition(|t| *t.device() == device);
-        eval_on(&device, &mine)?;
+        let of_device = eval_on(&device, &mine, kept)?;
+        outcome.get_or_insert(of_device);
         *rest = others;
     }
-    Ok(())
+    Ok(outcome.unwrap_or_default())
 }
 
-fn eval_on(device: &Device, tensors: &[&Tensor]) -> Result<()> {
+fn eval_on(
+    device: &Device,
+    tensors: &[&Tensor],
+    kept: &FxHashMap<u64, &Tensor>,
+) -> Result<Outcome> {
     if let Kind::Reference = device.0.kind {
-        return reference::eval(tensors);
+        return reference::eval(tensors).map(|()| Outcome::default());
     }
     let collected = passes::timed("collect", || passes::collect(tensors));
     let plan = plan_for(device, &collected)?;
     let site = |node: usize| collected.node(node).map(|t| (t.op_name(), t.location()));
-    let values = run::run(device, &plan, &given(&collected, &site))?;
+    let mut given = given(&collected, &site);
+    if device.is_gpu() && !kept.is_empty() {
+        let old = |t: &&Tensor| kept.get(&t.0.id)?.0.value.get();
+        given.kept = tensors.iter().map(old).collect();
+    }
+    let (values, outcome) = run::run(device, &plan, &given)?;
     for (t, value) in tensors.iter().zip(values) {
         // Another thread may have been first; its value is the same.
         let _ = t.0.value.set(value);
     }
-    Ok(())
+    Ok(outcome)
 }
 
 /// What a run of what was collected is given.
@@ -307,8 +374,8 @@ impl Tensor {
     /// The elements in row-major order.
     ///
     /// # Errors
-    /// The tensor is invalid, `T` is not its dtype, an index was out of range on the device since the last read,
-    /// or running fails.
+    /// The tensor is invalid, `T` is not its dtype, or a run that it comes from has failed, as by an index out of range: then
+    /// each reading gives that error.
     pub async fn to_vec_async<T: Element>(&self) -> Result<Vec<T>> {
         self.check()?;
         if !T::fits(self.dtype()) {

@@ -38,6 +38,7 @@ mod linalg;
 mod mark;
 pub mod math;
 mod number;
+pub mod once;
 pub mod ops;
 mod outcome;
 mod passes;
@@ -78,7 +79,7 @@ pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
 #[cfg(not(target_arch = "wasm32"))]
 pub use eval::block_on;
-pub use eval::{eval, eval_async, explain};
+pub use eval::{eval, eval_async, eval_update, explain};
 pub use exec::reference;
 #[cfg(not(target_arch = "wasm32"))]
 pub use gradcheck::{GradcheckOptions, gradcheck};

@@ -9,6 +9,16 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 const MAX_ANCESTORS: usize = 4096;
 
 /// A mark that tensors can bear. A tensor bears one at a time; handles of one node share it.
+///
+/// ```
+/// use wgrad_graph::{Device, Mark, Tensor};
+/// let x = Tensor::new(&[1.0f32], &Device::cpu());
+/// let mark = Mark::new();
+/// mark.put_on(&x);
+/// assert!(mark.is_on(&x) && mark.is_below(&(&x + 1.0)));
+/// drop(x);
+/// assert!(!mark.is_borne());
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Mark(Arc<()>);
 

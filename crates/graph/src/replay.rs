@@ -185,6 +185,10 @@ impl Tracing {
     ) -> Result<Replay> {
         self.ready(results)?;
         let device = one_device(given, results)?;
+        for (new, old) in results.iter().zip(replaced) {
+            let old = old.and_then(|old| given.get(old));
+            old.map_or(Ok(()), |old| eval::fits(new, old, "compile"))?;
+        }
         let collected = passes::collect_traced(results);
         let changing = changing(&collected, &self.streams)?;
         let sources = collected.leaves.iter().map(|leaf| Source::of(leaf, given));

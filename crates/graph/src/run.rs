@@ -34,7 +34,11 @@ pub(crate) struct Given<'a> {
 }
 
 /// As [`run_unseen`], into the profile.
-pub(crate) fn run(device: &Device, cached: &CachedPlan, given: &Given<'_>) -> Result<Vec<Value>> {
+pub(crate) fn run(
+    device: &Device,
+    cached: &CachedPlan,
+    given: &Given<'_>,
+) -> Result<(Vec<Value>, Outcome)> {
     profiled(device, cached, || run_unseen(device, cached, given))
 }
 
@@ -50,7 +54,11 @@ fn profiled<T>(device: &Device, cached: &CachedPlan, run: impl FnOnce() -> T) ->
     result
 }
 
-fn run_unseen(device: &Device, cached: &CachedPlan, given: &Given<'_>) -> Result<Vec<Value>> {
+fn run_unseen(
+    device: &Device,
+    cached: &CachedPlan,
+    given: &Given<'_>,
+) -> Result<(Vec<Value>, Outcome)> {
     match &device.0.kind {
         #[cfg(feature = "cpu")]
         Kind::Cpu(cpu) => {
@@ -63,12 +71,13 @@ fn run_unseen(device: &Device, cached: &CachedPlan, given: &Given<'_>) -> Result
                 .run(plan, &leaves, given.scalars, &status, None);
             let out = out.map_err(|e| no_memory(&e, given))?;
             no_bad_index(status.into_inner(), given)?;
-            Ok(out.into_iter().map(Value::Host).collect())
+            let values = out.into_iter().map(Value::Host).collect();
+            Ok((values, Outcome::default()))
         }
         #[cfg(feature = "gpu")]
         Kind::Gpu(_) => {
             let sites = || sites(cached, given.site);
-            Ok(on_gpu(device, cached, given, &sites, &mut Vec::new(), None)?.0)
+            on_gpu(device, cached, given, &sites, &mut Vec::new(), None)
         }
         Kind::Reference => {
             let message = "the reference runs no plans";
@@ -163,13 +172,16 @@ fn on_gpu(
         .iter()
         .map(|v| Some(v.as_ref()?.gpu()?.0.clone()));
     let kept: Vec<_> = kept.filter(|_| may_fail).collect();
-    let mut buffers: Vec<Option<wgrad_device::Buffer>> = own
-        .iter_mut()
-        .map(|v| match v.take() {
-            Some(Value::Gpu(buffer, _)) => Some(buffer),
-            _ => None,
-        })
-        .collect();
+    let mut outcomes = Vec::with_capacity(own.len());
+    let mut buffers = Vec::with_capacity(own.len());
+    for value in own.drain(..) {
+        let (buffer, outcome) = match value {
+            Some(Value::Gpu(buffer, outcome)) => (Some(buffer), outcome),
+            _ => (None, Outcome::default()),
+        };
+        buffers.push(buffer);
+        outcomes.push(outcome);
+    }
     let words = parents.words();
     let job = Job {
         leaves: &leaves,
@@ -180,10 +192,8 @@ fn on_gpu(
     };
     let ran = gpu.executor.run_job(prepared, &job, &mut buffers);
     let Ran { results, word } = ran.map_err(|e| {
-        let still = buffers.into_iter();
-        *own = still
-            .map(|b| Some(Value::Gpu(b?, Outcome::default())))
-            .collect();
+        let still = buffers.into_iter().zip(outcomes);
+        own.extend(still.map(|(b, outcome)| Some(Value::Gpu(b?, outcome))));
         crate::device::from_device(&e)
     })?;
     let outcome = gpu.outcomes.submitted(word, sites(), parents);
@@ -335,7 +345,7 @@ impl Memory {
                 let sites = || self.sites.clone();
                 on_gpu(device, cached, given, &sites, buffers, None)
             }
-            Kind::Reference => Ok((run_unseen(device, cached, given)?, Outcome::default())),
+            Kind::Reference => run_unseen(device, cached, given),
         }
     }
 
@@ -349,9 +359,12 @@ impl Memory {
     ) -> Result<(Vec<Value>, Outcome)> {
         let leaves = host_leaves(given)?;
         let plan = (&cached.plan, cached.on_cpu.as_ref().ok_or_else(unprepared)?);
-        let lent = self.lend(buffers).map_err(|bytes| {
-            let origin = None;
-            no_memory(&crate::exec::cpu::Lack { bytes, origin }, given)
+        let lent = self.lend(buffers).map_err(|(output, bytes)| {
+            let place = crate::plan::Place::Output(output);
+            no_memory(
+                &crate::exec::cpu::Lack::of(&cached.plan, place, bytes),
+                given,
+            )
         })?;
         self.cpu.offer(lent);
         let status = 0.into();
@@ -384,19 +397,20 @@ impl Memory {
     /// The buffers as ones to write, those that are to be replaced with their contents. `buffers` is empty then.
     ///
     /// # Errors
-    /// The bytes that there is no room for; `buffers` is as it was.
+    /// The output whose bytes there is no room for, and how many; `buffers` is as it was.
     #[cfg(feature = "cpu")]
     fn lend(
         &self,
         buffers: &mut Vec<Option<Value>>,
-    ) -> std::result::Result<Vec<Option<HostBufferMut>>, usize> {
+    ) -> std::result::Result<Vec<Option<HostBufferMut>>, (usize, usize)> {
         let mut copies = Vec::with_capacity(buffers.len());
-        for (value, &replaces) in buffers.iter().zip(&self.replaces) {
+        for (output, (value, &replaces)) in buffers.iter().zip(&self.replaces).enumerate() {
             let shared = value
                 .as_ref()
                 .and_then(Value::host)
                 .filter(|b| replaces && b.is_shared());
-            copies.push(shared.map(|b| b.copy()).transpose()?);
+            let copy = shared.map(|b| b.copy()).transpose();
+            copies.push(copy.map_err(|bytes| (output, bytes))?);
         }
         let own = buffers
             .drain(..)

@@ -49,6 +49,17 @@ pub(crate) fn room(bytes: usize) -> Result<(), usize> {
     }
 }
 
+/// An empty list with room for `n` elements that lives no longer than a step: see [`HostBufferMut::within_step`].
+#[cfg(feature = "cpu")]
+pub(crate) fn reserved<T>(n: usize) -> Vec<T> {
+    let mut list = Vec::new();
+    if list.try_reserve_exact(n).is_err() {
+        let bytes = n.saturating_mul(size_of::<T>());
+        std::panic::resume_unwind(Box::new(NoRoom { bytes }));
+    }
+    list
+}
+
 /// New lines; nothing where the host has no room for them, even when it has got back what waits in the pool.
 fn new_lines(n: usize) -> Option<Vec<Line>> {
     let room = || {

@@ -34,6 +34,12 @@ fn w_with_sign(magnitude: f32, sign: f32) -> f32 {
     return bitcast<f32>((bitcast<u32>(magnitude) & 0x7fffffffu) | (bitcast<u32>(sign) & W_SIGN));
 }
 
+// x, through which a compiler that may reassociate cannot look: only bits of a NaN change. It stands where the rounding
+// of an intermediate value matters: the parts of a constant, remainders, products in an order that does not overflow.
+fn w_keep(x: f32) -> f32 {
+    return bitcast<f32>(min(bitcast<u32>(x), 0xfffffff0u));
+}
+
 fn w_high(x: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(x) & W_HIGH);
 }
@@ -46,7 +52,7 @@ fn w_pow2(n: i32) -> f32 {
 // y * 2^n with one rounding, for |n| <= 252.
 fn w_scale(y: f32, n: i32) -> f32 {
     let h = n >> 1u;
-    return y * w_pow2(h) * w_pow2(n - h);
+    return w_keep(y * w_pow2(h)) * w_pow2(n - h);
 }
 
 fn w_neg(x: f32) -> f32 {

@@ -6,7 +6,7 @@ fn w_erf(x: f32) -> f32 {
     let z = a * a;
     let p = (((((8.5031796e-5 * z - 0.000817395) * z + 0.005203773) * z - 0.026860502) * z + 0.11283716) * z
         - 0.37612635) * z + 0.12837917;
-    let near = a + a * p;
+    let near = a + w_keep(a * p);
     let c = min(a, 4.0);
     let q = (((((8.664476e-6 * c - 0.00029739318) * c + 0.0035403757) * c - 0.023548977) * c + 0.10599302) * c
         + 0.63529646) * c + 1.1286134;
@@ -26,7 +26,7 @@ fn w_erfc(x: f32) -> f32 {
     let d = (ch - c) * (ch + c);
     let s = -(ch * ch);
     let n = round(s * W_LOG2_E);
-    let tail = w_scale(1.0 + w_expm1_poly(w_exp_rest(s, n) + d), i32(n)) * (p / (1.0 + 2.0 * c));
+    let tail = w_scale(1.0 + w_keep(w_expm1_poly(w_exp_rest(s, n) + d)), i32(n)) * (p / (1.0 + 2.0 * c));
     let far = select(tail, 2.0 - tail, x < 0.0);
     return select(select(far, 1.0 - w_erf(x), a < 0.5), x, w_is_nan(x));
 }

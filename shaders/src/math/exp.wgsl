@@ -16,14 +16,14 @@ fn w_expm1_poly(r: f32) -> f32 {
 
 // x - n ln 2.
 fn w_exp_rest(x: f32, n: f32) -> f32 {
-    return (x - n * W_LN2_HI) - n * W_LN2_LO;
+    return w_keep(x - n * W_LN2_HI) - n * W_LN2_LO;
 }
 
 // e^x * 2^k for small |k|, x not NaN.
 fn w_exp_scaled(x: f32, k: i32) -> f32 {
     let c = clamp(x, -105.0, 90.0);
     let n = round(c * W_LOG2_E);
-    return w_scale(1.0 + w_expm1_poly(w_exp_rest(c, n)), i32(n) + k);
+    return w_scale(1.0 + w_keep(w_expm1_poly(w_exp_rest(c, n))), i32(n) + k);
 }
 
 fn w_exp(x: f32) -> f32 {
@@ -85,8 +85,8 @@ fn w_log_tail(f: f32) -> f32 {
 // e ln 2 + ln(1 + f).
 fn w_log_core(f: f32, e: i32) -> f32 {
     let ef = f32(e);
-    let y = (w_log_tail(f) + ef * W_LN2_LO) - 0.5 * (f * f);
-    return (f + y) + ef * W_LN2_HI;
+    let y = w_keep((w_log_tail(f) + ef * W_LN2_LO) - 0.5 * (f * f));
+    return w_keep(f + y) + ef * W_LN2_HI;
 }
 
 // The values of a logarithm outside (0, infinity); zeros and subnormals by their bits.
@@ -109,7 +109,7 @@ fn w_log1p(x: f32) -> f32 {
     // (1 + x) 2^-e - 1 without the rounding of 1 + x; e reaches 128, so 2^-e goes in two halves.
     let a = w_pow2(-(e >> 1u));
     let b = w_pow2(-(e - (e >> 1u)));
-    let f = x * a * b + (a * b - 1.0);
+    let f = w_keep(x * a) * b + w_keep(w_keep(a * b) - 1.0);
     let y = w_log_special(u, w_log_core(f, e));
     return select(y, x, abs(x) < W_TINY || w_is_nan(x));
 }
@@ -120,8 +120,8 @@ fn w_log2(x: f32) -> f32 {
     let fh = w_high(f);
     let y = w_log_tail(f) - 0.5 * (f * f);
     // log2 e = 1.4428711 (12 bits) - 0.00017605285
-    let l = ((f - fh) * 1.4428711 + f * -0.00017605285) + y * W_LOG2_E;
-    return w_log_special(x, f32(s.e) + (fh * 1.4428711 + l));
+    let l = w_keep((w_keep(f - fh) * 1.4428711 + f * -0.00017605285) + y * W_LOG2_E);
+    return w_log_special(x, f32(s.e) + w_keep(fh * 1.4428711 + l));
 }
 
 fn w_log10(x: f32) -> f32 {
@@ -131,6 +131,6 @@ fn w_log10(x: f32) -> f32 {
     let ef = f32(s.e);
     let y = w_log_tail(f) - 0.5 * (f * f);
     // log10 e = 0.43432617 (12 bits) - 3.168997e-5, log10 2 = 0.3010254 (15 bits) + 4.605039e-6
-    let l = ((f - fh) * 0.43432617 + f * -3.168997e-5) + y * 0.43429448;
-    return w_log_special(x, ef * 0.3010254 + (fh * 0.43432617 + (l + ef * 4.605039e-6)));
+    let l = w_keep((w_keep(f - fh) * 0.43432617 + f * -3.168997e-5) + y * 0.43429448);
+    return w_log_special(x, ef * 0.3010254 + w_keep(fh * 0.43432617 + w_keep(l + ef * 4.605039e-6)));
 }

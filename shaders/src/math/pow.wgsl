@@ -12,8 +12,8 @@ fn w_log2_pair(x: f32) -> vec2<f32> {
     let sh = w_high(f * inv);
     // m + 1 = dh + dl exactly, so that sl is the true remainder of the division.
     let dh = w_high(d);
-    let dl = q.m - (dh - 1.0);
-    let sl = ((f - sh * dh) - sh * dl) * inv;
+    let dl = q.m - w_keep(dh - 1.0);
+    let sl = (w_keep(f - sh * dh) - sh * dl) * inv;
     let s = sh + sl;
     let z = s * s;
     let p = ((0.34033158 * z + 0.41170073) * z + 0.57708293) * z + 0.9617967;
@@ -21,9 +21,9 @@ fn w_log2_pair(x: f32) -> vec2<f32> {
     let lh = sh * 2.8857422;
     // s^3 = sh^3 + 3 sh sl (sh + sl) + ..., whose first factor sh^2 is exact.
     let cube = sh * (sh * sh) + 3.0 * sl * (sh * s);
-    let ll = (cube * p + sh * -0.0003521057) + sl * 2.88539;
+    let ll = w_keep((cube * p + sh * -0.0003521057) + sl * 2.88539);
     let hi = w_high(ef + (lh + ll));
-    return vec2<f32>(hi, ((ef - hi) + lh) + ll);
+    return vec2<f32>(hi, w_keep(w_keep(ef - hi) + lh) + ll);
 }
 
 fn w_pow(x: f32, y: f32) -> f32 {
@@ -40,10 +40,10 @@ fn w_pow(x: f32, y: f32) -> f32 {
     let far = abs(yc) > 1.0995116e12;
     let ph = clamp(select(yh, w_with_sign(1.0995116e12, yc), far) * l.x, -1e30, 1e30);
     let big = abs(ph) > 200.0;
-    let pl = select((yc - yh) * l.x + yc * l.y, 0.0, big || far);
+    let pl = select(w_keep(yc - yh) * l.x + yc * l.y, 0.0, big || far);
     let pc = clamp(ph, -200.0, 200.0);
     let n = round(pc + pl);
-    let v = w_scale(w_exp2_poly((pc - n) + pl), i32(n));
+    let v = w_scale(w_exp2_poly(w_keep(pc - n) + pl), i32(n));
     let over = select(v, w_inf(x), pc + pl >= 128.0);
     let up = y > 0.0;
     let r1 = select(over, select(w_inf(x), 0.0, up), zero);

@@ -12,10 +12,10 @@ struct WAngle {
 // exact.
 fn w_trig_narrow(x: f32) -> WAngle {
     let n = round(x * 0.63661975);
-    let t = x - n * 1.5708008;
+    let t = w_keep(x - n * 1.5708008);
     let u = n * -4.454516e-6;
-    let r = t - u;
-    let low = ((t - r) - u) - (n * 6.0765615e-11 + n * 5.390303e-15);
+    let r = w_keep(t - u);
+    let low = w_keep(w_keep(t - r) - u) - (n * 6.0765615e-11 + n * 5.390303e-15);
     return WAngle(r, low, i32(n));
 }
 

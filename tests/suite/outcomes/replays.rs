@@ -3,6 +3,7 @@
 use super::says;
 use crate::models::{own_cpu, own_devices};
 use crate::support::{cpu_minimum, gpu, gpu_as_card, gpu_minimum, gpu_unfused};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use wgrad::replay::{Outcome, Replay, Tracing};
 use wgrad::{DType, Device, ErrorKind, Result, Tensor};
 
@@ -48,15 +49,19 @@ impl Step {
             spares.push(in_place.then(|| std::mem::replace(t, hollow.clone())));
         }
         let given: Vec<&Tensor> = self.state.iter().chain(inputs.iter().copied()).collect();
-        let ran = self.replay.run(&given, &[], &mut spares);
-        match ran {
-            Ok((mut results, outcome)) => {
+        let run = AssertUnwindSafe(|| self.replay.run(&given, &[], &mut spares));
+        match catch_unwind(run) {
+            Ok(Ok((mut results, outcome))) => {
                 self.state = results.split_off(self.n_outputs);
                 Ok((results, outcome))
             }
-            Err(e) => {
+            Ok(Err(e)) => {
                 self.restore(&in_place, spares);
                 Err(e)
+            }
+            Err(panic) => {
+                self.restore(&in_place, spares);
+                resume_unwind(panic)
             }
         }
     }
@@ -90,7 +95,7 @@ fn devices() -> Vec<Device> {
 }
 
 /// Where [`descend`] picks its rows.
-const SELECT_LINE: u32 = line!() + 6;
+const SELECT_LINE: u32 = line!() + 7;
 
 /// One step of gradient descent with momentum on rows of a table: the loss, the table, the momentum and a count.
 fn descend(state: &[Tensor], x: &[Tensor]) -> (Vec<Tensor>, Vec<Tensor>) {
@@ -209,7 +214,7 @@ fn narrow_states_are_kept_too() {
     let f = |s: &[Tensor], x: &[Tensor]| {
         let rows = x[1].index_select(0, &x[0]).sum();
         let halves = &s[0] * 2.0 + rows.cast(DType::F16);
-        (vec![rows], vec![halves, s[1].clone() + &s[1]])
+        (vec![rows], vec![halves, (&s[1] + &s[1]).cast(DType::U8)])
     };
     for device in devices() {
         let numbers = Tensor::new(&[1.0f32, 2.0, 3.0], &device);
@@ -307,5 +312,48 @@ fn an_input_on_another_device_is_an_error() {
         }
         step.run(&[&rows, &target]).expect("a step");
         assert_ne!(step.bits(), before);
+    }
+}
+
+#[test]
+fn a_recorded_update_keeps_what_it_updates() {
+    for device in devices() {
+        let [good, target] = batch([0, 2], &device);
+        let [bad, _] = batch([0, 7], &device);
+        let (mut with, mut without) = (start(&device), start(&device));
+        let update = |state: &mut Vec<Tensor>, rows: &Tensor| {
+            let (mut loss, new) = descend(state, &[rows.clone(), target.clone()]);
+            let pairs: Vec<(&Tensor, &Tensor)> = state.iter().zip(&new).collect();
+            let loss = loss.remove(0);
+            wgrad::eval_update(&pairs, &[&loss])?;
+            *state = new.iter().map(|t| t.detach().expect("a leaf")).collect();
+            Ok::<Tensor, wgrad::Error>(loss)
+        };
+        let mut losses = Vec::new();
+        for n in 0..6 {
+            if n % 2 == 1 {
+                losses.push(update(&mut with, &bad));
+            } else {
+                update(&mut with, &good).expect("a step");
+                update(&mut without, &good).expect("a step");
+            }
+        }
+        for (a, b) in with.iter().zip(&without) {
+            assert_eq!(
+                a.to_vec::<f32>().expect("kept"),
+                b.to_vec::<f32>().expect("values")
+            );
+        }
+        for loss in losses {
+            let read = loss.and_then(|t| t.item::<f32>());
+            says(
+                &read.expect_err("a bad row"),
+                "outcomes/replays.rs",
+                SELECT_LINE,
+            );
+        }
+        let [_, target] = batch([0, 1], &device);
+        let e = wgrad::eval_update(&[(&target, &good)], &[]).expect_err("another shape");
+        assert_eq!(e.kind(), ErrorKind::Shape);
     }
 }

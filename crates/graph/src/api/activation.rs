@@ -1,6 +1,7 @@
 //! Activation functions, with PyTorch's names, constants and derivatives at the kinks. They take floats; integers
 //! are computed as f32.
 
+use crate::in_f32;
 use crate::shape;
 use crate::tensor::Tensor;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, SQRT_2};
@@ -25,6 +26,7 @@ impl Tensor {
     /// `x` above 0, else `negative_slope · x`; PyTorch's default is 0.01.
     #[track_caller]
     pub fn leaky_relu(&self, negative_slope: f64) -> Tensor {
+        in_f32!([self] => |x| x.leaky_relu(negative_slope));
         let x = self.to_float();
         Tensor::where_(&x.gt_scalar(0.0), &x, &(&x * negative_slope))
     }
@@ -32,6 +34,7 @@ impl Tensor {
     /// `x` above 0, else `weight · x`. `weight` has one element, or one for each channel (dimension 1).
     #[track_caller]
     pub fn prelu(&self, weight: &Tensor) -> Tensor {
+        in_f32!([self, weight] => |x, weight| x.prelu(weight));
         let x = self.to_float();
         let mut sizes = vec![1; x.rank()];
         if x.rank() >= 2 {
@@ -69,6 +72,7 @@ impl Tensor {
     /// `above · x` above 0, else `below · (exp(rate · x) − 1)`.
     #[track_caller]
     fn exponential_below(&self, above: f64, below: f64, rate: f64) -> Tensor {
+        in_f32!([self] => |x| x.exponential_below(above, below, rate));
         let x = self.to_float();
         let positive = x.gt_scalar(0.0);
         let negative = x.masked_fill(&positive, 0.0);
@@ -79,6 +83,7 @@ impl Tensor {
     /// `x · Φ(x)`, with `Φ` the normal distribution function.
     #[track_caller]
     pub fn gelu(&self) -> Tensor {
+        in_f32!([self] => |x| x.gelu());
         let x = self.to_float();
         // Φ(x) = erfc(−x/√2) / 2: 1 + erf would cancel where Φ is small.
         (&x * -FRAC_1_SQRT_2).erfc() * (x * 0.5)
@@ -87,6 +92,7 @@ impl Tensor {
     /// [`gelu`](Tensor::gelu), exact or approximate.
     #[track_caller]
     pub fn gelu_with(&self, approximate: GeluApproximation) -> Tensor {
+        in_f32!([self] => |x| x.gelu_with(approximate));
         if approximate == GeluApproximation::None {
             return self.gelu();
         }
@@ -94,8 +100,8 @@ impl Tensor {
         // (1 + tanh u) / 2 = sigmoid(2u), and x · sigmoid(2u) = x − x · sigmoid(−2u): of both the one with the small
         // sigmoid, which does not cancel in the second derivative. It is 0 long before 30, where the cube is small.
         let positive = x.gt_scalar(0.0);
-        let falling = Tensor::where_(&positive, &-x.clamp_max(30.0), &x);
-        let near = falling.clamp_min(-30.0);
+        let falling = Tensor::where_(&positive, &-x.masked_fill(&x.gt_scalar(30.0), 30.0), &x);
+        let near = falling.masked_fill(&falling.lt_scalar(-30.0), -30.0);
         let twice = (near.square() * 0.044_715 + 1.0) * &near * (SQRT_2 * FRAC_2_SQRT_PI);
         x.masked_fill(&positive.logical_not(), 0.0) + falling * twice.sigmoid()
     }
@@ -103,6 +109,7 @@ impl Tensor {
     /// `x · sigmoid(x)`.
     #[track_caller]
     pub fn silu(&self) -> Tensor {
+        in_f32!([self] => |x| x.silu());
         let x = self.to_float();
         &x * x.sigmoid()
     }
@@ -110,6 +117,7 @@ impl Tensor {
     /// `x · tanh(softplus(x))`.
     #[track_caller]
     pub fn mish(&self) -> Tensor {
+        in_f32!([self] => |x| x.mish());
         let x = self.to_float();
         &x * x.softplus().tanh()
     }
@@ -124,6 +132,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn softplus(&self) -> Tensor {
+        in_f32!([self] => |x| x.softplus());
         let x = self.to_float();
         let positive = x.gt_scalar(0.0);
         // −|x|, smooth in each half; the halves meet with one slope in the sum.
@@ -135,6 +144,7 @@ impl Tensor {
     /// and 20).
     #[track_caller]
     pub fn softplus_with(&self, beta: f64, threshold: f64) -> Tensor {
+        in_f32!([self] => |x| x.softplus_with(beta, threshold));
         let x = self.to_float();
         let scaled = &x * beta;
         Tensor::where_(
@@ -147,35 +157,44 @@ impl Tensor {
     /// `log(sigmoid(x))`, without overflow.
     #[track_caller]
     pub fn logsigmoid(&self) -> Tensor {
+        in_f32!([self] => |x| x.logsigmoid());
         -(-self.to_float()).softplus()
     }
 
     /// `x` between the bounds; the derivative is 0 on them and outside.
     #[track_caller]
     pub fn hardtanh(&self, min_val: f64, max_val: f64) -> Tensor {
+        in_f32!([self] => |x| x.hardtanh(min_val, max_val));
         if !self.dtype().is_float() {
             return self.clamp(min_val.trunc(), max_val.trunc());
         }
-        let x = self.to_float();
-        let low = x.masked_fill(&x.le_scalar(min_val), min_val);
-        low.masked_fill(&x.ge_scalar(max_val), max_val)
+        self.held("hardtanh", Some(min_val), Some(max_val))
     }
 
     /// `relu6(x + 3) / 6`.
     #[track_caller]
     pub fn hardsigmoid(&self) -> Tensor {
+        in_f32!([self] => |x| x.hardsigmoid());
         (self.hardtanh(-3.0, 3.0) + 3.0) / 6.0
     }
 
     /// `x · relu6(x + 3) / 6`.
     #[track_caller]
     pub fn hardswish(&self) -> Tensor {
-        self.to_float() * self.hardsigmoid()
+        in_f32!([self] => |x| x.hardswish());
+        let x = self.to_float();
+        let (low, high) = (x.le_scalar(-3.0), x.ge_scalar(3.0));
+        // Outside nothing may overflow, nor meet an infinity; −∞ · 0 is NaN, as in PyTorch.
+        let inner = x.masked_fill(&low.logical_or(&high), 0.0);
+        let curve = &inner * (&inner + 3.0) * (1.0 / 6.0);
+        let outer = Tensor::where_(&low, &(&x * 0.0), &curve);
+        Tensor::where_(&high, &x, &outer)
     }
 
     /// `x / (1 + |x|)`.
     #[track_caller]
     pub fn softsign(&self) -> Tensor {
+        in_f32!([self] => |x| x.softsign());
         let x = self.to_float();
         &x / (x.abs() + 1.0)
     }
@@ -183,6 +202,7 @@ impl Tensor {
     /// `x − tanh(x)`.
     #[track_caller]
     pub fn tanhshrink(&self) -> Tensor {
+        in_f32!([self] => |x| x.tanhshrink());
         let x = self.to_float();
         &x - x.tanh()
     }
@@ -190,29 +210,34 @@ impl Tensor {
     /// `x` moved towards 0 by `lambd`, 0 nearer than that; PyTorch's default is 0.5.
     #[track_caller]
     pub fn softshrink(&self, lambd: f64) -> Tensor {
+        in_f32!([self] => |x| x.softshrink(lambd));
         let x = self.to_float();
-        let near = x.abs().le_scalar(lambd);
-        (&x - x.sign() * lambd).masked_fill(&near, 0.0)
+        let far = x.above(lambd).logical_or(&x.below(-lambd));
+        // 0, or NaN of NaN, with no slope.
+        Tensor::where_(&far, &(&x - x.sign() * lambd), &(x.stop_gradient() * 0.0))
     }
 
     /// 0 from `−lambd` to `lambd`, else `x`; PyTorch's default is 0.5.
     #[track_caller]
     pub fn hardshrink(&self, lambd: f64) -> Tensor {
+        in_f32!([self] => |x| x.hardshrink(lambd));
         let x = self.to_float();
-        let near = x.ge_scalar(-lambd).logical_and(&x.le_scalar(lambd));
-        x.masked_fill(&near, 0.0)
+        let far = x.above(lambd).logical_or(&x.below(-lambd));
+        Tensor::where_(&far, &x, &(x.stop_gradient() * 0.0))
     }
 
     /// `x` above `threshold`, else `value`.
     #[track_caller]
     pub fn threshold(&self, threshold: f64, value: f64) -> Tensor {
+        in_f32!([self] => |x| x.threshold(threshold, value));
         let x = self.to_float();
-        x.masked_fill(&x.le_scalar(threshold), value)
+        x.masked_fill(&x.not_above(threshold), value)
     }
 
     /// The first half along `dim`, gated by the sigmoid of the second. The size must be even.
     #[track_caller]
     pub fn glu(&self, dim: isize) -> Tensor {
+        in_f32!([self] => |x| x.glu(dim));
         let n = self.size(dim);
         match shape::dim(dim, self.rank()) {
             Err(m) => self.fail("glu", m),
@@ -225,6 +250,7 @@ impl Tensor {
     /// [`softmax`](Tensor::softmax) of `−x`.
     #[track_caller]
     pub fn softmin(&self, dim: isize) -> Tensor {
+        in_f32!([self] => |x| x.softmin(dim));
         (-self.to_float()).softmax(dim)
     }
 }

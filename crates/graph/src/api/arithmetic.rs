@@ -2,6 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::ErrorKind;
+use crate::in_f32;
 use crate::ops::cast::Cast;
 use crate::ops::compare::{Compare, CompareKind};
 use crate::ops::stop_gradient::StopGradient;
@@ -84,7 +85,7 @@ macro_rules! compare {
             /// As the method of a similar name, with a number.
             #[track_caller]
             pub fn $scalar(&self, value: f64) -> Tensor {
-                self.$name(&self.weak(value))
+                self.compare_number(CompareKind::$kind, value)
             })*
         }
     };
@@ -106,25 +107,6 @@ compare! {
 }
 
 impl Tensor {
-    /// A number as a weak operand of this tensor: it takes the tensor's dtype, but a fraction makes integers f32.
-    #[track_caller]
-    pub(crate) fn weak(&self, value: f64) -> Tensor {
-        if self.check().is_err() {
-            return self.clone();
-        }
-        let dtype = match self.dtype() {
-            d if d.is_float() => d,
-            DType::Bool | DType::U8 | DType::I32 | DType::U32
-                if value.fract() != 0.0 || !value.is_finite() =>
-            {
-                DType::F32
-            }
-            DType::Bool | DType::U8 => DType::I32,
-            d => d,
-        };
-        Tensor::scalar(value, dtype, self.device())
-    }
-
     /// Integers and truth values as f32; floats as they are.
     #[track_caller]
     pub(crate) fn to_float(&self) -> Tensor {
@@ -263,7 +245,7 @@ impl Tensor {
     /// `value − self`.
     #[track_caller]
     pub(crate) fn rsub_scalar(&self, value: f64) -> Tensor {
-        self.weak(value).sub(self)
+        self.weak(value).sub(self).beside(self)
     }
 
     /// `self` to the power of `other`, element-wise.
@@ -275,8 +257,13 @@ impl Tensor {
     /// `self` to the power of a number. Small whole powers are products.
     #[track_caller]
     pub fn powf(&self, exponent: f64) -> Tensor {
+        in_f32!([self] => |x| x.powf(exponent));
         match exponent {
-            0.0 => self.ones_like(),
+            // A gradient of zeros flows.
+            0.0 => {
+                let ones = self.ones_like();
+                Tensor::where_(&ones.cast(DType::Bool), &ones, self)
+            }
             1.0 => self.clone(),
             2.0 => self.square(),
             3.0 => self.square().mul(self),
@@ -295,6 +282,7 @@ impl Tensor {
     /// `1 / √x`.
     #[track_caller]
     pub fn rsqrt(&self) -> Tensor {
+        in_f32!([self] => |x| x.rsqrt());
         self.sqrt().recip()
     }
 
@@ -308,6 +296,55 @@ impl Tensor {
     #[track_caller]
     pub fn minimum(&self, other: &Tensor) -> Tensor {
         self.binary(ops::min::Min, other)
+    }
+
+    /// The greater of two elements, or the one that is a number.
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let d = Device::cpu();
+    /// let y = Tensor::new(&[f32::NAN, 1.0], &d).fmax(&Tensor::new(&[2.0f32, 3.0], &d));
+    /// assert_eq!(y.to_vec::<f32>()?, [2.0, 3.0]);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn fmax(&self, other: &Tensor) -> Tensor {
+        self.number_of(other, &self.maximum(other))
+    }
+
+    /// The lesser of two elements, or the one that is a number.
+    #[track_caller]
+    pub fn fmin(&self, other: &Tensor) -> Tensor {
+        self.number_of(other, &self.minimum(other))
+    }
+
+    /// `both` where both are numbers, else the one that is.
+    #[track_caller]
+    fn number_of(&self, other: &Tensor, both: &Tensor) -> Tensor {
+        if !both.dtype().is_float() {
+            return both.clone();
+        }
+        let known = Tensor::where_(&self.isnan(), other, both);
+        Tensor::where_(&other.isnan(), self, &known)
+    }
+
+    /// The magnitude of `self` with the sign of `other`, that of −0 too. No gradient flows to `other`.
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let d = Device::cpu();
+    /// let y = Tensor::new(&[3.0f32, -2.0], &d).copysign(&Tensor::new(&[-0.0f32, 1.0], &d));
+    /// assert_eq!(y.to_vec::<f32>()?, [-3.0, 2.0]);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn copysign(&self, other: &Tensor) -> Tensor {
+        in_f32!([self, other] => |x, other| x.copysign(other));
+        let sign = other.to_float().stop_gradient();
+        // 1 / −0 is −∞.
+        let below = sign.recip().lt_scalar(0.0).logical_or(&sign.lt_scalar(0.0));
+        let size = self.to_float().abs();
+        Tensor::where_(&below, &-&size, &size)
     }
 
     /// The remainder of `self / other` with the sign of `self` (C's and PyTorch's `fmod`).

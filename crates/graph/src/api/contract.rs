@@ -1,6 +1,7 @@
 //! Matrix products: `matmul` in all of PyTorch's forms, its strict forms, and the linear map.
 
 use crate::error::{Error, ErrorKind};
+use crate::in_f32;
 use crate::ops::matmul::Matmul;
 use crate::shape::broadcast;
 use crate::tensor::Tensor;
@@ -19,6 +20,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn matmul(&self, other: &Tensor) -> Tensor {
+        in_f32!([self, other] => |x, other| x.matmul(other));
         // A closure has no caller: the place is taken here.
         let place = std::panic::Location::caller();
         let invalid = |kind, m: String| {
@@ -99,6 +101,7 @@ impl Tensor {
     /// bias, or with one of rank 0, gives `[...]`.
     #[track_caller]
     pub fn linear(&self, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
+        in_f32!([self, weight, bias] => |x, weight, bias| x.linear(weight, bias.as_ref()));
         let y = match weight.rank() {
             1 => self.matmul(weight),
             2 => self.matmul(&weight.t()),
@@ -152,6 +155,7 @@ impl Tensor {
     /// The scalar product of two vectors of one length.
     #[track_caller]
     pub fn dot(&self, other: &Tensor) -> Tensor {
+        in_f32!([self, other] => |x, other| x.dot(other));
         let (a, b) = (self.of_rank(1, "dot"), other.of_rank(1, "dot"));
         if a.check().is_ok() && b.check().is_ok() && a.shape() != b.shape() {
             return a.fail(

@@ -1,6 +1,7 @@
 //! Convolution and its transpose in one to three spatial dimensions, batched or not.
 //! Argument checks stand here; the sums are `ops::conv` and `ops::conv_input_grad`.
 
+use crate::in_f32;
 use crate::ops::conv::{Conv, Geometry};
 use crate::ops::conv_input_grad::ConvInputGrad;
 use crate::tensor::Tensor;
@@ -286,6 +287,7 @@ impl Tensor {
         bias: Option<&Tensor>,
         options: &ConvOptions<N>,
     ) -> Tensor {
+        in_f32!([self, weight, bias] => |x, weight, bias| x.conv_nd(op, weight, bias.as_ref(), options));
         let x = match self.conv_input::<N>(weight) {
             Ok(x) => x,
             Err(m) => return self.fail_with(weight, op, m),
@@ -306,6 +308,7 @@ impl Tensor {
         bias: Option<&Tensor>,
         options: &ConvTransposeOptions<N>,
     ) -> Tensor {
+        in_f32!([self, weight, bias] => |x, weight, bias| x.conv_transpose_nd(op, weight, bias.as_ref(), options));
         let x = match self.conv_input::<N>(weight) {
             Ok(x) => x,
             Err(m) => return self.fail_with(weight, op, m),

@@ -44,6 +44,10 @@ impl Tensor {
                 device,
             );
         }
+        if let Err(bytes) = crate::storage::room(size_of_val(data)) {
+            let error = crate::eval::no_room(bytes);
+            return Tensor::invalid(error, shape, T::DTYPE, device);
+        }
         Tensor::from_bytes(&T::to_bytes(data), shape, T::DTYPE, device)
     }
 
@@ -71,14 +75,24 @@ impl Tensor {
         }
     }
 
-    /// One number, rank 0. Its value is an input of the plans it enters, not part of them.
+    /// One number, rank 0, as [`DType::convert`] makes it an element; invalid where the dtype cannot hold it. Its value
+    /// is an input of the plans it enters, not part of them.
     #[track_caller]
     pub fn scalar(value: f64, dtype: DType, device: &Device) -> Tensor {
+        let value = match dtype.convert(value) {
+            Ok(value) => value,
+            // What is computed with f32 is rounded as f32 rounds, to infinity too; only fills ask before.
+            Err(_) if dtype == DType::F32 => value,
+            Err(m) => {
+                let e = Error::new(ErrorKind::Value, "scalar", m);
+                return Tensor::invalid(e, &[], dtype, device);
+            }
+        };
         let op = Op::from(Constant::new(value, dtype));
         Tensor::record_on(op, &[], device.clone(), Location::caller())
     }
 
-    /// One number everywhere.
+    /// One number everywhere, as [`DType::convert`] makes it an element; invalid where the dtype cannot hold it.
     ///
     /// ```
     /// # use wgrad_graph::{DType, Device, Tensor};
@@ -88,7 +102,13 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn full(shape: &[usize], value: f64, dtype: DType, device: &Device) -> Tensor {
-        Tensor::scalar(value, dtype, device).broadcast_to(shape)
+        match dtype.convert(value) {
+            Ok(value) => Tensor::scalar(value, dtype, device).broadcast_to(shape),
+            Err(m) => {
+                let e = Error::new(ErrorKind::Value, "full", m);
+                Tensor::invalid(e, shape, dtype, device)
+            }
+        }
     }
 
     /// Zeros.

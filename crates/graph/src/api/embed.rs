@@ -1,6 +1,7 @@
 //! Rows of a table picked by number: PyTorch's `embedding` with all its options.
 
 use crate::error::ErrorKind;
+use crate::in_f32;
 use crate::shape::dim;
 use crate::tensor::Tensor;
 
@@ -86,6 +87,9 @@ impl Tensor {
     #[track_caller]
     pub fn embedding(&self, weight: &Tensor, options: impl Into<EmbeddingOptions>) -> Tensor {
         let (op, options) = ("embedding", options.into());
+        if options.max_norm.is_some() || options.scale_grad_by_freq {
+            in_f32!([weight] => |weight| self.embedding(weight, options));
+        }
         if weight.rank() != 2 {
             return weight.fail(op, format!("a weight of shape {:?}", weight.shape()));
         }

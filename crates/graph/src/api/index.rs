@@ -1,6 +1,7 @@
 //! Picking and placing by index, and sorting.
 
 use crate::dtype::DType;
+use crate::in_f32;
 use crate::ops::argsort::ArgSort;
 use crate::ops::gather::Gather;
 use crate::ops::scatter_add::ScatterAdd;
@@ -109,6 +110,7 @@ impl Tensor {
     /// smaller than both, and then reaches only their leading parts.
     #[track_caller]
     pub fn scatter_add(&self, dim: isize, index: &Tensor, src: &Tensor) -> Tensor {
+        in_f32!([self, src] => |x, src| x.scatter_add(dim, index, src));
         if self.rank() == 0 {
             let [x, index, src] = [self, index, src].map(|t| t.lifted());
             return x.scatter_add(dim, &index, &src).dropped();

@@ -293,13 +293,11 @@ impl Tensor {
         Tensor::where_(&mask.ne_scalar(0.0), &placed, self)
     }
 
-    /// A copy in which `x[subscripts]` is one number everywhere.
+    /// A copy in which `x[subscripts]` is one number everywhere, as [`DType::convert`](crate::DType::convert) makes it
+    /// an element.
     #[track_caller]
     pub fn set_scalar(&self, subscripts: impl Subscripts, value: f64) -> Tensor {
-        self.set(
-            subscripts,
-            &Tensor::scalar(value, self.dtype(), self.device()),
-        )
+        self.set(subscripts, &self.element("set_scalar", value))
     }
 
     /// `part` at its region among zeros of this tensor's shape.

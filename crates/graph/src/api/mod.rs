@@ -13,6 +13,7 @@ mod index;
 mod indexing;
 mod movement;
 mod norms;
+mod number;
 mod operators;
 mod pad;
 mod pick;

@@ -1,5 +1,6 @@
 //! Norms of vectors and matrices. Their derivatives are 0 where the norm is 0, as in PyTorch.
 
+use crate::in_f32;
 use crate::shape::dims;
 use crate::tensor::Tensor;
 
@@ -46,6 +47,7 @@ impl Tensor {
     /// that are not 0 for 0. Of no dimensions: the magnitudes.
     #[track_caller]
     pub fn vector_norm(&self, ord: f64, over: &[isize], keepdim: bool) -> Tensor {
+        in_f32!([self] => |x| x.vector_norm(ord, over, keepdim));
         let x = self.to_float();
         match dims(over, x.rank()) {
             Err(m) => return self.fail("vector_norm", m),
@@ -83,6 +85,7 @@ impl Tensor {
     /// A norm of the matrices that lie in two dimensions (rows, columns), for PyTorch `(-2, -1)`.
     #[track_caller]
     pub fn matrix_norm(&self, ord: MatrixNorm, matrix_dims: [isize; 2], keepdim: bool) -> Tensor {
+        in_f32!([self] => |x| x.matrix_norm(ord, matrix_dims, keepdim));
         let list = match dims(&matrix_dims, self.rank()) {
             Ok(list) if list.len() == 2 => list,
             Ok(_) => return self.fail("matrix_norm", "a tensor of rank 0 is no matrix"),

@@ -56,7 +56,7 @@ macro_rules! number_right {
 
             #[track_caller]
             fn $method(self, other: S) -> Tensor {
-                Tensor::$method(&self, &self.weak(other.value()))
+                Tensor::$method(&self, &self.weak(other.value())).beside(&self)
             }
         }
     )*};
@@ -76,7 +76,7 @@ macro_rules! number_left {
             #[track_caller]
             fn $method(self, other: $t) -> Tensor {
                 #[allow(clippy::needless_borrow, reason = "one body for owned and borrowed operands")]
-                Tensor::$method(&other.weak(f64::from(self)), &other)
+                Tensor::$method(&other.weak(f64::from(self)), &other).beside(&other)
             }
         }
     )*};

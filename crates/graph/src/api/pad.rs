@@ -6,7 +6,7 @@ use crate::tensor::Tensor;
 /// What [`Tensor::pad`] puts beyond the edges.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PadMode {
-    /// A number.
+    /// A number, as [`DType::convert`](crate::DType::convert) makes it an element.
     Constant(f64),
     /// The elements mirrored at the edge one, which is not repeated.
     Reflect,
@@ -109,6 +109,9 @@ impl Tensor {
             list
         };
         let none = side(0);
+        if let Err(m) = self.dtype().convert(value) {
+            return self.fail_kind(crate::error::ErrorKind::Value, "pad", m);
+        }
         let padded = self.pad_to(&side(before), &side(after), &none);
         if value == 0.0 || padded.check().is_err() {
             return padded;
@@ -118,9 +121,7 @@ impl Tensor {
         let inside = at
             .ge_scalar(before as f64)
             .logical_and(&at.lt_scalar(end as f64));
-        padded
-            .masked_fill(&inside.logical_not(), value)
-            .cast(self.dtype())
+        padded.masked_fill(&inside.logical_not(), value)
     }
 
     /// Elements moved by `shifts[i]` places along `dims[i]`, those pushed out coming back at the other end; of no

@@ -2,6 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::ErrorKind;
+use crate::in_f32;
 use crate::shape::{broadcast, dim};
 use crate::tensor::Tensor;
 
@@ -58,6 +59,7 @@ impl Tensor {
     /// A copy of `self` with `alpha` times row `i` of `src` (along `dim`) added to row `index[i]`.
     #[track_caller]
     pub fn index_add(&self, along: isize, index: &Tensor, src: &Tensor, alpha: f64) -> Tensor {
+        in_f32!([self, src] => |x, src| x.index_add(along, index, src, alpha));
         if self.rank() == 0 && src.rank() == 0 {
             let [x, src] = [self, src].map(|t| t.lifted());
             return x.index_add(along, index, &src, alpha).dropped();
@@ -213,7 +215,7 @@ impl Tensor {
     }
 
     #[track_caller]
-    fn extreme_at(&self, along: isize, at: &Tensor, keepdim: bool) -> (Tensor, Tensor) {
+    pub(crate) fn extreme_at(&self, along: isize, at: &Tensor, keepdim: bool) -> (Tensor, Tensor) {
         if self.rank() == 0 {
             return (self.clone(), at.clone());
         }

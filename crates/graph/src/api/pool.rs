@@ -1,5 +1,6 @@
 //! Pooling over the last one to three dimensions.
 
+use crate::in_f32;
 use crate::ops::window_argmax::WindowArgMax;
 use crate::ops::window_sum::{Frame, WindowSum};
 use crate::tensor::Tensor;
@@ -225,6 +226,7 @@ impl Tensor {
 
     #[track_caller]
     pub(crate) fn avg_pool<const N: usize>(&self, op: &str, options: &PoolOptions<N>) -> Tensor {
+        in_f32!([self] => |x| x.avg_pool(op, options));
         if options.divisor_override == Some(0) {
             return self.fail(op, "the divisor must not be 0");
         }
@@ -270,6 +272,7 @@ impl Tensor {
 
     #[track_caller]
     fn lp_pool<const N: usize>(&self, op: &str, p: f64, options: &PoolOptions<N>) -> Tensor {
+        in_f32!([self] => |x| x.lp_pool(op, p, options));
         let plain = PoolOptions {
             padding: [0; N],
             dilation: [1; N],

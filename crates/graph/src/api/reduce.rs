@@ -1,6 +1,7 @@
 //! Reductions and scans.
 
 use crate::dtype::DType;
+use crate::in_f32;
 use crate::ops::argmax::ArgMax;
 use crate::ops::reduce_max::ReduceMax;
 use crate::ops::reduce_sum::ReduceSum;
@@ -71,21 +72,43 @@ impl Tensor {
         self.mean_dims(&self.every_dim(), false)
     }
 
-    /// Means over some dimensions.
+    /// Means over some dimensions. A sum that overflows does not matter.
     #[track_caller]
     pub fn mean_dims(&self, over: &[isize], keepdim: bool) -> Tensor {
-        let x = self.to_float();
-        let n: usize = match dims(over, x.rank()) {
-            Ok(list) => list.iter().map(|&d| x.shape()[d]).product(),
+        in_f32!([self] => |x| x.mean_dims(over, keepdim));
+        let n = match self.count(over) {
+            Ok(n) => n,
             Err(m) => return self.fail("mean", m),
         };
-        x.sum_dims(over, keepdim) / n as f64
+        if n < 2 || self.dtype() != DType::F32 {
+            return self.average(over, keepdim);
+        }
+        // Scaling by a power of 2 changes no bit of what does not overflow.
+        let scale = (n.next_power_of_two() as f64).recip();
+        (self * scale).sum_dims(over, keepdim) / (n as f64 * scale)
+    }
+
+    /// How many elements are reduced over some dimensions.
+    pub(crate) fn count(&self, over: &[isize]) -> Result<usize, String> {
+        let list = dims(over, self.rank())?;
+        Ok(list.iter().map(|&d| self.shape()[d]).product())
+    }
+
+    /// Means as sums, divided: for what is of moderate size.
+    #[track_caller]
+    pub(crate) fn average(&self, over: &[isize], keepdim: bool) -> Tensor {
+        let x = self.to_float();
+        match x.count(over) {
+            Ok(n) => x.sum_dims(over, keepdim) / n as f64,
+            Err(m) => self.fail("mean", m),
+        }
     }
 
     /// Variances over some dimensions, divided by the count less `correction` (1 for the unbiased estimate), at least
     /// 0.
     #[track_caller]
     pub fn var_dims(&self, over: &[isize], correction: impl Into<f64>, keepdim: bool) -> Tensor {
+        in_f32!([self] => |x| x.var_dims(over, correction, keepdim));
         let x = self.to_float();
         let n: usize = match dims(over, x.rank()) {
             Ok(list) => list.iter().map(|&d| x.shape()[d]).product(),

@@ -2,6 +2,7 @@
 //! subtracts nearly equal numbers, none overflows where its result does not.
 
 use crate::dtype::DType;
+use crate::in_f32;
 use crate::ops::digamma::Digamma;
 use crate::ops::erfinv::Erfinv;
 use crate::ops::lgamma::Lgamma;
@@ -19,6 +20,7 @@ impl Tensor {
     /// The fraction that [`trunc`](Tensor::trunc) drops, with the sign of the element.
     #[track_caller]
     pub fn frac(&self) -> Tensor {
+        in_f32!([self] => |x| x.frac());
         let x = self.to_float();
         &x - x.trunc()
     }
@@ -26,6 +28,7 @@ impl Tensor {
     /// The nearest multiple of `10^−decimals`, halves to even.
     #[track_caller]
     pub fn round_decimals(&self, decimals: i32) -> Tensor {
+        in_f32!([self] => |x| x.round_decimals(decimals));
         let scale = 10f64.powi(decimals.saturating_abs());
         if decimals < 0 {
             (self.to_float() / scale).round() * scale
@@ -37,12 +40,14 @@ impl Tensor {
     /// Tangent of radians.
     #[track_caller]
     pub fn tan(&self) -> Tensor {
+        in_f32!([self] => |x| x.tan());
         self.sin() / self.cos()
     }
 
     /// Arc sine, in radians; NaN outside −1 … 1.
     #[track_caller]
     pub fn asin(&self) -> Tensor {
+        in_f32!([self] => |x| x.asin());
         let x = self.to_float();
         x.atan2(&x.leg())
     }
@@ -50,6 +55,7 @@ impl Tensor {
     /// Arc cosine, in radians; NaN outside −1 … 1.
     #[track_caller]
     pub fn acos(&self) -> Tensor {
+        in_f32!([self] => |x| x.acos());
         let x = self.to_float();
         x.leg().atan2(&x)
     }
@@ -57,33 +63,74 @@ impl Tensor {
     /// `√(1 − x²)`, without cancellation near ±1.
     #[track_caller]
     fn leg(&self) -> Tensor {
-        ((1.0 - self) * (self + 1.0)).sqrt()
+        // Two roots: the slope of each is infinite at one end, where the other's must not be multiplied by it.
+        (1.0 - self).sqrt() * (self + 1.0).sqrt()
     }
 
     /// Hyperbolic sine.
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let y = Tensor::new(&[89.0f32], &Device::cpu()).sinh().item::<f32>()?;
+    /// assert!((y / 2.244_806_4e38 - 1.0).abs() < 1e-6);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn sinh(&self) -> Tensor {
+        in_f32!([self] => |x| x.sinh());
         let x = self.to_float();
-        (x.expm1() - (-&x).expm1()) * 0.5
+        let (far, half) = x.half_exponential();
+        let half = Tensor::where_(&x.lt_scalar(0.0), &-&half, &half);
+        let near = Tensor::where_(&far, &x.zeros_like(), &x);
+        Tensor::where_(&far, &half, &near.sinh_near())
     }
 
-    /// Hyperbolic cosine, as `1 + 2 sinh²(x/2)`, whose derivative is accurate at 0 too.
+    /// Where the magnitude is so great that only one of two opposite exponentials counts, and half of it there, which
+    /// does not overflow before its time.
+    #[track_caller]
+    fn half_exponential(&self) -> (Tensor, Tensor) {
+        let size = self.abs();
+        let far = size.gt_scalar(20.0);
+        let root = (Tensor::where_(&far, &size, &size.zeros_like()) * 0.5).exp();
+        (far, &root * 0.5 * &root)
+    }
+
+    /// Hyperbolic sine where both exponentials count.
+    #[track_caller]
+    fn sinh_near(&self) -> Tensor {
+        (self.expm1() - (-self).expm1()) * 0.5
+    }
+
+    /// Hyperbolic cosine, near 0 as `1 + 2 sinh²(x/2)`, whose derivative is accurate at 0 too.
     #[track_caller]
     pub fn cosh(&self) -> Tensor {
-        (self.to_float() * 0.5).sinh().square() * 2.0 + 1.0
+        in_f32!([self] => |x| x.cosh());
+        let x = self.to_float();
+        let (far, half) = x.half_exponential();
+        let near = Tensor::where_(&far, &x.zeros_like(), &x);
+        let near = (near * 0.5).sinh_near().square() * 2.0 + 1.0;
+        Tensor::where_(&far, &half, &near)
     }
 
     /// Inverse hyperbolic cosine; NaN below 1.
     #[track_caller]
     pub fn acosh(&self) -> Tensor {
-        let below = self.to_float() - 1.0;
-        let root = below.sqrt() * (self.to_float() + 1.0).sqrt();
-        (below + root).log1p()
+        in_f32!([self] => |x| x.acosh());
+        let x = self.to_float();
+        // Far from 1 it is log 2x, which does not overflow.
+        let far = x.gt_scalar(1e8);
+        let one = x.ones_like();
+        let tail = Tensor::where_(&far, &x, &one).log() + LN_2;
+        let x = Tensor::where_(&far, &one, &x);
+        let below = &x - 1.0;
+        let root = below.sqrt() * (x + 1.0).sqrt();
+        Tensor::where_(&far, &tail, &(below + root).log1p())
     }
 
     /// Inverse hyperbolic tangent; NaN outside −1 … 1.
     #[track_caller]
     pub fn atanh(&self) -> Tensor {
+        in_f32!([self] => |x| x.atanh());
         let x = self.to_float();
         (x.log1p() - (-&x).log1p()) * 0.5
     }
@@ -91,6 +138,7 @@ impl Tensor {
     /// `2^x`.
     #[track_caller]
     pub fn exp2(&self) -> Tensor {
+        in_f32!([self] => |x| x.exp2());
         let x = self.to_float();
         x.full_like(2.0).pow(&x)
     }
@@ -98,12 +146,14 @@ impl Tensor {
     /// Logarithm to base 10.
     #[track_caller]
     pub fn log10(&self) -> Tensor {
+        in_f32!([self] => |x| x.log10());
         self.log2() * LOG10_2
     }
 
     /// `log(x / (1 − x))`, the inverse of [`sigmoid`](Tensor::sigmoid).
     #[track_caller]
     pub fn logit(&self) -> Tensor {
+        in_f32!([self] => |x| x.logit());
         let x = self.to_float();
         x.log() - (-&x).log1p()
     }
@@ -111,6 +161,7 @@ impl Tensor {
     /// `sin(πx) / (πx)`, 1 at 0.
     #[track_caller]
     pub fn sinc(&self) -> Tensor {
+        in_f32!([self] => |x| x.sinc());
         let x = self.to_float() * PI;
         let zero = x.eq_scalar(0.0);
         let angle = Tensor::where_(&zero, &x.ones_like(), &x);
@@ -212,6 +263,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn remainder(&self, other: &Tensor) -> Tensor {
+        in_f32!([self, other] => |x, other| x.remainder(other));
         let r = self.fmod(other);
         let opposite = r.lt_scalar(0.0).ne(&other.lt_scalar(0.0));
         let move_up = r.ne_scalar(0.0).logical_and(&opposite);
@@ -223,6 +275,7 @@ impl Tensor {
     /// A float divided by 0 is infinite, or NaN.
     #[track_caller]
     pub fn floor_divide(&self, other: &Tensor) -> Tensor {
+        in_f32!([self, other] => |x, other| x.floor_divide(other));
         let rest = self.remainder(other);
         let dtype = rest.dtype();
         let rounded = ((self - rest) / other).round();
@@ -235,6 +288,7 @@ impl Tensor {
     /// `self + weight · (end − self)`, exact at both ends.
     #[track_caller]
     pub fn lerp(&self, end: &Tensor, weight: &Tensor) -> Tensor {
+        in_f32!([self, end, weight] => |x, end, weight| x.lerp(end, weight));
         let way = end - self;
         let from_start = self + &way * weight;
         let from_end = end - way * (1.0 - weight);
@@ -244,6 +298,7 @@ impl Tensor {
     /// [`lerp`](Tensor::lerp) with one number as weight.
     #[track_caller]
     pub fn lerp_scalar(&self, end: &Tensor, weight: f64) -> Tensor {
+        in_f32!([self, end] => |x, end| x.lerp_scalar(end, weight));
         let way = end - self;
         if weight.abs() < 0.5 {
             self + way * weight
@@ -253,34 +308,52 @@ impl Tensor {
     }
 
     /// `log(exp(self) + exp(other))`, without overflow.
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let d = Device::cpu();
+    /// let y = Tensor::new(&[1.0f32], &d).logaddexp(&Tensor::new(&[-1e8f32], &d));
+    /// assert_eq!(y.item::<f32>()?, 1.0);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn logaddexp(&self, other: &Tensor) -> Tensor {
-        let difference = self.to_float() - other.to_float();
+        in_f32!([self, other] => |x, other| x.logaddexp(other));
+        let (a, b) = (self.to_float(), other.to_float());
+        // Counted from the greater, which is not lost beside the difference.
+        let first = a.ge(&b);
+        let (long, short) = (
+            Tensor::where_(&first, &a, &b),
+            Tensor::where_(&first, &b, &a),
+        );
         // Equal infinities: the difference is NaN, the result is either of them.
-        let same = self.eq(other).logical_and(&self.isinf());
-        let safe = difference.masked_fill(&same, 0.0);
-        Tensor::where_(
-            &same,
-            &self.to_float(),
-            &(other.to_float() + safe.softplus()),
-        )
+        let same = long.eq(&short).logical_and(&long.isinf());
+        let below = (short - &long).masked_fill(&same, f64::NEG_INFINITY);
+        long + below.exp().log1p()
     }
 
-    /// `√(self² + other²)`, the length of the hypotenuse; its gradient at the origin is 0.
+    /// `√(self² + other²)`, the length of the hypotenuse, without overflow; infinite where either is, and its gradient
+    /// at the origin is 0.
     #[track_caller]
     pub fn hypot(&self, other: &Tensor) -> Tensor {
-        let (a, b) = (self.abs(), other.abs());
+        in_f32!([self, other] => |x, other| x.hypot(other));
+        let (a, b) = (self.to_float().abs(), other.to_float().abs());
+        let infinite = a.isinf().logical_or(&b.isinf());
         let (long, short) = (a.maximum(&b), a.minimum(&b));
         let origin = long.eq_scalar(0.0);
-        let length = long.masked_fill(&origin, 1.0);
-        let ratio = short / &length;
-        (length * (ratio.square() + 1.0).sqrt()).masked_fill(&origin, 0.0)
+        let apart = origin.logical_or(&infinite);
+        let length = long.masked_fill(&apart, 1.0);
+        let ratio = short.masked_fill(&apart, 0.0) / &length;
+        let value = length * (ratio.square() + 1.0).sqrt();
+        let value = value.masked_fill(&origin, 0.0);
+        value.masked_fill(&infinite, f64::INFINITY)
     }
 
     /// `self · log(other)`, 0 where `self` is 0. The derivative for `self` is `log(other)` there too, but 0 where that is
     /// not finite.
     #[track_caller]
     pub fn xlogy(&self, other: &Tensor) -> Tensor {
+        in_f32!([self, other] => |x, other| x.xlogy(other));
         let other = other.to_float();
         let endless = other.le_scalar(0.0).logical_or(&other.isinf());
         let zero = self.eq_scalar(0.0).logical_and(&endless);
@@ -288,14 +361,24 @@ impl Tensor {
         self * safe.log()
     }
 
-    /// `value` where `mask` holds, else the element; the two broadcast.
+    /// `value` where `mask` holds, else the element; the two broadcast. The dtype stays:
+    /// [`DType::convert`] makes the number an element.
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let d = Device::cpu();
+    /// let x = Tensor::new(&[1, 2], &d).masked_fill(&Tensor::new(&[true, false], &d), 0.5);
+    /// assert_eq!(x.to_vec::<i32>()?, [0, 2]);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Tensor {
-        Tensor::where_(mask, &self.weak(value), self)
+        Tensor::where_(mask, &self.element("masked_fill", value), self)
     }
 
     /// Elements below `min` raised to it, above `max` lowered to it (`max` wins if they cross); NaN stays. The
-    /// derivative is 1 from bound to bound, both included.
+    /// derivative is 1 strictly between the bounds, as in PyTorch. Integers stay integers with whole bounds, of which
+    /// those beyond their range are none, and are computed as f32 with others.
     ///
     /// ```
     /// # use wgrad_graph::{Device, Tensor};
@@ -305,19 +388,19 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn clamp(&self, min: f64, max: f64) -> Tensor {
-        self.clamp_min(min).clamp_max(max)
+        self.clamped(Some(min), Some(max))
     }
 
-    /// Elements below `min` raised to it.
+    /// Elements below `min` raised to it; see [`clamp`](Tensor::clamp).
     #[track_caller]
     pub fn clamp_min(&self, min: f64) -> Tensor {
-        self.clamp_min_tensor(&self.weak(min))
+        self.clamped(Some(min), None)
     }
 
-    /// Elements above `max` lowered to it.
+    /// Elements above `max` lowered to it; see [`clamp`](Tensor::clamp).
     #[track_caller]
     pub fn clamp_max(&self, max: f64) -> Tensor {
-        self.clamp_max_tensor(&self.weak(max))
+        self.clamped(None, Some(max))
     }
 
     /// [`clamp`](Tensor::clamp) with bounds that broadcast.
@@ -326,23 +409,24 @@ impl Tensor {
         self.clamp_min_tensor(min).clamp_max_tensor(max)
     }
 
-    /// [`clamp_min`](Tensor::clamp_min) with a bound that broadcasts; NaN in either wins.
+    /// The greater of element and bound, which broadcasts; NaN in either wins. Where they are equal the gradient is
+    /// shared.
     #[track_caller]
     pub fn clamp_min_tensor(&self, min: &Tensor) -> Tensor {
-        let raised = self.lt(min).logical_or(&min.isnan());
-        Tensor::where_(&raised, min, self)
+        self.maximum(min)
     }
 
-    /// [`clamp_max`](Tensor::clamp_max) with a bound that broadcasts; NaN in either wins.
+    /// The lesser of element and bound, which broadcasts; NaN in either wins. Where they are equal the gradient is
+    /// shared.
     #[track_caller]
     pub fn clamp_max_tensor(&self, max: &Tensor) -> Tensor {
-        let lowered = self.gt(max).logical_or(&max.isnan());
-        Tensor::where_(&lowered, max, self)
+        self.minimum(max)
     }
 
     /// `log(exp(self) − 1)`, the inverse of [`softplus`](Tensor::softplus), of positive numbers.
     #[track_caller]
     pub fn softplus_inverse(&self) -> Tensor {
+        in_f32!([self] => |x| x.softplus_inverse());
         let x = self.to_float();
         let small = x.lt_scalar(LN_2);
         let near = Tensor::where_(&small, &x, &x.ones_like()).expm1().log();

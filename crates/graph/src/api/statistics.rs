@@ -1,6 +1,7 @@
 //! Reductions beyond sum and maximum: products, truth, spread, least positions, and those that skip NaN.
 
 use crate::dtype::DType;
+use crate::in_f32;
 use crate::plan::ScanKind;
 use crate::shape::dims;
 use crate::tensor::Tensor;
@@ -51,12 +52,34 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn std_dims(&self, over: &[isize], correction: impl Into<f64>, keepdim: bool) -> Tensor {
-        self.var_dims(over, correction, keepdim).root()
+        in_f32!([self] => |x| x.std_dims(over, correction, keepdim));
+        let x = self.to_float();
+        let n = match x.count(over) {
+            Ok(n) => n,
+            Err(m) => return self.fail("std", m),
+        };
+        if n == 0 || x.check().is_err() {
+            return x.var_dims(over, correction, keepdim).root();
+        }
+        let divisor = (n as f64 - correction.into()).max(0.0);
+        let centred = &x - x.mean_dims(over, true);
+        // Where squares would leave the range of f32, deviations are measured by the greatest of them.
+        let most = centred.abs().amax_dims(over, true).stop_gradient();
+        let small = most.lt_scalar(1e-15).logical_and(&most.gt_scalar(0.0));
+        let extreme = most
+            .gt_scalar(1e15)
+            .logical_or(&small)
+            .logical_and(&most.isfinite());
+        let unit = Tensor::where_(&extreme, &most, &most.ones_like());
+        let var = (centred / &unit).square().sum_dims(over, true) / divisor;
+        let out = var.root() * unit;
+        if keepdim { out } else { out.drop_dims(over) }
     }
 
     /// The square root, with derivative 0 at 0: the operand is replaced there, so that no infinity arises.
     #[track_caller]
     pub(crate) fn root(&self) -> Tensor {
+        in_f32!([self] => |x| x.root());
         let zero = self.eq_scalar(0.0);
         self.masked_fill(&zero, 1.0).sqrt().masked_fill(&zero, 0.0)
     }
@@ -78,6 +101,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn prod_dims(&self, over: &[isize], keepdim: bool) -> Tensor {
+        in_f32!([self] => |x| x.prod_dims(over, keepdim));
         let list = match dims(over, self.rank()) {
             Ok(list) => list,
             Err(m) => return self.fail("prod", m),
@@ -173,13 +197,21 @@ impl Tensor {
     /// The mean over some dimensions of the elements that are no NaN.
     #[track_caller]
     pub fn nanmean(&self, over: &[isize], keepdim: bool) -> Tensor {
+        in_f32!([self] => |x| x.nanmean(over, keepdim));
         let counted = self.isnan().logical_not().sum_dims(over, keepdim);
-        self.to_float().nansum(over, keepdim) / counted
+        let n = match self.count(over) {
+            Ok(n) => n,
+            Err(m) => return self.fail("nanmean", m),
+        };
+        // As in `mean_dims`: a sum that overflows does not matter.
+        let scale = (n.max(1).next_power_of_two() as f64).recip();
+        (self.to_float() * scale).nansum(over, keepdim) / (counted.to_float() * scale)
     }
 
     /// Means and variances over some dimensions, which stay with size 1.
     #[track_caller]
     pub fn var_mean(&self, over: &[isize], correction: impl Into<f64>) -> (Tensor, Tensor) {
+        in_f32!([self] => |x| x.var_mean(over, correction));
         (
             self.var_dims(over, correction, true),
             self.mean_dims(over, true),
@@ -196,9 +228,28 @@ impl Tensor {
         }
     }
 
-    /// The lesser of the middle elements along `dim`, and its position (i32).
+    /// The lesser of the middle elements along `dim`, and its position (i32); the first NaN where there is one.
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let x = Tensor::from_slice(&[3.0f32, 1.0, 2.0, 1.0, f32::NAN, 0.0], &[2, 3], &Device::cpu());
+    /// let (value, at) = x.median(-1, false);
+    /// assert_eq!(value.to_vec::<f32>()?[0], 2.0);
+    /// assert!(value.to_vec::<f32>()?[1].is_nan());
+    /// assert_eq!(at.to_vec::<i32>()?, [2, 1]);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn median(&self, dim: isize, keepdim: bool) -> (Tensor, Tensor) {
-        self.kthvalue(self.size(dim).max(1).div_ceil(2), dim, keepdim)
+        let middle = self.size(dim).max(1).div_ceil(2);
+        if !self.dtype().is_float() || self.rank() == 0 || self.size(dim) == 0 {
+            return self.kthvalue(middle, dim, keepdim);
+        }
+        let (_, at) = self.kthvalue(middle, dim, true);
+        // NaN counts as greatest.
+        let greatest = self.argmax(dim, true);
+        let unknown = self.gather(dim, &greatest).isnan();
+        let at = Tensor::where_(&unknown, &greatest, &at);
+        self.extreme_at(dim, &at, keepdim)
     }
 }

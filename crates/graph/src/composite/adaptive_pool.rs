@@ -2,6 +2,7 @@
 //! Where they are all equal it is ordinary pooling; else the windows are gathered to one length and masked.
 
 use crate::dtype::DType;
+use crate::in_f32;
 use crate::shape::numel;
 use crate::tensor::Tensor;
 use crate::{ErrorKind, PoolOptions};
@@ -115,6 +116,7 @@ impl Tensor {
 
     #[track_caller]
     fn adaptive_avg<const N: usize>(&self, op: &str, output_size: [Option<usize>; N]) -> Tensor {
+        in_f32!([self] => |x| x.adaptive_avg(op, output_size));
         let to = match self.adaptive_sizes(output_size) {
             Ok(to) => to,
             Err(m) => return self.fail(op, m),

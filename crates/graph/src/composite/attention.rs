@@ -1,6 +1,7 @@
 //! Scaled dot-product attention (Vaswani et al. 2017), stable and with rows that attend to nothing.
 
 use crate::dtype::DType;
+use crate::in_f32;
 use crate::tensor::Tensor;
 
 /// Optional arguments of [`Tensor::scaled_dot_product_attention`].
@@ -69,6 +70,10 @@ impl Tensor {
         options: &AttentionOptions,
     ) -> Tensor {
         let op = "scaled_dot_product_attention";
+        in_f32!([self, key, value, options.attn_mask.as_ref()] => |x, key, value, mask| {
+            let options = AttentionOptions { attn_mask: mask.clone(), ..options.clone() };
+            x.scaled_dot_product_attention(key, value, &options)
+        });
         if self.rank() < 2 || key.rank() < 2 || value.rank() < 2 {
             return self.fail_with(key, op, "operands need at least [length, features]");
         }

@@ -2,6 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::ErrorKind;
+use crate::in_f32;
 use crate::tensor::Tensor;
 use crate::{LossOptions, Reduction};
 
@@ -61,6 +62,14 @@ impl CrossEntropyOptions {
     pub fn label_smoothing(self, label_smoothing: f64) -> Self {
         CrossEntropyOptions {
             label_smoothing,
+            ..self
+        }
+    }
+
+    /// With this weight in place of its own.
+    fn with(self, weight: &Option<Tensor>) -> Self {
+        CrossEntropyOptions {
+            weight: weight.clone(),
             ..self
         }
     }
@@ -179,7 +188,11 @@ impl Tensor {
         target: &Tensor,
         options: impl Into<CrossEntropyOptions>,
     ) -> Tensor {
-        let (op, options) = ("cross_entropy", options.into());
+        let options = options.into();
+        in_f32!([self, target, options.weight.as_ref()] => |x, target, weight| {
+            x.cross_entropy(target, options.with(weight))
+        });
+        let op = "cross_entropy";
         let dim = match self.class_dim(target, &options) {
             Ok(dim) => dim,
             Err(m) => return self.fail_with(target, op, m),
@@ -262,7 +275,11 @@ impl Tensor {
     /// `[classes]`; see [`Tensor::cross_entropy`].
     #[track_caller]
     pub fn nll_loss(&self, target: &Tensor, options: impl Into<CrossEntropyOptions>) -> Tensor {
-        let (op, options) = ("nll_loss", options.into());
+        let options = options.into();
+        in_f32!([self, options.weight.as_ref()] => |x, weight| {
+            x.nll_loss(target, options.with(weight))
+        });
+        let op = "nll_loss";
         if target.dtype().is_float() || options.label_smoothing != 0.0 {
             let m = "takes class numbers (integers), without label_smoothing";
             return self.fail_kind(ErrorKind::DType, op, m);
@@ -307,7 +324,11 @@ impl Tensor {
         margin: f64,
         options: impl Into<LossOptions>,
     ) -> Tensor {
-        let (op, options) = ("multi_margin_loss", options.into());
+        let options = options.into();
+        in_f32!([self, options.weight.as_ref(), options.pos_weight.as_ref()] => |x, weight, positive| {
+            x.multi_margin_loss(target, p, margin, options.with(weight, positive))
+        });
+        let op = "multi_margin_loss";
         let (x, batched) = self.scores(op);
         if x.check().is_err() {
             return x;
@@ -341,6 +362,7 @@ impl Tensor {
     /// class numbers up to the first negative one.
     #[track_caller]
     pub fn multilabel_margin_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
+        in_f32!([self] => |x| x.multilabel_margin_loss(target, reduction));
         let op = "multilabel_margin_loss";
         let (x, batched) = self.scores(op);
         if x.check().is_err() {
@@ -377,6 +399,9 @@ impl Tensor {
         options: impl Into<LossOptions>,
     ) -> Tensor {
         let options = options.into();
+        in_f32!([self, target, options.weight.as_ref(), options.pos_weight.as_ref()] => |x, target, weight, positive| {
+            x.multilabel_soft_margin_loss(target, options.with(weight, positive))
+        });
         let reduction = options.reduction;
         let losses =
             self.binary_cross_entropy_with_logits(target, options.reduction(Reduction::None));

@@ -1,5 +1,6 @@
 //! Unit vectors, and distances and angles between vectors.
 
+use crate::in_f32;
 use crate::tensor::Tensor;
 
 impl Tensor {
@@ -33,6 +34,7 @@ impl Tensor {
     /// As [`normalize`](Tensor::normalize), the vectors lying in several dimensions.
     #[track_caller]
     pub fn normalize_dims(&self, p: f64, dims: &[isize], eps: f64) -> Tensor {
+        in_f32!([self] => |x| x.normalize_dims(p, dims, eps));
         let norm = self.vector_norm(p, dims, true).floored(eps);
         self.to_float() / norm
     }
@@ -41,6 +43,7 @@ impl Tensor {
     /// as `eps`. Operands broadcast.
     #[track_caller]
     pub fn cosine_similarity(&self, other: &Tensor, dim: isize, eps: f64) -> Tensor {
+        in_f32!([self, other] => |x, other| x.cosine_similarity(other, dim, eps));
         let shape = match crate::shape::broadcast(self.shape(), other.shape()) {
             Ok(shape) => shape,
             Err(m) => return self.fail_with(other, "cosine_similarity", m),
@@ -56,6 +59,7 @@ impl Tensor {
     /// 1e-6).
     #[track_caller]
     pub fn pairwise_distance(&self, other: &Tensor, p: f64, eps: f64, keepdim: bool) -> Tensor {
+        in_f32!([self, other] => |x, other| x.pairwise_distance(other, p, eps, keepdim));
         (self.to_float() - other.to_float() + eps).vector_norm(p, &[-1], keepdim)
     }
 }

@@ -4,6 +4,7 @@
 use crate::device::Device;
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind};
+use crate::once::{Once, Operand as Kind, Wide};
 use crate::shape::numel;
 use crate::tensor::Tensor;
 
@@ -337,6 +338,15 @@ impl Tensor {
         };
         if let Some(bad) = operands.iter().find(|t| t.check().is_err()) {
             return (*bad).clone();
+        }
+        let kinds: Vec<Kind> = operands.iter().map(Wide::half).collect();
+        if let Some(once) = Once::of(&kinds) {
+            let mut wide = Vec::with_capacity(operands.len());
+            for operand in operands {
+                wide.push(operand.widened());
+            }
+            let wide: Vec<&Tensor> = wide.iter().collect();
+            return once.round(Tensor::einsum(equation, &wide));
         }
         let ranks: Vec<usize> = operands.iter().map(|t| t.rank()).collect();
         let parsed = match Equation::parse(equation, &ranks) {

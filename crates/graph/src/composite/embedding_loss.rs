@@ -1,6 +1,7 @@
 //! Losses of pairs and triples of vectors.
 
 use crate::Reduction;
+use crate::in_f32;
 use crate::tensor::Tensor;
 
 /// Optional arguments of [`Tensor::triplet_margin_loss`].
@@ -42,6 +43,7 @@ impl Tensor {
         margin: f64,
         reduction: Reduction,
     ) -> Tensor {
+        in_f32!([self, other, target] => |x, other, target| x.cosine_embedding_loss(other, target, margin, reduction));
         if target.rank() > 1 || self.rank() != target.rank() + 1 || other.rank() != self.rank() {
             let m = "takes vectors [batch, features] and targets [batch], or both without batch";
             return self.fail_with(other, "cosine_embedding_loss", m);
@@ -65,6 +67,7 @@ impl Tensor {
         margin: f64,
         reduction: Reduction,
     ) -> Tensor {
+        in_f32!([self, other, target] => |x, other, target| x.margin_ranking_loss(other, target, margin, reduction));
         let x = (self - other).to_float();
         reduction.apply(&(margin - target * x).floored(0.0))
     }
@@ -77,6 +80,7 @@ impl Tensor {
         negative: &Tensor,
         options: &TripletMarginOptions,
     ) -> Tensor {
+        in_f32!([self, positive, negative] => |x, positive, negative| x.triplet_margin_loss(positive, negative, options));
         let distance =
             |a: &Tensor, b: &Tensor| a.pairwise_distance(b, options.p, options.eps, false);
         let (near, mut far) = (distance(self, positive), distance(self, negative));

@@ -1,6 +1,7 @@
 //! Blocks of an image as columns and back (PyTorch's `unfold` and `fold`), and channels as pixels and back.
 //! Each spatial dimension is cut by itself, into as many slices as the block is wide.
 
+use crate::in_f32;
 use crate::tensor::Tensor;
 
 /// Sizes, strides, paddings and dilations of blocks.
@@ -127,6 +128,7 @@ impl Tensor {
     /// `[batch, channels, output_size…]`; the adjoint of [`Tensor::unfold2d`].
     #[track_caller]
     pub fn fold2d(&self, output_size: [usize; 2], options: &UnfoldOptions) -> Tensor {
+        in_f32!([self] => |x| x.fold2d(output_size, options));
         let op = "fold2d";
         if self.rank() == 2 {
             return self.unsqueeze(0).fold2d(output_size, options).squeeze(0);

@@ -4,6 +4,7 @@
 
 use crate::api::{ConvOptions, Padding, PoolOptions};
 use crate::composite::UnfoldOptions;
+use crate::in_f32;
 use crate::tensor::Tensor;
 
 /// Public methods, one for each number of dimensions.
@@ -130,6 +131,7 @@ impl Tensor {
         bias: Option<&Tensor>,
         options: &ConvOptions<2>,
     ) -> Tensor {
+        in_f32!([self, weight, bias] => |x, weight, bias| x.local_conv2d(weight, bias.as_ref(), options));
         let op = "local_conv2d";
         let (&[n, c, ..], &[oh, ow, f, wc, kh, kw]) = (self.shape(), weight.shape()) else {
             return self.fail_with(weight, op, LOCAL);
@@ -203,6 +205,7 @@ impl Tensor {
         bias: Option<&Tensor>,
         options: &ConvOptions<2>,
     ) -> Tensor {
+        in_f32!([self, weight, bias] => |x, weight, bias| x.tiled_conv2d(weight, bias.as_ref(), options));
         let op = "tiled_conv2d";
         let (&[n, c, h, w], &[th, tw, f, wc, kh, kw]) = (self.shape(), weight.shape()) else {
             return self.fail_with(weight, op, TILED);
@@ -255,6 +258,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn weighted_avg_pool2d(&self, weight: &Tensor, options: &PoolOptions<2>) -> Tensor {
+        in_f32!([self, weight] => |x, weight| x.weighted_avg_pool2d(weight, options));
         let op = "weighted_avg_pool2d";
         let [kh, kw] = options.kernel_size;
         if self.rank() < 2 || weight.shape() != [kh, kw] {

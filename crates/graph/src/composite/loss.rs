@@ -2,6 +2,7 @@
 //! Losses of classes are in `class_loss`, of pairs and triples of vectors in `embedding_loss`.
 
 use crate::error::ErrorKind;
+use crate::in_f32;
 use crate::tensor::Tensor;
 
 /// What becomes of the losses of a batch.
@@ -74,6 +75,15 @@ impl LossOptions {
         }
     }
 
+    /// With these tensors in place of its own.
+    pub(crate) fn with(self, weight: &Option<Tensor>, pos_weight: &Option<Tensor>) -> Self {
+        LossOptions {
+            weight: weight.clone(),
+            pos_weight: pos_weight.clone(),
+            ..self
+        }
+    }
+
     /// The weighted losses, reduced; a mean is over their number.
     #[track_caller]
     fn apply(&self, op: &str, losses: &Tensor) -> Tensor {
@@ -135,6 +145,7 @@ impl Tensor {
     /// so that they add up.
     #[track_caller]
     pub(crate) fn log1p_exp(&self) -> Tensor {
+        in_f32!([self] => |x| x.log1p_exp());
         let x = self.to_float();
         let negative = x.lt_scalar(0.0);
         let above = Tensor::where_(&negative, &x.zeros_like(), &x);
@@ -150,17 +161,21 @@ impl Tensor {
     /// Squared difference. With weights the mean is divided by their sum.
     #[track_caller]
     pub fn mse_loss(&self, target: &Tensor, options: impl Into<LossOptions>) -> Tensor {
-        options
-            .into()
-            .apply_normalised("mse_loss", &(self - target).to_float().square())
+        let options = options.into();
+        in_f32!([self, target, options.weight.as_ref(), options.pos_weight.as_ref()] => |x, target, weight, positive| {
+            x.mse_loss(target, options.with(weight, positive))
+        });
+        options.apply_normalised("mse_loss", &(self - target).to_float().square())
     }
 
     /// Absolute difference. With weights the mean is divided by their sum.
     #[track_caller]
     pub fn l1_loss(&self, target: &Tensor, options: impl Into<LossOptions>) -> Tensor {
-        options
-            .into()
-            .apply_normalised("l1_loss", &(self - target).to_float().abs())
+        let options = options.into();
+        in_f32!([self, target, options.weight.as_ref(), options.pos_weight.as_ref()] => |x, target, weight, positive| {
+            x.l1_loss(target, options.with(weight, positive))
+        });
+        options.apply_normalised("l1_loss", &(self - target).to_float().abs())
     }
 
     /// `d² / 2 beta` of differences `d` below `beta`, `|d| − beta / 2` above (PyTorch's default: 1).
@@ -171,6 +186,10 @@ impl Tensor {
         beta: f64,
         options: impl Into<LossOptions>,
     ) -> Tensor {
+        let options = options.into();
+        in_f32!([self, target, options.weight.as_ref(), options.pos_weight.as_ref()] => |x, target, weight, positive| {
+            x.smooth_l1_loss(target, beta, options.with(weight, positive))
+        });
         let d = (self - target).to_float();
         if beta.is_nan() || beta < 0.0 {
             return d.bad_value("smooth_l1_loss", format!("beta {beta} is negative"));
@@ -184,7 +203,7 @@ impl Tensor {
             inner
         };
         let losses = Tensor::where_(&near, &curve, &(size - 0.5 * beta));
-        options.into().apply("smooth_l1_loss", &losses)
+        options.apply("smooth_l1_loss", &losses)
     }
 
     /// `d² / 2` of differences `d` up to `delta`, `delta · (|d| − delta / 2)` above (PyTorch's default: 1).
@@ -195,6 +214,10 @@ impl Tensor {
         delta: f64,
         options: impl Into<LossOptions>,
     ) -> Tensor {
+        let options = options.into();
+        in_f32!([self, target, options.weight.as_ref(), options.pos_weight.as_ref()] => |x, target, weight, positive| {
+            x.huber_loss(target, delta, options.with(weight, positive))
+        });
         let d = (self - target).to_float();
         if delta.is_nan() || delta <= 0.0 {
             return d.bad_value("huber_loss", format!("delta {delta} is not positive"));
@@ -207,7 +230,7 @@ impl Tensor {
             &(inner.square() * 0.5),
             &((size - 0.5 * delta) * delta),
         );
-        options.into().apply("huber_loss", &losses)
+        options.apply("huber_loss", &losses)
     }
 
     /// `−(t · log x + (1 − t) · log(1 − x))` of probabilities `x`; logarithms are at least −100, and slopes at
@@ -223,6 +246,10 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn binary_cross_entropy(&self, target: &Tensor, options: impl Into<LossOptions>) -> Tensor {
+        let options = options.into();
+        in_f32!([self, target, options.weight.as_ref(), options.pos_weight.as_ref()] => |x, target, weight, positive| {
+            x.binary_cross_entropy(target, options.with(weight, positive))
+        });
         let (x, t) = (self.to_float(), target.to_float());
         let edge = (&x * (1.0 - &x)).lt_scalar(1e-12);
         let inner = Tensor::where_(&edge, &x.full_like(0.5), &x);
@@ -232,7 +259,7 @@ impl Tensor {
         let (log, log1m) = (at.log().floored(-100.0), (-&at).log1p().floored(-100.0));
         let slope = (&at - t.stop_gradient()) * 1e12;
         let steep = &t * log + (1.0 - &t) * log1m - (&x - &at) * slope;
-        options.into().apply(
+        options.apply(
             "binary_cross_entropy",
             &-Tensor::where_(&edge, &steep, &usual),
         )
@@ -255,7 +282,11 @@ impl Tensor {
         target: &Tensor,
         options: impl Into<LossOptions>,
     ) -> Tensor {
-        let mut options = options.into();
+        let options = options.into();
+        in_f32!([self, target, options.weight.as_ref(), options.pos_weight.as_ref()] => |x, target, weight, positive| {
+            x.binary_cross_entropy_with_logits(target, options.with(weight, positive))
+        });
+        let mut options = options;
         let (x, t) = (self.to_float(), target.to_float());
         let positive = (-&x).log1p_exp();
         let losses = match options.pos_weight.take() {
@@ -269,6 +300,7 @@ impl Tensor {
     /// probabilities or, if `log_target`, as log-probabilities. [`Reduction::BatchMean`] is its definition.
     #[track_caller]
     pub fn kl_div(&self, target: &Tensor, log_target: bool, reduction: Reduction) -> Tensor {
+        in_f32!([self, target] => |x, target| x.kl_div(target, log_target, reduction));
         let (x, t) = (self.to_float(), target.to_float());
         let losses = if log_target {
             t.exp() * (t - x)
@@ -302,6 +334,7 @@ impl Tensor {
         eps: f64,
         reduction: Reduction,
     ) -> Tensor {
+        in_f32!([self, target, var] => |x, target, var| x.gaussian_nll_loss(target, var, full, eps, reduction));
         if eps.is_nan() || eps <= 0.0 {
             return self.bad_value("gaussian_nll_loss", format!("eps {eps} is not positive"));
         }
@@ -320,6 +353,7 @@ impl Tensor {
     /// `x − t · log(x + eps)` if `log_input` is off.
     #[track_caller]
     pub fn poisson_nll_loss(&self, target: &Tensor, options: &PoissonNllOptions) -> Tensor {
+        in_f32!([self, target] => |x, target| x.poisson_nll_loss(target, options));
         let (x, t) = (self.to_float(), target.to_float());
         let mut losses = if options.log_input {
             x.exp() - &t * &x
@@ -338,6 +372,7 @@ impl Tensor {
     /// `log(1 + exp(−t · x))`, targets 1 and −1; stable.
     #[track_caller]
     pub fn soft_margin_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
+        in_f32!([self, target] => |x, target| x.soft_margin_loss(target, reduction));
         reduction.apply(&(-(self.to_float() * target)).log1p_exp())
     }
 
@@ -349,6 +384,7 @@ impl Tensor {
         margin: f64,
         reduction: Reduction,
     ) -> Tensor {
+        in_f32!([self, target] => |x, target| x.hinge_embedding_loss(target, margin, reduction));
         let x = self.to_float();
         let apart = (margin - &x).floored(0.0);
         let zero = x.zeros_like();

@@ -1,6 +1,7 @@
 //! Normalisation as functions of tensors: statistics over a batch, a layer, groups of channels or a neighbourhood.
 //! Running statistics belong to the caller.
 
+use crate::in_f32;
 use crate::ops::window_sum::{Frame, WindowSum};
 use crate::tensor::Tensor;
 
@@ -30,8 +31,8 @@ impl Tensor {
     #[track_caller]
     fn standardised(&self, over: &[isize], eps: f64) -> Tensor {
         let x = self.to_float();
-        let centred = &x - x.mean_dims(over, true);
-        let var = centred.square().mean_dims(over, true);
+        let centred = &x - x.average(over, true);
+        let var = centred.square().average(over, true);
         centred * (var + eps).rsqrt()
     }
 
@@ -85,6 +86,7 @@ impl Tensor {
         bias: Option<&Tensor>,
         eps: f64,
     ) -> Tensor {
+        in_f32!([self, mean, var, weight, bias] => |x, mean, var, weight, bias| x.batch_norm(mean, var, weight.as_ref(), bias.as_ref(), eps));
         let op = "batch_norm";
         if self.rank() < 2 {
             return self.fail(op, "takes [batch, channels, ...]");
@@ -113,6 +115,7 @@ impl Tensor {
         bias: Option<&Tensor>,
         eps: f64,
     ) -> (Tensor, Tensor, Tensor) {
+        in_f32!([self, weight, bias] => |x, weight, bias| x.batch_norm_train(weight.as_ref(), bias.as_ref(), eps));
         let op = "batch_norm_train";
         let channels = self.size(1);
         if self.rank() < 2 || self.numel() <= channels {
@@ -122,9 +125,9 @@ impl Tensor {
         }
         let over: Vec<isize> = (0..self.rank() as isize).filter(|&d| d != 1).collect();
         let x = self.to_float();
-        let mean = x.mean_dims(&over, true);
+        let mean = x.average(&over, true);
         let centred = &x - &mean;
-        let var = centred.square().mean_dims(&over, true);
+        let var = centred.square().average(&over, true);
         let y = (centred * (&var + eps).rsqrt()).affine(op, channels, weight, bias);
         let count = (self.numel() / channels.max(1)) as f64;
         let unbiased = var * (count / (count - 1.0));
@@ -165,6 +168,7 @@ impl Tensor {
         bias: Option<&Tensor>,
         eps: f64,
     ) -> Tensor {
+        in_f32!([self, weight, bias] => |x, weight, bias| x.layer_norm(normalized_shape, weight.as_ref(), bias.as_ref(), eps));
         let over = match self.trailing(normalized_shape) {
             Ok(over) => over,
             Err(m) => return self.fail("layer_norm", m),
@@ -182,12 +186,13 @@ impl Tensor {
         weight: Option<&Tensor>,
         eps: f64,
     ) -> Tensor {
+        in_f32!([self, weight] => |x, weight| x.rms_norm(normalized_shape, weight.as_ref(), eps));
         let over = match self.trailing(normalized_shape) {
             Ok(over) => over,
             Err(m) => return self.fail("rms_norm", m),
         };
         let x = self.to_float();
-        let y = &x * (x.square().mean_dims(&over, true) + eps).rsqrt();
+        let y = &x * (x.square().average(&over, true) + eps).rsqrt();
         weight.map_or(y.clone(), |w| &y * w.shaped("rms_norm", normalized_shape))
     }
 
@@ -201,6 +206,7 @@ impl Tensor {
         bias: Option<&Tensor>,
         eps: f64,
     ) -> Tensor {
+        in_f32!([self, weight, bias] => |x, weight, bias| x.group_norm(num_groups, weight.as_ref(), bias.as_ref(), eps));
         let channels = self.size(1);
         if self.rank() < 2 || num_groups == 0 || !channels.is_multiple_of(num_groups) {
             let m = format!("takes [batch, channels, ...] with channels in {num_groups} groups");
@@ -224,6 +230,7 @@ impl Tensor {
         bias: Option<&Tensor>,
         eps: f64,
     ) -> Tensor {
+        in_f32!([self, weight, bias] => |x, weight, bias| x.instance_norm(weight.as_ref(), bias.as_ref(), eps));
         let spatial: usize = self.shape().iter().skip(2).product();
         if self.rank() < 3 || spatial < 2 {
             let m = "takes [batch, channels, spatial...] with more than one spatial element";
@@ -238,6 +245,7 @@ impl Tensor {
     /// outside counted as zeros (Krizhevsky et al. 2012, with PyTorch's mean).
     #[track_caller]
     pub fn local_response_norm(&self, size: usize, options: &LocalResponseNormOptions) -> Tensor {
+        in_f32!([self] => |x| x.local_response_norm(size, options));
         let op = "local_response_norm";
         if self.rank() < 2 || size == 0 {
             return self.fail(

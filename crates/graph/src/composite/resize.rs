@@ -2,6 +2,7 @@
 //! weighted sum of a few inputs, its taps, whose positions and weights are computed here in f64.
 
 use crate::error::ErrorKind;
+use crate::in_f32;
 use crate::tensor::Tensor;
 
 /// How [`Tensor::interpolate`] finds values between elements.
@@ -232,6 +233,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn interpolate(&self, options: &InterpolateOptions) -> Tensor {
+        in_f32!([self] => |x| x.interpolate(options));
         use Interpolation as I;
         let op = "interpolate";
         if !(3..=5).contains(&self.rank()) {

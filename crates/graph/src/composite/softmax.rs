@@ -1,5 +1,6 @@
 //! The softmax family, stable: the maximum is taken off first, and no gradient flows through it, for it cancels.
 
+use crate::in_f32;
 use crate::tensor::Tensor;
 
 impl Tensor {
@@ -13,6 +14,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn softmax(&self, dim: isize) -> Tensor {
+        in_f32!([self] => |x| x.softmax(dim));
         let e = self.below_maximum(dim).exp();
         // One division for each sum, not for each element.
         &e * e.sum_dims(&[dim], true).recip()
@@ -21,6 +23,7 @@ impl Tensor {
     /// `log(softmax(x))` along `dim`, accurate where probabilities vanish.
     #[track_caller]
     pub fn log_softmax(&self, dim: isize) -> Tensor {
+        in_f32!([self] => |x| x.log_softmax(dim));
         let x = self.below_maximum(dim);
         &x - x.exp().sum_dims(&[dim], true).log()
     }
@@ -34,6 +37,7 @@ impl Tensor {
     /// `log Σ exp(x)` over some dimensions. The gradient is 0 where the sum is.
     #[track_caller]
     pub fn logsumexp_dims(&self, over: &[isize], keepdim: bool) -> Tensor {
+        in_f32!([self] => |x| x.logsumexp_dims(over, keepdim));
         let x = self.to_float();
         if x.numel() == 0 {
             return x.exp().sum_dims(over, keepdim).log();

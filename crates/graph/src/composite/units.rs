@@ -1,5 +1,6 @@
 //! Hidden units beyond the element-wise ones: maxout, and radial basis functions.
 
+use crate::in_f32;
 use crate::tensor::Tensor;
 
 impl Tensor {
@@ -43,6 +44,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn squared_distances(&self, other: &Tensor) -> Tensor {
+        in_f32!([self, other] => |x, other| x.squared_distances(other));
         if self.rank() == 0 || other.rank() != 2 || self.size(-1) != other.size(1) {
             let m = "takes vectors [..., n, features] and [m, features]";
             return self.fail_with(other, "squared_distances", m);
@@ -56,6 +58,7 @@ impl Tensor {
     /// Courville 2016, "Deep Learning", section 6.3.3).
     #[track_caller]
     pub fn rbf(&self, centers: &Tensor, widths: &Tensor) -> Tensor {
+        in_f32!([self, centers, widths] => |x, centers, widths| x.rbf(centers, widths));
         let units = centers.size(0);
         if widths.rank() > 1 || (widths.numel() != 1 && widths.numel() != units) {
             let m = format!("takes one width or {units}, not {:?}", widths.shape());

@@ -21,7 +21,7 @@ impl Bernoulli {
     /// With probabilities in 0 … 1.
     #[track_caller]
     pub fn new(probs: &Tensor) -> Bernoulli {
-        let probs = probs.to_float();
+        let probs = probs.cast(DType::F32);
         let logits = probs.clamp(EPSILON, 1.0 - EPSILON).logit();
         Bernoulli { probs, logits }
     }
@@ -29,7 +29,7 @@ impl Bernoulli {
     /// With `log(p / (1 − p))`.
     #[track_caller]
     pub fn from_logits(logits: &Tensor) -> Bernoulli {
-        let logits = logits.to_float();
+        let logits = logits.cast(DType::F32);
         let probs = logits.sigmoid();
         Bernoulli { probs, logits }
     }
@@ -48,7 +48,7 @@ impl Distribution for Bernoulli {
 
     #[track_caller]
     fn log_prob(&self, value: &Tensor) -> Tensor {
-        let value = value.to_float();
+        let value = value.cast(DType::F32);
         &value * self.logits.logsigmoid() + (1.0 - &value) * (-&self.logits).logsigmoid()
     }
 
@@ -80,7 +80,7 @@ impl Categorical {
     /// With weights `[batch…, n]`, which need not sum to 1.
     #[track_caller]
     pub fn new(probs: &Tensor) -> Categorical {
-        Categorical::from_logits(&probs.to_float().log())
+        Categorical::from_logits(&probs.cast(DType::F32).log())
     }
 
     /// With log-weights `[batch…, n]`.
@@ -88,7 +88,7 @@ impl Categorical {
     pub fn from_logits(logits: &Tensor) -> Categorical {
         let logits = match logits.rank() {
             0 => logits.fail("categorical", "needs a last dimension of categories"),
-            _ => logits.to_float().log_softmax(-1),
+            _ => logits.cast(DType::F32).log_softmax(-1),
         };
         Categorical { logits }
     }
@@ -205,7 +205,7 @@ impl Distribution for Multinomial {
 
     #[track_caller]
     fn log_prob(&self, value: &Tensor) -> Tensor {
-        let value = value.to_float();
+        let value = value.cast(DType::F32);
         // A category that cannot come up and did not adds nothing.
         let absent = value.eq_scalar(0.0);
         let logits = Tensor::where_(&absent, &value.zeros_like(), &self.category.logits);

@@ -1,6 +1,7 @@
 //! Distributions over counts 0, 1, 2 …, as f32.
 
 use super::{Bernoulli, Distribution, Entropy, extended};
+use crate::dtype::DType;
 use crate::rng::Generator;
 use crate::tensor::Tensor;
 
@@ -16,7 +17,7 @@ impl Poisson {
     #[track_caller]
     pub fn new(rate: &Tensor) -> Poisson {
         Poisson {
-            rate: rate.to_float(),
+            rate: rate.cast(DType::F32),
         }
     }
 }
@@ -33,7 +34,8 @@ impl Distribution for Poisson {
 
     #[track_caller]
     fn log_prob(&self, value: &Tensor) -> Tensor {
-        value.to_float().xlogy(&self.rate) - &self.rate - (value + 1.0).lgamma()
+        let value = value.cast(DType::F32);
+        value.xlogy(&self.rate) - &self.rate - (&value + 1.0).lgamma()
     }
 
     fn mean(&self) -> Tensor {
@@ -81,7 +83,7 @@ impl Distribution for Geometric {
 
     #[track_caller]
     fn log_prob(&self, value: &Tensor) -> Tensor {
-        value.to_float() * (-&self.trial.logits).logsigmoid() + self.trial.logits.logsigmoid()
+        value.cast(DType::F32) * (-&self.trial.logits).logsigmoid() + self.trial.logits.logsigmoid()
     }
 
     #[track_caller]
@@ -140,7 +142,7 @@ impl Distribution for Binomial {
 
     #[track_caller]
     fn log_prob(&self, value: &Tensor) -> Tensor {
-        let k = value.to_float();
+        let k = value.cast(DType::F32);
         let rest = self.n() - &k;
         let all = k.full_like(self.n() + 1.0).lgamma();
         let choices = all - (&k + 1.0).lgamma() - (&rest + 1.0).lgamma();

@@ -1,6 +1,7 @@
 //! Families of the gamma function. Draws are made by rejection, so no gradient flows through them.
 
 use super::{Distribution, Entropy, extended, together};
+use crate::dtype::DType;
 use crate::rng::Generator;
 use crate::tensor::Tensor;
 
@@ -108,7 +109,7 @@ impl Distribution for Beta {
 
     #[track_caller]
     fn log_prob(&self, value: &Tensor) -> Tensor {
-        let value = value.to_float();
+        let value = value.cast(DType::F32);
         let one = (&self.concentration1 - 1.0).xlogy(&value);
         let zero = &self.concentration0 - 1.0;
         // As xlogy, with log(1 − x).
@@ -152,7 +153,7 @@ impl Dirichlet {
     pub fn new(concentration: &Tensor) -> Dirichlet {
         let concentration = match concentration.rank() {
             0 => concentration.fail("dirichlet", "needs a last dimension of categories"),
-            _ => concentration.to_float(),
+            _ => concentration.cast(DType::F32),
         };
         Dirichlet { concentration }
     }

@@ -1,6 +1,7 @@
 //! Distributions whose support ends at a bound.
 
 use super::{Distribution, Entropy, Reparameterized, extended, together, within};
+use crate::dtype::DType;
 use crate::rng::Generator;
 use crate::tensor::Tensor;
 
@@ -81,7 +82,7 @@ impl Exponential {
     #[track_caller]
     pub fn new(rate: &Tensor) -> Exponential {
         Exponential {
-            rate: rate.to_float(),
+            rate: rate.cast(DType::F32),
         }
     }
 }

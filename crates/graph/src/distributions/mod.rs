@@ -3,9 +3,9 @@
 //! *batch shape*; a draw of `shape` has the sizes `[shape…, batch…, event…]`. Everything is recorded, so it is lazy,
 //! differentiable in the parameters, and draws depend on the [`Generator`] alone.
 //!
-//! Parameters are not checked: a negative scale gives NaN. Values outside the support have log-probability −∞ where a
-//! support's bound is a parameter or 0 by definition of the density (uniform, exponential, truncated normal); elsewhere
-//! the formula says what it says.
+//! Parameters of any dtype are computed in f32, which results have. They are not checked: a negative scale gives NaN.
+//! Values outside the support have log-probability −∞ where a support's bound is a parameter or 0 by definition of the
+//! density (uniform, exponential, truncated normal); elsewhere the formula says what it says.
 //!
 //! ```
 //! use wgrad_graph::distributions::{Distribution, Normal, Reparameterized, kl_divergence};
@@ -40,6 +40,7 @@ pub use kl::{KlDivergence, kl_divergence};
 pub use location::{Cauchy, Gumbel, Laplace, StudentT};
 pub use normal::{LogNormal, Normal, TruncatedNormal};
 
+use crate::dtype::DType;
 use crate::rng::Generator;
 use crate::shape::broadcast;
 use crate::tensor::Tensor;
@@ -85,7 +86,7 @@ pub trait Reparameterized: Distribution {
     fn rsample(&self, shape: &[usize], rng: &mut Generator) -> Tensor;
 }
 
-/// Parameters as floats in their common shape, or all of them invalid.
+/// Parameters as f32, the dtype of draws, in their common shape, or all of them invalid.
 #[track_caller]
 fn together<const N: usize>(op: &str, parameters: [&Tensor; N]) -> [Tensor; N] {
     let first = parameters[0];
@@ -96,7 +97,7 @@ fn together<const N: usize>(op: &str, parameters: [&Tensor; N]) -> [Tensor; N] {
             Err(m) => return parameters.map(|_| first.fail_with(p, op, m.clone())),
         }
     }
-    parameters.map(|p| p.to_float().broadcast_to(&shape))
+    parameters.map(|p| p.cast(DType::F32).broadcast_to(&shape))
 }
 
 /// `[shape…, batch…]`.

@@ -2,6 +2,7 @@
 
 use super::{Distribution, Entropy, Reparameterized, extended, together, within};
 use crate::draws::normal_cdf;
+use crate::dtype::DType;
 use crate::rng::Generator;
 use crate::tensor::Tensor;
 use std::f64::consts::SQRT_2;
@@ -43,7 +44,7 @@ impl Normal {
     /// The value up to which the probability is `p`.
     #[track_caller]
     pub fn icdf(&self, p: &Tensor) -> Tensor {
-        (p * 2.0 - 1.0).erfinv() * SQRT_2 * &self.scale + &self.loc
+        (p.cast(DType::F32) * 2.0 - 1.0).erfinv() * SQRT_2 * &self.scale + &self.loc
     }
 
     #[track_caller]
@@ -121,7 +122,7 @@ impl Distribution for LogNormal {
 
     #[track_caller]
     fn log_prob(&self, value: &Tensor) -> Tensor {
-        let log = value.to_float().log();
+        let log = value.cast(DType::F32).log();
         self.base.log_prob(&log) - log
     }
 

@@ -19,6 +19,9 @@ static SCALAR: ScalarOp = ScalarOp {
     cost: 15,
 };
 
+const TWO_60: f64 = (1u64 << 60) as f64;
+const TWO_90: f64 = TWO_60 * (1u64 << 30) as f64;
+
 impl Elementwise for Atan2 {
     const ARITY: usize = 2;
 
@@ -28,7 +31,15 @@ impl Elementwise for Atan2 {
 
     fn derivative(&self, cx: &Derive, upstream: &Tensor) -> Derivative {
         let (y, x) = (&cx.inputs[0], &cx.inputs[1]);
-        let scaled = upstream / (x.square() + y.square());
+        // Powers of 2 bring the squares back into range; infinities stay what they are.
+        let size = x.abs().maximum(&y.abs());
+        let unit = size.full_like(1.0);
+        let huge = size.gt_scalar(TWO_60);
+        let tiny = size.lt_scalar(1.0 / TWO_60);
+        let scale = Tensor::where_(&huge, &size.full_like(1.0 / TWO_90), &unit);
+        let scale = Tensor::where_(&tiny, &size.full_like(TWO_90), &scale);
+        let (x, y) = (x * &scale, y * &scale);
+        let scaled = upstream / (x.square() + y.square()) * scale;
         Derivative::Of(vec![Some(&scaled * x), Some(-(&scaled * y))])
     }
 

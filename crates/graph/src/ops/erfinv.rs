@@ -7,7 +7,7 @@ use crate::exec::cpu::simd::block1;
 use crate::math;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
-use std::f64::consts::FRAC_2_SQRT_PI;
+use std::f64::consts::{FRAC_2_SQRT_PI, PI};
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +28,11 @@ fn inverse(x: f64) -> f64 {
     let target = 1.0 - x.abs();
     if target == 0.0 {
         return f64::INFINITY.copysign(x);
+    }
+    if x.abs() < 1e-4 {
+        // Newton's method would lose what 1 − |x| does. The next term of the series is below 1e-16.
+        let t = PI * x * x;
+        return x / FRAC_2_SQRT_PI * (1.0 + t / 12.0 + 7.0 * t * t / 480.0);
     }
     let mut y = 0.0f64;
     for _ in 0..200 {

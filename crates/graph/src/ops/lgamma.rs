@@ -29,6 +29,9 @@ fn log_gamma(x: f64) -> f64 {
     if x.is_infinite() || (x <= 0.0 && x.fract() == 0.0) {
         return f64::INFINITY;
     }
+    if x == 1.0 || x == 2.0 {
+        return 0.0;
+    }
     if x < 0.5 {
         let sine = (PI * (x - x.round())).sin().abs();
         return (PI / sine).ln() - log_gamma(1.0 - x);

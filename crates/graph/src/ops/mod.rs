@@ -25,6 +25,8 @@ pub struct Derive<'a> {
     pub inputs: &'a [Tensor],
     /// The node itself: its value may be used in the rule.
     pub output: &'a Tensor,
+    /// The operands as they were recorded, by which a request knows them.
+    pub(crate) operands: &'a [Tensor],
     /// What is differentiated with respect to what.
     pub(crate) request: &'a Request,
 }
@@ -39,7 +41,7 @@ impl Derive<'_> {
     /// }
     /// ```
     pub fn wants(&self, operand: usize) -> bool {
-        self.inputs
+        self.operands
             .get(operand)
             .is_some_and(|t| self.request.reaches(t))
     }
@@ -359,6 +361,24 @@ macro_rules! primitives {
 
             pub(crate) fn derivative(&self, cx: &Derive, upstream: &Tensor) -> Derivative {
                 match self { $(Op::$name(op) => Primitive::derivative(op, cx, upstream),)* }
+            }
+
+            /// Whether the derivative of f16 operands is that of the operation in f32, rounded: where the rule computes
+            /// more than one step. Movements pass gradients on; what users wrote is called as they wrote it.
+            pub(crate) fn derives_in_f32(&self) -> bool {
+                match self {
+                    Op::Cast(_) | Op::Checkpoint(_) | Op::Custom(_) | Op::Host(_) => false,
+                    Op::Max(_) | Op::Min(_) | Op::Where(_) | Op::Add(_) | Op::Neg(_) | Op::ReduceSum(_) => false,
+                    op => matches!(
+                        op.lower(),
+                        Lowered::Elementwise(_)
+                            | Lowered::Reduce { .. }
+                            | Lowered::Matmul
+                            | Lowered::Conv { .. }
+                            | Lowered::Window { .. }
+                            | Lowered::Scan { .. }
+                    ),
+                }
             }
 
             pub(crate) fn batch(&self, x: &[Tensor]) -> Tensor {

@@ -39,49 +39,28 @@ impl Scan {
         before * Tensor::where_(&over, &s.zeros_like(), &s)
     }
 
-    /// Where the running maximum changes hands the new element takes the gradient of the stretch it leads.
+    /// Each element that attains the running maximum takes the gradient from there to the next that does: of equal ones
+    /// the last (PyTorch's `cummax`).
     fn max_grad(&self, x: &Tensor, out: &Tensor, g: &Tensor) -> Tensor {
         let position = Tensor::iota_along(x.shape(), self.dim, x.device());
         let n = x.shape()[self.dim] as i32;
-        // A leader is the first element of its stretch: it equals the running maximum, and no earlier one does.
-        let is_max = x.eq(out).logical_or(&x.isnan());
+        let leads = x.eq(out).logical_or(&x.isnan());
         let place = if self.reverse { position.rsub_scalar(f64::from(n - 1)) } else { position.clone() };
-        let fresh = self.fresh(out);
-        let leader = Tensor::where_(&is_max.logical_and(&fresh), &place, &place.zeros_like());
+        let leader = Tensor::where_(&leads, &place, &place.zeros_like());
         let leader = leader.scan(ScanKind::Max, self.dim, self.reverse);
         let leader = if self.reverse { leader.rsub_scalar(f64::from(n - 1)) } else { leader };
         g.scatter_add_to(self.dim, &leader, x.shape()[self.dim])
     }
 
-    /// Whether the running maximum differs from the one before it; true for the first.
-    fn fresh(&self, out: &Tensor) -> Tensor {
-        let n = out.shape()[self.dim];
-        let rank = out.rank();
-        let (first, rest) = if self.reverse { (n - 1, 0) } else { (0, 1) };
-        let cut = |start: usize, len: usize| {
-            let mut s = vec![0; rank];
-            let mut size = out.shape().to_vec();
-            s[self.dim] = start;
-            size[self.dim] = len;
-            out.slice_to(&s, &vec![1; rank], &size)
-        };
-        let head = cut(first, 1).full_like_dtype(1.0, DType::Bool);
-        let now = cut(rest, n - 1);
-        let before = cut(1 - rest, n - 1);
-        let changed = now.ne(&before).logical_and(&before.isnan().logical_not());
-        if self.reverse { Tensor::concat_of(&[&changed, &head], self.dim) } else { Tensor::concat_of(&[&head, &changed], self.dim) }
-    }
-
     /// `Σ_{j ≥ i} g_j exp(x_i − out_j)` for every `i`: `exp(x_i − out_i)` times `u_i = g_i + exp(out_i − out_(i+1))
-    /// u_(i+1)`. No factor exceeds 1, and the rule is linear in `g`. Where `out` is −∞ so is every `x` below it, and its
-    /// share is zero.
+    /// u_(i+1)`. No factor exceeds 1, and the rule is linear in `g`. Where `out` is −∞ so is every `x` below it, and their
+    /// shares are NaN, as in PyTorch.
     fn logsumexp_grad(&self, x: &Tensor, out: &Tensor, g: &Tensor) -> Tensor {
         let after = self.shifted(out, &self.end(out, true), true);
         let nothing = out.eq_scalar(f64::NEG_INFINITY);
         let step = Tensor::where_(&out.isinf(), &out.zeros_like(), &(out - &after)).exp();
         let factors = Tensor::where_(&nothing, &step.zeros_like(), &step);
-        let own = x - Tensor::where_(&nothing, &out.zeros_like(), out);
-        own.exp() * self.linear(&factors, g)
+        (x - out).exp() * self.linear(&factors, g)
     }
 
     /// `h_i = factor_i · h_(i+1) + x_i`, the other way than this scan goes.

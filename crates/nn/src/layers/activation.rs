@@ -3,7 +3,7 @@
 use super::layer;
 use crate::Module;
 use std::f64::consts::FRAC_1_SQRT_2;
-use wgrad_graph::Tensor;
+use wgrad_graph::{Tensor, in_f32};
 
 /// Layers without fields, by a function of the input.
 macro_rules! unit {
@@ -35,9 +35,15 @@ unit! {
     /// `tanh(x)`.
     Tanh => |x| x.tanh();
     /// `x Φ(x) = x/2 · (1 + erf(x / √2))`, the exact form.
-    Gelu => |x| x * 0.5 * ((x * FRAC_1_SQRT_2).erf() + 1.0);
+    Gelu => |x| gelu(x);
     /// `x`.
     Identity => |x| x.clone();
+}
+
+#[track_caller]
+fn gelu(x: &Tensor) -> Tensor {
+    in_f32!([x] => |x| gelu(x));
+    x * 0.5 * ((x * FRAC_1_SQRT_2).erf() + 1.0)
 }
 
 /// `x` where positive, else `negative_slope · x`.
@@ -67,7 +73,7 @@ impl LeakyRelu {
     /// The function of every element of `x`.
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        Tensor::where_(&x.gt_scalar(0.0), x, &(x * self.negative_slope))
+        x.leaky_relu(self.negative_slope)
     }
 }
 

@@ -4,6 +4,7 @@
 
 use super::fail;
 use crate::{Context, Layer, Module, init};
+use wgrad_graph::once::{Once, Wide};
 use wgrad_graph::{Device, ErrorKind, Tensor};
 
 /// Batch normalisation over the batch and `D` spatial dimensions: `[batch, channels, …]`.
@@ -100,9 +101,11 @@ impl<const D: usize> BatchNorm<D> {
             let message = "training needs more than one value for each channel".to_string();
             return fail("batch_norm", ErrorKind::Shape, message, x);
         }
-        let mean = x.mean_dims(&over, true);
-        let centred = x - &mean;
-        let var = centred.square().mean_dims(&over, true);
+        let mean_of = |t: &Tensor| t.sum_dims(&over, true) / count as f64;
+        let wide = x.widened();
+        let mean = mean_of(&wide);
+        let centred = &wide - &mean;
+        let var = mean_of(&centred.square());
         let y = self.scale(x, &(centred * (&var + self.eps).rsqrt()));
         if y.check().is_ok() {
             let unbiased = &var * (count as f64 / (count - 1) as f64);
@@ -117,28 +120,33 @@ impl<const D: usize> BatchNorm<D> {
         let rank = x.rank();
         let mean = per_channel(&self.running_mean, rank);
         let deviation = (per_channel(&self.running_var, rank) + self.eps).rsqrt();
-        self.scale(x, &((x - mean) * deviation))
+        self.scale(x, &((x.widened() - mean) * deviation))
     }
 
+    /// What is normal, in f32, scaled and shifted, in the dtype of `x`.
     #[track_caller]
     fn scale(&self, x: &Tensor, normal: &Tensor) -> Tensor {
-        normal * per_channel(&self.weight, x.rank()) + per_channel(&self.bias, x.rank())
+        let y = normal * per_channel(&self.weight, x.rank()) + per_channel(&self.bias, x.rank());
+        match Once::of(&[x, &self.weight, &self.bias].map(|t| t.half())) {
+            Some(once) => once.round(y),
+            None => y,
+        }
     }
 
     /// `(1 − momentum) · old + momentum · new`, through which no gradient flows.
     #[track_caller]
     fn moved(&self, old: &Tensor, new: &Tensor) -> Tensor {
-        let new = new.stop_gradient().reshape(&[-1]).cast(old.dtype());
-        old * (1.0 - self.momentum) + new * self.momentum
+        let new = new.stop_gradient().reshape(&[-1]);
+        (old.widened() * (1.0 - self.momentum) + new * self.momentum).cast(old.dtype())
     }
 }
 
-/// `[channels]` as `[1, channels, 1, …]`.
+/// `[channels]` as `[1, channels, 1, …]`, in f32.
 #[track_caller]
 fn per_channel(t: &Tensor, rank: usize) -> Tensor {
     let mut shape = vec![1isize; rank];
     shape[1] = -1;
-    t.reshape(&shape)
+    t.widened().reshape(&shape)
 }
 
 impl<const D: usize> Layer for BatchNorm<D> {

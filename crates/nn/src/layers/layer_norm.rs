@@ -58,14 +58,7 @@ impl LayerNorm {
             );
             return fail("layer_norm", ErrorKind::Shape, message, x);
         }
-        let over: Vec<isize> = (1..=shape.len() as isize).map(|d| -d).collect();
-        let centred = x - x.mean_dims(&over, true);
-        let var = centred.square().mean_dims(&over, true);
-        let y = centred * (var + self.eps).rsqrt() * &self.weight;
-        match &self.bias {
-            Some(bias) => y + bias,
-            None => y,
-        }
+        x.layer_norm(shape, Some(&self.weight), self.bias.as_ref(), self.eps)
     }
 }
 

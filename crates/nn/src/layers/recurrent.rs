@@ -15,6 +15,7 @@ use crate::init::symmetric;
 use crate::module::{Kind, Module, join};
 use crate::{Context, Dropout};
 use std::hash::{Hash, Hasher};
+use wgrad_graph::once::{Once, Wide};
 use wgrad_graph::{Device, ErrorKind, Generator, Tensor};
 
 /// The most layers, so that a nonsensical number is refused rather than tried.
@@ -122,6 +123,20 @@ struct Stack {
 type Cell<'a> = dyn Fn(&Weights, &Tensor, &[Tensor]) -> Vec<Tensor> + 'a;
 
 impl Weights {
+    /// In f32.
+    #[track_caller]
+    fn widened(&self) -> Weights {
+        let bias = self.bias.as_ref();
+        let bias = bias.map(|both| both.each_ref().map(|t| t.widened()));
+        Weights {
+            suffix: self.suffix.clone(),
+            ih: (&self.ih).widened(),
+            hh: (&self.hh).widened(),
+            bias,
+            hr: self.hr.as_ref().widened(),
+        }
+    }
+
     /// The state's product.
     #[track_caller]
     fn recur(&self, h: &Tensor) -> Tensor {
@@ -246,6 +261,22 @@ impl Stack {
             .find(|t| t.check().is_err())
         {
             return (bad.clone(), vec![bad.clone(); sizes.len()]);
+        }
+        // All steps are computed in f32, and what comes out is rounded.
+        let parameters = self.weights.iter().flat_map(|w| w.names().map(|(_, t)| t));
+        let kinds = parameters.map(|t| t.half()).chain([x.half()]);
+        let kinds = kinds.chain(initial.iter().map(Wide::half));
+        if let Some(once) = Once::of(&kinds.collect::<Vec<_>>()) {
+            let mut wide = self.clone();
+            for w in &mut wide.weights {
+                *w = w.widened();
+            }
+            let mut states = Vec::with_capacity(initial.len());
+            for state in initial {
+                states.push(state.widened());
+            }
+            let states: Vec<Option<&Tensor>> = states.iter().map(Option::as_ref).collect();
+            return once.round(wide.forward(&x.widened(), &states, sizes, cell, cx));
         }
         let batched = x.rank() == 3;
         let sequence = match (batched, self.options.batch_first) {

@@ -5,6 +5,7 @@ mod adadelta;
 mod adagrad;
 mod adam;
 mod adamax;
+mod half;
 mod nadam;
 mod radam;
 mod rmsprop;
@@ -44,8 +45,8 @@ pub trait Optimizer: Module {
     /// # Errors
     /// The gradients are not this model's, a number is out of its range, a tensor is invalid, or running fails; the model
     /// is another than that of the last step, whose parameters still exist.
-    /// Model and optimiser are as they were then. A bad index on the device is met here on the cpu, and elsewhere by
-    /// the next read.
+    /// Parameters, moments and step count are as they were then. A bad index on the device is met here on the cpu; a GPU
+    /// tells of it with the loss, and parameters, moments and steps are then as if the step had not been taken.
     fn step(&mut self, model: &mut dyn Module, gradients: &Gradients) -> Result<()>;
 
     /// The learning rate.
@@ -149,8 +150,13 @@ macro_rules! optimizer {
                 model: &mut dyn crate::Module,
                 gradients: &crate::Gradients,
             ) -> wgrad_graph::Result<()> {
-                self.validate()?;
-                let numbers = self.numbers(self.state.steps() + 1);
+                let own = self.state.calm(self.lr);
+                let kept = std::mem::replace(&mut self.lr, own);
+                let numbers = self
+                    .validate()
+                    .map(|()| self.numbers(self.state.steps() + 1));
+                self.lr = kept;
+                let numbers = numbers?;
                 let rule = |u: &crate::optim::state::Update| self.update(u);
                 let next = self
                     .state

@@ -1,12 +1,12 @@
 //! What all optimisers share: moments by parameter name, one evaluation for a step, and replacing tensors only after
 //! it has succeeded.
 
+use super::half;
 use crate::gradients::Gradients;
 use crate::module::{Kind, Module, by_name, identity, join, mismatch, replace};
 use std::collections::{BTreeMap, HashMap};
-use std::task::{Context, Poll, Waker};
 use wgrad_graph::replay::{Outcome, is_tracing, stand_in};
-use wgrad_graph::{DType, Error, ErrorKind, Mark, Number, Result, Tensor, eval, f16};
+use wgrad_graph::{Error, ErrorKind, Mark, Number, Result, Tensor, eval, eval_update};
 
 /// Moments of every parameter, and the number of steps taken.
 #[derive(Clone, Default)]
@@ -101,6 +101,7 @@ pub(crate) type Rule<'a> = dyn Fn(&Update) -> (Tensor, Vec<Tensor>) + 'a;
 pub(crate) struct Next {
     numbers: Vec<Number>,
     made: Vec<(String, Vec<(Tensor, Tensor)>)>,
+    outcome: Outcome,
     slots: BTreeMap<String, Vec<Tensor>>,
     tensors: HashMap<String, Tensor>,
 }
@@ -122,29 +123,32 @@ impl State {
         let (before, made) = self.moments(&parameters, moments)?;
         let mut updated = Vec::with_capacity(parameters.len());
         for ((name, parameter, gradient), old) in parameters.iter().zip(&before) {
-            let (new, new_moments) = rule(&Update {
+            let update = Update {
                 numbers: &numbers,
                 parameter,
                 gradient,
                 moments: old,
-            });
+            };
+            let (new, new_moments) = half::updated(rule, &update);
             check_update(name, parameter, &new)?;
             updated.push((name, new, new_moments));
         }
         let buffers = model.buffers();
-        let mut all: Vec<&Tensor> = vec![gradients.loss()];
-        all.extend(gradients.extra());
-        all.extend(
-            updated
-                .iter()
-                .flat_map(|(_, new, moments)| std::iter::once(new).chain(moments)),
-        );
-        all.extend(buffers.iter().map(|(_, t)| t));
-        eval(&all)?;
-        met_bad_index(gradients.loss())?;
+        let mut pairs: Vec<(&Tensor, &Tensor)> = Vec::new();
+        for (((_, parameter, _), old), (_, new, new_moments)) in
+            parameters.iter().zip(&before).zip(&updated)
+        {
+            pairs.push((parameter, new));
+            pairs.extend(old.iter().zip(new_moments));
+        }
+        let mut rest = vec![gradients.loss()];
+        rest.extend(gradients.extra());
+        rest.extend(buffers.iter().map(|(_, t)| t));
+        let outcome = eval_update(&pairs, &rest)?;
         let mut next = Next {
             numbers,
             made,
+            outcome,
             slots: BTreeMap::new(),
             tensors: HashMap::new(),
         };
@@ -173,7 +177,7 @@ impl State {
         written.iter().for_each(|t| mark.put_on(t));
         self.binding = Binding(Some(mark));
         self.slots = next.slots;
-        self.steps += 1;
+        self.count(1, &next.outcome);
         if is_tracing() {
             self.traced.cells.push(next.numbers);
             self.traced.made.extend(next.made);
@@ -428,26 +432,6 @@ fn check_update(name: &str, old: &Tensor, new: &Tensor) -> Result<()> {
     match mismatch(name, old, new) {
         Some(message) => Err(Error::new(ErrorKind::Internal, "step", message)),
         None => Ok(()),
-    }
-}
-
-/// The error of a bad index met by the run. On the cpu it is known by now and reading costs nothing; other devices
-/// tell it with the next read, for a training step must not wait for one.
-fn met_bad_index(loss: &Tensor) -> Result<()> {
-    if is_tracing() || loss.device().to_string() != "cpu" {
-        return Ok(());
-    }
-    match loss.dtype() {
-        DType::F16 => now(loss.to_vec_async::<f16>()),
-        _ => now(loss.to_vec_async::<f32>()),
-    }
-}
-
-/// The outcome of a future that is ready at once.
-fn now<T>(future: impl Future<Output = Result<T>>) -> Result<()> {
-    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(result) => result.map(|_| ()),
-        Poll::Pending => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@ mod batch_norm;
 mod compile;
 mod course;
 mod dropout;
+mod effects;
 mod gradients;
 mod layers;
 mod module;

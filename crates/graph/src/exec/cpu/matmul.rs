@@ -156,7 +156,8 @@ fn vector(m: usize, k: usize, a: Mat<'_>, x: Mat<'_>, out: &mut [f32], par: Par)
             }
         });
     } else {
-        let mut row = vec![0.0; k];
+        let mut row: Vec<f32> = crate::storage::reserved(k);
+        row.resize(k, 0.0);
         for (i, out) in out.iter_mut().enumerate() {
             row.iter_mut()
                 .enumerate()

@@ -45,6 +45,7 @@ use par::Par;
 pub(crate) use prepared::Prepared;
 use prepared::Ready;
 use segment::Segment;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use team::Team;
@@ -146,8 +147,10 @@ impl Executor {
                 }
             }
             None => {
-                let steps = || self.run_steps(&mut buffers, (plan, prepared), run);
-                catch_unwind(AssertUnwindSafe(steps)).or_else(no_room)?;
+                let at = Cell::new(0);
+                let steps = || self.run_steps(&mut buffers, (plan, prepared), run, &at);
+                let ran = catch_unwind(AssertUnwindSafe(steps));
+                ran.or_else(|panic| no_room(panic, plan, at.get()))?;
             }
         }
         buffers.finish(plan)
@@ -171,23 +174,27 @@ impl Executor {
             temps: std::mem::take(&mut memory.temps),
             packs: std::mem::take(&mut memory.packs),
         };
-        let run = || self.run_steps(&mut buffers, (plan, prepared), Run { scalars, status });
+        let at = Cell::new(0);
+        let run = Run { scalars, status };
+        let run = || self.run_steps(&mut buffers, (plan, prepared), run, &at);
         if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
             // What was to be replaced is still there; what was lent to the step that stopped is not.
             memory.offered = buffers.outputs;
-            return no_room(panic).map(|()| Vec::new());
+            return no_room(panic, plan, at.get()).map(|()| Vec::new());
         }
         memory.temps = std::mem::take(&mut buffers.temps);
         memory.packs = std::mem::take(&mut buffers.packs);
         buffers.finish(plan)
     }
 
-    /// A plan of small steps stays on this thread; entering the pool costs more than it brings.
+    /// A plan of small steps stays on this thread; entering the pool costs more than it brings. `current` is the step that
+    /// runs.
     fn run_steps(
         &self,
         buffers: &mut Buffers<'_>,
         (plan, prepared): (&Plan, &Prepared),
         run: Run<'_>,
+        current: &Cell<usize>,
     ) {
         self.with_team(prepared.large, |par| {
             // Where there are parts enough for all threads.
@@ -198,6 +205,7 @@ impl Executor {
                 if at == prepared.first_in_place && run.status.load(Ordering::Relaxed) != 0 {
                     return;
                 }
+                current.set(at);
                 if let Some(segment) = segments.next_if(|s| s.steps.start == at) {
                     let began = profile::begin();
                     segment.run(plan, buffers, run, par);
@@ -299,7 +307,8 @@ pub(crate) struct Lack {
 }
 
 impl Lack {
-    fn of(plan: &Plan, place: Place, bytes: usize) -> Lack {
+    /// What a step that writes a place lacks.
+    pub(crate) fn of(plan: &Plan, place: Place, bytes: usize) -> Lack {
         let writes = |step: &&Step| step.outputs().any(|slot| plan.slots[slot].place == place);
         let step = plan.steps.iter().find(writes);
         Lack {
@@ -309,12 +318,12 @@ impl Lack {
     }
 }
 
-/// What a step that found no room unwound with as an error; goes on with any other panic.
-fn no_room(panic: Box<dyn std::any::Any + Send>) -> Result<(), Lack> {
+/// What step `at` unwound with, if it found no room, as an error; goes on with any other panic.
+fn no_room(panic: Box<dyn std::any::Any + Send>, plan: &Plan, at: usize) -> Result<(), Lack> {
     match panic.downcast::<NoRoom>() {
         Ok(lack) => Err(Lack {
             bytes: lack.bytes,
-            origin: None,
+            origin: plan.steps.get(at).map(|step| step.origin.clone()),
         }),
         Err(panic) => resume_unwind(panic),
     }

@@ -25,6 +25,7 @@ impl<T: Pod> Scratch<T> {
             .unwrap_or_default();
         let needed = (len * size_of::<T>()).div_ceil(8);
         if words.len() < needed {
+            words = crate::storage::reserved(needed);
             words.resize(needed, 0);
         }
         let mut scratch = Scratch {

@@ -42,7 +42,8 @@ fn rows<K: Key>(sort: &ArgSort, context: Context<'_>, out: &mut [u8]) {
     let size = sort.rows.div_ceil(par.pieces()) * length;
     par.chunks(out, size, |first, out| {
         let input = &input[first..first + out.len()];
-        let (mut words, mut spare) = (vec![0; length], Vec::new());
+        let (mut words, mut spare) = (crate::storage::reserved(length), Vec::new());
+        words.resize(length, 0u64);
         for (row, out) in input.chunks_exact(length).zip(out.chunks_exact_mut(length)) {
             fill::<K>(&mut words, row, 0, sort.descending);
             sort_words(&mut words, &mut spare);

@@ -173,7 +173,8 @@ fn unfold_of(w: &Window) -> Unfold {
 
 /// Sums in f64, so that wide windows stay exact to the last bit or so.
 fn sums(shape: &Unfold, x: &[f32], out: &mut [u32]) {
-    let mut totals = vec![0.0f64; out.len()];
+    let mut totals: Vec<f64> = crate::storage::reserved(out.len());
+    totals.resize(out.len(), 0.0);
     let (plane, result, step) = (shape.plane(), shape.positions(), shape.stride[2]);
     shape.each_tap(0..result, |pieces| {
         for (x, totals) in x.chunks_exact(plane).zip(totals.chunks_exact_mut(result)) {

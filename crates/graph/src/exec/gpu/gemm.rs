@@ -134,6 +134,9 @@ impl Core {
     }
 }
 
+/// Splits that a thread can add up, four at a time.
+const MOST_SPLITS: usize = 4 * (MAX_ITERATIONS as usize - 8);
+
 /// Floats that partial results may take.
 const MOST_PARTIALS: usize = 1 << 24;
 
@@ -197,7 +200,11 @@ impl Product {
         let most = (MOST_PARTIALS / self.out_len()).max(1);
         let for_rounds = self.sum.div_ceil(core.longest()).max(1);
         // Memory counts for less than that no thread goes through too much.
-        let splits = for_speed.max(for_accuracy).min(most).max(for_rounds);
+        let splits = for_speed
+            .max(for_accuracy)
+            .min(most)
+            .min(MOST_SPLITS)
+            .max(for_rounds);
         // Whole tiles of the sum, so that only the last split has a ragged end.
         let split_len = self.sum.div_ceil(splits).next_multiple_of(16);
         Tiling {

@@ -52,7 +52,7 @@ fn blocked_rounds(length: usize) -> u64 {
 /// Elements of a part: about as many as there are parts, as both are gone through by one thread.
 fn part(length: usize) -> usize {
     let root = (length.max(1).ilog2() / 2 + 1).clamp(6, 14);
-    (1 << root).max(length.div_ceil(1 << 14))
+    (1 << root).max(length.div_ceil(MAX_ITERATIONS as usize))
 }
 
 pub(super) fn lower(view: &StepView<'_>, scan: &Scan) -> Result<Lowered, Error> {

@@ -75,12 +75,6 @@ impl Words {
         all.map(|block| commands.download(block, 0, block.len()))
             .collect()
     }
-
-    /// How many words there are.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.state().blocks.len() * BLOCK as usize
-    }
 }
 
 impl Word {

@@ -22,7 +22,9 @@ pub(in super::super) fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -
     let mut lines = FREE.with_borrow_mut(Vec::pop).unwrap_or_default();
     let n = len.div_ceil(16);
     if lines.len() < n {
-        lines = vec![Line([0.0; 16]); n];
+        drop(lines);
+        lines = crate::storage::reserved(n);
+        lines.resize(n, Line([0.0; 16]));
     }
     let floats: &mut [f32] = bytemuck::cast_slice_mut(&mut lines);
     let result = f(&mut floats[..len]);

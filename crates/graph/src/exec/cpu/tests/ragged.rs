@@ -185,7 +185,7 @@ fn gather(rng: &mut Rng) {
         index: 0,
         size,
         stride,
-        check: 1,
+        check: 7,
     };
     let expr = Expr {
         inputs: vec![DType::I32, dtype],

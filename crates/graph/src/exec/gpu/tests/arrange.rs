@@ -294,7 +294,7 @@ fn scatters_agree_with_loops() {
         let expected = scatter_expected(s, &inputs[0].values, &inputs[1].values);
         check(kernel, &inputs, &Data::new(out.0, expected), 1e-5);
     }
-    for w in [Way::Rows, Way::Targets, Way::Lines] {
+    for w in [Way::Rows, Way::Targets, Way::Lines, Way::Sorted] {
         assert!(ways.contains(&w), "{w:?}");
     }
 }

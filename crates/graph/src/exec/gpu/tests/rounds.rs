@@ -168,19 +168,24 @@ fn windows_and_products_of_any_size_stay_within_the_rounds() {
     for k in SIZES {
         for kind in [WindowKind::Sum, WindowKind::ArgMax] {
             for kernel in [[1, 1, k], [1, k, 1], [k.min(300), k.min(900), k.min(700)]] {
-                let input = kernel.map(|k| k + 2);
+                let longest = kernel.iter().max().copied();
+                if longest > Some(1 << 28) {
+                    continue;
+                }
+                let input = kernel.map(|k| if k == 1 { 1 } else { k + 2 });
+                let output = kernel.map(|k| if k == 1 { 1 } else { 3 });
                 let window = Window {
                     kind,
                     planes: 1,
                     input,
-                    output: [3; 3],
+                    output,
                     kernel,
                     stride: [1; 3],
                     padding: [0; 3],
                     dilation: [1; 3],
                 };
-                let n = input.iter().product();
-                bounded(Kernel::Window(window), &[(DType::F32, n)], (DType::F32, 27));
+                let (n, m) = (input.iter().product(), output.iter().product());
+                bounded(Kernel::Window(window), &[(DType::F32, n)], (DType::F32, m));
             }
         }
         for (m, n) in [(1, 1), (40, 3), (700, 300)] {
@@ -267,10 +272,14 @@ fn functions_that_loop_are_counted() {
         include_str!("../../../../../../shaders/src/math/gamma.wgsl"),
         include_str!("../../../../../../shaders/src/math/random.wgsl"),
     ];
-    let loops: usize = sources
-        .iter()
-        .map(|s| s.matches("for (").count() + s.matches("while ").count())
-        .sum();
+    let begins = |line: &str| {
+        let line = line.trim_start();
+        ["for (", "while ", "loop {"]
+            .iter()
+            .any(|l| line.starts_with(l))
+    };
+    let count = |text: &str| text.lines().filter(|line| begins(line)).count();
+    let loops: usize = sources.iter().map(|text| count(text)).sum();
     assert_eq!(
         loops, 5,
         "state the rounds of a new loop in `ScalarOp::rounds`"
@@ -284,10 +293,11 @@ fn functions_that_loop_are_counted() {
         include_str!("../../../../../../shaders/src/math/trig.wgsl"),
     ];
     for other in others {
-        let has = ["for (", "while ", "loop {"]
-            .iter()
-            .any(|l| other.contains(l));
-        assert!(!has, "state the rounds of a new loop in `ScalarOp::rounds`");
+        assert_eq!(
+            count(other),
+            0,
+            "state the rounds of a new loop in `ScalarOp::rounds`"
+        );
     }
     let digamma = scalar(Op::from(crate::ops::digamma::Digamma));
     assert_eq!(digamma.rounds(), 4);
