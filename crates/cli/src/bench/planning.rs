@@ -42,7 +42,7 @@ fn rows() -> Vec<(String, Program)> {
     rows
 }
 
-/// Seconds of the first and the second time.
+/// Seconds of the first time, and the least of a few later ones.
 #[derive(Clone, Copy, Debug)]
 struct Times {
     first: f64,
@@ -57,12 +57,11 @@ impl Times {
             Ok(began.elapsed().as_secs_f64())
         };
         let first = time()?;
-        // The second time may still plan: moments have values now.
+        // The second time may still plan: parameters have other places then.
         time()?;
-        Ok(Times {
-            first,
-            again: time()?,
-        })
+        let again = (0..3).map(|_| time()).collect::<Result<Vec<f64>>>()?;
+        let again = again.into_iter().fold(f64::INFINITY, f64::min);
+        Ok(Times { first, again })
     }
 }
 

@@ -167,8 +167,8 @@ impl Collected {
 
     /// A leaf that has no value: a stand-in of a transformation that leaked.
     pub(crate) fn valueless(&self) -> Option<&Tensor> {
-        self.inner()
-            .find(|t| matches!(t.0.op.lower(), Lowered::Input))
+        use crate::ops::Op;
+        self.inner().find(|t| matches!(t.0.op, Op::Input(_)))
     }
 
     /// Hash of the structure; equal structures have equal hashes.

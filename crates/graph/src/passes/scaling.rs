@@ -186,10 +186,10 @@ fn views_in_any_form() {
 fn products_and_convolutions_in_a_row() {
     on_small_stack(|| {
         let (x, w) = (tensor(&[6, 8]), tensor(&[8, 8]));
-        in_proportion("products", 1000, |n| {
+        in_proportion("products", 600, |n| {
             results(vec![(0..n).fold(x.clone(), |y, _| y.matmul(&w))])
         });
-        in_proportion("layers and their gradients", 500, |n| {
+        in_proportion("layers and their gradients", 250, |n| {
             let layers: Vec<Tensor> = (0..n).map(|_| tensor(&[8, 8])).collect();
             let y = layers.iter().fold(x.clone(), |y, w| y.matmul(w).tanh());
             let list = grad(&y.square().sum(), &layers.iter().collect::<Vec<_>>());
