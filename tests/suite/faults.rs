@@ -26,7 +26,7 @@ fn fails(t: &Tensor) -> Error {
 }
 
 #[test]
-fn an_index_out_of_range_is_an_error_of_the_next_read() {
+fn an_index_out_of_range_is_an_error_of_its_own_reading() {
     let mut devices = own_devices();
     devices.push(Device::reference());
     for device in devices {

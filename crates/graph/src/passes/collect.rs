@@ -88,10 +88,11 @@ enum Found {
 /// Host steps have run before anything is planned; only an explanation meets one that has not.
 fn found(t: &Tensor, symbols: bool) -> Found {
     use crate::ops::Op;
+    let host = matches!(t.0.op, Op::Host(_));
+    let symbol = symbols && matches!(t.0.op, Op::Input(_));
     match t.0.value.get() {
         Some(value) => Found::Leaf(Some(value.clone())),
-        None if matches!(t.0.op, Op::Host(_)) => Found::Leaf(None),
-        None if symbols && matches!(t.0.op, Op::Input(_)) => Found::Leaf(None),
+        None if host || symbol => Found::Leaf(None),
         None => Found::Inner,
     }
 }
