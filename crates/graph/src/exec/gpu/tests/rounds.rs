@@ -279,7 +279,7 @@ fn functions_that_loop_are_counted() {
             .any(|l| line.starts_with(l))
     };
     let count = |text: &str| text.lines().filter(|line| begins(line)).count();
-    let loops: usize = sources.iter().map(|text| count(text)).sum();
+    let loops: usize = sources.into_iter().map(count).sum();
     assert_eq!(
         loops, 5,
         "state the rounds of a new loop in `ScalarOp::rounds`"
