@@ -39,13 +39,13 @@ impl Variable {
         self.0.get()
     }
 
-    /// Another value from now on. Tensors that were computed before keep theirs.
-    #[track_caller]
+    /// Another value from now on. Tensors that were recorded before keep theirs.
     pub fn set(&mut self, value: f64) {
-        self.0.set(value);
+        // Another cell, for what was recorded may be computed later.
+        self.0 = Number::new(value);
     }
 
-    /// A rank-0 tensor of the number, read when it is computed.
+    /// A rank-0 tensor of the number.
     #[track_caller]
     pub fn tensor(&self, dtype: DType, device: &Device) -> Tensor {
         self.0.tensor(dtype, device)

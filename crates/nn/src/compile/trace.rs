@@ -133,7 +133,7 @@ fn difference(before: &[(String, Seen)], after: &[(String, Seen)]) -> Option<Str
             }
             (Seen::Variable(a), Seen::Variable(b)) if a.same(b) => {}
             (Seen::Variable(_), Seen::Variable(_)) => {
-                return Some(format!("the variable {name} is replaced inside it"));
+                return Some(format!("the variable {name} is set inside it"));
             }
             (
                 Seen::Optimizer {

@@ -25,13 +25,16 @@ pub(crate) struct State {
 /// Runs that an optimiser waits for; with more it asks for their outcome.
 const MAX_PENDING: usize = 256;
 
+/// The moments of a parameter that a traced step made: first values, each with the stand-in that was used for it.
+pub(crate) type Made = (String, Vec<(Tensor, Tensor)>);
+
 /// What an optimiser did while a compiled function was traced.
 #[derive(Clone, Default)]
 pub struct TracedSteps {
     /// The cells of each step's numbers.
     pub(crate) cells: Vec<Vec<Number>>,
-    /// Moments that were made: first values, and the stand-ins that were used for them.
-    pub(crate) made: Vec<(String, Vec<(Tensor, Tensor)>)>,
+    /// Moments that were made.
+    pub(crate) made: Vec<Made>,
 }
 
 /// The mark that the parameters bear which were written last. A clone of an optimiser has written none.
@@ -100,7 +103,7 @@ pub(crate) type Rule<'a> = dyn Fn(&Update) -> (Tensor, Vec<Tensor>) + 'a;
 /// The evaluated outcome of a step, all leaves.
 pub(crate) struct Next {
     numbers: Vec<Number>,
-    made: Vec<(String, Vec<(Tensor, Tensor)>)>,
+    made: Vec<Made>,
     outcome: Outcome,
     slots: BTreeMap<String, Vec<Tensor>>,
     tensors: HashMap<String, Tensor>,
@@ -251,7 +254,7 @@ impl State {
     }
 
     /// Takes first values of moments.
-    pub(crate) fn admit(&mut self, made: &[(String, Vec<(Tensor, Tensor)>)]) {
+    pub(crate) fn admit(&mut self, made: &[Made]) {
         for (name, moments) in made {
             let first = moments.iter().map(|(first, _)| first.clone());
             self.slots.insert(name.clone(), first.collect());
@@ -299,15 +302,11 @@ impl State {
     /// The moments of each parameter: those of the last step, or first values, which are computed here all at once so
     /// that the first step has the kernels of all others. While a function is traced, stand-ins are used for first values,
     /// which are given too.
-    #[expect(
-        clippy::type_complexity,
-        reason = "moments by parameter, and those that are new"
-    )]
     fn moments(
         &self,
         parameters: &[(String, Tensor, Tensor)],
         names: &[Moment],
-    ) -> Result<(Vec<Vec<Tensor>>, Vec<(String, Vec<(Tensor, Tensor)>)>)> {
+    ) -> Result<(Vec<Vec<Tensor>>, Vec<Made>)> {
         let fresh = |p: &Tensor| -> Vec<Tensor> {
             names.iter().map(|(_, value)| p.full_like(*value)).collect()
         };

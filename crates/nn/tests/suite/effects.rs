@@ -209,7 +209,7 @@ fn an_optimiser_refuses_a_second_module() {
             descend(&mut adam, &mut a, &x).unwrap();
             a.load_state(&b.state()).unwrap();
             descend(&mut adam, &mut a, &x).unwrap();
-            let mut moved = vec![a];
+            let mut moved = [a];
             descend(&mut adam, &mut moved[0], &x).unwrap();
             (moved[0].weight, moved[0].bias) = (&moved[0].weight * 0.5, None);
             descend(&mut adam, &mut moved[0], &x).unwrap();

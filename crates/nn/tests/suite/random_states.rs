@@ -231,6 +231,18 @@ fn case(rng: &mut Random) -> Case {
     Case { actions, steady }
 }
 
+#[track_caller]
+fn near(got: &[f64], want: &[f64], context: &str) {
+    let pairs = got.iter().zip(want);
+    let off = pairs
+        .map(|(g, w)| (g - w).abs() / (1.0 + w.abs()))
+        .fold(0.0, f64::max);
+    assert!(
+        got.len() == want.len() && off <= 2e-3,
+        "{context}: off by {off}\n{got:?}\n{want:?}"
+    );
+}
+
 fn one(seed: u64, device: &Device) {
     let mut rng = Random(seed);
     let case = case(&mut rng);
@@ -301,10 +313,14 @@ fn one(seed: u64, device: &Device) {
             (Err(_), Err(_)) => return,
             (got, want) => panic!("{context}, call {call}: {:?}, {:?}", got.err(), want.err()),
         };
-        crate::close(&crate::values(&got), &crate::values(&want), 2e-3);
+        near(
+            &crate::values(&got),
+            &crate::values(&want),
+            &format!("{context}, call {call}"),
+        );
         let (got, want) = (parts(&mut world), parts(&mut plain));
         assert_eq!(got.0, want.0, "{context}, call {call}");
-        crate::close(&got.1, &want.1, 2e-3);
+        near(&got.1, &want.1, &format!("{context}, call {call}"));
     }
 }
 
