@@ -251,7 +251,7 @@ fn chains_that_are_run_on_the_way_are_those_that_are_not() {
         }
         let g = grad(&t.sum(), &[&x, &b]).expect("gradients");
         let g: Vec<Vec<f32>> = g.iter().map(|g| g.to_vec().expect("values")).collect();
-        let sum: f64 = (0..n).map(|i| 0.999f64.powi(i as i32)).sum();
+        let sum: f64 = (0..n).map(|i| 0.999f64.powi(i)).sum();
         assert!(close(g[0][1], 0.0) && close(g[1][1], sum as f32), "{g:?}");
         assert!(close(g[1][0], 2.0), "{g:?}");
     });

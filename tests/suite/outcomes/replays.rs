@@ -274,7 +274,7 @@ fn a_step_on_an_input_from_a_failed_run_changes_nothing() {
         for _ in 0..3 {
             match step.run(&[&poisoned]) {
                 Ok((out, _)) => says(&super::fails(&out[0]), "outcomes/replays.rs", line),
-                Err(_) => {}
+                Err(e) => says(&e, "outcomes/replays.rs", line),
             }
             assert_eq!(step.bits(), before, "{device}");
         }

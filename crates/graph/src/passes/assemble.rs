@@ -161,12 +161,14 @@ impl Rewrite {
         let mut stack = vec![n];
         while let Some(n) = stack.pop() {
             let inside = if dim == 0 { self.below_reshape(n) } else { n };
-            match &self.node(inside).op {
-                Op::Concat(c) if c.dim == dim => {
-                    stack.extend(self.node(inside).inputs.iter().rev())
-                }
-                _ if self.shape(inside).is_empty() => parts.push(n),
-                _ => parts.push(inside),
+            if let Op::Concat(c) = &self.node(inside).op
+                && c.dim == dim
+            {
+                stack.extend(self.node(inside).inputs.iter().rev());
+            } else if self.shape(inside).is_empty() {
+                parts.push(n);
+            } else {
+                parts.push(inside);
             }
         }
         parts

@@ -35,10 +35,12 @@ pub(super) fn first(graph: Graph) -> Graph {
         node.inputs.iter_mut().for_each(|i| *i = to[*i]);
         out.nodes.push(node);
         let at = out.nodes.len() - 1;
-        let moved = match out.nodes[at].op {
-            Op::Where(_) => mask(&mut out, &alone, at),
-            Op::ReduceSum(_) => sum(&mut out, at),
-            _ => None,
+        let moved = if matches!(out.nodes[at].op, Op::Where(_)) {
+            mask(&mut out, &alone, at)
+        } else if matches!(out.nodes[at].op, Op::ReduceSum(_)) {
+            sum(&mut out, at)
+        } else {
+            None
         };
         to.push(moved.unwrap_or(at));
         alone.resize(out.nodes.len(), false);

@@ -24,9 +24,12 @@ pub struct ScalarOp {
 }
 
 impl ScalarOp {
-    /// The most rounds that loops in its WGSL take for one element, all together.
-    pub(crate) fn rounds(&self) -> u64 {
+    /// The most rounds that loops in its WGSL take for one element of these operands, all together.
+    pub(crate) fn rounds(&self, operand: Class) -> u64 {
         match self.name {
+            // Eight bits of a quotient of up to 254, and one bit of an exponent.
+            "fmod" if operand == Class::F32 => 32,
+            "pow" if operand != Class::F32 => 32,
             "lgamma" => 6,
             "digamma" => 4,
             // Three sums of up to 115 terms, each with 14 rounds for eight factors of up to 104.
@@ -37,7 +40,7 @@ impl ScalarOp {
 
     /// Whether an element takes so many that no kernel may compute many elements in one invocation.
     pub(crate) fn is_long(&self) -> bool {
-        self.rounds() > 64
+        self.rounds(Class::F32) > 64
     }
 }
 

@@ -52,7 +52,7 @@ impl Body {
 /// index out of range.
 pub(super) fn inner_rounds(view: &StepView<'_>, expr: &Expr) -> u64 {
     let of = |inst: &Inst| match inst {
-        Inst::Apply { op, .. } => op.rounds(),
+        Inst::Apply { op, input, .. } => op.rounds(input.class()),
         Inst::Random { .. } => 10,
         Inst::Gather { .. } => u64::from(view.step.check != 0),
         _ => 0,
