@@ -274,7 +274,9 @@ fn a_step_on_an_input_from_a_failed_run_changes_nothing() {
         for _ in 0..3 {
             match step.run(&[&poisoned]) {
                 Ok((out, _)) => says(&super::fails(&out[0]), "outcomes/replays.rs", line),
-                Err(e) => says(&e, "outcomes/replays.rs", line),
+                Err(e) if device.as_gpu().is_some() => says(&e, "outcomes/replays.rs", line),
+                // It has no value to be given.
+                Err(e) => assert_ne!(e.kind(), ErrorKind::Internal, "{e}"),
             }
             assert_eq!(step.bits(), before, "{device}");
         }
