@@ -14,3 +14,5 @@ pub(crate) fn begin() -> Option<Never> {
 pub(crate) fn cpu_step(_: Option<Never>, _: &Step) {}
 
 pub(crate) fn plan(_: Option<Never>, _: usize, _: &[(&str, u64)]) {}
+
+pub(crate) fn planning(_: Option<Never>, _: &str) {}

@@ -403,22 +403,23 @@ impl Memory {
         &self,
         buffers: &mut Vec<Option<Value>>,
     ) -> std::result::Result<Vec<Option<HostBufferMut>>, (usize, usize)> {
-        let mut copies = Vec::with_capacity(buffers.len());
+        // Seldom are there any.
+        let mut copies: Vec<(usize, HostBufferMut)> = Vec::new();
         for (output, (value, &replaces)) in buffers.iter().zip(&self.replaces).enumerate() {
-            let shared = value
-                .as_ref()
-                .and_then(Value::host)
-                .filter(|b| replaces && b.is_shared());
-            let copy = shared.map(|b| b.copy()).transpose();
-            copies.push(copy.map_err(|bytes| (output, bytes))?);
+            let host = value.as_ref().and_then(Value::host);
+            if let Some(shared) = host.filter(|b| replaces && b.is_shared()) {
+                copies.push((output, shared.copy().map_err(|bytes| (output, bytes))?));
+            }
         }
-        let own = buffers
-            .drain(..)
-            .zip(copies)
-            .map(|(value, copy)| match value {
-                Some(Value::Host(buffer)) => copy.or_else(|| buffer.into_mut()),
+        let mut copies = copies.into_iter().peekable();
+        let own = buffers.drain(..).enumerate().map(|(output, value)| {
+            let copy = copies.next_if(|(of, _)| *of == output);
+            match (copy, value) {
+                (Some((_, copy)), _) => Some(copy),
+                (None, Some(Value::Host(buffer))) => buffer.into_mut(),
                 _ => None,
-            });
+            }
+        });
         Ok(own.collect())
     }
 }
