@@ -5,7 +5,6 @@ use crate::device::{CachedPlan, Device, Kind};
 use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::reference;
-#[cfg(feature = "gpu")]
 use crate::outcome::Outcome;
 use crate::passes::{self, Collected};
 #[cfg(feature = "gpu")]

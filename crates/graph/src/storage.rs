@@ -28,6 +28,7 @@ struct Pool {
 /// What a step unwinds with where the host has no room for what it needs.
 pub(crate) struct NoRoom {
     /// Bytes that there is no room for.
+    #[cfg_attr(not(feature = "cpu"), allow(dead_code, reason = "the cpu tells it"))]
     pub(crate) bytes: usize,
 }
 
