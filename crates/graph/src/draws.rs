@@ -217,7 +217,9 @@ impl Generator {
         let accepted = positive.logical_and(&(1.0 - u).log().lt(&bound));
         let draw = first_accepted(&v, &accepted) * d;
         let factor = (-self.exponential(shape, device) / &alpha).exp();
-        Tensor::where_(&small, &(&draw * factor), &draw)
+        // At least the least normal number: shares of such draws must not be 0 / 0.
+        let small_draw = (&draw * factor).clamp_min(f64::from(f32::MIN_POSITIVE));
+        Tensor::where_(&small, &small_draw, &draw)
     }
 
     /// Poisson counts (f32) with these rates, one draw for each element of `shape`, with which `rate` broadcasts from

@@ -59,9 +59,10 @@ impl Element for bool {
     const DTYPE: DType = DType::Bool;
 
     fn to_bytes(data: &[bool]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(4 * data.len());
         data.iter()
-            .flat_map(|&b| u32::from(b).to_le_bytes())
-            .collect()
+            .for_each(|&b| bytes.extend(u32::from(b).to_le_bytes()));
+        bytes
     }
 
     fn from_bytes(bytes: &[u8], n: usize) -> Vec<bool> {

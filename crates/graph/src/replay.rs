@@ -57,6 +57,21 @@ pub fn bind(stand_in: &Tensor, to: &Tensor) -> Result<()> {
     Ok(())
 }
 
+/// Waits until it is known that the runs which these tensors come from have succeeded.
+///
+/// # Errors
+/// That of the first that has not.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn wait(tensors: &[&Tensor]) -> Result<()> {
+    #[cfg(feature = "gpu")]
+    for t in tensors {
+        if let Some((_, outcome)) = t.0.value.get().and_then(Value::gpu) {
+            outcome.wait()?;
+        }
+    }
+    Ok(())
+}
+
 /// A stand-in of this tensor's shape, dtype, device and mark, for what a traced function makes that is part of its state
 /// from then on.
 #[track_caller]
@@ -468,7 +483,10 @@ impl Replay {
         let graph = &plan.graph;
         let results = values.into_iter().zip(&graph.outputs).zip(spares);
         let results = results.map(|((value, &output), spare)| match spare.take() {
-            Some(tensor) if tensor.0.value.get().is_none() => filled(tensor, value),
+            // What was recorded is no leaf: a new one takes its place, so that nothing below is kept.
+            Some(tensor) if tensor.0.value.get().is_none() && tensor.0.inputs.is_empty() => {
+                filled(tensor, value)
+            }
             _ => {
                 let node = &graph.nodes[output];
                 Tensor::from_value(value, node.shape.clone(), node.dtype, device.clone())

@@ -25,12 +25,16 @@ use wgrad_graph::{DType, Device, Number, Tensor};
 /// # Ok::<(), wgrad_graph::Error>(())
 /// ```
 #[derive(Debug, Default)]
-pub struct Variable(Number);
+pub struct Variable(
+    Number,
+    /// Whether it is part of the state of the function that is being traced.
+    bool,
+);
 
 impl Variable {
     /// With this value.
     pub fn new(value: f64) -> Variable {
-        Variable(Number::new(value))
+        Variable(Number::new(value), false)
     }
 
     /// Its value.
@@ -48,13 +52,16 @@ impl Variable {
     /// A rank-0 tensor of the number.
     #[track_caller]
     pub fn tensor(&self, dtype: DType, device: &Device) -> Tensor {
+        if !self.1 {
+            wgrad_graph::replay::observe("a variable that is no part of the state is used");
+        }
         self.0.tensor(dtype, device)
     }
 
     /// A rank-0 tensor of the number, with the dtype and device of `tensor`.
     #[track_caller]
     pub fn like(&self, tensor: &Tensor) -> Tensor {
-        self.0.like(tensor)
+        self.tensor(tensor.dtype(), tensor.device())
     }
 
     /// The cell that it is kept in.
@@ -63,8 +70,8 @@ impl Variable {
     }
 
     /// Keeps it in another cell, which has its value.
-    pub(crate) fn set_cell(&mut self, cell: Number) {
-        self.0 = cell;
+    pub(crate) fn set_cell(&mut self, cell: Number, traced: bool) {
+        (self.0, self.1) = (cell, traced);
     }
 }
 

@@ -44,7 +44,10 @@ impl Tensor {
                 device,
             );
         }
-        if let Err(bytes) = crate::storage::room(size_of_val(data)) {
+        if let Err(bytes) = crate::storage::room(
+            data.len()
+                .saturating_mul(T::DTYPE.size().max(size_of::<T>())),
+        ) {
             let error = crate::eval::no_room(bytes);
             return Tensor::invalid(error, shape, T::DTYPE, device);
         }

@@ -10,6 +10,12 @@ use crate::plan::ScanKind;
 use crate::shape::dims;
 use crate::tensor::Tensor;
 
+/// Elements over some dimensions of a shape, which may have more than can be counted.
+fn points(shape: &[usize], dims: &[usize]) -> usize {
+    dims.iter()
+        .fold(1, |n: usize, &d| n.saturating_mul(shape[d]))
+}
+
 impl Tensor {
     pub(crate) fn every_dim(&self) -> Vec<isize> {
         (0..self.rank() as isize).collect()
@@ -83,15 +89,15 @@ impl Tensor {
         if n < 2 || self.dtype() != DType::F32 {
             return self.average(over, keepdim);
         }
-        // Scaling by a power of 2 changes no bit of what does not overflow.
-        let scale = (n.next_power_of_two() as f64).recip();
+        // Scaling by a power of 2 changes no bit of what does not overflow, but below 2⁻¹²⁶ n.
+        let scale = (n.checked_next_power_of_two().unwrap_or(n) as f64).recip();
         (self * scale).sum_dims(over, keepdim) / (n as f64 * scale)
     }
 
     /// How many elements are reduced over some dimensions.
     pub(crate) fn count(&self, over: &[isize]) -> Result<usize, String> {
         let list = dims(over, self.rank())?;
-        Ok(list.iter().map(|&d| self.shape()[d]).product())
+        Ok(points(self.shape(), &list))
     }
 
     /// Means as sums, divided: for what is of moderate size.
@@ -111,7 +117,7 @@ impl Tensor {
         in_f32!([self] => |x| x.var_dims(over, correction, keepdim));
         let x = self.to_float();
         let n: usize = match dims(over, x.rank()) {
-            Ok(list) => list.iter().map(|&d| x.shape()[d]).product(),
+            Ok(list) => points(x.shape(), &list),
             Err(m) => return self.fail("var", m),
         };
         let centred = &x - x.mean_dims(over, true);

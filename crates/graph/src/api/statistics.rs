@@ -113,7 +113,10 @@ impl Tensor {
         let kept: Vec<usize> = (0..x.rank()).filter(|d| !list.contains(d)).collect();
         let order: Vec<usize> = kept.iter().chain(&list).copied().collect();
         let mut sizes: Vec<usize> = kept.iter().map(|&d| x.shape()[d]).collect();
-        sizes.push(list.iter().map(|&d| x.shape()[d]).product());
+        sizes.push(
+            list.iter()
+                .fold(1, |n: usize, &d| n.saturating_mul(x.shape()[d])),
+        );
         let product = x.permute_to(&order).reshape_to(&sizes).halved();
         let size = |d: usize| if list.contains(&d) { 1 } else { x.shape()[d] };
         let ones: Vec<usize> = (0..x.rank()).map(size).collect();

@@ -150,9 +150,18 @@ impl Tensor {
     /// The positions of dimension `dim`, each a tensor without it.
     #[track_caller]
     pub fn unbind(&self, along: isize) -> Vec<Tensor> {
-        (0..self.size(along))
-            .map(|i| self.select(along, i as isize))
-            .collect()
+        // No list would hide an error.
+        if self.check().is_err() || self.rank() == 0 {
+            return vec![self.fail("unbind", "needs a dimension")];
+        }
+        if let Err(m) = crate::shape::dim(along, self.rank()) {
+            return vec![self.fail("unbind", m)];
+        }
+        let mut parts = Vec::with_capacity(self.size(along));
+        for i in 0..self.size(along) {
+            parts.push(self.select(along, i as isize));
+        }
+        parts
     }
 
     /// The tensor laid out `repeats[d]` times along each dimension; more repeats than dimensions add new ones in

@@ -88,14 +88,29 @@ impl Tensor {
         let scale = options
             .scale
             .unwrap_or_else(|| (self.size(-1) as f64).sqrt().recip());
+        // One rank, so that a batch is cut alike in all of them.
+        let mask = options.attn_mask.as_ref();
+        let ranks = [self, &key, &value].into_iter().chain(mask);
+        let rank = ranks.map(Tensor::rank).max().unwrap_or(0);
         let attention = Attention {
-            query: self.to_float() * scale,
-            key: key.to_float(),
-            value: value.to_float(),
-            mask: options.attn_mask.clone(),
+            query: (self.to_float() * scale).with_rank(rank),
+            key: key.to_float().with_rank(rank),
+            value: value.to_float().with_rank(rank),
+            mask: mask.map(|mask| mask.with_rank(rank)),
             first: options.is_causal.then_some(0),
         };
         attention.within(LARGEST_SCORES)
+    }
+
+    /// With leading dimensions of size 1.
+    #[track_caller]
+    fn with_rank(&self, rank: usize) -> Tensor {
+        if self.rank() >= rank || self.check().is_err() {
+            return self.clone();
+        }
+        let mut shape = vec![1; rank - self.rank()];
+        shape.extend(self.shape());
+        self.reshape_to(&shape)
     }
 
     /// Softmax along the last dimension; zeros where all is −∞.
@@ -167,14 +182,20 @@ impl Attention {
         let (queries, keys) = (self.query.size(-2), self.key.size(-2));
         let batches = |t: &Tensor| t.shape()[..t.rank() - 2].to_vec();
         let batch = crate::shape::broadcast(&batches(&self.query), &batches(&self.key));
-        let heads: usize = batch.iter().flatten().product();
+        let heads = batch
+            .iter()
+            .flatten()
+            .fold(1, |n: usize, &m| n.saturating_mul(m));
         let of_query = heads.saturating_mul(keys).saturating_mul(4);
         let fits = of_query.saturating_mul(queries) <= largest;
         if fits || batch.is_err() || self.query.check().is_err() {
             return self.whole();
         }
         let rows = (largest / of_query).clamp(1, queries);
-        let several = batch.is_ok_and(|b| b.first().is_some_and(|&n| n > 1));
+        // A half of one would be the whole again.
+        let first = |t: &Tensor| if t.rank() > 2 { t.size(0) } else { 1 };
+        let tensors = [&self.query, &self.key, &self.value].into_iter();
+        let several = tensors.chain(&self.mask).map(first).max() > Some(1);
         let blocks: Vec<Tensor> = if rows < FEWEST_QUERIES && several {
             let [a, b] = self.halves();
             vec![a.within(largest), b.within(largest)]

@@ -317,18 +317,23 @@ fn settled<S: Module>(
     let (_, tensors) = named_tensors(state);
     if is_tracing() {
         let mut all = outputs.iter().chain(&tensors);
-        return all
-            .try_for_each(|t| t.check().map(|_| ()))
-            .map(|()| outputs);
+        all.try_for_each(|t| t.check().map(|_| ()))?;
+        return outputs.iter().map(Tensor::detach).collect();
     }
-    eval(&outputs.iter().chain(&tensors).collect::<Vec<_>>())?;
+    let all: Vec<&Tensor> = outputs.iter().chain(&tensors).collect();
+    eval(&all)?;
+    #[cfg(not(target_arch = "wasm32"))]
+    wgrad_graph::replay::wait(&all)?;
     let mut known: Vec<(Tensor, Tensor)> = Vec::new();
     let mut leaves = Vec::with_capacity(tensors.len());
     for (at, t) in tensors.iter().enumerate() {
         let shared = known.iter().find(|(from, _)| from.same(t));
         leaves.push(match shared {
             Some((_, leaf)) => leaf.clone(),
-            None if before.has(at, t) => t.clone(),
+            None if before.has(at, t) => {
+                known.push((t.clone(), t.clone()));
+                t.clone()
+            }
             None => {
                 let leaf = t.detach()?;
                 Mark::pass_on(t, &leaf);

@@ -110,6 +110,14 @@ impl Slots {
                 return Err(reason);
             }
         }
+        let mut holder = HashMap::new();
+        for (slot, tensor) in new.iter().flatten().enumerate() {
+            if holder.insert(identity(tensor), slot).is_some() {
+                let place = self.places.iter().position(|&s| s == slot);
+                let name = place.map_or("a part", |at| names[at].as_str());
+                return Err(format!("{name} comes to hold the tensor of another place"));
+            }
+        }
         let changed = new.into_iter().flatten().enumerate();
         Ok(changed
             .filter(|(slot, t)| !t.same(&own[*slot]))

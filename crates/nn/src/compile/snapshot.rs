@@ -115,7 +115,7 @@ impl Entry {
                 if peek(cell).to_bits() != value.to_bits() {
                     cell.set(*value);
                 }
-                v.set_cell(cell.clone());
+                v.set_cell(cell.clone(), false);
                 true
             }
             _ => false,

@@ -90,7 +90,7 @@ fn enter<S: Module>(state: &mut S, tracing: &mut Tracing) {
         Host::Generator(g) => tracing.adopt(g),
         Host::Variable(v) => {
             let own = Number::new(peek(v.cell()));
-            v.set_cell(own);
+            v.set_cell(own, true);
         }
         Host::Optimizer(o) => o.nudge(),
         _ => {}
@@ -231,6 +231,7 @@ impl Done {
         });
         state.visit_host(&mut |host| match host {
             Host::Generator(g) => Tracing::release(g),
+            Host::Variable(v) => v.set_cell(v.cell().clone(), false),
             Host::Optimizer(o) => {
                 o.take_traced();
                 o.calm();

@@ -183,12 +183,15 @@ macro_rules! optimizer {
                 self.state.steps()
             }
 
+            #[track_caller]
             fn load_moments(
                 &mut self,
                 state: &[(String, wgrad_graph::Tensor)],
                 steps: u64,
             ) -> wgrad_graph::Result<()> {
-                self.state = crate::optim::state::State::load(state, &$moments(self), steps)?;
+                wgrad_graph::replay::observe("moments are loaded");
+                let loaded = crate::optim::state::State::load(state, &$moments(self), steps)?;
+                self.state.become_loaded(loaded);
                 Ok(())
             }
 

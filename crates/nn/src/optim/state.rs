@@ -253,6 +253,12 @@ impl State {
         }
     }
 
+    /// Goes on from what was loaded; a learning rate that stands for another one still does.
+    pub(crate) fn become_loaded(&mut self, loaded: State) {
+        let nudge = self.nudge;
+        *self = State { nudge, ..loaded };
+    }
+
     /// Takes first values of moments.
     pub(crate) fn admit(&mut self, made: &[Made]) {
         for (name, moments) in made {

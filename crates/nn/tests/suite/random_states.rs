@@ -268,8 +268,8 @@ fn one(seed: u64, device: &Device) {
                 Failure::Index,
             ][rng.below(4)];
             let at = rng.below(case.actions.len());
-            // A GPU tells of an index later, where only a plan is undone.
-            if how == Failure::Index && is_gpu && (!case.steady || call == 0) {
+            // A GPU tells of an index later: a plan's first run has made moments by then, which are zeros.
+            if how == Failure::Index && is_gpu && case.steady && call == 0 {
                 continue;
             }
             let before = contents(&mut world);

@@ -79,6 +79,9 @@ fn sort_words(words: &mut Vec<u64>, spare: &mut Vec<u64>) {
             counts[digit(word, d)] += 1;
         }
     }
+    if spare.len() < words.len() {
+        *spare = crate::storage::reserved(words.len());
+    }
     spare.resize(words.len(), 0);
     for (d, counts) in counts.iter_mut().enumerate() {
         // One value only: nothing moves.
@@ -102,9 +105,14 @@ fn sort_words(words: &mut Vec<u64>, spare: &mut Vec<u64>) {
 fn shared<K: Key>(par: Par<'_>, row: &[u32], descending: bool, out: &mut [u32]) {
     let n = row.len();
     let mut width = n.div_ceil(par.threads().next_power_of_two());
-    let mut words = vec![0u64; n];
+    let zeros = |n: usize| {
+        let mut list: Vec<u64> = crate::storage::reserved(n);
+        list.resize(n, 0);
+        list
+    };
+    let mut words = zeros(n);
     par.chunks(&mut words, width, |first, words| {
-        let mut piece = vec![0; words.len()];
+        let mut piece = zeros(words.len());
         fill::<K>(
             &mut piece,
             &row[first..first + words.len()],
@@ -114,7 +122,7 @@ fn shared<K: Key>(par: Par<'_>, row: &[u32], descending: bool, out: &mut [u32]) 
         sort_words(&mut piece, &mut Vec::new());
         words.copy_from_slice(&piece);
     });
-    let mut merged = vec![0u64; if width < n { n } else { 0 }];
+    let mut merged = zeros(if width < n { n } else { 0 });
     while width < n {
         let from = &words;
         par.chunks(&mut merged, MERGED, |first, out| {
