@@ -63,17 +63,26 @@ pub(crate) fn reserved<T>(n: usize) -> Vec<T> {
 
 /// New lines; nothing where the host has no room for them, even when it has got back what waits in the pool.
 fn new_lines(n: usize) -> Option<Vec<Line>> {
-    let room = || {
-        let mut lines: Vec<Line> = Vec::new();
-        lines.try_reserve_exact(n).ok().map(|()| lines)
-    };
-    let mut lines = room().or_else(|| {
+    zeroed(n).or_else(|| {
         let idle = POOL.lock().ok().map(|mut pool| pool.drain());
         drop(idle);
-        room()
-    })?;
-    lines.resize(n, Line([0; 16]));
-    Some(lines)
+        zeroed(n)
+    })
+}
+
+/// Lines of zeros, which the host may hand out without writing them; nothing where it has no room.
+fn zeroed(n: usize) -> Option<Vec<Line>> {
+    let layout = std::alloc::Layout::array::<Line>(n).ok()?;
+    if layout.size() == 0 {
+        return Some(Vec::new());
+    }
+    // SAFETY: the layout is not empty.
+    let first = unsafe { std::alloc::alloc_zeroed(layout) };
+    if first.is_null() {
+        return None;
+    }
+    // SAFETY: the memory comes from the global allocator with the layout of `n` lines, and zeros are a valid line.
+    Some(unsafe { Vec::from_raw_parts(first.cast(), n, n) })
 }
 
 /// A buffer that is still being written, owned by one writer.
