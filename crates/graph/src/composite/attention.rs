@@ -193,9 +193,7 @@ impl Attention {
         }
         let rows = (largest / of_query).clamp(1, queries);
         // A half of one would be the whole again.
-        let first = |t: &Tensor| if t.rank() > 2 { t.size(0) } else { 1 };
-        let tensors = [&self.query, &self.key, &self.value].into_iter();
-        let several = tensors.chain(&self.mask).map(first).max() > Some(1);
+        let several = self.first_of_batch().1 > 1;
         let blocks: Vec<Tensor> = if rows < FEWEST_QUERIES && several {
             let [a, b] = self.halves();
             vec![a.within(largest), b.within(largest)]
@@ -214,16 +212,19 @@ impl Attention {
         Tensor::cat(&blocks.iter().collect::<Vec<_>>(), dim)
     }
 
+    /// The greatest rank, and the size of the first of the batch's dimensions.
+    fn first_of_batch(&self) -> (usize, usize) {
+        let tensors = [&self.query, &self.key, &self.value].into_iter();
+        let all: Vec<&Tensor> = tensors.chain(&self.mask).collect();
+        let rank = all.iter().map(|t| t.rank()).max().unwrap_or(0);
+        let widest = all.iter().filter(|t| rank > 2 && t.rank() == rank);
+        (rank, widest.map(|t| t.size(0)).max().unwrap_or(1))
+    }
+
     /// For the two halves of the first of the batch's dimensions.
     #[track_caller]
     fn halves(&self) -> [Attention; 2] {
-        let tensors = [&self.query, &self.key, &self.value];
-        let rank = tensors.map(Tensor::rank).into_iter().max().unwrap_or(0);
-        let sizes = tensors
-            .into_iter()
-            .chain(&self.mask)
-            .filter(|t| t.rank() == rank);
-        let n = sizes.map(|t| t.size(0)).max().unwrap_or(1);
+        let (rank, n) = self.first_of_batch();
         let halves = [(0, n / 2), (n / 2, n - n / 2)];
         halves.map(|(at, len)| {
             let cut = |t: &Tensor| match t.rank() == rank && t.size(0) == n {
@@ -355,6 +356,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn batches_of_unequal_ranks_are_cut_alike() {
+        let device = Device::cpu();
+        let mut rng = Generator::new(3);
+        let mut of = |shape: &[usize]| rng.uniform(shape, &device).detach().expect("numbers");
+        let (q, k) = (of(&[64, 80, 1]), of(&[64, 8192, 1]));
+        let (v, mask) = (of(&[64, 8192, 1]), of(&[2, 1, 80, 8192]));
+        let run = |v: &Tensor, mask: Option<&Tensor>| {
+            let options = AttentionOptions {
+                attn_mask: mask.cloned(),
+                ..AttentionOptions::default()
+            };
+            q.scaled_dot_product_attention(&k, v, &options)
+        };
+        let values = |t: &Tensor| t.to_vec::<f32>().expect("values");
+        let wide = run(&v.unsqueeze(0), None);
+        assert_eq!(wide.shape(), [1, 64, 80, 1]);
+        assert_eq!(values(&wide), values(&run(&v, None)));
+        let both = run(&v, Some(&mask));
+        assert_eq!(both.shape(), [2, 64, 80, 1]);
+        let second = run(&v, Some(&mask.select(0, 1)));
+        assert_eq!(values(&both.select(0, 1)), values(&second));
     }
 
     #[test]
