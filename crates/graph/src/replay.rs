@@ -62,6 +62,10 @@ pub fn bind(stand_in: &Tensor, to: &Tensor) -> Result<()> {
 /// # Errors
 /// That of the first that has not.
 #[cfg(not(target_arch = "wasm32"))]
+#[cfg_attr(
+    not(feature = "gpu"),
+    allow(unused_variables, reason = "a host knows at once")
+)]
 pub fn wait(tensors: &[&Tensor]) -> Result<()> {
     #[cfg(feature = "gpu")]
     for t in tensors {
