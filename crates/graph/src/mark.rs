@@ -3,7 +3,7 @@
 
 use crate::tensor::Tensor;
 use rustc_hash::FxHashSet;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Operations that are followed back from a tensor that is not marked itself.
 const MAX_ANCESTORS: usize = 4096;
@@ -39,7 +39,12 @@ impl Mark {
 
     /// Whether a tensor bears this mark.
     pub fn is_on(&self, tensor: &Tensor) -> bool {
-        std::ptr::eq(tensor.0.mark.get().as_ptr(), Arc::as_ptr(&self.0))
+        std::ptr::eq(tensor.0.mark.lock().as_ptr(), Arc::as_ptr(&self.0))
+    }
+
+    /// Whether no copy of this mark is held.
+    pub fn is_sole(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
     }
 
     /// Whether a tensor bears this mark, or was recorded from one that does.
@@ -72,15 +77,16 @@ impl Mark {
 }
 
 impl Bearer {
+    fn lock(&self) -> MutexGuard<'_, Weak<()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn get(&self) -> Weak<()> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lock().clone()
     }
 
     fn set(&self, mark: Weak<()>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = mark;
+        *self.lock() = mark;
     }
 }
 

@@ -135,10 +135,18 @@ impl Plan {
             return;
         }
         optimizer.count(steps as u64, outcome);
-        let mark = Mark::new();
         let own = self.updated.iter().filter(|u| u.by == Some(at));
-        own.for_each(|u| mark.put_on(&slots.slots[u.slot].current));
-        *optimizer.binding_mut() = Some(mark);
+        let mut own = own.map(|u| &slots.slots[u.slot].current);
+        let binding = optimizer.binding_mut();
+        // Nobody else knows the mark, and all have kept it: no other tensor can have come by it since.
+        let known = binding
+            .as_ref()
+            .is_some_and(|mark| mark.is_sole() && own.clone().all(|t| mark.is_on(t)));
+        if !known {
+            let mark = Mark::new();
+            own.for_each(|t| mark.put_on(t));
+            *binding = Some(mark);
+        }
     }
 }
 

@@ -123,7 +123,7 @@ fn the_first_panic_is_the_callers() {
                     std::thread::yield_now();
                 }
                 if i > 0 {
-                    std::thread::sleep(Duration::from_millis(5));
+                    std::thread::sleep(Duration::from_millis(if cfg!(miri) { 500 } else { 5 }));
                 }
                 failing.fetch_add(1, Ordering::SeqCst);
                 fail(i, form);
