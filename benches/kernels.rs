@@ -1,6 +1,6 @@
 //! Micro-benchmarks of a few kernels on the cpu, as a user calls them: recorded and evaluated each time.
 //!
-//!     cargo bench --bench kernels
+//!     cargo bench -p wgrad-benches --bench kernels
 //!
 //! `wgrad bench` measures more of them, on any device and beside the machine's peak; these find a regression of a few
 //! per cent.

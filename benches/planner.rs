@@ -1,7 +1,7 @@
 //! Micro-benchmarks of what the host does around a step: recording it, finding its plan in the cache, replaying it
 //! compiled.
 //!
-//!     cargo bench --bench planner
+//!     cargo bench -p wgrad-benches --bench planner
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use std::hint::black_box;

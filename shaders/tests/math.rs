@@ -1,16 +1,8 @@
 //! The Rust half of the elementary functions against f64 and known answers.
 //!
-//! The WGSL half is compared with it in `math_wgsl.rs`. The module is included by its path because the
-//! graph depends on this package.
+//! The WGSL half is compared with it in `math_wgsl.rs`.
 
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "the file is a library's, here included whole"
-)]
-#[path = "../../crates/graph/src/math/mod.rs"]
-mod math;
+use wgrad_plan::math;
 
 use math::*;
 

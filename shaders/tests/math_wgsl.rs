@@ -5,14 +5,7 @@
 //! With `WGRAD_REQUIRE_GPU=1` a machine without an adapter fails; without it each test says that it was
 //! skipped.
 
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "the file is a library's, here included whole"
-)]
-#[path = "../../crates/graph/src/math/mod.rs"]
-mod math;
+use wgrad_plan::math;
 
 use std::sync::OnceLock;
 

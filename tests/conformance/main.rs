@@ -26,7 +26,7 @@ mod views;
 use case::{Case, Store};
 use compare::{Checked, Counts};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 use wgrad::{Device, DeviceClass, Settings};
@@ -70,6 +70,9 @@ const EVERY: usize = 10;
 
 /// A directory of no more cases than this runs on the variants in full.
 const SMALL: usize = 250;
+
+/// Paths begin at the root of the repository, where cargo is called.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// What is read if no directory is named.
 const DEFAULT: [&str; 2] = ["../shared/conformance", "../shared/conformance-edges"];
@@ -144,6 +147,7 @@ fn stores() -> Result<Vec<(String, Store)>, String> {
     let mut stores = Vec::new();
     for directory in list {
         let shown = directory.display();
+        let directory = Path::new(ROOT).join(&directory);
         if !directory.exists() {
             let absent = format!("absent: {shown}; its conformance cases were not run");
             if asked.is_some() {

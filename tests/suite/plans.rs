@@ -12,7 +12,7 @@ fn snapshot(name: &str, tensors: &[&Tensor]) {
     assert_eq!(got, again, "{name}: planning twice gives two plans");
     let path = PathBuf::from(concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/tests/suite/snapshots"
+        "/suite/snapshots"
     ))
     .join(format!("{name}.txt"));
     if std::env::var("WGRAD_BLESS").is_ok_and(|v| v == "1") {

@@ -6,7 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
-/// The example's program of this build, built where it is missing or old.
+/// The example's program of this build, built where it is missing or old: with the features of the whole workspace, as all
+/// tests are, so that nothing is compiled again.
 fn example() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
@@ -22,7 +23,8 @@ fn example() -> &'static Path {
             .join("examples")
             .join(format!("mnist{}", std::env::consts::EXE_SUFFIX));
         let build = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--example", "mnist", "--profile", name])
+            .args(["build", "--quiet", "--workspace", "--example", "mnist"])
+            .args(["--profile", name])
             .arg("--target-dir")
             .arg(target)
             .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 use wgrad::ops::{Fill, SampleInput, Tolerance};
-use wgrad::reference::{Array, Evaluator, round_to};
+use wgrad::reference::{Array, Evaluator};
 use wgrad::{DType, Device, DeviceClass, Settings, Tensor, f16};
 
 /// A device under test.
@@ -178,7 +178,7 @@ pub fn contents(input: &SampleInput, rng: &mut Random) -> Vec<f64> {
         }
         Fill::Indices(m) => (0..n).map(|_| rng.below(*m) as f64).collect(),
     };
-    out.iter_mut().for_each(|v| *v = round_to(*v, input.dtype));
+    out.iter_mut().for_each(|v| *v = input.dtype.rounded(*v));
     out
 }
 

@@ -77,45 +77,29 @@ pub(crate) fn sanitize(root: &Path, options: &Options) -> Result<(), String> {
     }
 }
 
-/// The tests of the executor, of its memory and of plans that are run again, without a GPU; not the processes that have
-/// pages of their own around buffers.
-const TESTS: &[&str] = &[
-    "exec::cpu",
-    "storage",
-    "replay",
-    "passes",
-    "--skip",
-    "guarded::every",
-];
+/// The tests of the executor and of its memory, but for the processes that have pages of their own around buffers.
+const TESTS: &[&str] = &["--skip", "guarded::every"];
 
 /// Those that Miri takes: threads, pools, working memory, and the smallest case of each unchecked part.
 const SMALL_TESTS: &[&str] = &[
-    "exec::cpu::team",
-    "exec::cpu::tests::panics",
-    "exec::cpu::tests::small",
-    "exec::cpu::scratch",
-    "exec::cpu::gemm::scratch",
-    "exec::cpu::gemm::lanes",
-    "exec::cpu::updates",
+    "team",
+    "tests::panics",
+    "tests::small",
+    "scratch",
+    "gemm::scratch",
+    "gemm::lanes",
+    "updates",
     "storage",
 ];
 
-/// The packages whose tests run on the cpu alone, as they are without a GPU.
-const GRAPH: &[&str] = &[
-    "-p",
-    "wgrad-graph",
-    "--lib",
-    "--no-default-features",
-    "--features",
-    "cpu",
-    "--",
-];
+/// The packages of the executor and its memory; their tests' programs are recorded without a GPU.
+const PACKAGES: &[&str] = &["-p", "wgrad-plan", "-p", "wgrad-cpu", "--lib", "--"];
 
 fn commands(tool: Tool, host: &str, all: bool) -> Vec<Invocation> {
     let with = |start: &[&str], target: &str, tests: &[&str]| {
         let folder = format!("target/{target}");
         let own = ["--target", host, "--target-dir", &folder];
-        Invocation::new("cargo", &[start, &own, GRAPH, tests].concat())
+        Invocation::new("cargo", &[start, &own, PACKAGES, tests].concat())
     };
     let command = match tool {
         // The sanitizer itself ships with stable toolchains; only its flag has to be let through.
@@ -194,7 +178,7 @@ mod tests {
         let start = "RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test --target x86_64";
         assert!(asan.starts_with(start), "{asan}");
         assert!(
-            asan.ends_with("exec::cpu storage replay passes --skip guarded::every"),
+            asan.ends_with("-- --skip guarded::every"),
             "{asan}"
         );
         assert!(line(Tool::Miri).contains("cargo +nightly miri test"));

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::eval::eval_plain;
 #[cfg(not(target_arch = "wasm32"))]
-use crate::exec::reference::Evaluator;
+use crate::reference::Evaluator;
 use crate::tensor::Tensor;
 use std::fmt;
 use std::fmt::Write;

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
+use wgrad_plan::DeviceClass;
 
 /// A device: a cheap clone, `Send + Sync`. Tensors belong to one device; two handles are equal if they name the same
 /// opened device.
@@ -39,12 +40,12 @@ pub(crate) enum Kind {
 
 #[cfg(feature = "cpu")]
 pub(crate) struct CpuState {
-    pub(crate) executor: crate::exec::cpu::Executor,
+    pub(crate) executor: wgrad_cpu::Executor,
 }
 
 #[cfg(feature = "gpu")]
 pub(crate) struct GpuState {
-    pub(crate) executor: crate::exec::gpu::Executor,
+    pub(crate) executor: wgrad_gpu::Executor,
     pub(crate) outcomes: Arc<crate::outcome::Outcomes>,
     pub(crate) name: String,
     pub(crate) software: bool,
@@ -59,20 +60,6 @@ pub struct Settings {
     pub minimum_limits: bool,
     /// Choose a GPU's kernels as for this class of adapter, whatever it is.
     pub class: Option<DeviceClass>,
-}
-
-/// Kinds of GPU adapters that differ in which kernels are best.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DeviceClass {
-    /// One that runs on the processor.
-    Software,
-    /// A GPU that shares the processor's memory.
-    Integrated,
-    /// A card with its own memory.
-    Discrete,
-    /// One that does not say, as in browsers.
-    Unknown,
 }
 
 impl Default for Settings {
@@ -97,6 +84,19 @@ pub struct DeviceMemory {
 /// Plans kept for a device; the oldest goes when there are more.
 const MAX_PLANS: usize = 256;
 
+/// What the cpu executor allows.
+#[cfg(any(feature = "cpu", test))]
+pub(crate) const CPU_LIMITS: Limits = Limits {
+    max_inputs: 32,
+    max_insts: 256,
+    fuse: true,
+    rows: true,
+    across: true,
+    maps: true,
+    regions: true,
+    epilogues: false,
+};
+
 #[derive(Default)]
 struct PlanCache {
     by_hash: FxHashMap<u64, Vec<Arc<CachedPlan>>>,
@@ -111,9 +111,9 @@ pub(crate) struct CachedPlan {
     #[cfg(feature = "gpu")]
     pub(crate) checks: Vec<u32>,
     #[cfg(feature = "gpu")]
-    pub(crate) prepared: Option<crate::exec::gpu::Prepared>,
+    pub(crate) prepared: Option<wgrad_gpu::Prepared>,
     #[cfg(feature = "cpu")]
-    pub(crate) on_cpu: Option<crate::exec::cpu::Prepared>,
+    pub(crate) on_cpu: Option<wgrad_cpu::Prepared>,
 }
 
 impl CachedPlan {
@@ -146,20 +146,18 @@ impl Device {
     #[cfg(feature = "cpu")]
     pub fn cpu_with(settings: &Settings) -> Device {
         let state = CpuState {
-            executor: crate::exec::cpu::Executor::new(),
+            executor: wgrad_cpu::Executor::new(),
         };
-        let max_inputs = if settings.minimum_limits { 6 } else { 32 };
+        let max_inputs = match settings.minimum_limits {
+            true => 6,
+            false => CPU_LIMITS.max_inputs,
+        };
         Device::with(
             Kind::Cpu(state),
             Limits {
                 max_inputs,
-                max_insts: 256,
                 fuse: settings.fuse,
-                rows: true,
-                across: true,
-                maps: true,
-                regions: true,
-                epilogues: false,
+                ..CPU_LIMITS
             },
         )
     }
@@ -239,8 +237,9 @@ impl Device {
         // One binding is the status word, one the output.
         let bindings = gpu.limits().max_storage_buffers as usize;
         let max_inputs = bindings.saturating_sub(2).min(32);
-        let class = settings.class.unwrap_or_else(|| DeviceClass::of(&gpu));
-        let executor = crate::exec::gpu::Executor::new(gpu, class).map_err(|e| from_device(&e))?;
+        let class = settings.class.unwrap_or_else(|| wgrad_gpu::class_of(&gpu));
+        let config = wgrad_gpu::config(class);
+        let executor = wgrad_gpu::Executor::new(gpu, class).map_err(|e| from_device(&e))?;
         #[cfg(not(target_arch = "wasm32"))]
         let executor = match settings.class.is_some() || settings.minimum_limits {
             true => executor,
@@ -250,11 +249,11 @@ impl Device {
             max_inputs,
             max_insts: 256,
             fuse: settings.fuse,
-            rows: class.config().rows,
+            rows: config.rows,
             across: false,
-            maps: class.config().rows,
+            maps: config.rows,
             regions: false,
-            epilogues: class.config().epilogues,
+            epilogues: config.epilogues,
         };
         Ok(Device::with(
             Kind::Gpu(Box::new(GpuState {
@@ -438,9 +437,9 @@ impl Device {
 /// With the choices that were written for this device, if there are any: times nothing.
 #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
 pub(crate) fn with_choices(
-    mut executor: crate::exec::gpu::Executor,
+    mut executor: wgrad_gpu::Executor,
     directory: Option<std::path::PathBuf>,
-) -> crate::exec::gpu::Executor {
+) -> wgrad_gpu::Executor {
     use crate::tune::cache;
     let info = executor.gpu().info().clone();
     if let Some(directory) = directory

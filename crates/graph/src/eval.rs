@@ -4,9 +4,9 @@
 use crate::device::{CachedPlan, Device, Kind};
 use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::reference;
 use crate::outcome::Outcome;
 use crate::passes::{self, Collected};
+use crate::reference;
 #[cfg(feature = "gpu")]
 use crate::run::Contents;
 use crate::run::{self, Given};
@@ -237,7 +237,7 @@ pub(crate) fn make_plan(
     };
     #[cfg(feature = "cpu")]
     let on_cpu = matches!(device.0.kind, Kind::Cpu(_))
-        .then(|| passes::timed("prepare", || crate::exec::cpu::Prepared::new(&plan)));
+        .then(|| passes::timed("prepare", || wgrad_cpu::Prepared::new(&plan)));
     Ok(CachedPlan {
         graph,
         #[cfg(feature = "gpu")]

@@ -3,7 +3,7 @@
 
 use crate::autodiff::{GradOptions, grad_with};
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::reference::{Array, Evaluator};
+use crate::reference::{Array, Evaluator};
 use crate::tensor::Tensor;
 
 /// How [`gradcheck`] looks.

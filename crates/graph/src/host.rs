@@ -4,8 +4,8 @@
 use crate::device::Kind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::{Value, eval_planned};
-use crate::exec::reference::{Array, host_error, to_bytes, to_f64};
 use crate::ops::Op;
+use crate::reference::{Array, host_error, to_bytes, to_f64};
 use crate::tensor::Tensor;
 use rustc_hash::{FxHashMap, FxHashSet};
 

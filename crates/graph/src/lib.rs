@@ -23,36 +23,26 @@ mod depth;
 mod device;
 pub mod distributions;
 mod draws;
-mod dtype;
 mod element;
 mod error;
 mod eval;
-mod exec;
 #[cfg(not(target_arch = "wasm32"))]
 mod gradcheck;
-#[cfg(all(test, unix))]
-mod guard;
 mod host;
 #[cfg(feature = "linalg")]
 mod linalg;
 mod mark;
-pub mod math;
 mod number;
 pub mod once;
 pub mod ops;
 mod outcome;
 mod passes;
-pub mod plan;
-#[cfg(not(target_arch = "wasm32"))]
-mod profile;
-#[cfg(target_arch = "wasm32")]
-#[path = "profile_none.rs"]
-mod profile;
+#[doc(hidden)]
+pub mod planning;
+pub mod reference;
 pub mod replay;
 mod rng;
 mod run;
-mod shape;
-mod storage;
 mod tensor;
 mod transform;
 #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
@@ -73,14 +63,12 @@ pub use composite::{
 pub use debug::{Departure, NonFinite, graph_dot};
 #[cfg(not(target_arch = "wasm32"))]
 pub use debug::{find_departure, find_nonfinite};
-pub use device::{Device, DeviceClass, DeviceMemory, Settings};
-pub use dtype::{Class, DType};
+pub use device::{Device, DeviceMemory, Settings};
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
 #[cfg(not(target_arch = "wasm32"))]
 pub use eval::block_on;
 pub use eval::{eval, eval_async, eval_update, explain};
-pub use exec::reference;
 #[cfg(not(target_arch = "wasm32"))]
 pub use gradcheck::{GradcheckOptions, gradcheck};
 pub use half::f16;
@@ -94,3 +82,5 @@ pub use tensor::Tensor;
 pub use transform::{Randomness, hvp, jvp, vmap, vmap_with};
 #[cfg(all(feature = "gpu", feature = "cpu", not(target_arch = "wasm32")))]
 pub use tune::{TuneEvent, TuneOptions, TuneReport, TuneShape, Tuned};
+pub use wgrad_plan::{Class, DType, DeviceClass, math, plan};
+use wgrad_plan::{dtype, profile, shape, simd, storage};

@@ -67,10 +67,10 @@ mod pending {
     use super::Outcome;
     use crate::device::from_device;
     use crate::error::{Error, ErrorKind, Result};
-    use crate::exec::gpu::{INHERITED, Word, Words};
     use std::panic::Location;
     use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
     use wgrad_device::{Commands, Download};
+    use wgrad_gpu::{INHERITED, Word, Words};
 
     /// Names and places of the nodes of a run that may fail, by what they write to the status word.
     pub(crate) struct Sites(pub(crate) Vec<(u32, &'static str, &'static Location<'static>)>);

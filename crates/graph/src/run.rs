@@ -4,8 +4,6 @@
 use crate::device::{CachedPlan, Device, Kind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::Value;
-#[cfg(feature = "gpu")]
-use crate::exec::gpu::{Job, Ran, Read};
 use crate::outcome::Outcome;
 #[cfg(feature = "gpu")]
 use crate::outcome::{Parents, Reading, Sites};
@@ -14,6 +12,8 @@ use crate::storage::{HostBuffer, HostBufferMut};
 use std::panic::Location;
 #[cfg(feature = "gpu")]
 use std::sync::Arc;
+#[cfg(feature = "gpu")]
+use wgrad_gpu::{Job, Ran, Read};
 
 /// Name and place of a node.
 pub(crate) type Site = (&'static str, &'static Location<'static>);
@@ -93,7 +93,7 @@ fn host_leaves<'a>(given: &Given<'a>) -> Result<Vec<&'a HostBuffer>> {
 }
 
 /// The error of a leaf whose value does not lie where the plan runs.
-fn elsewhere() -> Error {
+pub(crate) fn elsewhere() -> Error {
     Error::new(
         ErrorKind::Device,
         "eval",
@@ -121,7 +121,7 @@ fn no_bad_index(code: u32, given: &Given<'_>) -> Result<()> {
 
 /// The error of a buffer that the host has no room for, at the line of the run that needs it.
 #[cfg(feature = "cpu")]
-fn no_memory(lack: &crate::exec::cpu::Lack, given: &Given<'_>) -> Error {
+fn no_memory(lack: &wgrad_cpu::Lack, given: &Given<'_>) -> Error {
     let message = format!("there is no room for {} bytes", lack.bytes);
     match &lack.origin {
         None => Error::new(ErrorKind::OutOfMemory, "eval", message),
@@ -292,7 +292,7 @@ pub(crate) fn run_and_read(
 /// The memory of one plan that is run again and again.
 pub(crate) struct Memory {
     #[cfg(feature = "cpu")]
-    cpu: crate::exec::cpu::Memory,
+    cpu: wgrad_cpu::Memory,
     /// Of each output whether it takes the place of a leaf.
     #[cfg(feature = "cpu")]
     replaces: Vec<bool>,
@@ -308,7 +308,7 @@ impl Memory {
     pub(crate) fn new(cached: &CachedPlan) -> Memory {
         Memory {
             #[cfg(feature = "cpu")]
-            cpu: crate::exec::cpu::Memory::new(&cached.plan),
+            cpu: wgrad_cpu::Memory::new(&cached.plan),
             #[cfg(feature = "cpu")]
             replaces: cached.plan.replaces(),
             #[cfg(feature = "gpu")]
@@ -352,7 +352,7 @@ impl Memory {
     #[cfg(feature = "cpu")]
     fn on_cpu(
         &mut self,
-        executor: &crate::exec::cpu::Executor,
+        executor: &wgrad_cpu::Executor,
         cached: &CachedPlan,
         given: &Given<'_>,
         buffers: &mut Vec<Option<Value>>,
@@ -361,10 +361,7 @@ impl Memory {
         let plan = (&cached.plan, cached.on_cpu.as_ref().ok_or_else(unprepared)?);
         let lent = self.lend(buffers).map_err(|(output, bytes)| {
             let place = crate::plan::Place::Output(output);
-            no_memory(
-                &crate::exec::cpu::Lack::of(&cached.plan, place, bytes),
-                given,
-            )
+            no_memory(&wgrad_cpu::Lack::of(&cached.plan, place, bytes), given)
         })?;
         self.cpu.offer(lent);
         let status = 0.into();

@@ -19,9 +19,9 @@ pub use triangle::Triangle;
 
 use crate::dtype::DType;
 use crate::error::ErrorKind;
-use crate::exec::reference::Array;
 use crate::ops::host::{Function, Host};
 use crate::ops::{Derivative, Operand};
+use crate::reference::Array;
 use crate::shape;
 use crate::tensor::Tensor;
 use faer::{Mat, MatRef};

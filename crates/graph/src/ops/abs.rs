@@ -3,8 +3,7 @@
 
 use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
 use crate::dtype::{Class, DType};
-use crate::exec::cpu::simd::block1;
-use crate::exec::reference::round_to;
+use crate::simd::block1;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
 
@@ -22,6 +21,7 @@ static SCALAR: ScalarOp = ScalarOp {
         Class::Bool => None,
     },
     cost: 1,
+    ..ScalarOp::PLAIN
 };
 
 impl Elementwise for Abs {
@@ -44,7 +44,7 @@ impl Elementwise for Abs {
         if dtype.is_float() {
             x[0].abs()
         } else {
-            round_to(x[0].abs(), dtype)
+            dtype.rounded(x[0].abs())
         }
     }
 

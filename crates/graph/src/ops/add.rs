@@ -4,8 +4,8 @@
 use super::elementwise::same_dtype;
 use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
 use crate::dtype::{Class, DType};
-use crate::exec::cpu::simd::block2;
-use crate::plan::ScalarOp;
+use crate::simd::block2;
+use crate::plan::{Function, ScalarOp};
 use crate::tensor::Tensor;
 
 /// See the module.
@@ -21,6 +21,8 @@ static SCALAR: ScalarOp = ScalarOp {
         Class::Bool => None,
     },
     cost: 1,
+    function: Function::Add,
+    ..ScalarOp::PLAIN
 };
 
 impl Elementwise for Add {

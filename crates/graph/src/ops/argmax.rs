@@ -3,7 +3,7 @@
 
 use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
 use crate::dtype::DType;
-use crate::exec::reference::Array;
+use crate::reference::Array;
 use crate::ops::reduce_max::refuse_empty;
 use crate::ops::reduce_sum::{for_each_reduced, reduced_shape, sample_dims};
 use crate::plan::ReduceKind;

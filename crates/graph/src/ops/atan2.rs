@@ -3,7 +3,7 @@
 
 use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
 use crate::dtype::DType;
-use crate::exec::cpu::simd::block2;
+use crate::simd::block2;
 use crate::math;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
@@ -17,6 +17,7 @@ static SCALAR: ScalarOp = ScalarOp {
     wgsl: |x, _, _| format!("w_atan2({}, {})", x[0], x[1]),
     cpu: |_, _| Some(block2!(|y: f32, x: f32| -> f32 { math::atan2(y, x) })),
     cost: 15,
+    ..ScalarOp::PLAIN
 };
 
 const TWO_60: f64 = (1u64 << 60) as f64;

@@ -4,7 +4,7 @@
 
 use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
 use crate::dtype::DType;
-use crate::exec::reference::Array;
+use crate::reference::Array;
 use crate::tensor::Tensor;
 
 /// See the module.

@@ -7,9 +7,9 @@
 
 use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
 use crate::dtype::{Class, DType};
-use crate::exec::cpu::simd::block1;
+use crate::simd::block1;
 use crate::math;
-use crate::plan::{BlockFn, ScalarOp};
+use crate::plan::{Function, BlockFn, ScalarOp};
 use crate::tensor::Tensor;
 
 /// See the module.
@@ -31,6 +31,8 @@ static TO_F32: ScalarOp = ScalarOp {
         })
     },
     cost: 1,
+    function: Function::ToF32,
+    ..ScalarOp::PLAIN
 };
 
 // Rounds in the register, which is f32: a fused reader must see what a stored half would hold.
@@ -47,6 +49,7 @@ static TO_F16: ScalarOp = ScalarOp {
         })
     },
     cost: 1,
+    ..ScalarOp::PLAIN
 };
 
 static TO_I32: ScalarOp = ScalarOp {
@@ -67,6 +70,7 @@ static TO_I32: ScalarOp = ScalarOp {
         })
     },
     cost: 1,
+    ..ScalarOp::PLAIN
 };
 
 static TO_U32: ScalarOp = ScalarOp {
@@ -87,6 +91,7 @@ static TO_U32: ScalarOp = ScalarOp {
         })
     },
     cost: 1,
+    ..ScalarOp::PLAIN
 };
 
 static TO_U8: ScalarOp = ScalarOp {
@@ -105,6 +110,7 @@ static TO_U8: ScalarOp = ScalarOp {
         })
     },
     cost: 1,
+    ..ScalarOp::PLAIN
 };
 
 static TO_BOOL: ScalarOp = ScalarOp {
@@ -123,6 +129,7 @@ static TO_BOOL: ScalarOp = ScalarOp {
         })
     },
     cost: 1,
+    ..ScalarOp::PLAIN
 };
 
 block1!(to_bool, |x: u32| -> bool { x != 0 });

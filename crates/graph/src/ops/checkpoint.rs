@@ -10,7 +10,7 @@ use super::barrier::Barrier;
 use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
 use crate::autodiff::pulled_back;
 use crate::dtype::DType;
-use crate::exec::reference::Array;
+use crate::reference::Array;
 use crate::tensor::Tensor;
 use rustc_hash::{FxHashMap, FxHashSet};
 

@@ -5,8 +5,8 @@
 use super::elementwise::same_dtype;
 use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
 use crate::dtype::{Class, DType};
-use crate::exec::cpu::simd::block2;
-use crate::plan::ScalarOp;
+use crate::simd::block2;
+use crate::plan::{Function, ScalarOp};
 use crate::tensor::Tensor;
 
 /// Which comparison.
@@ -47,7 +47,7 @@ pub struct Compare {
 
 /// The scalar operation of one comparison.
 macro_rules! comparison {
-    ($name:literal, $op:tt) => {
+    ($name:literal, $op:tt, $function:expr) => {
         ScalarOp {
             name: $name,
             wgsl: |x, class, _| wgsl(x, class, stringify!($op)),
@@ -59,16 +59,18 @@ macro_rules! comparison {
                 })
             },
             cost: 1,
+            function: $function,
+            ..ScalarOp::PLAIN
         }
     };
 }
 
-static EQ: ScalarOp = comparison!("eq", ==);
-static NE: ScalarOp = comparison!("ne", !=);
-static LT: ScalarOp = comparison!("lt", <);
-static LE: ScalarOp = comparison!("le", <=);
-static GT: ScalarOp = comparison!("gt", >);
-static GE: ScalarOp = comparison!("ge", >=);
+static EQ: ScalarOp = comparison!("eq", ==, Function::Compare);
+static NE: ScalarOp = comparison!("ne", !=, Function::Compare);
+static LT: ScalarOp = comparison!("lt", <, Function::Compare);
+static LE: ScalarOp = comparison!("le", <=, Function::AtMost);
+static GT: ScalarOp = comparison!("gt", >, Function::Compare);
+static GE: ScalarOp = comparison!("ge", >=, Function::Compare);
 
 fn wgsl(x: &[&str], class: Class, op: &str) -> String {
     match (class, op) {

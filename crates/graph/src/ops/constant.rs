@@ -4,7 +4,7 @@
 
 use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample};
 use crate::dtype::DType;
-use crate::exec::reference::Array;
+use crate::reference::Array;
 use crate::number::Number;
 use crate::tensor::Tensor;
 use std::hash::{Hash, Hasher};

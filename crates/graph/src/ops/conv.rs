@@ -6,7 +6,7 @@
 
 use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
 use crate::dtype::DType;
-use crate::exec::reference::Array;
+use crate::reference::Array;
 use crate::ops::conv_input_grad::ConvInputGrad;
 use crate::ops::conv_weight_grad::ConvWeightGrad;
 use crate::ops::elementwise::same_dtype;

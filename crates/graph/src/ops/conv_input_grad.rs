@@ -4,7 +4,7 @@
 
 use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
 use crate::dtype::DType;
-use crate::exec::reference::Array;
+use crate::reference::Array;
 use crate::ops::conv::{self, Conv, Geometry, float_pair, from_channels, into_channels, into_rows};
 use crate::ops::conv_weight_grad::ConvWeightGrad;
 use crate::plan::ConvKind;

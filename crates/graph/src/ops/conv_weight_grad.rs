@@ -3,7 +3,7 @@
 
 use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
 use crate::dtype::DType;
-use crate::exec::reference::Array;
+use crate::reference::Array;
 use crate::ops::conv::{self, Conv, Geometry, float_pair, into_channels};
 use crate::ops::conv_input_grad::ConvInputGrad;
 use crate::plan::ConvKind;

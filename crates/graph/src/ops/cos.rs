@@ -3,7 +3,7 @@
 
 use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
 use crate::dtype::DType;
-use crate::exec::cpu::simd::block1;
+use crate::simd::block1;
 use crate::math;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
@@ -18,6 +18,7 @@ static SCALAR: ScalarOp = ScalarOp {
     wgsl: |x, _, _| format!("w_cos({})", x[0]),
     cpu: |_, _| Some(block),
     cost: 15,
+    ..ScalarOp::PLAIN
 };
 
 block1!(narrow, |x: f32| -> f32 { math::cos_narrow(x) });

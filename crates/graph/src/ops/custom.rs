@@ -3,7 +3,7 @@
 
 use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample};
 use crate::dtype::DType;
-use crate::exec::reference::Array;
+use crate::reference::Array;
 use crate::plan::{CustomCpu, CustomKernel};
 use crate::tensor::Tensor;
 use std::any::TypeId;

@@ -3,7 +3,7 @@
 
 use super::{Derivative, Derive, Elementwise, Sample, SampleInput, Tolerance, elementwise};
 use crate::dtype::DType;
-use crate::exec::cpu::simd::block1;
+use crate::simd::block1;
 use crate::math;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
@@ -18,6 +18,8 @@ static SCALAR: ScalarOp = ScalarOp {
     wgsl: |x, _, _| format!("w_digamma({})", x[0]),
     cpu: |_, _| Some(block1!(|x: f32| -> f32 { math::digamma(x) })),
     cost: 40,
+    rounds: |_| 4,
+    ..ScalarOp::PLAIN
 };
 
 /// The asymptotic series from 20 on; below by `ψ(x + 1) = ψ(x) + 1/x`, left of ½ by the reflection

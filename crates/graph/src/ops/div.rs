@@ -4,8 +4,8 @@
 
 use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
 use crate::dtype::DType;
-use crate::exec::cpu::simd::block2;
-use crate::plan::ScalarOp;
+use crate::simd::block2;
+use crate::plan::{Function, ScalarOp};
 use crate::tensor::Tensor;
 
 /// See the module.
@@ -17,6 +17,8 @@ static SCALAR: ScalarOp = ScalarOp {
     wgsl: |x, _, _| format!("({} / {})", x[0], x[1]),
     cpu: |_, _| Some(block2!(|a: f32, b: f32| -> f32 { a / b })),
     cost: 4,
+    function: Function::Div,
+    ..ScalarOp::PLAIN
 };
 
 impl Elementwise for Div {

@@ -97,12 +97,12 @@ macro_rules! elementwise {
 
             fn reference(
                 &self,
-                x: &[&$crate::exec::reference::Array],
+                x: &[&$crate::reference::Array],
                 shape: &[usize],
                 dtype: $crate::dtype::DType,
-            ) -> $crate::exec::reference::Array {
+            ) -> $crate::reference::Array {
                 let operand = x[x.len() - 1].dtype;
-                $crate::exec::reference::Array::map(x, shape, dtype, |v| {
+                $crate::reference::Array::map(x, shape, dtype, |v| {
                     $crate::ops::Elementwise::eval(self, v, operand)
                 })
             }

@@ -3,7 +3,7 @@
 
 use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
 use crate::dtype::DType;
-use crate::exec::cpu::simd::block1;
+use crate::simd::block1;
 use crate::math;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
@@ -18,6 +18,7 @@ static SCALAR: ScalarOp = ScalarOp {
     wgsl: |x, _, _| format!("w_erf({})", x[0]),
     cpu: |_, _| Some(block1!(|x: f32| -> f32 { math::erf(x) })),
     cost: 15,
+    ..ScalarOp::PLAIN
 };
 
 /// `erf(x) = 2/√π exp(-x²) Σ 2ⁿ x²ⁿ⁺¹ / (1·3·5…(2n+1))` (Abramowitz and Stegun, 7.1.6): all terms

@@ -3,7 +3,7 @@
 
 use super::{Derivative, Derive, Elementwise, Sample, SampleInput, Tolerance, elementwise};
 use crate::dtype::DType;
-use crate::exec::cpu::simd::block1;
+use crate::simd::block1;
 use crate::math;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
@@ -18,6 +18,7 @@ static SCALAR: ScalarOp = ScalarOp {
     wgsl: |x, _, _| format!("w_erfinv({})", x[0]),
     cpu: |_, _| Some(block1!(|x: f32| -> f32 { math::erfinv(x) })),
     cost: 30,
+    ..ScalarOp::PLAIN
 };
 
 /// Newton's method on `erfc(y) = 1 − |x|`, from below: the complement is convex there, so it cannot overshoot.

@@ -3,8 +3,8 @@
 
 use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
 use crate::dtype::DType;
-use crate::exec::cpu::exponential::EXP;
-use crate::plan::ScalarOp;
+use crate::simd::exponential::EXP;
+use crate::plan::{Function, ScalarOp};
 use crate::tensor::Tensor;
 
 /// See the module.
@@ -16,6 +16,8 @@ static SCALAR: ScalarOp = ScalarOp {
     wgsl: |x, _, _| format!("w_exp({})", x[0]),
     cpu: |_, _| Some(EXP),
     cost: 10,
+    function: Function::Exp,
+    ..ScalarOp::PLAIN
 };
 
 impl Elementwise for Exp {

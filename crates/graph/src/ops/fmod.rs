@@ -8,7 +8,7 @@ use super::{
     Derivative, Derive, Elementwise, Operand, Sample, SampleInput, Tolerance, elementwise,
 };
 use crate::dtype::{Class, DType};
-use crate::exec::cpu::simd::block2;
+use crate::simd::block2;
 use crate::math;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
@@ -42,6 +42,9 @@ static SCALAR: ScalarOp = ScalarOp {
         Class::Bool => None,
     },
     cost: 25,
+    // Eight bits of a quotient of up to 254, and one bit of an exponent.
+    rounds: |operand| if operand == Class::F32 { 32 } else { 0 },
+    ..ScalarOp::PLAIN
 };
 
 impl Elementwise for Fmod {

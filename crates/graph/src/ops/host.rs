@@ -5,7 +5,7 @@
 
 use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample};
 use crate::dtype::DType;
-use crate::exec::reference::Array;
+use crate::reference::Array;
 use crate::ops::elementwise::same_dtype;
 use crate::tensor::Tensor;
 use std::fmt;

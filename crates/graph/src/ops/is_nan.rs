@@ -3,7 +3,7 @@
 
 use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
 use crate::dtype::DType;
-use crate::exec::cpu::simd::block1;
+use crate::simd::block1;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
 
@@ -16,6 +16,7 @@ static SCALAR: ScalarOp = ScalarOp {
     wgsl: |x, _, _| format!("w_is_nan({})", x[0]),
     cpu: |_, _| Some(block1!(|x: f32| -> bool { x.is_nan() })),
     cost: 1,
+    ..ScalarOp::PLAIN
 };
 
 impl Elementwise for IsNan {

@@ -3,7 +3,7 @@
 
 use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
 use crate::dtype::DType;
-use crate::exec::cpu::simd::block1;
+use crate::simd::block1;
 use crate::math;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
@@ -17,6 +17,7 @@ static SCALAR: ScalarOp = ScalarOp {
     wgsl: |x, _, _| format!("w_log({})", x[0]),
     cpu: |_, _| Some(block1!(|x: f32| -> f32 { math::log(x) })),
     cost: 10,
+    ..ScalarOp::PLAIN
 };
 
 impl Elementwise for Log {

@@ -3,7 +3,7 @@
 
 use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
 use crate::dtype::DType;
-use crate::exec::cpu::simd::block1;
+use crate::simd::block1;
 use crate::math;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
@@ -18,6 +18,7 @@ static SCALAR: ScalarOp = ScalarOp {
     wgsl: |x, _, _| format!("w_log2({})", x[0]),
     cpu: |_, _| Some(block1!(|x: f32| -> f32 { math::log2(x) })),
     cost: 10,
+    ..ScalarOp::PLAIN
 };
 
 impl Elementwise for Log2 {

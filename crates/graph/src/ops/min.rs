@@ -6,9 +6,9 @@
 use super::elementwise::same_dtype;
 use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
 use crate::dtype::{Class, DType};
-use crate::exec::cpu::simd::block2;
+use crate::simd::block2;
 use crate::math;
-use crate::plan::ScalarOp;
+use crate::plan::{Function, ScalarOp};
 use crate::tensor::Tensor;
 
 /// See the module.
@@ -30,6 +30,8 @@ static SCALAR: ScalarOp = ScalarOp {
         })
     },
     cost: 1,
+    function: Function::Min,
+    ..ScalarOp::PLAIN
 };
 
 impl Elementwise for Min {

@@ -4,8 +4,8 @@
 
 use crate::autodiff::Request;
 use crate::dtype::DType;
-use crate::exec::reference::Array;
 use crate::plan::{ConvKind, ReduceKind, ScalarOp, ScanKind, WindowKind};
+use crate::reference::Array;
 use crate::tensor::Tensor;
 use std::fmt::Debug;
 use std::hash::Hash;

@@ -3,9 +3,8 @@
 
 use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
 use crate::dtype::{Class, DType};
-use crate::exec::cpu::simd::block1;
-use crate::exec::reference::round_to;
-use crate::plan::ScalarOp;
+use crate::simd::block1;
+use crate::plan::{Function, ScalarOp};
 use crate::tensor::Tensor;
 
 /// See the module.
@@ -24,6 +23,8 @@ static SCALAR: ScalarOp = ScalarOp {
         Class::Bool => None,
     },
     cost: 1,
+    function: Function::Neg,
+    ..ScalarOp::PLAIN
 };
 
 impl Elementwise for Neg {
@@ -46,7 +47,7 @@ impl Elementwise for Neg {
         if dtype.is_float() {
             -x[0]
         } else {
-            round_to(-x[0], dtype)
+            dtype.rounded(-x[0])
         }
     }
 

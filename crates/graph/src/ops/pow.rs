@@ -7,7 +7,7 @@
 use super::elementwise::same_dtype;
 use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
 use crate::dtype::{Class, DType};
-use crate::exec::cpu::simd::block2;
+use crate::simd::block2;
 use crate::math;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
@@ -32,6 +32,8 @@ static SCALAR: ScalarOp = ScalarOp {
         Class::Bool => None,
     },
     cost: 25,
+    rounds: |operand| if operand == Class::F32 { 0 } else { 32 },
+    ..ScalarOp::PLAIN
 };
 
 /// `a^b` modulo 2⁶⁴, so that its low word is right for 32-bit operands of either sign.

@@ -5,7 +5,7 @@
 
 use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample};
 use crate::dtype::DType;
-use crate::exec::reference::Array;
+use crate::reference::Array;
 use crate::math::philox4x32_10;
 use crate::tensor::Tensor;
 use std::hash::{Hash, Hasher};

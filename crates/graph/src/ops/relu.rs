@@ -4,8 +4,8 @@
 
 use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
 use crate::dtype::{Class, DType};
-use crate::exec::cpu::simd::block1;
-use crate::plan::ScalarOp;
+use crate::simd::block1;
+use crate::plan::{Function, ScalarOp};
 use crate::tensor::Tensor;
 
 /// See the module.
@@ -27,6 +27,8 @@ static SCALAR: ScalarOp = ScalarOp {
         Class::Bool => None,
     },
     cost: 1,
+    function: Function::Relu,
+    ..ScalarOp::PLAIN
 };
 
 impl Elementwise for Relu {

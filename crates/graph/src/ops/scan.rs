@@ -6,7 +6,7 @@
 
 use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
 use crate::dtype::DType;
-use crate::exec::reference::Array;
+use crate::reference::Array;
 use crate::ops::linear_scan::{LinearScan, cut};
 use crate::plan::ScanKind;
 use crate::tensor::Tensor;

@@ -4,7 +4,7 @@
 use super::elementwise::same_dtype;
 use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, Tolerance, elementwise};
 use crate::dtype::DType;
-use crate::exec::cpu::simd::block2;
+use crate::simd::block2;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
 
@@ -17,6 +17,7 @@ static SCALAR: ScalarOp = ScalarOp {
     wgsl: |x, _, _| format!("({} >> ({} & 31u))", x[0], x[1]),
     cpu: |_, _| Some(block2!(|a: u32, b: u32| -> u32 { a >> (b & 31) })),
     cost: 1,
+    ..ScalarOp::PLAIN
 };
 
 impl Elementwise for ShiftRight {

@@ -3,7 +3,7 @@
 
 use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
 use crate::dtype::DType;
-use crate::exec::cpu::simd::block1;
+use crate::simd::block1;
 use crate::math;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
@@ -21,6 +21,7 @@ static SCALAR: ScalarOp = ScalarOp {
         }))
     },
     cost: 12,
+    ..ScalarOp::PLAIN
 };
 
 impl Elementwise for Sigmoid {

@@ -3,7 +3,7 @@
 
 use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
 use crate::dtype::{Class, DType};
-use crate::exec::cpu::simd::block1;
+use crate::simd::block1;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
 
@@ -29,6 +29,7 @@ static SCALAR: ScalarOp = ScalarOp {
         Class::Bool => None,
     },
     cost: 1,
+    ..ScalarOp::PLAIN
 };
 
 impl Elementwise for Sign {

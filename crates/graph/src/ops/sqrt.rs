@@ -3,9 +3,9 @@
 
 use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
 use crate::dtype::DType;
-use crate::exec::cpu::simd::block1;
+use crate::simd::block1;
 use crate::math;
-use crate::plan::ScalarOp;
+use crate::plan::{Function, ScalarOp};
 use crate::tensor::Tensor;
 
 /// See the module.
@@ -17,6 +17,8 @@ static SCALAR: ScalarOp = ScalarOp {
     wgsl: |x, _, _| format!("w_sqrt({})", x[0]),
     cpu: |_, _| Some(block1!(|x: f32| -> f32 { math::sqrt(x) })),
     cost: 4,
+    function: Function::Sqrt,
+    ..ScalarOp::PLAIN
 };
 
 impl Elementwise for Sqrt {

@@ -4,8 +4,8 @@
 
 use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
 use crate::dtype::DType;
-use crate::exec::cpu::simd::block3;
-use crate::plan::ScalarOp;
+use crate::simd::block3;
+use crate::plan::{Function, ScalarOp};
 use crate::tensor::Tensor;
 
 /// See the module. Operands `condition`, `a`, `b`.
@@ -21,6 +21,8 @@ static SCALAR: ScalarOp = ScalarOp {
         }))
     },
     cost: 1,
+    function: Function::Where,
+    ..ScalarOp::PLAIN
 };
 
 impl Elementwise for Where {

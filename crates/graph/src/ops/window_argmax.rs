@@ -3,7 +3,7 @@
 
 use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
 use crate::dtype::DType;
-use crate::exec::reference::Array;
+use crate::reference::Array;
 use crate::ops::window_sum::{Frame, sample_cases};
 use crate::plan::WindowKind;
 use crate::tensor::Tensor;

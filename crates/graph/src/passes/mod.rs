@@ -187,21 +187,11 @@ pub(crate) fn timed<T>(name: &'static str, pass: impl FnOnce() -> T) -> T {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::{Limits, collect, plan_replacing};
+    use super::{collect, plan_replacing};
     use crate::plan::Plan;
     use crate::{Device, Tensor};
 
-    /// What a cpu allows.
-    pub(crate) const LIMITS: Limits = Limits {
-        max_inputs: 32,
-        max_insts: 256,
-        fuse: true,
-        rows: true,
-        across: true,
-        maps: true,
-        regions: true,
-        epilogues: false,
-    };
+    pub(crate) use crate::device::CPU_LIMITS as LIMITS;
 
     /// The plan that a cpu runs.
     pub(crate) fn planned(outputs: &[&Tensor]) -> Plan {

@@ -60,7 +60,7 @@ fn times(program: &Program, limits: &Limits) -> BTreeMap<&'static str, Duration>
         assert!(timed("matches", || collected.matches(&graph)));
         let plan = plan_replacing(&graph, &replaced, limits);
         #[cfg(feature = "cpu")]
-        timed("prepare", || crate::exec::cpu::Prepared::new(&plan));
+        timed("prepare", || wgrad_cpu::Prepared::new(&plan));
         timed("text", || {
             super::plan_text(&plan).len() + super::graph_text(&graph).len()
         });

@@ -6,15 +6,15 @@ use super::shapes::TuneShape;
 use crate::device::{Device, Kind, from_device};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::cpu;
-use crate::exec::gpu::{Choice, Choices, Executor, Job, Prepared};
 use crate::plan::{Kernel, Origin, Place, Plan, Slot, Step};
 use crate::storage::HostBufferMut;
 use std::fmt;
 use std::panic::Location;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use wgrad_cpu as cpu;
 use wgrad_device::Buffer;
+use wgrad_gpu::{Choice, Choices, Executor, Job, Prepared};
 
 /// What [`Device::tune`] measures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -479,7 +479,7 @@ mod tests {
     fn opened(directory: &std::path::Path) -> (String, usize) {
         let device = device().expect("the adapter is still there");
         let gpu = device.as_gpu().expect("a GPU").clone();
-        let class = crate::DeviceClass::of(&gpu);
+        let class = wgrad_gpu::class_of(&gpu);
         let executor = Executor::new(gpu, class).expect("an executor");
         let executor = crate::device::with_choices(executor, Some(directory.to_path_buf()));
         let prepared = executor.prepare(&small(&executor).plan).expect("prepares");

@@ -136,7 +136,7 @@ impl Plan {
         }
         optimizer.count(steps as u64, outcome);
         let own = self.updated.iter().filter(|u| u.by == Some(at));
-        let mut own = own.map(|u| &slots.slots[u.slot].current);
+        let own = own.map(|u| &slots.slots[u.slot].current);
         let binding = optimizer.binding_mut();
         // Nobody else knows the mark, and all have kept it: no other tensor can have come by it since.
         let known = binding

@@ -1,0 +1,386 @@
+//! A plan made ready: pipelines, parameter blocks, grids and the buffers that stay. Must not submit anything.
+
+use super::call::{Arg, Call, Grid, Lowered, Words, Work};
+use super::choices::Choices;
+use super::lower::{Target, lower};
+use crate::plan::{Origin, Place, Plan, Step};
+use std::borrow::Cow;
+use std::sync::Mutex;
+use wgrad_device::{Buffer, Error, Gpu, Kernel, KernelSource, Recent, Turns, fold_groups};
+
+/// Blocks of parameters begin at multiples of this many words: WebGPU's 256 bytes for uniform ranges.
+const BLOCK_WORDS: usize = 64;
+
+/// A buffer that a dispatch binds, found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    Leaf(usize),
+    Output(usize),
+    Temp(usize),
+    Scratch(usize),
+    Params,
+    Status,
+}
+
+/// One thing to record.
+pub(super) enum Action {
+    /// Sets the first bytes of a buffer to zero.
+    Clear { target: At, bytes: u64 },
+    /// Dispatches.
+    Dispatch {
+        kernel: Kernel,
+        /// Buffer and bytes to bind, in the order of binding numbers.
+        args: Vec<(At, u64)>,
+        /// First byte and length of the parameters.
+        params: (u64, u64),
+        grid: [u32; 3],
+    },
+}
+
+/// What a run of a plan that checks indices works on.
+pub(super) struct Status {
+    /// Its first word is zero until a step meets an index out of range; then that step's `check`.
+    pub(super) buffer: Buffer,
+    /// The number of runs whose failure is inherited, and where their words are.
+    pub(super) which: Buffer,
+}
+
+/// Runs whose failure a plan's run can inherit at once.
+pub(super) const MAX_INHERITED: usize = 63;
+
+impl Status {
+    pub(super) fn new(gpu: &Gpu) -> Result<Status, Error> {
+        Ok(Status {
+            buffer: gpu.alloc_zeroed(16)?,
+            which: gpu.alloc_zeroed(4 * (1 + MAX_INHERITED as u64))?,
+        })
+    }
+}
+
+/// What a run writes, held for its length.
+pub(super) struct State {
+    /// For each action, the bind groups of its last runs.
+    pub(super) recent: Vec<Recent>,
+    /// The same for what a run does about its status.
+    pub(super) inherit: Recent,
+    pub(super) keeps: Vec<Recent>,
+    /// All parameter blocks, as last written.
+    pub(super) words: Vec<u32>,
+    /// Whether `words` have been written at all.
+    pub(super) written: bool,
+}
+
+/// A plan with its pipelines and buffers. Runs of one plan take turns.
+pub struct Prepared {
+    pub(super) actions: Vec<Action>,
+    /// WGSL of each dispatch and the step that it belongs to.
+    sources: Vec<(usize, Cow<'static, str>)>,
+    pub(super) temps: Vec<Buffer>,
+    pub(super) scratch: Vec<Buffer>,
+    pub(super) params: Buffer,
+    /// Where indices are checked.
+    pub(super) status: Option<Status>,
+    /// (word of the parameters, scalar)
+    pub(super) scalars: Vec<(usize, usize)>,
+    pub(super) state: Mutex<State>,
+    /// The output buffers of each run.
+    pub(super) outputs: Turns,
+    /// Where each result lies, and its bytes.
+    pub(super) results: Vec<(Place, u64)>,
+    /// Of each output whether it takes the place of a leaf.
+    pub(super) replaces: Vec<bool>,
+    pub(super) n_leaves: usize,
+    pub(super) n_scalars: usize,
+    /// Of each step.
+    #[cfg_attr(
+        target_arch = "wasm32",
+        allow(dead_code, reason = "nothing is profiled there")
+    )]
+    origins: Vec<Origin>,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Prepared({} actions)", self.actions.len())
+    }
+}
+
+impl Prepared {
+    /// The WGSL of the dispatches of a step, in order.
+    pub fn wgsl(&self, step: usize) -> Vec<&str> {
+        let first = self.sources.partition_point(|(s, _)| *s < step);
+        let of_step = self.sources[first..].iter();
+        let of_step = of_step.take_while(|(s, _)| *s == step);
+        of_step.map(|(_, text)| text.as_ref()).collect()
+    }
+
+    /// Whether a result lies where something else does.
+    pub(super) fn is_shared(&self, result: usize) -> bool {
+        let place = self.results[result].0;
+        let same = self.results.iter().filter(|(p, _)| *p == place);
+        matches!(place, Place::Leaf(_)) || same.count() > 1
+    }
+
+    /// The leaves that outputs take the place of, as they are given.
+    pub(super) fn replaced(&self, own: &[Option<Buffer>]) -> Vec<Option<Buffer>> {
+        let replaces = own.iter().zip(&self.replaces);
+        replaces
+            .map(|(leaf, &r)| leaf.clone().filter(|_| r))
+            .collect()
+    }
+
+    /// What each dispatch of a run belongs to, in order.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn dispatched(&self) -> impl Iterator<Item = &Origin> {
+        let grids = self.actions.iter().filter_map(|action| match action {
+            Action::Dispatch { grid, .. } => Some(grid),
+            Action::Clear { .. } => None,
+        });
+        let sources = self.sources.iter().zip(grids);
+        // An empty grid is not recorded.
+        let run = sources.filter(|(_, grid)| !grid.contains(&0));
+        run.map(|((step, _), _)| &self.origins[*step])
+    }
+
+    /// Number of dispatches of one run.
+    #[cfg(test)]
+    pub fn n_dispatches(&self) -> usize {
+        self.sources.len()
+    }
+}
+
+/// Bytes of a slot.
+fn slot_bytes(plan: &Plan, slot: usize) -> u64 {
+    plan.slots[slot].len as u64 * plan.slots[slot].dtype.size() as u64
+}
+
+/// Bytes bound for a buffer of `bytes`: WebGPU binds no empty ranges.
+fn bound(bytes: u64) -> u64 {
+    if bytes == 0 { 4 } else { bytes }
+}
+
+/// A kernel's text with a return at its beginning for runs that have failed, which it reads from a uniform binding: those
+/// do not count as storage buffers, and a step that checks is never guarded, so that no dispatch binds the status twice.
+fn guard(wgsl: &str, binding: usize) -> String {
+    let declared =
+        format!("@group(0) @binding({binding}) var<uniform> run_status: vec4<u32>;\n{wgsl}");
+    let main = declared.rfind("fn main(").unwrap_or(0);
+    let body = declared[main..].find('{').map_or(0, |at| main + at + 1);
+    let (before, after) = declared.split_at(body);
+    format!("{before}\nif (run_status.x != 0u) {{ return; }}\n{after}")
+}
+
+/// A dispatch in the place of a clearing.
+fn zeros(bytes: u64) -> Call {
+    Call {
+        label: "zero",
+        wgsl: wgrad_shaders::kernels::ZERO.into(),
+        constants: Vec::new(),
+        args: vec![Arg::Output],
+        params: Words::default(),
+        grid: Grid::Threads(bytes.div_ceil(4)),
+        iterations: 0,
+    }
+}
+
+/// Collects what a [`Prepared`] holds.
+struct Builder<'a> {
+    gpu: &'a Gpu,
+    plan: &'a Plan,
+    actions: Vec<Action>,
+    sources: Vec<(usize, Cow<'static, str>)>,
+    words: Vec<u32>,
+    scalars: Vec<(usize, usize)>,
+    scratch_bytes: Vec<u64>,
+    /// Some step checks indices.
+    checks: bool,
+}
+
+/// Compiles `plan`.
+pub(super) fn prepare(
+    gpu: &Gpu,
+    plan: &Plan,
+    target: Target,
+    choices: &Choices,
+) -> Result<Prepared, Error> {
+    let mut builder = Builder {
+        gpu,
+        plan,
+        actions: Vec::new(),
+        sources: Vec::new(),
+        words: Vec::new(),
+        scalars: Vec::new(),
+        scratch_bytes: Vec::new(),
+        checks: plan.steps.iter().any(|step| step.check != 0),
+    };
+    for (ix, step) in plan.steps.iter().enumerate() {
+        builder.step(ix, step, lower(plan, step, target, choices)?)?;
+    }
+    builder.finish()
+}
+
+impl Builder<'_> {
+    fn step(&mut self, ix: usize, step: &Step, lowered: Lowered) -> Result<(), Error> {
+        for (i, &bytes) in lowered.scratch.iter().enumerate() {
+            if self.scratch_bytes.len() <= i {
+                self.scratch_bytes.push(0);
+            }
+            self.scratch_bytes[i] = self.scratch_bytes[i].max(bytes);
+        }
+        let guarded = self.checks && step.outputs().any(|slot| self.plan.is_in_place(slot));
+        for work in lowered.work {
+            match work {
+                Work::Clear if guarded => {
+                    let bytes = slot_bytes(self.plan, step.output);
+                    self.call(ix, step, &[], zeros(bytes), true)?;
+                }
+                Work::Clear => {
+                    let target = self.place(step, Arg::Output);
+                    let bytes = slot_bytes(self.plan, step.output);
+                    self.actions.push(Action::Clear { target, bytes });
+                }
+                Work::Call(call) => self.call(ix, step, &lowered.scratch, *call, guarded)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A dispatch; one that is `guarded` does nothing where the run has failed.
+    fn call(
+        &mut self,
+        ix: usize,
+        step: &Step,
+        scratch: &[u64],
+        mut call: Call,
+        guarded: bool,
+    ) -> Result<(), Error> {
+        if guarded {
+            call.wgsl = guard(&call.wgsl, call.args.len()).into();
+            call.args.push(Arg::Status);
+        }
+        let mut source = KernelSource::new(call.label, &call.wgsl).constants(&call.constants);
+        // A user's own text is never trusted to stay in bounds.
+        source.checked = matches!(step.kernel, crate::plan::Kernel::Custom(_));
+        let kernel = self.gpu.kernel(source)?;
+        let grid = self.grid(&kernel, call.grid);
+        let args = call.args.iter().map(|&arg| {
+            let bytes = match arg {
+                Arg::Input(i) => slot_bytes(self.plan, step.inputs[i]),
+                Arg::Output => slot_bytes(self.plan, step.output),
+                Arg::More(i) => slot_bytes(self.plan, step.more_outputs[i]),
+                Arg::Scratch(i) => scratch[i],
+                Arg::Params => 4,
+                Arg::Status if guarded => 16,
+                Arg::Status => 4,
+            };
+            (self.place(step, arg), bound(bytes))
+        });
+        let args = args.collect();
+        let params = self.block(&call);
+        self.sources.push((ix, call.wgsl));
+        self.actions.push(Action::Dispatch {
+            kernel,
+            args,
+            params,
+            grid,
+        });
+        Ok(())
+    }
+
+    /// Appends the numbers of a dispatch as a block; where it lies, in bytes.
+    fn block(&mut self, call: &Call) -> (u64, u64) {
+        let first = self.words.len();
+        self.words.extend(&call.params.words);
+        self.words
+            .resize(self.words.len().next_multiple_of(BLOCK_WORDS), 0);
+        self.scalars.extend(
+            call.params
+                .scalars
+                .iter()
+                .map(|&(at, scalar)| (first + at, scalar)),
+        );
+        let n_words = call.params.words.len().next_multiple_of(4).max(4);
+        (4 * first as u64, 4 * n_words as u64)
+    }
+
+    fn grid(&self, kernel: &Kernel, grid: Grid) -> [u32; 3] {
+        let groups = match grid {
+            Grid::Groups(n) => n,
+            Grid::Threads(n) => {
+                let size: u64 = kernel
+                    .workgroup_size()
+                    .iter()
+                    .map(|&n| u64::from(n))
+                    .product();
+                n.div_ceil(size)
+            }
+        };
+        fold_groups(groups, self.gpu.limits().max_groups)
+    }
+
+    fn place(&self, step: &Step, arg: Arg) -> At {
+        let slot = |slot: usize| match self.plan.slots[slot].place {
+            Place::Leaf(i) => At::Leaf(i),
+            Place::Output(i) => At::Output(i),
+            Place::Temp(i) => At::Temp(i),
+        };
+        match arg {
+            Arg::Input(i) => slot(step.inputs[i]),
+            Arg::Output => slot(step.output),
+            Arg::More(i) => slot(step.more_outputs[i]),
+            Arg::Scratch(i) => At::Scratch(i),
+            Arg::Params => At::Params,
+            Arg::Status => At::Status,
+        }
+    }
+
+    fn finish(self) -> Result<Prepared, Error> {
+        let Builder { gpu, plan, .. } = self;
+        let mut output_bytes = Vec::new();
+        for (ix, slot) in plan.slots.iter().enumerate() {
+            if let Place::Output(i) = slot.place {
+                output_bytes.resize(output_bytes.len().max(i + 1), 0);
+                output_bytes[i] = slot_bytes(plan, ix).max(output_bytes[i]);
+            }
+        }
+        let results = plan
+            .outputs
+            .iter()
+            .map(|&slot| (plan.slots[slot].place, slot_bytes(plan, slot)));
+        let alloc = |&bytes: &u64| gpu.alloc(bound(bytes));
+        let recent = self.actions.iter().map(|_| Recent::default()).collect();
+        let keeps = (0..plan.outputs.len()).map(|_| Recent::default()).collect();
+        let bound_status = |a: &Action| match a {
+            Action::Dispatch { args, .. } => args.iter().any(|(at, _)| *at == At::Status),
+            Action::Clear { .. } => false,
+        };
+        let status = self.checks || self.actions.iter().any(bound_status);
+        let temps: Vec<u64> = plan.temps.iter().map(|&bytes| bytes as u64).collect();
+        Ok(Prepared {
+            actions: self.actions,
+            sources: self.sources,
+            temps: temps.iter().map(alloc).collect::<Result<_, _>>()?,
+            scratch: self
+                .scratch_bytes
+                .iter()
+                .map(alloc)
+                .collect::<Result<_, _>>()?,
+            params: gpu.alloc(4 * self.words.len().max(BLOCK_WORDS) as u64)?,
+            status: status.then(|| Status::new(gpu)).transpose()?,
+            scalars: self.scalars,
+            state: Mutex::new(State {
+                recent,
+                inherit: Recent::default(),
+                keeps,
+                words: self.words,
+                written: false,
+            }),
+            outputs: Turns::new(output_bytes.iter().map(|&bytes| bound(bytes)).collect()),
+            results: results.collect(),
+            replaces: plan.replaces(),
+            n_leaves: plan.n_leaves,
+            n_scalars: plan.n_scalars,
+            origins: plan.steps.iter().map(|step| step.origin.clone()).collect(),
+        })
+    }
+}

@@ -1,0 +1,431 @@
+//! [`Executor`]: prepares plans on a device and runs them, one encoder and one submission each.
+
+use super::choices::Choices;
+#[cfg(not(target_arch = "wasm32"))]
+use super::choices::{Choice, ShapeClass};
+#[cfg(not(target_arch = "wasm32"))]
+use super::gemm::candidates;
+use super::lower::Target;
+use super::prepared::{Action, At, MAX_INHERITED, Prepared, State, Status, prepare};
+use super::status::{Word, Words};
+use crate::DeviceClass;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::plan::Kernel;
+use crate::plan::{Place, Plan};
+use std::sync::{Arc, PoisonError};
+use wgrad_device::{Binding, Buffer, Commands, Error, Gpu, KernelSource, Recent, fold_groups};
+use wgrad_shaders::kernels;
+
+/// Runs plans on one device.
+#[derive(Debug)]
+pub struct Executor {
+    gpu: Gpu,
+    pub(super) target: Target,
+    /// What was measured on this device before, if anything.
+    choices: Choices,
+    words: Arc<Words>,
+    /// Bound for empty buffers.
+    empty: Buffer,
+}
+
+impl Executor {
+    /// An executor on `gpu` that chooses kernels as for this class of device.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::alloc_zeroed`].
+    pub fn new(gpu: Gpu, class: DeviceClass) -> Result<Executor, Error> {
+        let words = Words::new(gpu.clone());
+        let empty = gpu.alloc_zeroed(256)?;
+        let target = Target::of(&gpu, class);
+        Ok(Executor {
+            gpu,
+            target,
+            choices: Choices::NONE,
+            words,
+            empty,
+        })
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// The status words of this device's runs.
+    pub fn words(&self) -> &Arc<Words> {
+        &self.words
+    }
+
+    /// Generates and compiles the kernels of `plan`, and allocates its temporary buffers.
+    ///
+    /// # Errors
+    /// [`Error::Shader`] and [`Error::Pipeline`] for a kernel that the device refuses, [`Error::TooLarge`],
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn prepare(&self, plan: &Plan) -> Result<Prepared, Error> {
+        prepare(&self.gpu, plan, self.target, &self.choices)
+    }
+
+    /// As [`Executor::prepare`], with these choices.
+    ///
+    /// # Errors
+    /// As [`Executor::prepare`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn prepare_with(&self, plan: &Plan, choices: &Choices) -> Result<Prepared, Error> {
+        prepare(&self.gpu, plan, self.target, choices)
+    }
+
+    /// The choices for a product, that of the rules first: see [`candidates`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn candidates(&self, kernel: &Kernel) -> Option<(ShapeClass, Vec<Choice>)> {
+        candidates(kernel, self.target)
+    }
+
+    /// Takes choices from now on, if `list` is one of choices that this device can run.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn choose(&mut self, list: &serde_json::Value) -> bool {
+        let choices = Choices::from_json(list, self.target);
+        let fits = choices.is_some();
+        self.choices = choices.unwrap_or_default();
+        fits
+    }
+
+    /// The choices that are taken.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn choices(&self) -> &Choices {
+        &self.choices
+    }
+
+    /// Runs a plan on these leaves and scalars (32-bit words: floats as f32 bits), and returns its results. Does
+    /// not wait.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where leaves or scalars are too few; those of [`Commands::dispatch`],
+    /// [`Gpu::alloc`] and [`Commands::submit`].
+    #[cfg(any(test, not(target_arch = "wasm32")))]
+    pub fn run(
+        &self,
+        prepared: &Prepared,
+        leaves: &[&Buffer],
+        scalars: &[u32],
+    ) -> Result<Vec<Buffer>, Error> {
+        let job = Job {
+            leaves,
+            scalars,
+            ..Job::default()
+        };
+        Ok(self.run_job(prepared, &job, &mut [])?.results)
+    }
+
+    /// As [`Executor::run`]; `own` are buffers that results are written to, by number, if they have their size. An output
+    /// that takes the place of a leaf needs the leaf's; what else holds it keeps its contents.
+    ///
+    /// # Errors
+    /// As [`Executor::run`]; the leaves' buffers are in `own` still.
+    pub fn run_job(
+        &self,
+        prepared: &Prepared,
+        job: &Job<'_>,
+        own: &mut [Option<Buffer>],
+    ) -> Result<Ran, Error> {
+        if job.leaves.len() < prepared.n_leaves || job.scalars.len() < prepared.n_scalars {
+            return Err(Error::Unsupported {
+                what: "a plan without all its leaves and scalars",
+            });
+        }
+        // Held until the submission, so that no other run writes other parameters before it.
+        let mut state = prepared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.write_params(prepared, &mut state, job.scalars)?;
+        let mut commands = self.recorder()?;
+        let replacing = prepared.replaces.contains(&true) || job.kept.iter().any(Option::is_some);
+        // A plan that checks nothing has no status of its own, but its run may inherit a failure.
+        let inherits = prepared.status.is_none() && replacing && !job.parents.is_empty();
+        let lent = inherits.then(|| Status::new(&self.gpu)).transpose()?;
+        let status = prepared.status.as_ref().or(lent.as_ref());
+        if let Some(status) = status {
+            commands.clear(&status.buffer, 0..4)?;
+            self.inherit(&mut commands, status, job.parents, &mut state.inherit)?;
+        }
+        let leaf_of: Vec<Option<Buffer>> = match inherits {
+            true => prepared.replaced(own),
+            false => Vec::new(),
+        };
+        let outputs = self.outputs(prepared, own, &mut commands)?;
+        let buffers = Buffers {
+            executor: self,
+            prepared,
+            leaves: job.leaves,
+            outputs: &outputs,
+        };
+        let mut bindings = Vec::new();
+        for (action, recent) in prepared.actions.iter().zip(&mut state.recent) {
+            buffers.record(&mut commands, action, &mut bindings, recent)?;
+        }
+        let results = prepared.results.iter();
+        let results = results.map(|&(place, bytes)| buffers.result(place, bytes));
+        let mut ran = Ran {
+            results: results.collect::<Result<_, _>>()?,
+            ..Ran::default()
+        };
+        if let Some(status) = status {
+            let word = self.words.take()?;
+            for (result, recent) in (0..ran.results.len()).zip(&mut state.keeps) {
+                let of = |list: &[Option<Buffer>]| list.get(result).cloned().flatten();
+                if let Some(old) = of(job.kept).or_else(|| of(&leaf_of)) {
+                    let shared = prepared.is_shared(result);
+                    let new = &mut ran.results[result];
+                    self.keep(&mut commands, status, &old, (new, shared), recent)?;
+                }
+            }
+            let (block, at) = word.place();
+            if let Some(block) = self.words.block(block) {
+                commands.copy(&status.buffer, 0, &block, 4 * u64::from(at), 4)?;
+            }
+            ran.word = Some(word);
+        }
+        if let Some(read) = job.read {
+            read(&mut commands, &ran)?;
+        }
+        let submission = commands.submit()?;
+        self.trace(submission, prepared)?;
+        drop(state);
+        Ok(ran)
+    }
+
+    /// Makes a run fail where one of its parents has.
+    fn inherit(
+        &self,
+        commands: &mut Commands,
+        status: &Status,
+        parents: &[&Word],
+        recent: &mut Recent,
+    ) -> Result<(), Error> {
+        if parents.is_empty() {
+            return Ok(());
+        }
+        let kernel = self
+            .gpu
+            .kernel(KernelSource::new("inherit", kernels::INHERIT))?;
+        let mut blocks: Vec<(usize, Vec<u32>)> = Vec::new();
+        for (block, at) in parents.iter().map(|word| word.place()) {
+            match blocks.iter_mut().find(|(b, _)| *b == block) {
+                Some((_, places)) => places.push(at),
+                None => blocks.push((block, vec![at])),
+            }
+        }
+        let few = blocks.len() == 1 && parents.len() <= MAX_INHERITED;
+        for (block, places) in blocks {
+            let Some(words) = self.words.block(block) else {
+                continue;
+            };
+            let list = std::iter::once(places.len() as u32).chain(places);
+            let list: Vec<u32> = list.collect();
+            let list = bytemuck::cast_slice(&list);
+            if few {
+                self.gpu.write(&status.which, 0, list)?;
+                let bindings = [&words, &status.which, &status.buffer].map(Binding::whole);
+                commands.dispatch_again(&kernel, &bindings, [1; 3], recent)?;
+            } else {
+                let which = self.gpu.upload(list)?;
+                let bindings = [&words, &which, &status.buffer].map(Binding::whole);
+                commands.dispatch(&kernel, &bindings, [1; 3])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a result the contents of what it replaces where the run has failed. One that something else reads too becomes
+    /// a buffer of its own.
+    fn keep(
+        &self,
+        commands: &mut Commands,
+        status: &Status,
+        old: &Buffer,
+        (new, shared): (&mut Buffer, bool),
+        recent: &mut Recent,
+    ) -> Result<(), Error> {
+        if new.is_empty() || old.is_empty() {
+            return Ok(());
+        }
+        if shared || old.id() == new.id() {
+            let copy = self.gpu.alloc(new.len())?;
+            commands.copy(new, 0, &copy, 0, new.len())?;
+            *new = copy;
+        }
+        let kernel = self.gpu.kernel(KernelSource::new("keep", kernels::KEEP))?;
+        let bindings = [old, new, &status.buffer].map(Binding::whole);
+        let groups = new.len().div_ceil(4 * 64);
+        let grid = fold_groups(groups, self.gpu.limits().max_groups);
+        if shared {
+            return commands.dispatch(&kernel, &bindings, grid);
+        }
+        commands.dispatch_again(&kernel, &bindings, grid, recent)
+    }
+
+    /// A buffer for each output: the one given for it, if nothing else holds it, else one of the pool, with the contents
+    /// of the one given if the output takes the place of a leaf.
+    fn outputs(
+        &self,
+        prepared: &Prepared,
+        own: &mut [Option<Buffer>],
+        commands: &mut Commands,
+    ) -> Result<Vec<Buffer>, Error> {
+        let bytes = prepared.outputs.bytes().iter().enumerate();
+        bytes
+            .map(|(place, &bytes)| {
+                let fits = |b: &Buffer| b.is_unique() && b.offset() == 0 && b.len() == bytes;
+                let fresh = || self.gpu.alloc_turn(&prepared.outputs, place);
+                let given = own.get_mut(place);
+                if prepared.replaces.get(place) != Some(&true) {
+                    let given = given.and_then(Option::take).filter(fits);
+                    return given.map_or_else(fresh, Ok);
+                }
+                match given.as_deref() {
+                    // What holds it besides may be this very run, which keeps it for the case of a failure.
+                    Some(Some(leaf)) if fits(leaf) => Ok(leaf.clone()),
+                    Some(Some(leaf)) => {
+                        let copy = fresh()?;
+                        commands.copy(leaf, 0, &copy, 0, bytes)?;
+                        Ok(copy)
+                    }
+                    _ => Err(Error::Unsupported {
+                        what: "a plan without the leaf that an output replaces",
+                    }),
+                }
+            })
+            .collect()
+    }
+
+    /// Uploads what has changed of the parameter blocks since the last run, or all if they never were.
+    fn write_params(
+        &self,
+        prepared: &Prepared,
+        state: &mut State,
+        scalars: &[u32],
+    ) -> Result<(), Error> {
+        // First changed word and the one after the last.
+        let (mut first, mut end) = match state.written {
+            true => (usize::MAX, 0),
+            false => (0, state.words.len()),
+        };
+        for &(at, scalar) in &prepared.scalars {
+            if state.words[at] != scalars[scalar] {
+                state.words[at] = scalars[scalar];
+                (first, end) = (first.min(at), end.max(at + 1));
+            }
+        }
+        if first < end {
+            let words = bytemuck::cast_slice(&state.words[first..end]);
+            state.written = false;
+            self.gpu.write(&prepared.params, 4 * first as u64, words)?;
+            state.written = true;
+        }
+        Ok(())
+    }
+}
+
+/// What a run is given.
+#[derive(Default)]
+pub struct Job<'a> {
+    /// The buffers that it reads.
+    pub leaves: &'a [&'a Buffer],
+    /// 32-bit words: floats as f32 bits.
+    pub scalars: &'a [u32],
+    /// Status words of runs whose failure makes this one fail.
+    pub parents: &'a [&'a Word],
+    /// For each result what it is to hold if the run fails, if anything; not for those that take the place of a leaf.
+    pub kept: &'a [Option<Buffer>],
+    /// Records what is read back with the same submission.
+    pub read: Option<&'a Read<'a>>,
+}
+
+/// Records what is read back.
+pub type Read<'a> = dyn Fn(&mut Commands, &Ran) -> Result<(), Error> + 'a;
+
+/// What a run has given.
+#[derive(Debug, Default)]
+pub struct Ran {
+    /// The plan's results.
+    pub results: Vec<Buffer>,
+    /// What the run writes its status to, if it may fail.
+    pub word: Option<Word>,
+}
+
+/// All buffers of one run.
+struct Buffers<'a> {
+    executor: &'a Executor,
+    prepared: &'a Prepared,
+    leaves: &'a [&'a Buffer],
+    outputs: &'a [Buffer],
+}
+
+impl<'a> Buffers<'a> {
+    fn at(&self, at: At) -> &'a Buffer {
+        let buffer = match at {
+            At::Leaf(i) => self.leaves[i],
+            At::Output(i) => &self.outputs[i],
+            At::Temp(i) => &self.prepared.temps[i],
+            At::Scratch(i) => &self.prepared.scratch[i],
+            At::Params => &self.prepared.params,
+            At::Status => match &self.prepared.status {
+                Some(status) => &status.buffer,
+                None => &self.executor.empty,
+            },
+        };
+        if buffer.is_empty() {
+            &self.executor.empty
+        } else {
+            buffer
+        }
+    }
+
+    /// Records an action; `bindings` is scratch.
+    fn record<'b>(
+        &self,
+        commands: &mut Commands,
+        action: &Action,
+        bindings: &mut Vec<Binding<'b>>,
+        recent: &mut Recent,
+    ) -> Result<(), Error>
+    where
+        'a: 'b,
+    {
+        match action {
+            Action::Clear { target, bytes } => commands.clear(self.at(*target), 0..*bytes),
+            Action::Dispatch {
+                kernel,
+                args,
+                params,
+                grid,
+            } => {
+                bindings.clear();
+                bindings.extend(args.iter().map(|&(at, size)| {
+                    let (offset, size) = match at {
+                        At::Params => *params,
+                        _ => (0, size),
+                    };
+                    let buffer = self.at(at);
+                    Binding {
+                        buffer,
+                        offset,
+                        size,
+                    }
+                }));
+                commands.dispatch_again(kernel, bindings, *grid, recent)
+            }
+        }
+    }
+
+    /// A result without its padding.
+    fn result(&self, place: Place, bytes: u64) -> Result<Buffer, Error> {
+        match place {
+            Place::Leaf(i) => Ok(self.leaves[i].clone()),
+            Place::Output(i) => self.outputs[i].slice(0..bytes),
+            Place::Temp(_) => Err(Error::Unsupported {
+                what: "a result in a temporary buffer",
+            }),
+        }
+    }
+}

@@ -1,0 +1,837 @@
+//! Elementary functions in `f32`, the Rust half of a pair: `shaders/src/math/*.wgsl` holds the same
+//! operations in the same order as `w_<name>`.
+//!
+//! For the executors' element-wise loops. The functions use no table and no libm call, so that loops
+//! over slices vectorise, and no fused multiply-add, so that a result does not depend on the target's
+//! features; [`exp_fused`] and [`tanh_fused`] are theirs to choose. Exceptions, which a vectorised loop must avoid, say so: [`sin`], [`cos`] and [`tan`]
+//! branch for wide arguments, [`fmod`] and [`remainder`] call the exact scalar remainder, [`lgamma`],
+//! [`digamma`] and [`polygamma`] branch.
+//!
+//! Errors are stated in units in the last place (ulp) of the exact result, over all finite inputs.
+//! NaN propagates, infinities, zeros and subnormals are IEEE's, domain errors give NaN; the
+//! conventions of `pow` and `atan2` are C's.
+//!
+//! Must not hold tensors, dispatch, or anything that differs from the WGSL twin in formula.
+
+mod exponential;
+mod gamma;
+
+#[cfg(target_arch = "x86_64")]
+pub use exponential::EXPM1;
+pub use exponential::{exp, exp_fused, tanh, tanh_fused};
+use exponential::{exp_reduce, exp_scaled, expm1_poly};
+pub use gamma::{digamma, erfinv, lgamma, polygamma};
+
+use core::f32::consts::{FRAC_PI_2 as PIO2_HI, LN_2, LOG2_E, PI as PI_HI};
+
+/// 1.5 · 2^23: adding and subtracting it rounds `|x| < 2^22` to the nearest even integer.
+pub const MAGIC: f32 = 12_582_912.0;
+const SIGN: u32 = 0x8000_0000;
+/// Keeps the 12 leading significant bits, so that a product of two such numbers is exact.
+const HIGH: u32 = 0xffff_f000;
+/// ln 2 = `LN2_HI` (15 bits) + `LN2_LO`.
+pub const LN2_HI: f32 = 0.693_145_75;
+/// What [`LN2_HI`] lacks of ln 2.
+pub const LN2_LO: f32 = 1.428_606_8e-6;
+/// log2 e = `LOG2_E_HI` (12 bits) + `LOG2_E_LO`.
+const LOG2_E_HI: f32 = 1.442_871_1;
+const LOG2_E_LO: f32 = -0.000_176_052_85;
+/// π/2 = `PIO2_HI` + `PIO2_LO`, π = `PI_HI` + `PI_LO`.
+const PIO2_LO: f32 = -4.371_139e-8;
+const PI_LO: f32 = -8.742_278e-8;
+
+/// c[0] + c[1] x + c[2] x² + …, each step rounded.
+#[inline(always)]
+fn horner<const N: usize>(x: f32, c: [f32; N]) -> f32 {
+    let mut y = c[N - 1];
+    let mut i = N - 1;
+    while i > 0 {
+        i -= 1;
+        y = y * x + c[i];
+    }
+    y
+}
+
+#[inline(always)]
+fn high(x: f32) -> f32 {
+    f32::from_bits(x.to_bits() & HIGH)
+}
+
+/// 2^n for -126 ≤ n ≤ 127.
+#[inline(always)]
+fn pow2(n: i32) -> f32 {
+    f32::from_bits(((n + 127) << 23) as u32)
+}
+
+/// y · 2^n with one rounding, for |n| ≤ 252.
+#[inline(always)]
+fn scale(y: f32, n: i32) -> f32 {
+    let h = n >> 1;
+    y * pow2(h) * pow2(n - h)
+}
+
+#[inline(always)]
+fn with_sign(magnitude: f32, sign: f32) -> f32 {
+    f32::from_bits((magnitude.to_bits() & !SIGN) | (sign.to_bits() & SIGN))
+}
+
+/// The nearest even integer of |x| < 2^22, as a float and as an integer.
+#[inline(always)]
+fn nearest(x: f32) -> (f32, i32) {
+    let t = x + MAGIC;
+    (t - MAGIC, t.to_bits() as i32 - 0x4b40_0000)
+}
+
+// --- rounding, extrema, simple algebra -----------------------------------------------------------
+
+/// To the nearest integer, halves to even (`torch.round`). Exact.
+#[inline(always)]
+pub fn round(x: f32) -> f32 {
+    let a = x.abs();
+    let t = (a + 8_388_608.0) - 8_388_608.0;
+    with_sign(if a < 8_388_608.0 { t } else { a }, x)
+}
+
+/// Towards -∞. Exact.
+#[inline(always)]
+pub fn floor(x: f32) -> f32 {
+    let r = round(x);
+    let down = if r > x { 1.0 } else { 0.0 };
+    with_sign(r - down, x)
+}
+
+/// Towards +∞. Exact.
+#[inline(always)]
+pub fn ceil(x: f32) -> f32 {
+    -floor(-x)
+}
+
+/// Towards zero. Exact.
+#[inline(always)]
+pub fn trunc(x: f32) -> f32 {
+    with_sign(floor(x.abs()), x)
+}
+
+/// The larger; NaN if either is NaN (`torch.maximum`).
+#[inline(always)]
+pub fn max(a: f32, b: f32) -> f32 {
+    let m = if a > b { a } else { b };
+    if a.is_nan() { a } else { m }
+}
+
+/// The smaller; NaN if either is NaN (`torch.minimum`).
+#[inline(always)]
+pub fn min(a: f32, b: f32) -> f32 {
+    let m = if a < b { a } else { b };
+    if a.is_nan() { a } else { m }
+}
+
+/// Correctly rounded here; the WGSL twin is the built-in.
+#[inline(always)]
+pub fn sqrt(x: f32) -> f32 {
+    x.sqrt()
+}
+
+/// 1 / √x, 1.5 ulp.
+#[inline(always)]
+pub fn rsqrt(x: f32) -> f32 {
+    1.0 / x.sqrt()
+}
+
+/// 1 / x, correctly rounded here; 2.5 ulp in WGSL.
+#[inline(always)]
+pub fn recip(x: f32) -> f32 {
+    1.0 / x
+}
+
+/// x - trunc(x / y) · y, exact for every quotient, with the sign of x (`torch.fmod`). Scalar.
+#[inline(always)]
+pub fn fmod(x: f32, y: f32) -> f32 {
+    x % y
+}
+
+/// x - floor(x / y) · y with the sign of y (`torch.remainder`, Python's `%`). Scalar.
+#[inline(always)]
+pub fn remainder(x: f32, y: f32) -> f32 {
+    let r = x % y;
+    if r != 0.0 && ((r < 0.0) != (y < 0.0)) {
+        r + y
+    } else {
+        r
+    }
+}
+
+// --- exponentials --------------------------------------------------------------------------------
+
+/// e^x - 1, 2 ulp.
+#[inline(always)]
+pub fn expm1(x: f32) -> f32 {
+    let c = if x > 89.0 { 89.0 } else { x };
+    let c = if c < -20.0 { -20.0 } else { c };
+    let small = c.abs() < 0.5;
+    let (r, n) = exp_reduce(c);
+    let p = expm1_poly(if small { c } else { r });
+    let s = pow2(n - 1);
+    let wide = 2.0 * (s * p + (s - 0.5));
+    let y = if small { p } else { wide };
+    if x.abs() < 2.980_232_2e-8 { x } else { y }
+}
+
+/// 2^r for |r| ≤ 0.505, minimax, relative error 2^-26.
+#[inline(always)]
+fn exp2_poly(r: f32) -> f32 {
+    let p = horner(
+        r,
+        [
+            LN_2,
+            0.240_226_5,
+            0.055_503_245,
+            0.009_617_998,
+            0.001_340_161_1,
+            0.000_154_777_87,
+        ],
+    );
+    1.0 + r * p
+}
+
+/// 2^x, 1.25 ulp.
+#[inline(always)]
+pub fn exp2(x: f32) -> f32 {
+    let c = if x > 130.0 { 130.0 } else { x };
+    let c = if c < -155.0 { -155.0 } else { c };
+    let (nf, n) = nearest(c);
+    scale(exp2_poly(c - nf), n)
+}
+
+// --- logarithms ----------------------------------------------------------------------------------
+
+/// x = 2^e · m with m in [√½, √2), for positive finite x, subnormal or not.
+#[inline(always)]
+fn split(x: f32) -> (f32, i32) {
+    let b = x.to_bits() as i32;
+    let sub = b < 0x0080_0000;
+    // A subnormal's bits are the integer x · 2^149.
+    let b = if sub { (b as f32).to_bits() as i32 } else { b };
+    let t = b - 0x3f35_04f3;
+    let e = (t >> 23) - if sub { 149 } else { 0 };
+    (f32::from_bits(((t & 0x007f_ffff) + 0x3f35_04f3) as u32), e)
+}
+
+/// ln(1 + f) - f + f²/2 = f³ p(f) for f in [√½ - 1, √2 - 1], relative error of the logarithm 2^-28.
+#[inline(always)]
+fn log_tail(f: f32) -> f32 {
+    let p = horner(
+        f,
+        [
+            0.333_333_13,
+            -0.250_000_1,
+            0.200_021_24,
+            -0.166_680_08,
+            0.142_194_54,
+            -0.124_052_78,
+            0.118_886_24,
+            -0.116_778_68,
+            0.067_483_35,
+        ],
+    );
+    f * f * f * p
+}
+
+/// e ln 2 + ln(1 + f).
+#[inline(always)]
+fn log_core(f: f32, e: i32) -> f32 {
+    let ef = e as f32;
+    let y = (log_tail(f) + ef * LN2_LO) - 0.5 * (f * f);
+    (f + y) + ef * LN2_HI
+}
+
+/// The values of a logarithm outside (0, ∞).
+#[inline(always)]
+fn log_special(x: f32, y: f32) -> f32 {
+    let y = if x == f32::INFINITY { x } else { y };
+    let y = if x == 0.0 { f32::NEG_INFINITY } else { y };
+    let y = if x < 0.0 { f32::NAN } else { y };
+    if x.is_nan() { x } else { y }
+}
+
+/// ln x, 1 ulp.
+#[inline(always)]
+pub fn log(x: f32) -> f32 {
+    let (m, e) = split(x);
+    log_special(x, log_core(m - 1.0, e))
+}
+
+/// ln(1 + x), 2 ulp.
+#[inline(always)]
+pub fn log1p(x: f32) -> f32 {
+    let u = 1.0 + x;
+    let (_, e) = split(u);
+    // (1 + x) · 2^-e - 1 without the rounding of 1 + x; e reaches 128, so 2^-e goes in two halves.
+    let (a, b) = (pow2(-(e >> 1)), pow2(-(e - (e >> 1))));
+    let f = x * a * b + (a * b - 1.0);
+    let y = log_special(u, log_core(f, e));
+    if x.abs() < 2.980_232_2e-8 { x } else { y }
+}
+
+/// f · c + y · c with c = `hi` + `lo` (`hi` of 12 bits), as (leading exact product, rest).
+#[inline(always)]
+fn times_split(f: f32, y: f32, hi: f32, lo: f32) -> (f32, f32) {
+    let fh = high(f);
+    (fh * hi, ((f - fh) * hi + f * lo) + y * (hi + lo))
+}
+
+/// log2 x, 2 ulp.
+#[inline(always)]
+pub fn log2(x: f32) -> f32 {
+    let (m, e) = split(x);
+    let f = m - 1.0;
+    let (h, l) = times_split(f, log_tail(f) - 0.5 * (f * f), LOG2_E_HI, LOG2_E_LO);
+    log_special(x, e as f32 + (h + l))
+}
+
+/// log10 x, 2 ulp.
+#[inline(always)]
+pub fn log10(x: f32) -> f32 {
+    let (m, e) = split(x);
+    let (f, ef) = (m - 1.0, e as f32);
+    let (h, l) = times_split(f, log_tail(f) - 0.5 * (f * f), 0.434_326_17, -3.168_997e-5);
+    log_special(x, ef * 0.301_025_4 + (h + (l + ef * 4.605_039e-6)))
+}
+
+// --- power ---------------------------------------------------------------------------------------
+
+/// log2 of positive finite x as an unevaluated sum: 12 leading bits and the rest, relative error 2^-30.
+/// With s = (m - 1) / (m + 1): log2 m = (2 / ln 2) s + s³ p(s²).
+#[inline(always)]
+fn log2_pair(x: f32) -> (f32, f32) {
+    let (m, e) = split(x);
+    let ef = e as f32;
+    let (f, d) = (m - 1.0, m + 1.0);
+    let inv = 1.0 / d;
+    let s = f * inv;
+    let sh = high(s);
+    // m + 1 = dh + dl exactly, so that sl is the true remainder of the division.
+    let dh = high(d);
+    let dl = m - (dh - 1.0);
+    let sl = ((f - sh * dh) - sh * dl) * inv;
+    let s = sh + sl;
+    let z = s * s;
+    let p = horner(z, [0.961_796_7, 0.577_082_93, 0.411_700_73, 0.340_331_58]);
+    let lh = sh * 2.885_742_2;
+    // s³ = sh³ + 3 sh sl (sh + sl) + …, whose first factor sh² is exact.
+    let cube = sh * (sh * sh) + 3.0 * sl * (sh * s);
+    let ll = (cube * p + sh * -0.000_352_105_7) + sl * 2.885_39;
+    let hi = high(ef + (lh + ll));
+    (hi, ((ef - hi) + lh) + ll)
+}
+
+/// x^y with C's special cases, 4 ulp.
+#[inline(always)]
+pub fn pow(x: f32, y: f32) -> f32 {
+    let a = x.abs();
+    let (h, l) = log2_pair(a);
+    // An infinite y acts as the largest finite one: only |x| = 1 tells them apart, and not here.
+    let yc = if y > f32::MAX { f32::MAX } else { y };
+    let yc = if yc < f32::MIN { f32::MIN } else { yc };
+    let yh = high(yc);
+    let ph = yh * h;
+    let pl = (yc - yh) * h + yc * l;
+    let big = ph.abs() > 200.0;
+    let pc = if ph > 200.0 { 200.0 } else { ph };
+    let pc = if pc < -200.0 { -200.0 } else { pc };
+    let pl = if big { 0.0 } else { pl };
+    let (nf, n) = nearest(pc + pl);
+    let r = scale(exp2_poly((pc - nf) + pl), n);
+    let up = y > 0.0;
+    let r = if a == 0.0 {
+        if up { 0.0 } else { f32::INFINITY }
+    } else {
+        r
+    };
+    let r = if a == f32::INFINITY {
+        if up { a } else { 0.0 }
+    } else {
+        r
+    };
+    let whole = floor(yc) == yc;
+    let half = yc * 0.5;
+    let odd = whole && floor(half) != half;
+    let negative = x.to_bits() & SIGN != 0;
+    let r = if negative && odd { -r } else { r };
+    let r = if x < 0.0 && a != f32::INFINITY && !whole {
+        f32::NAN
+    } else {
+        r
+    };
+    let r = if x.is_nan() || y.is_nan() { x + y } else { r };
+    if x == 1.0 || y == 0.0 { 1.0 } else { r }
+}
+
+// --- circular functions --------------------------------------------------------------------------
+
+/// Widest |x| of the three-step reduction of [`sin_narrow`], [`cos_narrow`] and [`tan_narrow`].
+pub const NARROW: f32 = 3200.0;
+
+/// Whether any element needs the wide reduction (or is not finite), so that [`sin_narrow`] and its
+/// like do not hold for the whole slice. Vectorises.
+#[inline]
+pub fn any_wide(xs: &[f32]) -> bool {
+    // On magnitudes, the order of bit patterns is the order of values, NaN above all.
+    xs.iter().fold(0, |m, x| u32::max(m, x.to_bits() & !SIGN)) > NARROW.to_bits()
+}
+
+/// (r, low, n) with x = n π/2 + r + low and |r| ≤ π/4 (1 + 2^-10), for |x| ≤ `NARROW`. The first three
+/// parts of π/2 have 13 bits and n at most 11, so those products are exact.
+#[inline(always)]
+fn trig_reduce_narrow(x: f32) -> (f32, f32, i32) {
+    let (nf, n) = nearest(x * 0.636_619_75);
+    let t = x - nf * 1.570_800_8;
+    let u = nf * -4.454_516e-6;
+    let r = t - u;
+    let low = ((t - r) - u) - (nf * 6.076_561_5e-11 + nf * 5.390_303e-15);
+    (r, low, n)
+}
+
+/// Words of 2/π, most significant first, after a zero word for the integer part.
+const TWO_OVER_PI: [u32; 8] = [
+    0,
+    0xa2f9_836e,
+    0x4e44_1529,
+    0xfc27_57d1,
+    0xf534_ddc0,
+    0xdb62_9599,
+    0x3c43_9041,
+    0xfe51_63ab,
+];
+
+/// The same for every finite |x| ≥ 2^10, in integers (Payne and Hanek): x = M 2^E, and of the product
+/// M · (2/π) only bits of weight 2^1 down to 2^-94 matter.
+#[cold]
+#[inline(never)]
+fn trig_reduce_wide(x: f32) -> (f32, f32, i32) {
+    let b = x.to_bits() & !SIGN;
+    if b >= 0x7f80_0000 {
+        return (f32::NAN, 0.0, 0);
+    }
+    let m = u64::from((b & 0x007f_ffff) | 0x0080_0000);
+    let first = (b >> 23) - 120; // index in TWO_OVER_PI of the bit of weight 2^(1-E)
+    let (w, s) = ((first >> 5) as usize, first & 31);
+    let word = |i: usize| (TWO_OVER_PI[i] << s) | ((TWO_OVER_PI[i + 1] >> 1) >> (31 - s));
+    let low = m * u64::from(word(w + 2));
+    let mid = m * u64::from(word(w + 1)) + (low >> 32);
+    let top = (m as u32)
+        .wrapping_mul(word(w))
+        .wrapping_add((mid >> 32) as u32);
+    let quadrant = top >> 30;
+    let frac = (u64::from(top) << 34) | ((mid & 0xffff_ffff) << 2) | ((low & 0xffff_ffff) >> 30);
+    let upper = frac >> 63;
+    let frac = if upper == 1 {
+        frac.wrapping_neg()
+    } else {
+        frac
+    };
+    let lz = frac.leading_zeros();
+    let lead = ((frac << (lz & 63)) >> 32) as u32;
+    // lead · π/2, both as 32-bit integers.
+    let h = ((u64::from(lead) * 0xc90f_daa2) >> 32) as u32;
+    let r = h as f32 * pow2(-31 - lz as i32);
+    let r = if upper == 1 { -r } else { r };
+    let n = (quadrant + upper as u32) as i32;
+    if x < 0.0 { (-r, 0.0, -n) } else { (r, 0.0, n) }
+}
+
+#[inline(always)]
+fn trig_reduce(x: f32) -> (f32, f32, i32) {
+    if x.abs() <= NARROW {
+        trig_reduce_narrow(x)
+    } else {
+        trig_reduce_wide(x)
+    }
+}
+
+/// sin(r + low) for |r| ≤ 0.787 and low below its last place, minimax, relative error 2^-28.
+#[inline(always)]
+fn sin_poly(r: f32, low: f32) -> f32 {
+    let z = r * r;
+    let p = horner(
+        z,
+        [
+            -0.166_666_67,
+            0.008_333_329,
+            -0.000_198_393_16,
+            2.718_122e-6,
+        ],
+    );
+    r + (r * z * p + low)
+}
+
+/// cos(r + low) likewise, minimax, error 2^-31.
+#[inline(always)]
+fn cos_poly(r: f32, low: f32) -> f32 {
+    let z = r * r;
+    let p = horner(z, [0.041_666_646, -0.001_388_735_3, 2.443_662_2e-5]);
+    (1.0 - 0.5 * z) + (z * z * p - r * low)
+}
+
+#[inline(always)]
+fn sin_quadrant(r: f32, low: f32, n: i32) -> f32 {
+    let y = if n & 1 == 0 {
+        sin_poly(r, low)
+    } else {
+        cos_poly(r, low)
+    };
+    f32::from_bits(y.to_bits() ^ ((n as u32 & 2) << 30))
+}
+
+#[inline(always)]
+fn tan_quadrant(r: f32, low: f32, n: i32) -> f32 {
+    let (s, c) = (sin_poly(r, low), cos_poly(r, low));
+    if n & 1 == 0 { s / c } else { -c / s }
+}
+
+/// x where sin x and tan x round to x, keeping the sign of zero.
+#[inline(always)]
+fn tiny_or(x: f32, y: f32) -> f32 {
+    if x.abs() < 0.000_122_070_31 { x } else { y }
+}
+
+/// sin x for |x| ≤ [`NARROW`], unspecified beyond; 2 ulp. Vectorises.
+#[inline(always)]
+pub fn sin_narrow(x: f32) -> f32 {
+    let (r, low, n) = trig_reduce_narrow(x);
+    tiny_or(x, sin_quadrant(r, low, n))
+}
+
+/// cos x for |x| ≤ [`NARROW`], unspecified beyond; 2 ulp. Vectorises.
+#[inline(always)]
+pub fn cos_narrow(x: f32) -> f32 {
+    let (r, low, n) = trig_reduce_narrow(x);
+    sin_quadrant(r, low, n + 1)
+}
+
+/// tan x for |x| ≤ [`NARROW`], unspecified beyond; 4 ulp. Vectorises.
+#[inline(always)]
+pub fn tan_narrow(x: f32) -> f32 {
+    let (r, low, n) = trig_reduce_narrow(x);
+    tiny_or(x, tan_quadrant(r, low, n))
+}
+
+/// sin x, 2 ulp for every x. Branches on |x|; for slices see [`any_wide`].
+#[inline(always)]
+pub fn sin(x: f32) -> f32 {
+    let (r, low, n) = trig_reduce(x);
+    tiny_or(x, sin_quadrant(r, low, n))
+}
+
+/// cos x, 2 ulp for every x. Branches on |x|; for slices see [`any_wide`].
+#[inline(always)]
+pub fn cos(x: f32) -> f32 {
+    let (r, low, n) = trig_reduce(x);
+    sin_quadrant(r, low, n + 1)
+}
+
+/// tan x, 4 ulp for every x. Branches on |x|; for slices see [`any_wide`].
+#[inline(always)]
+pub fn tan(x: f32) -> f32 {
+    let (r, low, n) = trig_reduce(x);
+    tiny_or(x, tan_quadrant(r, low, n))
+}
+
+/// atan z for 0 ≤ z ≤ 1, minimax, relative error 2^-27.
+#[inline(always)]
+fn atan_poly(x: f32) -> f32 {
+    let z = x * x;
+    let p = horner(
+        z,
+        [
+            -0.333_333_28,
+            0.199_997,
+            -0.142_802_15,
+            0.110_607_564,
+            -0.088_206_515,
+            0.067_634_76,
+            -0.044_999_16,
+            0.022_803_625,
+            -0.007_442_411,
+            0.001_138_732_8,
+        ],
+    );
+    x + x * z * p
+}
+
+/// atan x, 2 ulp.
+#[inline(always)]
+pub fn atan(x: f32) -> f32 {
+    let a = x.abs();
+    let wide = a > 1.0;
+    let t = atan_poly(if wide { 1.0 / a } else { a });
+    with_sign(if wide { PIO2_HI - (t - PIO2_LO) } else { t }, x)
+}
+
+/// The angle of the point (x, y) in [-π, π], C's special cases, 2 ulp.
+#[inline(always)]
+pub fn atan2(y: f32, x: f32) -> f32 {
+    let (ay, ax) = (y.abs(), x.abs());
+    let swap = ay > ax;
+    let (lo, hi) = if swap { (ax, ay) } else { (ay, ax) };
+    // Keeps a large divisor's reciprocal away from the subnormals that a GPU flushes.
+    let k = if hi > 1.844_674_4e19 {
+        5.421_011e-20
+    } else {
+        1.0
+    };
+    let z = (lo * k) / (hi * k);
+    let z = if hi == 0.0 { 0.0 } else { z };
+    let z = if lo == hi && hi != 0.0 { 1.0 } else { z };
+    let t = atan_poly(z);
+    let t = if swap { PIO2_HI - (t - PIO2_LO) } else { t };
+    let t = if x.to_bits() & SIGN != 0 {
+        PI_HI - (t - PI_LO)
+    } else {
+        t
+    };
+    if x.is_nan() || y.is_nan() {
+        x + y
+    } else {
+        with_sign(t, y)
+    }
+}
+
+/// asin x for |x| ≤ 0.56, minimax, relative error 2^-28.
+#[inline(always)]
+fn asin_poly(x: f32) -> f32 {
+    let z = x * x;
+    let p = horner(
+        z,
+        [
+            0.166_666_33,
+            0.075_020_33,
+            0.044_243_8,
+            0.033_923_69,
+            0.007_031_332_2,
+            0.047_134_116,
+        ],
+    );
+    x + x * z * p
+}
+
+/// asin x, 2 ulp.
+#[inline(always)]
+pub fn asin(x: f32) -> f32 {
+    let a = x.abs();
+    let wide = a > 0.56;
+    let t = asin_poly(if wide { (0.5 - 0.5 * a).sqrt() } else { a });
+    with_sign(
+        if wide {
+            PIO2_HI - (2.0 * t - PIO2_LO)
+        } else {
+            t
+        },
+        x,
+    )
+}
+
+/// acos x, 2 ulp.
+#[inline(always)]
+pub fn acos(x: f32) -> f32 {
+    let a = x.abs();
+    let wide = a > 0.56;
+    let t = asin_poly(if wide { (0.5 - 0.5 * a).sqrt() } else { x });
+    let far = if x < 0.0 {
+        PI_HI - (2.0 * t - PI_LO)
+    } else {
+        2.0 * t
+    };
+    if wide { far } else { PIO2_HI - (t - PIO2_LO) }
+}
+
+// --- hyperbolic functions ------------------------------------------------------------------------
+
+/// sinh x, 3 ulp.
+#[inline(always)]
+pub fn sinh(x: f32) -> f32 {
+    let a = x.abs();
+    let z = a * a;
+    let p = horner(
+        z,
+        [0.166_666_67, 0.008_333_35, 0.000_198_360_66, 2.817_435_9e-6],
+    );
+    let near = a + a * z * p;
+    let e = exp_scaled(a, -1);
+    let far = e - 0.25 / e;
+    with_sign(if a < 1.0 { near } else { far }, x)
+}
+
+/// cosh x, 2 ulp.
+#[inline(always)]
+pub fn cosh(x: f32) -> f32 {
+    let e = exp_scaled(x.abs(), -1);
+    e + 0.25 / e
+}
+
+/// asinh x, 4 ulp.
+#[inline(always)]
+pub fn asinh(x: f32) -> f32 {
+    let a = x.abs();
+    let c = if a > 16_777_216.0 { 16_777_216.0 } else { a };
+    let near = log1p(c + c * c / (1.0 + (1.0 + c * c).sqrt()));
+    let far = log_core_of(a, 1);
+    with_sign(if a > 16_777_216.0 { far } else { near }, x)
+}
+
+/// ln(x · 2^k) for positive finite x; infinity stays.
+#[inline(always)]
+fn log_core_of(x: f32, k: i32) -> f32 {
+    let (m, e) = split(x);
+    log_special(x, log_core(m - 1.0, e + k))
+}
+
+/// acosh x, 4 ulp.
+#[inline(always)]
+pub fn acosh(x: f32) -> f32 {
+    let wide = x > 16_777_216.0;
+    let t = if wide { 1.0 } else { x - 1.0 };
+    let near = log1p(t + (2.0 * t + t * t).sqrt());
+    let y = if wide { log_core_of(x, 1) } else { near };
+    if x < 1.0 { f32::NAN } else { y }
+}
+
+/// atanh x, 4 ulp.
+#[inline(always)]
+pub fn atanh(x: f32) -> f32 {
+    let a = x.abs();
+    let t = 2.0 * a;
+    let u = if a < 0.5 {
+        t + t * a / (1.0 - a)
+    } else {
+        t / (1.0 - a)
+    };
+    let y = with_sign(0.5 * log1p(u), x);
+    tiny_or(x, y)
+}
+
+// --- error function ------------------------------------------------------------------------------
+
+/// erf x, 2 ulp: x (1 + p(x²)) up to 0.9, then 1 - e^(-x q(x)).
+#[inline(always)]
+pub fn erf(x: f32) -> f32 {
+    let a = x.abs();
+    let z = a * a;
+    let p = horner(
+        z,
+        [
+            0.128_379_17,
+            -0.376_126_35,
+            0.112_837_16,
+            -0.026_860_502,
+            0.005_203_773,
+            -0.000_817_395,
+            8.503_179_6e-5,
+        ],
+    );
+    let near = a + a * p;
+    let c = if a > 4.0 { 4.0 } else { a };
+    let q = horner(
+        c,
+        [
+            1.128_613_4,
+            0.635_296_46,
+            0.105_993_02,
+            -0.023_548_977,
+            0.003_540_375_7,
+            -0.000_297_393_18,
+            8.664_476e-6,
+        ],
+    );
+    let far = 1.0 - exp_scaled(-(c * q), 0);
+    with_sign(if a < 0.9 { near } else { far }, x)
+}
+
+/// 1 - erf x, 4 ulp down to the smallest normal: e^(-x²) p(t) / (1 + 2x) with t = (x - 3.75)/(x + 3.75).
+#[inline(always)]
+pub fn erfc(x: f32) -> f32 {
+    let a = x.abs();
+    let c = if a > 10.2 { 10.2 } else { a };
+    let t = (c - 3.75) / (c + 3.75);
+    let p = horner(
+        t,
+        [
+            1.237_512_6,
+            -0.140_240_68,
+            0.003_586_904_6,
+            0.082_281_54,
+            -0.108_835_25,
+            0.092_227_11,
+            -0.058_490_664,
+            0.028_863_639,
+            -0.010_093_385,
+            0.000_583_526_9,
+        ],
+    );
+    // -x² = -ch² + d, the first exact, d in [-0.1, 0].
+    let ch = high(c);
+    let d = (ch - c) * (ch + c);
+    let (r, n) = exp_reduce(-(ch * ch));
+    let tail = scale(1.0 + expm1_poly(r + d), n) * (p / (1.0 + 2.0 * c));
+    let far = if x < 0.0 { 2.0 - tail } else { tail };
+    if a < 0.5 { 1.0 - erf(x) } else { far }
+}
+
+// --- half precision ------------------------------------------------------------------------------
+
+/// The binary16 pattern of x: to nearest even, overflow to infinity, NaN stays NaN (quiet).
+#[inline(always)]
+pub fn f16_from_f32(x: f32) -> u16 {
+    let b = x.to_bits();
+    let a = b & !SIGN;
+    let normal = a.wrapping_sub(0x3800_0000);
+    let normal = normal.wrapping_add(0xfff + ((normal >> 13) & 1)) >> 13;
+    // Subnormal: the integer |x| · 2^24, by shifting the significand right.
+    let m = (a & 0x007f_ffff) | 0x0080_0000;
+    let e = a >> 23;
+    let e = if e > 112 { 112 } else { e };
+    let e = if e < 101 { 101 } else { e };
+    let s = 126 - e;
+    let sub = (m + ((1 << (s - 1)) - 1) + ((m >> s) & 1)) >> s;
+    let h = if a < 0x3880_0000 { sub } else { normal };
+    let h = if a >= 0x4780_0000 { 0x7c00 } else { h };
+    let h = if a > 0x7f80_0000 {
+        0x7e00 | ((a >> 13) & 0x3ff)
+    } else {
+        h
+    };
+    (h | ((b >> 16) & 0x8000)) as u16
+}
+
+/// The value of a binary16 pattern. Exact.
+#[inline(always)]
+pub fn f16_to_f32(h: u16) -> f32 {
+    let h = u32::from(h);
+    let a = (h & 0x7fff) << 13;
+    let normal = a + 0x3800_0000;
+    let sub = ((h & 0x3ff) as i32 as f32 * 5.960_464_5e-8).to_bits();
+    let b = if a < 0x0080_0000 { sub } else { normal };
+    let b = if a >= 0x0f80_0000 { a | 0x7f80_0000 } else { b };
+    f32::from_bits(b | ((h & 0x8000) << 16))
+}
+
+// --- random words --------------------------------------------------------------------------------
+
+/// Philox 4x32 with ten rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
+#[inline(always)]
+pub fn philox4x32_10(ctr: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let ([mut a, mut b, mut c, mut d], [mut k, mut l]) = (ctr, key);
+    for _ in 0..10 {
+        let p = u64::from(a) * 0xd251_1f53;
+        let q = u64::from(c) * 0xcd9e_8d57;
+        (a, b, c, d) = (
+            (q >> 32) as u32 ^ b ^ k,
+            q as u32,
+            (p >> 32) as u32 ^ d ^ l,
+            p as u32,
+        );
+        k = k.wrapping_add(0x9e37_79b9);
+        l = l.wrapping_add(0xbb67_ae85);
+    }
+    [a, b, c, d]
+}
