@@ -72,7 +72,10 @@ pub fn images() -> &'static (ImageDataset, &'static str) {
     static DATA: OnceLock<(ImageDataset, &'static str)> = OnceLock::new();
     const N: usize = 4096;
     DATA.get_or_init(|| {
-        let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/mnist"));
+        let beside = PathBuf::from(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../shared/data/mnist"
+        ));
         let folder = std::env::var_os("WGRAD_DATA").map_or(beside, PathBuf::from);
         if folder.is_dir() {
             let (train, _) = Mnist::load(&folder).expect("MNIST is there and sound");

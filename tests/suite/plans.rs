@@ -10,11 +10,8 @@ fn snapshot(name: &str, tensors: &[&Tensor]) {
     let got = explain(tensors).expect("a plan");
     let again = explain(tensors).expect("a plan");
     assert_eq!(got, again, "{name}: planning twice gives two plans");
-    let path = PathBuf::from(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/suite/snapshots"
-    ))
-    .join(format!("{name}.txt"));
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/suite/snapshots"))
+        .join(format!("{name}.txt"));
     if std::env::var("WGRAD_BLESS").is_ok_and(|v| v == "1") {
         std::fs::write(&path, &got).expect("the snapshot can be written");
         return;

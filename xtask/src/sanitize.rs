@@ -88,7 +88,7 @@ const SMALL_TESTS: &[&str] = &[
     "scratch",
     "gemm::scratch",
     "gemm::lanes",
-    "updates",
+    "optimizer_steps",
     "storage",
 ];
 
@@ -177,10 +177,7 @@ mod tests {
         let asan = line(Tool::Address);
         let start = "RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test --target x86_64";
         assert!(asan.starts_with(start), "{asan}");
-        assert!(
-            asan.ends_with("-- --skip guarded::every"),
-            "{asan}"
-        );
+        assert!(asan.ends_with("-- --skip guarded::every"), "{asan}");
         assert!(line(Tool::Miri).contains("cargo +nightly miri test"));
     }
 

@@ -1,19 +1,19 @@
 //! The Map family: element-wise programs stored densely or to a strided region.
 
-use super::load::Stored;
-use super::program::{Around, LANES, Program};
-use super::walk::Walk;
-use super::worker::Worker;
-use super::{Context, simd};
 use crate::dtype::DType;
 use crate::plan::{Held, Map};
+use crate::program::load::Stored;
+use crate::program::walk::Walk;
+use crate::program::worker::Worker;
+use crate::program::{Around, LANES, Program};
+use crate::{Context, simd};
 use half::f16;
 
 /// Results of so many elements are written past the caches.
-pub(super) const STREAM: usize = 1 << 22;
+pub(crate) const STREAM: usize = 1 << 22;
 
 /// `map`, whose output has elements of `dtype`, made ready; `None` where there is nothing to do.
-pub(super) fn prepare(map: &Map, dtype: DType, held: &[Held]) -> Option<Program> {
+pub(crate) fn prepare(map: &Map, dtype: DType, held: &[Held]) -> Option<Program> {
     if map.shape.contains(&0) {
         return None;
     }
@@ -35,7 +35,7 @@ pub(super) fn prepare(map: &Map, dtype: DType, held: &[Held]) -> Option<Program>
 }
 
 /// Runs a prepared map; `out` holds elements of `dtype`.
-pub(super) fn run(program: &Program, context: Context<'_>, out: &mut [u8], dtype: DType) {
+pub(crate) fn run(program: &Program, context: Context<'_>, out: &mut [u8], dtype: DType) {
     match dtype {
         DType::U8 => dense::<u8>(program, context, out),
         DType::F16 => dense::<f16>(program, context, bytemuck::cast_slice_mut(out)),

@@ -1,13 +1,13 @@
 //! The Scan family: inclusive scans along the middle of `[outer, length, inner]`.
 
-use super::Context;
-use super::order::float_key;
+use crate::Context;
 use crate::dtype::DType;
 use crate::math;
 use crate::plan::{Scan, ScanKind};
+use crate::sort::keys::float_key;
 
 /// Runs `scan` on elements of `dtype`.
-pub(super) fn run(scan: &Scan, context: Context<'_>, out: &mut [u8], dtype: DType) {
+pub(crate) fn run(scan: &Scan, context: Context<'_>, out: &mut [u8], dtype: DType) {
     let input = context.words(0);
     let out: &mut [u32] = bytemuck::cast_slice_mut(out);
     let float = dtype.is_float();

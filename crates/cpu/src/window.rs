@@ -1,13 +1,13 @@
 //! The Window family: sums and argmaxima of windows slid over planes, tap by tap over whole lines.
 
-use super::Context;
-use super::order::float_key;
-use super::unfold::{Piece, Unfold};
+use crate::Context;
+use crate::conv::unfold::{Piece, Unfold};
 use crate::plan::{Window, WindowKind};
 use crate::simd::simd_fn;
+use crate::sort::keys::float_key;
 
 /// Runs `window`.
-pub(super) fn run(window: &Window, context: Context<'_>, out: &mut [u8]) {
+pub(crate) fn run(window: &Window, context: Context<'_>, out: &mut [u8]) {
     let x: &[f32] = bytemuck::cast_slice(context.words(0));
     let out: &mut [u32] = bytemuck::cast_slice_mut(out);
     let (plane, result) = (

@@ -33,7 +33,7 @@ fn matmuls() {
 }
 
 /// A product of operands that lie in one of five ways, the last element of each at the end of its buffer.
-pub(super) fn check_matmul([batch, m, n, k]: [usize; 4], layout: usize) {
+pub(crate) fn check_matmul([batch, m, n, k]: [usize; 4], layout: usize) {
     let mut a = Matrix {
         offset: 0,
         batch: m * k,
@@ -125,7 +125,7 @@ fn large_products_do_not_depend_on_threads() {
     }
 }
 
-pub(super) fn shape(
+pub(crate) fn shape(
     [batch, groups, in_channels, out_channels]: [usize; 4],
     input: [usize; 3],
     kernel: [usize; 3],
@@ -180,7 +180,7 @@ fn terms(c: &Conv, mut f: impl FnMut(usize, usize, usize)) {
     }
 }
 
-pub(super) fn check_within(c: Conv, tolerance: f64) {
+pub(crate) fn check_within(c: Conv, tolerance: f64) {
     let plane = |s: [usize; 3]| s.iter().product::<usize>();
     let (nx, ny) = (
         c.batch * c.groups * c.in_channels * plane(c.input),

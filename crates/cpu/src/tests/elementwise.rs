@@ -5,7 +5,7 @@ use crate::plan::Map;
 use half::f16;
 
 /// Runs the map and compares every element with the plain evaluation; returns the output.
-pub(super) fn check(map: Map, inputs: &[(DType, &[u8])], len: usize, scalars: &[u32]) -> Vec<u8> {
+pub(crate) fn check(map: Map, inputs: &[(DType, &[u8])], len: usize, scalars: &[u32]) -> Vec<u8> {
     let dtype = map.expr.dtype(map.expr.result());
     let before: Vec<u8> = (0..len * dtype.size()).map(|i| i as u8).collect();
     let mut want = before.clone();

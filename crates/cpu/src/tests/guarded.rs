@@ -3,8 +3,8 @@
 //! the case is what it said last. `WGRAD_TEST_ALL=1` runs 40 times as many cases and all other tests of the executor so, which
 //! takes minutes.
 
-use super::Rng;
-use super::ragged::{FAMILIES, Family};
+use crate::tests::Rng;
+use crate::tests::ragged::{FAMILIES, Family};
 use std::process::{Command, Output};
 use std::sync::Mutex;
 
@@ -104,12 +104,7 @@ fn the_other_tests_stay_within_their_buffers() {
     if !all() {
         return println!("a part of every_family_stays_within_its_buffers unless WGRAD_TEST_ALL=1");
     }
-    let others = [
-        "--skip",
-        "guarded::",
-        "--skip",
-        "panics::",
-    ];
+    let others = ["--skip", "guarded::", "--skip", "panics::"];
     let with = |level: &&'static str| {
         (
             format!("all tests on {level}"),
@@ -122,11 +117,7 @@ fn the_other_tests_stay_within_their_buffers() {
 /// The guards themselves: a process that reads or writes one element too many does not survive.
 #[test]
 fn an_access_beside_a_buffer_ends_the_process() {
-    const TRESPASS: [&str; 3] = [
-        "--exact",
-        "tests::guarded::trespass",
-        "--ignored",
-    ];
+    const TRESPASS: [&str; 3] = ["--exact", "tests::guarded::trespass", "--ignored"];
     for side in ["behind", "before"] {
         for kind in ["read", "write", "none"] {
             let mut command = process("portable", side, &TRESPASS);

@@ -14,15 +14,15 @@ mod rows;
 mod segments;
 mod small;
 
-use super::{Operand, run_kernel};
 use crate::dtype::{Class, DType};
 use crate::plan::{BlockFn, Expr, Inst, Kernel, ScalarOp, View};
 use crate::simd::{block1, block2, block3};
 use crate::storage::HostBufferMut;
+use crate::{Operand, run_kernel};
 use std::sync::atomic::AtomicU32;
 
 /// A small generator for test data.
-pub(super) struct Rng(pub(super) u64);
+pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
     fn next(&mut self) -> u32 {
@@ -37,7 +37,7 @@ impl Rng {
         self.next() as usize % n.max(1)
     }
 
-    pub(super) fn floats(&mut self, n: usize) -> Vec<f32> {
+    pub(crate) fn floats(&mut self, n: usize) -> Vec<f32> {
         (0..n)
             .map(|_| self.next() as f32 / (1u32 << 30) as f32 - 1.0)
             .collect()
@@ -80,42 +80,42 @@ fn to_float(operand: Class, _: Class) -> Option<BlockFn> {
     })
 }
 
-pub(super) static ADD: ScalarOp = ScalarOp {
+pub(crate) static ADD: ScalarOp = ScalarOp {
     name: "add",
     wgsl,
     cpu: add,
     cost: 1,
     ..ScalarOp::PLAIN
 };
-pub(super) static MUL: ScalarOp = ScalarOp {
+pub(crate) static MUL: ScalarOp = ScalarOp {
     name: "mul",
     wgsl,
     cpu: mul,
     cost: 1,
     ..ScalarOp::PLAIN
 };
-pub(super) static LESS: ScalarOp = ScalarOp {
+pub(crate) static LESS: ScalarOp = ScalarOp {
     name: "less",
     wgsl,
     cpu: less,
     cost: 1,
     ..ScalarOp::PLAIN
 };
-pub(super) static SELECT: ScalarOp = ScalarOp {
+pub(crate) static SELECT: ScalarOp = ScalarOp {
     name: "where",
     wgsl,
     cpu: select,
     cost: 1,
     ..ScalarOp::PLAIN
 };
-pub(super) static SQUARE: ScalarOp = ScalarOp {
+pub(crate) static SQUARE: ScalarOp = ScalarOp {
     name: "square",
     wgsl,
     cpu: square,
     cost: 1,
     ..ScalarOp::PLAIN
 };
-pub(super) static TO_FLOAT: ScalarOp = ScalarOp {
+pub(crate) static TO_FLOAT: ScalarOp = ScalarOp {
     name: "to_float",
     wgsl,
     cpu: to_float,
@@ -151,7 +151,7 @@ fn buffers(inputs: &[(DType, &[u8])]) -> Vec<(DType, HostBufferMut)> {
 }
 
 /// Floats in memory as the executor's.
-pub(super) fn held(floats: &[f32]) -> HostBufferMut {
+pub(crate) fn held(floats: &[f32]) -> HostBufferMut {
     HostBufferMut::copy_of(bytes(floats)).expect("room")
 }
 

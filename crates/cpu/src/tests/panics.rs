@@ -1,9 +1,9 @@
 //! Panics of tasks, on every thread of a team and whatever they carry: the first reaches the caller, and the next job runs on
 //! all threads. Panics of a user's own functions leave the executor and its memory as they were.
 
-use super::super::par::Par;
-use super::super::team::Team;
-use super::Rng;
+use crate::run::par::Par;
+use crate::run::team::Team;
+use crate::tests::Rng;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -240,18 +240,18 @@ fn a_custom_operation_may_panic() {
 /// A plan that is run again and again keeps its memory from run to run: a run that panics must not leave it in pieces.
 #[test]
 fn a_plan_runs_again_after_a_panic() {
-    use super::super::{Executor, Memory, Prepared};
+    use crate::{Executor, Memory, Prepared};
     let (touchy, device) = (touchy(), Device::cpu());
     let n = if cfg!(miri) { 50 } else { 5000 };
     let x = Tensor::new(&vec![1.0f32; n], &device);
     let y = touchy.apply(&[&x.cumsum(0)]).cumsum(0);
-    let (plan, _, scalars) = super::segments::planned(&[&y]);
+    let (plan, _, scalars) = crate::tests::segments::planned(&[&y]);
     let (prepared, mut memory) = (Prepared::new(&plan), Memory::new(&plan));
     let executor = Executor::with_threads(2);
     let mut run = |first: f32| {
         let mut values = vec![1.0; n];
         values[0] = first;
-        let leaf = super::held(&values).freeze();
+        let leaf = crate::tests::held(&values).freeze();
         memory.offer(Vec::new());
         let results = executor.run_in(
             &mut memory,
@@ -272,10 +272,10 @@ fn a_plan_runs_again_after_a_panic() {
 /// Memory that a thread keeps for its next kernel is not kept when a panic has left it in pieces.
 #[test]
 fn a_thread_computes_on_after_a_panic_in_a_kernel() {
-    use super::super::program::Program;
-    use super::super::worker::Worker;
-    use super::super::{Context, Operand};
     use super::*;
+    use crate::program::Program;
+    use crate::program::worker::Worker;
+    use crate::{Context, Operand};
     static BROKEN: ScalarOp = ScalarOp {
         name: "broken",
         wgsl,

@@ -1,9 +1,9 @@
 //! Whole plans: places of values, regions, the status word, the observer.
 
-use super::super::{Executor, Prepared};
 use super::*;
 use crate::plan::{Map, Matmul, Matrix, Origin, Place, Plan, Slot, Step};
 use crate::storage::{HostBuffer, HostBufferMut};
+use crate::{Executor, Prepared};
 use std::sync::atomic::Ordering;
 
 const F: DType = DType::F32;

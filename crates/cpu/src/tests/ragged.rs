@@ -2,18 +2,18 @@
 //! where memory is guarded: `guarded.rs` starts a process for each instruction set. One case follows from its family and its
 //! seed alone.
 
-use super::contraction::{check_matmul, check_within, shape};
-use super::segments::same_bits;
 use super::*;
-use crate::gemm;
+use crate::matmul::gemm;
 use crate::plan::{Conv, Map};
+use crate::tests::contraction::{check_matmul, check_within, shape};
+use crate::tests::segments::same_bits;
 use wgrad_graph::{AttentionOptions, ConvOptions, Device, PoolOptions, Tensor, grad};
 
 /// A family: its name, cases of a short run and how one is checked.
-pub(super) type Family = (&'static str, u64, fn(&mut Rng));
+pub(crate) type Family = (&'static str, u64, fn(&mut Rng));
 
 /// All families.
-pub(super) const FAMILIES: [Family; 18] = [
+pub(crate) const FAMILIES: [Family; 18] = [
     ("map", 40, map),
     ("region", 15, region),
     ("gather", 15, gather),
@@ -238,7 +238,7 @@ fn rows(rng: &mut Rng) {
     };
     let points: usize = inner.iter().product();
     let outer = vec![1 + rng.below(6000 / points + 2)];
-    super::rows::check(&outer, &inner, rng);
+    crate::tests::rows::check(&outer, &inner, rng);
 }
 
 fn matmul(rng: &mut Rng) {

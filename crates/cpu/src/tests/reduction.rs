@@ -60,7 +60,7 @@ fn sums_of_products() {
 }
 
 /// Sums of squares, the last operand at the end of its buffer.
-pub(super) fn check_sums(outer: &[usize], inner: &[usize], walk: &View) {
+pub(crate) fn check_sums(outer: &[usize], inner: &[usize], walk: &View) {
     let n = (outer.iter().product::<usize>() * inner.iter().product::<usize>()).max(1);
     let x = Rng(1).floats(n);
     let expr = Expr {
@@ -90,7 +90,7 @@ fn maxima_and_their_positions() {
 }
 
 /// Maxima and their positions.
-pub(super) fn check_maxima(outer: &[usize], inner: &[usize], walk: &View) {
+pub(crate) fn check_maxima(outer: &[usize], inner: &[usize], walk: &View) {
     let n = (outer.iter().product::<usize>() * inner.iter().product::<usize>()).max(1);
     let groups = groups(outer, inner, walk);
     for nan_every in [usize::MAX, 997] {
@@ -141,7 +141,7 @@ fn integers() {
 }
 
 /// Sums and maxima of integers.
-pub(super) fn check_integers(outer: &[usize], inner: &[usize], walk: &View) {
+pub(crate) fn check_integers(outer: &[usize], inner: &[usize], walk: &View) {
     let n = (outer.iter().product::<usize>() * inner.iter().product::<usize>()).max(1);
     let groups = groups(outer, inner, walk);
     let mut rng = Rng(3);

@@ -5,7 +5,7 @@ use crate::plan::{ArgSort, Scan, ScanKind, ScatterAdd, Window, WindowKind};
 
 const F: DType = DType::F32;
 
-pub(super) fn window(
+pub(crate) fn window(
     planes: usize,
     input: [usize; 3],
     k: [usize; 3],
@@ -43,7 +43,7 @@ fn windows() {
 }
 
 /// Sums and first maxima of windows.
-pub(super) fn check_window(w: Window) {
+pub(crate) fn check_window(w: Window) {
     let plane: usize = w.input.iter().product();
     let mut rng = Rng(1);
     let mut x: Vec<f32> = (0..w.planes * plane)
@@ -100,7 +100,7 @@ fn scatters() {
 }
 
 /// Sums at indices, good ones and bad ones.
-pub(super) fn check_scatter([outer, count, size, inner]: [usize; 4]) {
+pub(crate) fn check_scatter([outer, count, size, inner]: [usize; 4]) {
     for broadcast in [false, true] {
         for bad in [None, Some(-3), Some(size as i32)] {
             let n = outer * count * inner;
@@ -171,7 +171,7 @@ fn scans() {
 }
 
 /// Scans of every kind in both directions.
-pub(super) fn check_scan([outer, length, inner]: [usize; 3]) {
+pub(crate) fn check_scan([outer, length, inner]: [usize; 3]) {
     for reverse in [false, true] {
         let mut x = Rng(6).floats(outer * length * inner);
         if x.len() > 90 {
@@ -281,7 +281,7 @@ fn sorts_are_stable() {
 }
 
 /// Orders of floats and integers, in both directions.
-pub(super) fn check_sort(rows: usize, length: usize) {
+pub(crate) fn check_sort(rows: usize, length: usize) {
     for descending in [false, true] {
         let mut rng = Rng(7);
         let x: Vec<f32> = (0..rows * length)

@@ -1,9 +1,9 @@
 //! Rows: every stage against obvious loops over the values of the stages before it.
 
-use super::super::{Context, Ready, run_ready};
 use super::*;
-use crate::par::with_threads;
 use crate::plan::{ReduceKind, RowRegion, Rows, Stage, StageKind};
+use crate::run::par::with_threads;
+use crate::{Context, Ready, run_ready};
 
 const F: DType = DType::F32;
 
@@ -288,7 +288,7 @@ fn every_stage_is_right_whatever_is_stored() {
 }
 
 /// Random stages over rows of these sizes.
-pub(super) fn check(outer: &[usize], inner: &[usize], rng: &mut Rng) {
+pub(crate) fn check(outer: &[usize], inner: &[usize], rng: &mut Rng) {
     let case = Case {
         outer: outer.to_vec(),
         inner: inner.to_vec(),

@@ -1,9 +1,9 @@
 //! Steps that run part by part, against the same steps one after another: to the bit.
 
-use super::super::{Executor, Prepared};
 use super::*;
 use crate::plan::Plan;
 use crate::storage::HostBuffer;
+use crate::{Executor, Prepared};
 use wgrad_graph::planning;
 use wgrad_graph::{AttentionOptions, Device, Tensor, grad};
 
@@ -13,13 +13,13 @@ fn tensor(seed: u64, shape: &[usize]) -> Tensor {
 }
 
 /// The plan of some tensors, its leaves and scalars.
-pub(super) fn planned(outputs: &[&Tensor]) -> (Plan, Vec<HostBuffer>, Vec<u32>) {
+pub(crate) fn planned(outputs: &[&Tensor]) -> (Plan, Vec<HostBuffer>, Vec<u32>) {
     let planned = planning::planned(outputs, &[]).expect("a plan");
     (planned.plan, planned.leaves, planned.scalars)
 }
 
 /// Runs the plan with its segments, on one thread and on three, and without; returns where the segments begin and end.
-pub(super) fn same_bits(outputs: &[&Tensor]) -> Vec<(usize, usize)> {
+pub(crate) fn same_bits(outputs: &[&Tensor]) -> Vec<(usize, usize)> {
     let (plan, leaves, scalars) = planned(outputs);
     let leaves: Vec<&HostBuffer> = leaves.iter().collect();
     let prepared = Prepared::new(&plan);

@@ -2,14 +2,15 @@
 //! thousandfold time (`cargo xtask sanitize miri`), and quick anywhere else. Under Miri small work is shared among threads
 //! too, so that it sees what they touch.
 
-use super::super::par::with_threads;
-use super::super::unfold::Unfold;
-use super::super::winograd::{Filters, Winograd};
-use super::super::{Executor, Memory, Prepared, conv, gemm};
-use super::contraction::{check_matmul, check_within, shape};
-use super::segments::same_bits;
 use super::*;
+use crate::conv::unfold::Unfold;
+use crate::conv::winograd::{Filters, Winograd};
+use crate::matmul::gemm;
+use crate::run::par::with_threads;
 use crate::storage::HostBuffer;
+use crate::tests::contraction::{check_matmul, check_within, shape};
+use crate::tests::segments::same_bits;
+use crate::{Executor, Memory, Prepared, conv};
 use wgrad_graph::planning;
 use wgrad_graph::{AttentionOptions, ConvOptions, Device, Tensor, grad};
 
@@ -112,8 +113,8 @@ fn winograd_both_ways() {
 
 #[test]
 fn rows_and_their_sums() {
-    super::rows::check(&[5], &[3], &mut Rng(11));
-    super::rows::check(&[20], &[2], &mut Rng(13));
+    crate::tests::rows::check(&[5], &[3], &mut Rng(11));
+    crate::tests::rows::check(&[20], &[2], &mut Rng(13));
 }
 
 /// Parts of a batch, each taken by one thread through all steps; sums over the parts.
@@ -145,7 +146,7 @@ fn updates_where_the_old_values_lie() {
 }
 
 /// Updates of `n` elements as optimisers do them, also where the old values lie.
-pub(super) fn updates(n: usize) {
+pub(crate) fn updates(n: usize) {
     let old = [1, 2, 3].map(|seed| tensor(seed, &[n]));
     let ([p, m, v], g) = (&old, tensor(4, &[n]));
     let m = m * 0.9 + &g * 0.1;

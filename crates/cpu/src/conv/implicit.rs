@@ -1,0 +1,278 @@
+//! Flat convolutions with stride 1 as products that never write the unfolded input. Each plane is copied once with
+//! zeros around it; then what a tap reads for consecutive positions lies at consecutive places, so the right operand
+//! of the product is the padded slab itself, read through a table of one offset for each channel and tap. The columns
+//! between the lines of the output are computed too and thrown away. Knows no gradients.
+
+use crate::conv::unfold::Unfold;
+use crate::matmul::gemm::kernel::{Kernels, Source, Tile};
+use crate::matmul::gemm::pack::{Block, SLACK};
+use crate::matmul::gemm::scratch::with_scratch;
+use crate::matmul::gemm::{Epilogue, Out, pack_left, part};
+use crate::run::par::Par;
+use std::ops::Range;
+
+/// Most steps of a sum in registers; longer sums go on from the output.
+const DEPTH: usize = 768;
+
+/// Floats of a band of the padded slab, and of its output: with the weights they share a second-level cache.
+const BAND: usize = 96 << 10;
+
+/// A convolution that can be computed so.
+pub(crate) struct Flat {
+    shape: Unfold,
+    /// Planes of the input and of the output of a group.
+    from: usize,
+    to: usize,
+    /// Width of a line with the zeros between it and the next.
+    width: usize,
+    /// Output lines computed at once.
+    lines: usize,
+}
+
+/// Zeros that lines of a plane need between them, so that no tap of one reads another.
+pub(crate) fn gap(shape: &Unfold) -> usize {
+    let reach = (shape.dilation[2] * (shape.kernel[2] - 1)) as i64;
+    let last = ((shape.output[2] - 1) * shape.stride[2]) as i64 + reach - shape.padding[2];
+    shape.padding[2]
+        .max(last - (shape.input[2] as i64 - 1))
+        .max(0) as usize
+}
+
+/// Whether this is a convolution of planes without depth, padded and not cropped.
+pub(crate) fn is_flat(shape: &Unfold) -> bool {
+    (
+        shape.input[0],
+        shape.output[0],
+        shape.kernel[0],
+        shape.padding[0],
+    ) == (1, 1, 1, 0)
+        && shape.padding.iter().all(|&p| p >= 0)
+}
+
+impl Flat {
+    /// The plan for `slabs` slabs of `from` planes; none where another way is better or needed.
+    pub(crate) fn new(
+        shape: &Unfold,
+        from: usize,
+        to: usize,
+        slabs: usize,
+        par: Par,
+    ) -> Option<Flat> {
+        let width = shape.input[2] + gap(shape);
+        let [_, lines, columns] = shape.output;
+        if !is_flat(shape) || shape.stride != [1; 3] || columns > width || 3 * columns < 2 * width {
+            return None;
+        }
+        let most = (BAND / (from.max(to) * width))
+            .saturating_sub(reach(shape))
+            .max(1);
+        // With fewer slabs than threads these share a slab.
+        let bands = lines
+            .div_ceil(most)
+            .max((2 * par.threads() / slabs.max(1)).min(lines));
+        Some(Flat {
+            shape: *shape,
+            from,
+            to,
+            width,
+            lines: lines.div_ceil(bands),
+        })
+    }
+
+    /// `out[i] = weight[i % groups] · unfold(x[i])` for every slab `i`.
+    pub(crate) fn run(
+        &self,
+        (x, weight, groups): (&[f32], &[f32], usize),
+        out: &mut [f32],
+        epilogue: Option<&Epilogue<'_>>,
+        par: Par,
+    ) {
+        let kernels = Kernels::best();
+        let k = self.from * self.shape.taps();
+        let table = self.table();
+        let bands = self.shape.output[1].div_ceil(self.lines);
+        let slab = self.to * self.shape.positions();
+        let slabs = out.len() / slab;
+        let out = Out {
+            at: out.as_mut_ptr(),
+            row: self.shape.positions(),
+        };
+        with_scratch(groups * self.to * k + SLACK, |packed| {
+            for g in 0..groups {
+                self.pack_weight(
+                    kernels,
+                    &weight[g * self.to * k..],
+                    k,
+                    &mut packed[g * self.to * k..],
+                );
+            }
+            let packed = &*packed;
+            par.for_each(slabs * bands, |task| {
+                let (i, band) = (task / bands, task % bands);
+                let lines = band * self.lines..((band + 1) * self.lines).min(self.shape.output[1]);
+                let x = &x[i * self.from * self.shape.plane()..][..self.from * self.shape.plane()];
+                let weight = &packed[i % groups * self.to * k..];
+                let out = out.from(i * slab);
+                // SAFETY: slabs and bands of lines are parts of the output that do not overlap.
+                unsafe { self.band(kernels, (x, weight, &table), lines.clone(), out) };
+                if let Some(epilogue) = epilogue {
+                    for o in 0..self.to {
+                        let at = o * out.row + lines.start * self.shape.output[2];
+                        let len = lines.len() * self.shape.output[2];
+                        // SAFETY: as above.
+                        epilogue(i * slab + at, unsafe {
+                            std::slice::from_raw_parts_mut(out.at.add(at), len)
+                        });
+                    }
+                }
+            });
+        });
+    }
+
+    /// Length of a padded plane of a band.
+    fn plane(&self) -> usize {
+        let len = self.shape.padding[2] as usize + (self.lines + reach(&self.shape)) * self.width;
+        let len = (len + self.width).next_multiple_of(16);
+        // Planes that begin at the same place of a page would drive each other out of the cache.
+        if len.is_multiple_of(256) {
+            len + 16
+        } else {
+            len
+        }
+    }
+
+    /// Where each channel's taps read, for position 0.
+    fn table(&self) -> Vec<usize> {
+        let (plane, taps) = (self.plane(), self.shape.taps());
+        (0..self.from * taps)
+            .map(|l| l / taps * plane + tap_offset(&self.shape, self.width, l % taps))
+            .collect()
+    }
+
+    /// Runs of steps, the same for every position.
+    fn runs(&self, k: usize) -> impl Iterator<Item = Range<usize>> {
+        let depth = k.div_ceil(k.div_ceil(DEPTH)).next_multiple_of(8);
+        (0..k).step_by(depth).map(move |l| l..(l + depth).min(k))
+    }
+
+    fn pack_weight(&self, kernels: &Kernels, weight: &[f32], k: usize, out: &mut [f32]) {
+        let panels = self.to.div_ceil(kernels.rows());
+        for run in self.runs(k) {
+            let block = Block {
+                data: weight,
+                at: run.start,
+                across: k,
+                along: 1,
+            };
+            pack_left(
+                block,
+                self.to,
+                panels,
+                run.len(),
+                &mut out[run.start * self.to..],
+            );
+        }
+    }
+
+    /// Some lines of all output planes of a slab.
+    ///
+    /// # Safety
+    /// `out` is a slab of the output whose `lines` nobody else touches.
+    unsafe fn band(
+        &self,
+        kernels: &Kernels,
+        (x, weight, table): (&[f32], &[f32], &[usize]),
+        lines: Range<usize>,
+        out: Out,
+    ) {
+        let columns = self.shape.output[2];
+        let positions = (lines.len() - 1) * self.width + columns;
+        let row = positions.next_multiple_of(kernels.cols());
+        let slab = self.from * self.plane() + reach(&self.shape) * self.width + self.width + row;
+        let slab = slab.next_multiple_of(16);
+        with_scratch(slab + self.to * row, |scratch| {
+            let (padded, result) = scratch.split_at_mut(slab);
+            self.pad(x, lines.clone(), padded);
+            for run in self.runs(table.len()) {
+                for at in (0..positions).step_by(kernels.cols()) {
+                    let vectors = (positions - at).min(kernels.cols()).div_ceil(kernels.lanes);
+                    let tile = Tile {
+                        k: run.len(),
+                        a: weight[run.start * self.to..].as_ptr(),
+                        a_step: 0,
+                        b: padded[at..].as_ptr(),
+                        source: Source::Table(table[run.clone()].as_ptr()),
+                        c: result[at..].as_mut_ptr(),
+                        c_row: row,
+                        cols: vectors * kernels.lanes,
+                        add: run.start > 0,
+                    };
+                    // SAFETY: the padded slab holds every offset of the table behind every position, `row` whole tiles.
+                    unsafe { column(kernels, tile, self.to) };
+                }
+            }
+            for (o, result) in result.chunks_exact(row).enumerate() {
+                for (line, y) in lines.clone().enumerate() {
+                    // SAFETY: the caller's.
+                    let to = unsafe {
+                        std::slice::from_raw_parts_mut(
+                            out.at.add(o * out.row + y * columns),
+                            columns,
+                        )
+                    };
+                    to.copy_from_slice(&result[line * self.width..][..columns]);
+                }
+            }
+        });
+    }
+
+    /// The planes of `x` with zeros around them, as far as the taps of `lines` reach.
+    fn pad(&self, x: &[f32], lines: Range<usize>, out: &mut [f32]) {
+        let [_, height, width] = self.shape.input;
+        let (up, left) = (
+            self.shape.padding[1] as usize,
+            self.shape.padding[2] as usize,
+        );
+        let planes = out.chunks_exact_mut(self.plane());
+        for (x, out) in x.chunks_exact(height * width).zip(planes) {
+            out.fill(0.0);
+            for line in 0..lines.len() + reach(&self.shape) {
+                let Some(y) = (lines.start + line).checked_sub(up).filter(|&y| y < height) else {
+                    continue;
+                };
+                out[left + line * self.width..][..width].copy_from_slice(&x[y * width..][..width]);
+            }
+        }
+    }
+}
+
+/// How many lines below its own the last tap reads.
+pub(crate) fn reach(shape: &Unfold) -> usize {
+    shape.dilation[1] * (shape.kernel[1] - 1)
+}
+
+/// How far behind the first tap the tap `t` reads, in padded lines `width` apart.
+pub(crate) fn tap_offset(shape: &Unfold, width: usize, t: usize) -> usize {
+    let columns = shape.kernel[2];
+    t / columns * shape.dilation[1] * width + t % columns * shape.dilation[2]
+}
+
+/// The tiles of `rows` rows below one another, `tile` being the first but for its `a_step`.
+///
+/// # Safety
+/// Each is a valid tile for `kernels`, which are this processor's; `tile.a` has `rows` rows in panels.
+pub(crate) unsafe fn column(kernels: &Kernels, tile: Tile, rows: usize) {
+    let panels = rows.div_ceil(kernels.rows());
+    let vectors = tile.cols.div_ceil(kernels.lanes);
+    for i in 0..panels {
+        let (from, to) = (part(rows, i, panels), part(rows, i + 1, panels));
+        let tile = Tile {
+            a: tile.a.wrapping_add(from * tile.k),
+            a_step: to - from,
+            c: tile.c.wrapping_add(from * tile.c_row),
+            ..tile
+        };
+        // SAFETY: the caller's.
+        unsafe { (kernels.tiles[to - from - 1][vectors - 1])(&tile) };
+    }
+}

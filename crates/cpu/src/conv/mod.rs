@@ -1,0 +1,451 @@
+//! The Conv family: which way a convolution is computed, and the general one, unfolding in tiles that fit the
+//! second-level cache, and matrix products.
+
+pub(crate) mod implicit;
+pub(crate) mod unfold;
+pub(crate) mod weight;
+pub(crate) mod weight_few_channels;
+pub(crate) mod weight_implicit;
+pub(crate) mod winograd;
+
+use crate::Context;
+use crate::conv::implicit::Flat;
+use crate::conv::unfold::{Tile, Unfold};
+use crate::conv::weight::Sums;
+use crate::conv::winograd::{Filters, Winograd};
+use crate::matmul::gemm::scratch::with_scratch;
+use crate::matmul::gemm::{Mat, product};
+use crate::matmul::{axpy, dot};
+use crate::plan::{Conv, ConvKind};
+use crate::run::par::Par;
+use crate::storage::HostBufferMut;
+use std::ops::Range;
+
+/// Elements of an unfolded tile: 1 MiB.
+const TILE_LEN: usize = 1 << 18;
+
+/// With fewer output channels a group, rows are summed one by one: a product would not pay for its packing.
+const FEW: usize = 4;
+
+/// Most partial sums of a weight gradient.
+const PARTS: usize = 32;
+
+/// Most elements of all partial sums together.
+const PARTIALS: usize = 1 << 24;
+
+/// Runs `conv`.
+pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
+    let (a, b): (&[f32], &[f32]) = (
+        bytemuck::cast_slice(context.words(0)),
+        bytemuck::cast_slice(context.words(1)),
+    );
+    let out: &mut [f32] = bytemuck::cast_slice_mut(out);
+    let sums = conv.batch * conv.groups * conv.in_channels * conv.out_channels;
+    let shape = unfold_of(conv);
+    if is_empty(conv, &shape) {
+        out.fill(0.0);
+        return;
+    }
+    let work = sums * shape.positions() * shape.taps();
+    let par = context.par.for_work(work / 4);
+    if let Some(winograd) = winograd(conv)
+        && (context.packed.is_some() || winograd.pays(conv.batch))
+    {
+        let mut run = |packed: &[f32]| winograd.run(a, (packed, conv.groups), out, par);
+        return match context.packed {
+            Some(packed) => run(packed),
+            None => with_scratch(winograd.packed_len(conv.groups), |packed| {
+                pack(conv, b, packed, par);
+                run(packed);
+            }),
+        };
+    }
+    match conv.kind {
+        ConvKind::Forward => {
+            forward(
+                Slabs {
+                    shape,
+                    images: conv.batch,
+                    groups: conv.groups,
+                    from: conv.in_channels,
+                },
+                a,
+                b,
+                out,
+                par,
+            );
+        }
+        ConvKind::InputGrad if conv.stride == [1; 3] && pays_as_forward(conv, &shape, par) => {
+            let slabs = Slabs {
+                shape: adjoint(&shape),
+                images: conv.batch,
+                groups: conv.groups,
+                from: conv.out_channels,
+            };
+            with_scratch(b.len(), |weight| {
+                flip(conv, b, weight);
+                forward(slabs, a, weight, out, par);
+            });
+        }
+        ConvKind::InputGrad => input_grad(conv, &shape, a, b, out, par),
+        ConvKind::WeightGrad => weight_grad(conv, &shape, a, b, out, par),
+    }
+}
+
+/// The plan of a convolution or its adjoint by Winograd's algorithm, if it suits the shape.
+fn winograd(conv: &Conv) -> Option<Winograd> {
+    let shape = unfold_of(conv);
+    match conv.kind {
+        ConvKind::Forward => Winograd::new(&shape, conv.in_channels, conv.out_channels),
+        ConvKind::InputGrad => Winograd::new(&adjoint(&shape), conv.out_channels, conv.in_channels),
+        ConvKind::WeightGrad => None,
+    }
+}
+
+/// Floats of the weights made ready for all parts of the batch, if they are.
+pub(crate) fn packed_len(conv: &Conv) -> Option<usize> {
+    winograd(conv)
+        .filter(|w| w.pays(conv.batch))
+        .map(|w| w.packed_len(conv.groups))
+}
+
+/// Makes the weights ready, in [`packed_len`] floats.
+pub(crate) fn pack(conv: &Conv, weight: &[f32], packed: &mut [f32], par: Par) {
+    if let Some(winograd) = winograd(conv) {
+        let filters = Filters {
+            weight,
+            groups: conv.groups,
+            adjoint: conv.kind == ConvKind::InputGrad,
+        };
+        winograd.pack(filters, packed, par);
+    }
+}
+
+/// The weight gradient `conv` as partial sums, if it is computed so.
+pub(crate) fn sums(conv: &Conv) -> Option<Sums<'_>> {
+    let shape = unfold_of(conv);
+    (!is_empty(conv, &shape) && conv.kind == ConvKind::WeightGrad)
+        .then(|| Sums::new(conv, &shape))
+        .flatten()
+}
+
+/// Whether there is nothing to sum. The product of all sizes may be more than a number holds.
+fn is_empty(conv: &Conv, shape: &Unfold) -> bool {
+    let planes = [conv.batch, conv.groups, conv.in_channels, conv.out_channels];
+    let sizes = [shape.plane(), shape.positions(), shape.taps()];
+    planes.contains(&0) || sizes.contains(&0)
+}
+
+fn unfold_of(conv: &Conv) -> Unfold {
+    Unfold {
+        input: conv.input,
+        output: conv.output,
+        kernel: conv.kernel,
+        stride: conv.stride,
+        dilation: conv.dilation,
+        padding: conv.padding.map(|p| p as i64),
+    }
+}
+
+/// Whether the adjoint is better computed as a convolution than by folding, where both can be: unfolding costs by
+/// output channels, folding by input channels, reading in place nothing.
+fn pays_as_forward(conv: &Conv, shape: &Unfold, par: Par) -> bool {
+    let (from, to) = (conv.out_channels, conv.in_channels);
+    to * 2 > from
+        || to >= FEW
+            && Flat::new(&adjoint(shape), from, to, conv.batch * conv.groups, par).is_some()
+}
+
+/// The convolution with flipped taps that is the adjoint of one with stride 1.
+fn adjoint(shape: &Unfold) -> Unfold {
+    let reach = |d: usize| (shape.dilation[d] * (shape.kernel[d] - 1)) as i64;
+    let padding = [0, 1, 2].map(|d| reach(d) - shape.padding[d]);
+    Unfold {
+        input: shape.output,
+        output: shape.input,
+        padding,
+        ..*shape
+    }
+}
+
+/// `weight [groups*og, ig, taps]` as `[groups*ig, og, taps reversed]`.
+fn flip(conv: &Conv, weight: &[f32], out: &mut [f32]) {
+    let (ig, og) = (conv.in_channels, conv.out_channels);
+    let taps: usize = conv.kernel.iter().product();
+    let groups = weight.chunks_exact(og * ig * taps);
+    for (weight, out) in groups.zip(out.chunks_exact_mut(og * ig * taps)) {
+        for (at, out) in out.chunks_exact_mut(taps).enumerate() {
+            let (i, o) = (at / og, at % og);
+            let taps = weight[(o * ig + i) * taps..][..taps].iter().rev();
+            out.iter_mut().zip(taps).for_each(|(out, &w)| *out = w);
+        }
+    }
+}
+
+/// Tiles of output positions: as few as fit, of about the same size.
+fn tiles(shape: &Unfold, rows: usize) -> Vec<Tile> {
+    let positions = shape.positions();
+    let most = (TILE_LEN / rows).max(64);
+    let count = positions.div_ceil(most);
+    let size = positions.div_ceil(count).next_multiple_of(16);
+    (0..positions)
+        .step_by(size)
+        .map(|at| shape.tile(at..(at + size).min(positions)))
+        .collect()
+}
+
+/// A convolution as products of one weight matrix for each group with unfolded slabs of `from` planes.
+struct Slabs {
+    shape: Unfold,
+    images: usize,
+    groups: usize,
+    from: usize,
+}
+
+/// `out[n, g] = weight[g] · unfold(x[n, g])` for every image and group.
+fn forward(slabs: Slabs, x: &[f32], weight: &[f32], out: &mut [f32], par: Par) {
+    let Slabs {
+        shape,
+        images,
+        groups,
+        from,
+    } = slabs;
+    let (positions, plane) = (shape.positions(), shape.plane());
+    let k = from * shape.taps();
+    let count = images * groups;
+    let slab = out.len() / count;
+    let to = slab / positions;
+    if to >= FEW
+        && !shape.is_identity()
+        && let Some(flat) = Flat::new(&shape, from, to, count, par)
+    {
+        return flat.run((x, weight, groups), out, None, par);
+    }
+    let tiles = tiles(&shape, k);
+    let one = |i: usize, out: &mut [f32], col: &mut [f32], par: Par| {
+        let x = &x[i * from * plane..][..from * plane];
+        let weight = &weight[i % groups * to * k..][..to * k];
+        if to < FEW && !shape.is_identity() {
+            return tiles
+                .iter()
+                .for_each(|tile| direct(tile, (x, plane), weight, (out, positions), col));
+        }
+        for tile in &tiles {
+            let n = tile.len;
+            let col = unfolded(&shape, x, tile, &mut col[..], par);
+            product(
+                [to, n, k],
+                Mat::rows(weight, k),
+                col,
+                &mut out[tile.start..],
+                positions,
+                false,
+                par,
+            );
+        }
+    };
+    let rows = if to < FEW { shape.taps() } else { k };
+    let scratch = if shape.is_identity() {
+        0
+    } else {
+        rows * tiles[0].len
+    };
+    if count < par.threads() {
+        let mut col = HostBufferMut::within_step(scratch * 4);
+        out.chunks_exact_mut(slab)
+            .enumerate()
+            .for_each(|(i, out)| one(i, out, col.slice_mut(), par));
+        return;
+    }
+    par.chunks(out, count.div_ceil(par.pieces()) * slab, |first, out| {
+        let mut col = HostBufferMut::within_step(scratch * 4);
+        for (i, out) in out.chunks_exact_mut(slab).enumerate() {
+            one(first / slab + i, out, col.slice_mut(), Par::SERIAL);
+        }
+    });
+}
+
+/// The unfolded tile `[k, tile]`, in `col` or the slab itself.
+fn unfolded<'c>(
+    shape: &Unfold,
+    x: &'c [f32],
+    tile: &Tile,
+    col: &'c mut [f32],
+    par: Par,
+) -> Mat<'c> {
+    if shape.is_identity() {
+        return Mat {
+            data: x,
+            at: tile.start,
+            row: shape.positions(),
+            col: 1,
+        };
+    }
+    let (n, taps, plane) = (tile.len, shape.taps(), shape.plane());
+    let planes = x.len() / plane;
+    let col = &mut col[..planes * taps * n];
+    let each = planes.div_ceil(par.pieces());
+    par.chunks(col, each * taps * n, |first, col| {
+        tile.unfold(&x[first / (taps * n) * plane..], col)
+    });
+    Mat::rows(col, n)
+}
+
+/// Few output planes: each is the sum of the unfolded rows of every input plane, a row at a time.
+fn direct(
+    tile: &Tile,
+    (x, plane): (&[f32], usize),
+    weight: &[f32],
+    (out, positions): (&mut [f32], usize),
+    col: &mut [f32],
+) {
+    let (range, to) = (tile.start..tile.start + tile.len, out.len() / positions);
+    let k = weight.len() / to;
+    let taps = k / (x.len() / plane);
+    let col = &mut col[..taps * tile.len];
+    out.chunks_exact_mut(positions)
+        .for_each(|out| out[range.clone()].fill(0.0));
+    for (i, x) in x.chunks_exact(plane).enumerate() {
+        tile.unfold(x, col);
+        for (out, weight) in out.chunks_exact_mut(positions).zip(weight.chunks_exact(k)) {
+            let rows = weight[i * taps..].iter().zip(col.chunks_exact(tile.len));
+            rows.for_each(|(&w, row)| axpy(w, row, &mut out[range.clone()]));
+        }
+    }
+}
+
+/// Input gradient as `fold(weightᵀ · y)`.
+fn input_grad(conv: &Conv, shape: &Unfold, y: &[f32], weight: &[f32], out: &mut [f32], par: Par) {
+    let (positions, slab) = (shape.positions(), conv.in_channels * shape.plane());
+    let (og, k) = (conv.out_channels, conv.in_channels * shape.taps());
+    let tiles = tiles(shape, k);
+    let count = conv.batch * conv.groups;
+    par.chunks(out, count.div_ceil(par.pieces()) * slab, |first, out| {
+        let mut scratch = HostBufferMut::within_step(k * tiles[0].len * 4);
+        for (i, out) in out.chunks_exact_mut(slab).enumerate() {
+            let i = first / slab + i;
+            let y = &y[i * og * positions..][..og * positions];
+            let weight = &weight[i % conv.groups * og * k..][..og * k];
+            out.fill(0.0);
+            for tile in &tiles {
+                let n = tile.len;
+                let col = &mut scratch.slice_mut::<f32>()[..k * n];
+                let y = Mat {
+                    data: y,
+                    at: tile.start,
+                    row: positions,
+                    col: 1,
+                };
+                product(
+                    [k, n, og],
+                    Mat::rows(weight, k).t(),
+                    y,
+                    col,
+                    n,
+                    false,
+                    Par::SERIAL,
+                );
+                tile.fold(col, out);
+            }
+        }
+    });
+}
+
+/// `Σ over images of y · unfold(x)ᵀ`, as partial sums over runs of tiles that are then added in order.
+fn weight_grad(conv: &Conv, shape: &Unfold, x: &[f32], y: &[f32], out: &mut [f32], par: Par) {
+    if let Some(sums) = Sums::new(conv, shape) {
+        return sums.run(x, y, out, par);
+    }
+    let tiles = tiles(shape, conv.in_channels * shape.taps());
+    let items = conv.batch * tiles.len();
+    let parts = PARTS.min(PARTIALS / out.len()).clamp(1, items);
+    let (size, inside) = (
+        out.len(),
+        if parts < par.threads() {
+            par
+        } else {
+            Par::SERIAL
+        },
+    );
+    let outside = if parts < par.threads() {
+        Par::SERIAL
+    } else {
+        par
+    };
+    let sum = |part: usize, out: &mut [f32]| {
+        // Cut evenly: part p has items p * items / parts and on.
+        let items = part * items / parts..(part + 1) * items / parts;
+        weight_part(conv, shape, (x, y), &tiles, items, out, inside);
+    };
+    if parts == 1 {
+        return sum(0, out);
+    }
+    let mut partials = HostBufferMut::within_step(parts * size * 4);
+    let partials = partials.slice_mut::<f32>();
+    outside.chunks(partials, size, |at, partial| sum(at / size, partial));
+    out.copy_from_slice(&partials[..size]);
+    partials[size..]
+        .chunks_exact(size)
+        .for_each(|partial| axpy(1.0, partial, out));
+}
+
+fn weight_part(
+    conv: &Conv,
+    shape: &Unfold,
+    (x, y): (&[f32], &[f32]),
+    tiles: &[Tile],
+    items: Range<usize>,
+    out: &mut [f32],
+    par: Par,
+) {
+    let (positions, slab) = (shape.positions(), conv.in_channels * shape.plane());
+    let (og, k) = (conv.out_channels, conv.in_channels * shape.taps());
+    let mut scratch = HostBufferMut::within_step(if shape.is_identity() {
+        0
+    } else {
+        k * tiles[0].len * 4
+    });
+    for item in items.clone() {
+        let (image, tile) = (item / tiles.len(), &tiles[item % tiles.len()]);
+        for (g, out) in out.chunks_exact_mut(og * k).enumerate() {
+            let i = image * conv.groups + g;
+            let col = unfolded(
+                shape,
+                &x[i * slab..][..slab],
+                tile,
+                scratch.slice_mut(),
+                par,
+            );
+            let at = i * og * positions + tile.start;
+            let add = item != items.start;
+            if og < FEW {
+                dots((&y[at..], positions), (col, k), tile.len, out, add);
+                continue;
+            }
+            let y = Mat {
+                data: y,
+                at,
+                row: positions,
+                col: 1,
+            };
+            product([og, k, tile.len], y, col.t(), out, k, add, par);
+        }
+    }
+}
+
+/// `out[o, k] (+)= Σ_p y[o, p] * col[k, p]` for few `o`, one sum at a time.
+fn dots(
+    (y, row): (&[f32], usize),
+    (col, k): (Mat<'_>, usize),
+    n: usize,
+    out: &mut [f32],
+    add: bool,
+) {
+    for (i, out) in out.iter_mut().enumerate() {
+        let (y, col) = (
+            &y[i / k * row..][..n],
+            &col.data[col.at + i % k * col.row..][..n],
+        );
+        *out = if add { *out } else { 0.0 } + dot(y, col);
+    }
+}

@@ -1,0 +1,184 @@
+//! The weight gradient of convolutions with three by three taps and few input channels: a sum over the positions of a plane
+//! for each tap, positions side by side in vectors, no unfolded input and no product of matrices. Knows no other sum.
+
+use crate::conv::implicit::is_flat;
+use crate::conv::unfold::Unfold;
+use crate::matmul::gemm::lanes::{Lanes, best};
+use crate::matmul::gemm::scratch::with_scratch;
+use crate::plan::Conv;
+use std::ops::Range;
+
+/// With as many input channels products of matrices pay.
+const MANY: usize = 12;
+
+const TAPS: usize = 9;
+
+/// Room for the longest vector.
+const LANES: usize = 16;
+
+/// Output planes summed at once, where there are registers for them.
+const TOGETHER: usize = 3;
+
+/// A weight gradient that is computed so.
+pub(crate) struct FewWeight<'c> {
+    conv: &'c Conv,
+    shape: Unfold,
+    /// Width of a padded line, with what the last vector reads beyond it.
+    width: usize,
+}
+
+impl<'c> FewWeight<'c> {
+    /// The plan for `conv`; none where another way is better or needed.
+    pub(crate) fn new(conv: &'c Conv, shape: &Unfold) -> Option<Self> {
+        let suits = is_flat(shape)
+            && shape.kernel == [1, 3, 3]
+            && shape.stride == [1; 3]
+            && shape.dilation == [1; 3]
+            && conv.in_channels < MANY
+            && conv.out_channels > TOGETHER
+            && shape.output[2] >= LANES / 2;
+        suits.then(|| FewWeight {
+            conv,
+            shape: *shape,
+            width: shape.output[2] + 2,
+        })
+    }
+
+    /// The sum over some images, as the weight lies.
+    pub(crate) fn part(&self, (x, y): (&[f32], &[f32]), images: Range<usize>, out: &mut [f32]) {
+        let (groups, from, to) = (
+            self.conv.groups,
+            self.conv.in_channels,
+            self.conv.out_channels,
+        );
+        let [_, lines, columns] = self.shape.output;
+        let (plane, positions) = (self.shape.plane(), self.shape.positions());
+        let padded = ((lines + 2) * self.width).next_multiple_of(LANES);
+        let sums = groups * to * from * TAPS;
+        with_scratch(padded + sums * LANES, |scratch| {
+            let (padded, sums) = scratch.split_at_mut(padded);
+            padded.fill(0.0);
+            sums.fill(0.0);
+            for slab in images.start * groups..images.end * groups {
+                let y = &y[slab * to * positions..][..to * positions];
+                for c in 0..from {
+                    self.pad(&x[(slab * from + c) * plane..][..plane], padded);
+                    for first in (0..to).step_by(TOGETHER) {
+                        // Sums of the filters of one channel lie together.
+                        let at = (slab % groups * from + c) * to + first;
+                        let count = (to - first).min(TOGETHER);
+                        let sums = &mut sums[at * TAPS * LANES..][..count * TAPS * LANES];
+                        let y = &y[first * positions..][..count * positions];
+                        tap_sums(padded, self.width, y, [lines, columns], sums);
+                    }
+                }
+            }
+            let sums = sums.chunks_exact(TAPS * LANES).enumerate();
+            for (at, sums) in sums {
+                let (slab, o) = (at / to, at % to);
+                let at = ((slab / from * to + o) * from + slab % from) * TAPS;
+                let taps = out[at..][..TAPS].iter_mut();
+                taps.zip(sums.chunks_exact(LANES))
+                    .for_each(|(out, lanes)| *out = lanes.iter().sum());
+            }
+        });
+    }
+
+    /// The plane with zeros around it; what lies beyond the taps' reach is left out.
+    fn pad(&self, x: &[f32], out: &mut [f32]) {
+        let [_, height, width] = self.shape.input;
+        let [up, left] = [1, 2].map(|d| self.shape.padding[d] as usize);
+        let lines = out.chunks_exact_mut(self.width).skip(up);
+        let count = (self.shape.output[1] + 2).saturating_sub(up);
+        let len = width.min(self.width.saturating_sub(left));
+        for (x, out) in x.chunks_exact(width).zip(lines).take(height.min(count)) {
+            if len > 0 {
+                out[left..][..len].copy_from_slice(&x[..len]);
+            }
+        }
+    }
+}
+
+best! {
+    /// Adds, for each plane of `y` and each tap, the products of `y` with the padded plane, to as many vectors of sums.
+    fn tap_sums(padded: &[f32], width: usize, y: &[f32], sizes: [usize; 2], sums: &mut [f32]) = tap_sums_of
+}
+
+#[inline(always)]
+unsafe fn tap_sums_of<V: Lanes>(
+    padded: &[f32],
+    width: usize,
+    y: &[f32],
+    [lines, columns]: [usize; 2],
+    sums: &mut [f32],
+) {
+    let planes = y.len() / (lines * columns);
+    assert!(
+        (lines + 1) * width + columns + 2 <= padded.len() && sums.len() == planes * TAPS * LANES
+    );
+    // SAFETY: every line of every tap lies in the padded plane; the sums have a vector for each plane and tap.
+    unsafe {
+        if V::LEN == LANES && planes == TOGETHER {
+            return planes_sums::<V, TOGETHER>(padded, width, y, [lines, columns], sums);
+        }
+        let planes = y.chunks_exact(lines * columns);
+        for (y, sums) in planes.zip(sums.chunks_exact_mut(TAPS * LANES)) {
+            planes_sums::<V, 1>(padded, width, y, [lines, columns], sums);
+        }
+    }
+}
+
+/// The sums of `N` planes, in registers.
+#[inline(always)]
+unsafe fn planes_sums<V: Lanes, const N: usize>(
+    padded: &[f32],
+    width: usize,
+    y: &[f32],
+    [lines, columns]: [usize; 2],
+    sums: &mut [f32],
+) {
+    // SAFETY: the caller's; of vectors that reach beyond a line, the lanes inside alone are read.
+    unsafe {
+        let mut acc = [[V::splat(0.0); TAPS]; N];
+        for (i, acc) in acc.iter_mut().enumerate() {
+            for (t, acc) in acc.iter_mut().enumerate() {
+                *acc = V::load(sums.as_ptr().add((i * TAPS + t) * LANES));
+            }
+        }
+        for line in 0..lines {
+            for column in (0..columns).step_by(V::LEN) {
+                let n = (columns - column).min(V::LEN);
+                let y = y.as_ptr().add(line * columns + column);
+                let x = padded.as_ptr().add(line * width + column);
+                let mut at_y = [V::splat(0.0); N];
+                for (i, at_y) in at_y.iter_mut().enumerate() {
+                    *at_y = read(y.add(i * lines * columns), n);
+                }
+                for t in 0..TAPS {
+                    let x = read(x.add(t / 3 * width + t % 3), n);
+                    for i in 0..N {
+                        acc[i][t] = acc[i][t].fma(at_y[i], x);
+                    }
+                }
+            }
+        }
+        for (i, acc) in acc.into_iter().enumerate() {
+            for (t, acc) in acc.into_iter().enumerate() {
+                acc.store(sums.as_mut_ptr().add((i * TAPS + t) * LANES));
+            }
+        }
+    }
+}
+
+/// The first `n` floats at `p`.
+#[inline(always)]
+unsafe fn read<V: Lanes>(p: *const f32, n: usize) -> V {
+    // SAFETY: the caller's.
+    unsafe {
+        if n == V::LEN {
+            V::load(p)
+        } else {
+            V::load_first(p, n)
+        }
+    }
+}

@@ -1,0 +1,643 @@
+//! Runs a [`Program`] block by block on one thread, in lanes that stay in the first-level cache. The lanes outlive
+//! the worker: a thread keeps them for the next one, so that a replayed plan allocates nothing.
+
+use crate::Context;
+use crate::dtype::DType;
+use crate::plan::BlockFn;
+use crate::program::load::Data;
+use crate::program::philox;
+use crate::program::{Instr, LANES, Program, Span};
+use crate::simd::{self, Upcoming};
+use std::cell::RefCell;
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::Ordering;
+
+/// One cache line of lanes.
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Line([u32; 16]);
+
+/// Where the value of a register is.
+#[derive(Clone, Copy)]
+enum Held {
+    /// In a lane buffer.
+    Lanes(usize),
+    /// In a lane buffer's first lane, for all lanes.
+    One(usize),
+    /// In an input, from this word on.
+    Input(usize, usize),
+    /// In the values of an earlier stage, from this word on.
+    Stage(usize, usize),
+}
+
+/// Values of earlier stages in the rows at hand.
+#[derive(Clone, Copy)]
+pub(crate) struct Earlier<'v> {
+    /// Points of a row; 1 where the program runs over rows.
+    pub(crate) inner: usize,
+    /// The first row.
+    pub(crate) first: usize,
+    /// For each stage its values, for each point or for each row.
+    pub(crate) values: &'v [&'v [u32]],
+}
+
+impl Earlier<'static> {
+    /// Outside Rows.
+    const NONE: Earlier<'static> = Earlier {
+        inner: 1,
+        first: 0,
+        values: &[],
+    };
+}
+
+/// What a worker writes to. Contents are arbitrary between workers.
+#[derive(Default)]
+pub(crate) struct Contents {
+    lanes: Vec<Vec<Line>>,
+    held: Vec<Held>,
+    /// Loop indices of the block's first point.
+    index: Vec<usize>,
+    odometer: Vec<usize>,
+    /// What to fetch meanwhile.
+    pub(crate) ahead: Ahead,
+}
+
+/// Memory that will be read next, fetched little by little: a memory that is asked for much at once makes everybody wait.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ahead {
+    lines: [Option<Upcoming>; Ahead::MOST],
+    /// Words that are left of each, and how many to fetch with each block.
+    left: usize,
+    step: usize,
+}
+
+impl Ahead {
+    /// The most places that are fetched from.
+    pub(crate) const MOST: usize = 4;
+
+    /// The next `len` words of each of these places, read in `blocks` blocks for each block of theirs.
+    pub(crate) fn new(lines: [Option<Upcoming>; Ahead::MOST], len: usize, blocks: usize) -> Ahead {
+        Ahead {
+            lines,
+            left: len,
+            step: (LANES / blocks.max(1)).next_multiple_of(16),
+        }
+    }
+
+    fn fetch(&mut self) {
+        if self.left == 0 {
+            return;
+        }
+        let step = self.step.min(self.left);
+        self.left -= step;
+        for line in self.lines.iter_mut().flatten() {
+            line.fetch(step);
+        }
+    }
+}
+
+thread_local! {
+    /// Memory that no worker of this thread uses. A stack: while one worker waits for another thread, its own may
+    /// start the next.
+    #[allow(clippy::vec_box, reason = "what is handed from worker to worker is a pointer")]
+    static IDLE: RefCell<Vec<Box<Contents>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Memory of this thread, which gets it back when it is dropped.
+pub(crate) struct Memory(ManuallyDrop<Box<Contents>>);
+
+impl Deref for Memory {
+    type Target = Contents;
+
+    fn deref(&self) -> &Contents {
+        &self.0
+    }
+}
+
+impl DerefMut for Memory {
+    fn deref_mut(&mut self) -> &mut Contents {
+        &mut self.0
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: nothing is used after a drop.
+        let contents = unsafe { ManuallyDrop::take(&mut self.0) };
+        // A panic leaves it in pieces: lanes are taken out while they are computed.
+        if std::thread::panicking() {
+            return;
+        }
+        // A thread that ends has no use for it.
+        let _ = IDLE.try_with(|idle| idle.borrow_mut().push(contents));
+    }
+}
+
+impl Memory {
+    /// Memory of this thread's.
+    pub(crate) fn take() -> Memory {
+        let idle = IDLE.with(|idle| idle.borrow_mut().pop());
+        let mut contents = idle.unwrap_or_default();
+        contents.ahead = Ahead::default();
+        Memory(ManuallyDrop::new(contents))
+    }
+
+    fn fit(&mut self, program: &Program) {
+        while self.lanes.len() < program.n_buffers {
+            self.lanes.push(vec![Line([0; 16]); LANES / 16]);
+        }
+        self.held.clear();
+        let one = program.buffer.iter().map(|&b| Held::One(b));
+        self.held.extend(one);
+    }
+}
+
+/// Runs a program block by block on one thread.
+pub(crate) struct Worker<'p, 'a> {
+    program: &'p Program,
+    context: Context<'a>,
+    earlier: Earlier<'p>,
+    memory: Memory,
+}
+
+impl<'p, 'a> Worker<'p, 'a> {
+    /// A worker on this thread's memory.
+    pub(crate) fn new(program: &'p Program, context: Context<'a>) -> Self {
+        Worker::with(program, context, Earlier::NONE, Memory::take())
+    }
+
+    /// A worker that reads earlier stages.
+    pub(crate) fn with(
+        program: &'p Program,
+        context: Context<'a>,
+        earlier: Earlier<'p>,
+        mut memory: Memory,
+    ) -> Self {
+        memory.fit(program);
+        let mut worker = Worker {
+            program,
+            context,
+            earlier,
+            memory,
+        };
+        worker.once();
+        worker
+    }
+
+    /// Its memory, for the next worker.
+    pub(crate) fn into_memory(self) -> Memory {
+        self.memory
+    }
+
+    /// Gives it what output `output` holds before at the positions that it evaluates next.
+    pub(crate) fn before(&mut self, output: usize, words: &[u32]) {
+        let program = self.program;
+        for (reg, op) in program.ops.iter().enumerate() {
+            if matches!(op, Instr::Before(o) if *o == output) {
+                let buffer = program.buffer[reg];
+                let lanes: &mut [u32] = bytemuck::cast_slice_mut(&mut self.memory.lanes[buffer]);
+                lanes[..words.len()].copy_from_slice(words);
+                self.memory.held[reg] = Held::Lanes(buffer);
+            }
+        }
+    }
+
+    /// The values at linear positions `start..start + len`; at most [`LANES`] of them.
+    pub(crate) fn eval(&mut self, start: usize, len: usize) -> &[u32] {
+        let result = self.program.ops.len() - 1;
+        self.run(start, len, result + 1);
+        self.widen(result, len);
+        self.value(result, len)
+    }
+
+    /// The factors of the values at `start..start + len`, where these are products.
+    pub(crate) fn eval_factors(&mut self, start: usize, len: usize) -> [&[u32]; 2] {
+        let factors = self.program.factors.unwrap_or_default();
+        self.run(start, len, self.program.ops.len() - 1);
+        factors.map(|reg| self.value(reg, len))
+    }
+
+    /// Whether the values are products of lanes.
+    pub(crate) fn is_product(&self) -> bool {
+        self.program.factors.is_some()
+    }
+
+    /// Writes the values from linear position `start` on to `out`, at most [`LANES`] of them.
+    pub(crate) fn eval_into(&mut self, start: usize, out: &mut [u32]) {
+        let result = self.program.ops.len() - 1;
+        self.run(start, out.len(), result);
+        let span = self.program.span[result];
+        if span == Span::Row && self.in_row(out.len()) {
+            self.one(result, start);
+        }
+        if let (Span::All, _) | (Span::Row, true) = (span, self.in_row(out.len())) {
+            out.fill(self.first_lane(result));
+        } else {
+            for &arg in self.to_widen(result) {
+                self.widen(arg, out.len());
+            }
+            let mut odometer = std::mem::take(&mut self.memory.odometer);
+            self.compute(result, start, out, &mut odometer);
+            self.memory.odometer = odometer;
+        }
+    }
+
+    /// The values at `start..start + len` where the program is nothing but a load of contiguous words.
+    pub(crate) fn line(&mut self, start: usize, len: usize) -> Option<&'a [u32]> {
+        if self.program.ops.len() != 1 {
+            return None;
+        }
+        self.program.nest.index_of(start, &mut self.memory.index);
+        match self.borrowed(0, start, len)? {
+            Held::Input(input, at) => Some(&self.context.words(input)[at..at + len]),
+            _ => None,
+        }
+    }
+
+    /// Calls `f` with the values at `start..start + len` run by run, and the place of each run, where the program is
+    /// nothing but a load of words in runs long enough; tells whether it is.
+    pub(crate) fn each_stretch(
+        &mut self,
+        start: usize,
+        len: usize,
+        mut f: impl FnMut(&[u32], usize),
+    ) -> bool {
+        const LONG: usize = 32;
+        let Program {
+            ops, walks, nest, ..
+        } = self.program;
+        let [Instr::Load { input, dtype, walk }] = ops[..] else {
+            return false;
+        };
+        let (Data::Words(words), 1) = (self.data(input, dtype), walks[walk].step()) else {
+            return false;
+        };
+        if nest.row() < LONG {
+            return false;
+        }
+        let index = &mut self.memory.index;
+        nest.index_of(start, index);
+        // The processor itself fetches no more than what follows a stretch.
+        const AHEAD: i64 = 4;
+        let strides = &walks[walk].strides;
+        let apart = strides.len().checked_sub(2).map_or(0, |d| strides[d]);
+        walks[walk].stretches(nest, index, len, |lane, n, at| {
+            if apart != 0 {
+                let next = (at + AHEAD * apart) as usize;
+                Upcoming::new(words.as_ptr(), next).fetch(n);
+            }
+            f(&words[at as usize..][..n], lane);
+        });
+        true
+    }
+
+    /// Computes what is the same in every block.
+    fn once(&mut self) {
+        let program = self.program;
+        if program.span.contains(&Span::All) {
+            program.nest.index_of(0, &mut self.memory.index);
+        }
+        for reg in (0..program.ops.len()).filter(|&r| program.span[r] == Span::All) {
+            self.one(reg, 0);
+        }
+    }
+
+    /// Computes one lane of a register.
+    fn one(&mut self, reg: usize, start: usize) {
+        let buffer = self.program.buffer[reg];
+        let mut odometer = std::mem::take(&mut self.memory.odometer);
+        let mut lane = [0];
+        self.compute(reg, start, &mut lane, &mut odometer);
+        self.memory.odometer = odometer;
+        self.memory.lanes[buffer][0].0[0] = lane[0];
+        self.memory.held[reg] = Held::One(buffer);
+    }
+
+    /// Computes registers `..until` for the block.
+    fn run(&mut self, start: usize, len: usize, until: usize) {
+        let program = self.program;
+        self.memory.ahead.fetch();
+        program.nest.index_of(start, &mut self.memory.index);
+        let in_row = self.in_row(len);
+        for reg in 0..until {
+            match program.span[reg] {
+                Span::All => {
+                    // The block before may have repeated it for fewer lanes.
+                    self.memory.held[reg] = Held::One(program.buffer[reg]);
+                    continue;
+                }
+                Span::Row if in_row => {
+                    self.one(reg, start);
+                    continue;
+                }
+                _ => {}
+            }
+            if let Instr::Before(_) = program.ops[reg] {
+                continue;
+            }
+            if let Some(held) = self.borrowed(reg, start, len) {
+                self.memory.held[reg] = held;
+                continue;
+            }
+            for &arg in self.to_widen(reg) {
+                self.widen(arg, len);
+            }
+            let buffer = program.buffer[reg];
+            let mut odometer = std::mem::take(&mut self.memory.odometer);
+            let mut lines = std::mem::take(&mut self.memory.lanes[buffer]);
+            let out = &mut bytemuck::cast_slice_mut(&mut lines)[..len];
+            self.compute(reg, start, out, &mut odometer);
+            self.memory.lanes[buffer] = lines;
+            self.memory.odometer = odometer;
+            self.memory.held[reg] = Held::Lanes(buffer);
+        }
+    }
+
+    /// Whether a block of `len` lanes stays in one row of the nest.
+    fn in_row(&self, len: usize) -> bool {
+        let index = &self.memory.index;
+        index[index.len() - 1] + len <= self.program.nest.row()
+    }
+
+    /// Operands that the block function of a register wants as full lanes.
+    fn to_widen(&self, reg: usize) -> &'p [usize] {
+        match &self.program.ops[reg] {
+            Instr::Apply { args, .. } if args.len() == 3 => &args[..1],
+            Instr::Apply { args, .. } if args.len() > 3 => args,
+            _ => &[],
+        }
+    }
+
+    /// The first lane of a register that a buffer holds.
+    fn first_lane(&self, reg: usize) -> u32 {
+        self.memory.lanes[self.program.buffer[reg]][0].0[0]
+    }
+
+    /// Repeats the one lane of a register.
+    fn widen(&mut self, reg: usize, len: usize) {
+        if let Held::One(buffer) = self.memory.held[reg] {
+            let lanes: &mut [u32] = bytemuck::cast_slice_mut(&mut self.memory.lanes[buffer]);
+            let lane = lanes[0];
+            lanes[..len].fill(lane);
+            self.memory.held[reg] = Held::Lanes(buffer);
+        }
+    }
+
+    /// `len` lanes, or the single one that stands for all.
+    fn value(&self, reg: usize, len: usize) -> &[u32] {
+        match self.memory.held[reg] {
+            Held::Lanes(b) => &bytemuck::cast_slice(&self.memory.lanes[b])[..len],
+            Held::One(b) => &self.memory.lanes[b][0].0[..1],
+            Held::Input(input, at) => &self.context.words(input)[at..at + len],
+            Held::Stage(stage, at) => &self.earlier.values[stage][at..at + len],
+        }
+    }
+
+    /// Where the block of a load, or of a stage, lies as it is needed.
+    fn borrowed(&self, reg: usize, start: usize, len: usize) -> Option<Held> {
+        let index = &self.memory.index;
+        match self.program.ops[reg] {
+            Instr::Load { input, dtype, walk } if dtype.size() == 4 => {
+                let walk = &self.program.walks[walk];
+                let in_row = walk.step() == 1 && self.in_row(len);
+                let at = match (walk.flat, in_row) {
+                    (true, _) => walk.offset + start as i64,
+                    (_, true) => walk.offset_at(index),
+                    _ => return None,
+                };
+                if len == LANES {
+                    simd::prefetch(self.context.words(input), at as usize + 2 * LANES, 64);
+                }
+                Some(Held::Input(input, at as usize))
+            }
+            Instr::Stage { stage, each: true } => Some(Held::Stage(
+                stage,
+                start - self.earlier.first * self.earlier.inner,
+            )),
+            _ => None,
+        }
+    }
+
+    fn data(&self, input: usize, dtype: DType) -> Data<'a> {
+        Data::of(&self.context, input, dtype)
+    }
+
+    fn compute(&self, reg: usize, start: usize, out: &mut [u32], odometer: &mut Vec<usize>) {
+        let program = self.program;
+        let mut walked = |walk: usize| {
+            odometer.clone_from(&self.memory.index);
+            &program.walks[walk]
+        };
+        match &program.ops[reg] {
+            Instr::Stage { stage, each } => self.stage(*stage, *each, start, out),
+            Instr::Before(_) => out.copy_from_slice(self.value(reg, out.len())),
+            Instr::Constant(word) => out.fill(*word),
+            Instr::Scalar(scalar) => out.fill(self.context.scalars[*scalar]),
+            Instr::Apply { f, args } | Instr::Fused { f, args } => self.apply(*f, args, out),
+            Instr::Load { input, dtype, walk } => {
+                let walk = walked(*walk);
+                let data = self.data(*input, *dtype);
+                data.load(walk, &program.nest, start, odometer, out);
+            }
+            Instr::Index { walk } => {
+                let walk = walked(*walk);
+                let step = walk.step() as i32;
+                walk.stretches(&program.nest, odometer, out.len(), |lane, n, at| {
+                    let at = at as i32;
+                    for (i, out) in out[lane..lane + n].iter_mut().enumerate() {
+                        *out = at.wrapping_add((i as i32).wrapping_mul(step)) as u32;
+                    }
+                });
+            }
+            Instr::Random { walk, scalar } => {
+                walked(*walk);
+                self.random(*walk, *scalar, start, out, odometer);
+            }
+            Instr::Gather { walk, .. } => {
+                walked(*walk);
+                self.gather(&program.ops[reg], out, odometer);
+            }
+        }
+    }
+
+    fn apply(&self, f: BlockFn, args: &[usize], out: &mut [u32]) {
+        let n = out.len();
+        match *args {
+            [a] => f(out, &[self.value(a, n)]),
+            [a, b] => f(out, &[self.value(a, n), self.value(b, n)]),
+            [a, b, c] => f(out, &[self.value(a, n), self.value(b, n), self.value(c, n)]),
+            _ if args.len() <= 8 => {
+                let mut values = [&[][..]; 8];
+                for (value, &a) in values.iter_mut().zip(args) {
+                    *value = self.value(a, n);
+                }
+                f(out, &values[..args.len()]);
+            }
+            _ => f(
+                out,
+                &args.iter().map(|&a| self.value(a, n)).collect::<Vec<_>>(),
+            ),
+        }
+    }
+
+    /// The values of an earlier stage, those of rows once for each of their points.
+    fn stage(&self, stage: usize, each: bool, start: usize, out: &mut [u32]) {
+        let Earlier {
+            inner,
+            first,
+            values,
+        } = self.earlier;
+        if each {
+            let at = start - first * inner;
+            return out.copy_from_slice(&values[stage][at..at + out.len()]);
+        }
+        let (mut row, mut column) = (start / inner - first, start % inner);
+        let mut rest = out;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at_mut((inner - column).min(rest.len()));
+            now.fill(values[stage][row]);
+            (row, column, rest) = (row + 1, 0, later);
+        }
+    }
+
+    fn random(
+        &self,
+        walk: usize,
+        scalar: usize,
+        start: usize,
+        out: &mut [u32],
+        odometer: &mut [usize],
+    ) {
+        let (nest, walk) = (&self.program.nest, &self.program.walks[walk]);
+        let s = &self.context.scalars[scalar..scalar + 5];
+        let (key, stream) = ([s[0], s[1]], [s[4], s[2], s[3]]);
+        if walk.flat {
+            philox::words((walk.offset + start as i64) as u64, stream, key, out);
+            return;
+        }
+        let step = walk.step();
+        walk.stretches(nest, odometer, out.len(), |lane, n, at| match step {
+            1 => philox::words(at as u64, stream, key, &mut out[lane..lane + n]),
+            _ => {
+                for (i, out) in out[lane..lane + n].iter_mut().enumerate() {
+                    *out = philox::word((at + i as i64 * step) as u64, stream, key);
+                }
+            }
+        });
+    }
+
+    fn gather(&self, op: &Instr, out: &mut [u32], odometer: &mut [usize]) {
+        let program = self.program;
+        let Instr::Gather {
+            input,
+            dtype,
+            walk,
+            index,
+            size,
+            stride,
+            outside,
+            by_row,
+            check,
+        } = *op
+        else {
+            return;
+        };
+        let data = self.data(input, dtype);
+        let walk = &program.walks[walk];
+        let index = self.value(index, out.len());
+        let step = walk.step();
+        let mut bad = false;
+        walk.stretches(&program.nest, odometer, out.len(), |lane, n, at| {
+            let out = &mut out[lane..lane + n];
+            // One lane stands for all.
+            let at_lane = |lane: usize| index[if index.len() == 1 { 0 } else { lane }];
+            if by_row {
+                let i = at_lane(lane) as usize;
+                if i < size {
+                    data.stretch(at + i as i64 * stride, step, out);
+                } else {
+                    bad = true;
+                    out.fill(outside);
+                }
+                return;
+            }
+            let index = &index[lane..lane + n];
+            if let (Data::Words(words), 0, 1) = (data, step, stride)
+                && let Some(row) = usize::try_from(at)
+                    .ok()
+                    .and_then(|at| words.get(at..at + size))
+            {
+                bad |= simd::gather(row, index, outside, out);
+                return;
+            }
+            for (k, (out, &i)) in out.iter_mut().zip(index).enumerate() {
+                *out = if (i as usize) < size {
+                    data.element((at + k as i64 * step + i as i64 * stride) as usize)
+                } else {
+                    bad = true;
+                    outside
+                };
+            }
+        });
+        if bad {
+            self.context.report(check);
+        }
+        if by_row && step == 1 {
+            self.fetch_next_row(op, odometer);
+        }
+    }
+
+    /// Fetches what [`Worker::gather`] reads for the row after this one, which lies anywhere in memory.
+    fn fetch_next_row(&self, op: &Instr, next: &mut [usize]) {
+        let Program {
+            ops, walks, nest, ..
+        } = self.program;
+        let &Instr::Gather {
+            input,
+            dtype,
+            walk,
+            index,
+            size,
+            stride,
+            ..
+        } = op
+        else {
+            return;
+        };
+        let Instr::Load {
+            input: from,
+            dtype: DType::I32,
+            walk: at,
+        } = ops[index]
+        else {
+            return;
+        };
+        let Some(row) = next.len().checked_sub(2) else {
+            return;
+        };
+        next.copy_from_slice(&self.memory.index);
+        next[row] += 1;
+        next[row + 1] = 0;
+        if next[row] >= nest.shape[row] {
+            return;
+        }
+        let i = self.context.words(from)[walks[at].offset_at(next) as usize] as usize;
+        if i < size {
+            let first = walks[walk].offset_at(next) + i as i64 * stride;
+            let bytes = self.context.inputs[input].bytes;
+            let (first, len) = (first as usize * dtype.size(), nest.row() * dtype.size());
+            Upcoming::bytes(bytes, first).fetch(len.min(4 * LANES).div_ceil(4));
+        }
+    }
+}
+
+impl Context<'_> {
+    /// Records that an index was out of range, if `check` is not 0 and nothing was recorded yet.
+    pub(crate) fn report(&self, check: u32) {
+        if check != 0 {
+            let order = Ordering::Relaxed;
+            let _ = self.status.compare_exchange(0, check, order, order);
+        }
+    }
+}

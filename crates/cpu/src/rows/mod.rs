@@ -1,0 +1,527 @@
+//! The Rows family: all stages of one row, or of a few short ones, before the next, so that a row is read from
+//! memory once. Rows are independent: how they are shared among threads changes no bit.
+
+pub(crate) mod softmax;
+
+use crate::dtype::Class;
+use crate::plan::{Held, Inst, Rows, Stage, StageKind, View};
+use crate::program::worker::{Ahead, Earlier, Memory, Worker};
+use crate::program::{Around, LANES, Line, Program};
+use crate::reduce::combine::{Combine, add_lane_products, add_lanes};
+use crate::reduce::{self, Job};
+use crate::rows::softmax::Softmax;
+use crate::run::scratch::Scratch;
+use crate::simd::Upcoming;
+use crate::{Context, map, simd};
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// Rows made ready.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    outer: usize,
+    inner: usize,
+    stages: Vec<ReadyStage>,
+    /// What one row takes, in about tenths of nanoseconds.
+    cost: usize,
+    /// Words of values that are no output, for one row.
+    own: usize,
+    /// Stages that sum over rows, and the rows that one partial sum is for: by shape, so that the number of threads
+    /// changes no bit.
+    across: usize,
+    part: usize,
+    /// What is fetched meanwhile for the rows after those at hand: sources, with the word of their first point.
+    ahead: [Option<(Line, usize)>; Ahead::MOST],
+    /// Stages that have a value for each point, or sum over them.
+    points: usize,
+    /// The whole is a softmax.
+    softmax: Option<Softmax>,
+}
+
+#[derive(Debug)]
+struct ReadyStage {
+    kind: StageKind,
+    class: Class,
+    program: Program,
+    /// Where the value goes, if it is stored.
+    output: Option<Target>,
+}
+
+/// Where a stage's values go: row `o` to word `offset + o * pitch` of an output.
+#[derive(Clone, Copy, Debug)]
+struct Target {
+    output: usize,
+    offset: usize,
+    pitch: usize,
+    /// Rows lie together, so that they are computed in place.
+    dense: bool,
+    /// They are written past the caches, as no later stage reads them.
+    stream: bool,
+}
+
+/// What the step writes.
+pub(crate) type Outputs<'o> = [&'o mut [u32]; Rows::MAX_OUTPUTS];
+
+/// The outputs while several threads write them, each its own rows.
+struct Shared<'o> {
+    outs: [(*mut u32, usize); Rows::MAX_OUTPUTS],
+    of: PhantomData<&'o mut [u32]>,
+}
+
+// SAFETY: `words` asks its callers to take different words.
+unsafe impl Sync for Shared<'_> {}
+
+impl<'o> Shared<'o> {
+    fn new(outs: Outputs<'o>) -> Shared<'o> {
+        Shared {
+            outs: outs.map(|out| (out.as_mut_ptr(), out.len())),
+            of: PhantomData,
+        }
+    }
+
+    /// The words `from..from + len` of an output.
+    ///
+    /// # Safety
+    /// Nobody else holds any of them.
+    unsafe fn words(&self, out: usize, from: usize, len: usize) -> &'o mut [u32] {
+        let (start, end) = self.outs[out];
+        assert!(from + len <= end, "rows do not fit their output");
+        // SAFETY: the output holds the words for as long as `'o`, and nobody else has them, says the caller.
+        unsafe { std::slice::from_raw_parts_mut(start.add(from), len) }
+    }
+}
+
+/// Partial sums over rows, at most.
+const PARTS: usize = 32;
+
+/// Rows whose values are added in f32 before the sums move on to f64.
+const CHAIN: usize = 16;
+
+/// Prepares `rows`.
+pub(crate) fn prepare(rows: &Rows, held: &[Held]) -> Ready {
+    let outer: usize = rows.outer.iter().product();
+    let inner: usize = rows.inner.iter().product();
+    let stages: Vec<ReadyStage> = (0..rows.stages.len())
+        .map(|s| ready_stage(rows, s, (outer * inner, held)))
+        .collect();
+    let width = |s: &ReadyStage| match s.kind {
+        StageKind::Each => inner,
+        StageKind::Across => 0,
+        StageKind::Once | StageKind::Reduce(_) => 1,
+    };
+    let cost = |s: &ReadyStage| match s.kind {
+        StageKind::Once => s.program.cost,
+        _ => s.program.cost * inner,
+    };
+    let across = |s: &&ReadyStage| s.kind == StageKind::Across;
+    let across = stages.iter().filter(across).count();
+    let points = || stages.iter().filter(|s| s.kind != StageKind::Once);
+    let mut ahead = [None; Ahead::MOST];
+    let lines = points().flat_map(|s| s.program.lines());
+    for line in lines.map(Some) {
+        if !ahead.contains(&line)
+            && let Some(free) = ahead.iter_mut().find(|l| l.is_none())
+        {
+            *free = line;
+        }
+    }
+    Ready {
+        outer,
+        inner,
+        across,
+        ahead,
+        points: points().count(),
+        softmax: Softmax::of(rows),
+        part: if across == 0 {
+            1
+        } else {
+            outer.div_ceil(PARTS).max(CHAIN)
+        },
+        cost: stages.iter().map(cost).sum(),
+        own: stages
+            .iter()
+            .filter(|s| s.output.is_none_or(|o| !o.dense))
+            .map(width)
+            .sum(),
+        stages,
+    }
+}
+
+fn ready_stage(rows: &Rows, at: usize, (len, held): (usize, &[Held])) -> ReadyStage {
+    let stage = &rows.stages[at];
+    let once = stage.kind == StageKind::Once;
+    let mut shape = rows.outer.clone();
+    // A walk along the rows keeps loops over rows and loops over points apart.
+    let mut number = View::contiguous(&rows.outer);
+    if !once {
+        shape.extend(&rows.inner);
+        number.strides.resize(shape.len(), 0);
+    }
+    let order: Vec<usize> = (0..shape.len()).collect();
+    // A program over rows walks from one row's value to the next; so does one over points where a row has only one.
+    let single = rows.inner.iter().product::<usize>() == 1;
+    let each = |s: usize| once || single || rows.stages[s].kind == StageKind::Each;
+    let around = Around { each: &each, held };
+    let program = Program::within(&stage.expr, &shape, &order, &[&number], (false, around));
+    let reads = |s: &Stage| {
+        s.expr
+            .insts
+            .iter()
+            .any(|i| matches!(i, Inst::Stage { stage, .. } if *stage == at))
+    };
+    let stream = stage.kind == StageKind::Each
+        && len >= map::STREAM
+        && !held.iter().any(|h| Some(h.output) == stage.output)
+        && !rows.stages[at + 1..].iter().any(reads);
+    ReadyStage {
+        kind: stage.kind,
+        class: stage.expr.dtype(stage.expr.result()).class(),
+        program,
+        output: stage
+            .output
+            .map(|output| target(rows, stage, output, stream)),
+    }
+}
+
+fn target(rows: &Rows, stage: &Stage, output: usize, stream: bool) -> Target {
+    let inner: usize = rows.inner.iter().product();
+    let width = if stage.kind == StageKind::Each {
+        inner
+    } else {
+        1
+    };
+    let (offset, pitch) = stage.region.map_or((0, width), |r| (r.offset, r.pitch));
+    let dense = pitch == width;
+    Target {
+        output,
+        offset,
+        pitch,
+        dense,
+        stream: stream && dense,
+    }
+}
+
+impl Ready {
+    /// What it takes, in about tenths of nanoseconds.
+    pub(crate) fn work(&self) -> usize {
+        self.outer * self.cost
+    }
+
+    /// Words that a stage yields for one row.
+    fn width(&self, stage: usize) -> usize {
+        match self.stages[stage].kind {
+            StageKind::Each => self.inner,
+            StageKind::Across => 0,
+            StageKind::Once | StageKind::Reduce(_) => 1,
+        }
+    }
+}
+
+/// Runs prepared rows.
+pub(crate) fn run(ready: &Ready, context: Context<'_>, mut outs: Outputs<'_>) {
+    if let (Some(softmax), Some(last)) = (&ready.softmax, ready.stages.last()) {
+        let stream = last.output.is_some_and(|o| o.stream);
+        return softmax.run(&context, ready.work(), outs[0], stream);
+    }
+    let par = context.par.for_work(ready.work());
+    let parts = ready.outer.div_ceil(ready.part);
+    let width = ready.across * ready.inner;
+    let mut sums = Scratch::filled(if width == 0 { 0 } else { parts * width }, 0.0);
+    let is_across = |s: &&ReadyStage| s.kind == StageKind::Across;
+    let mut totals = Outputs::default();
+    for stage in ready.stages.iter().filter(is_across) {
+        if let Some(Target { output, .. }) = stage.output {
+            totals[output] = std::mem::take(&mut outs[output]);
+        }
+    }
+    let outs = Shared::new(outs);
+    let cut = &|sums, n| <[f64]>::split_at_mut(sums, n * width);
+    par.divide(&mut sums[..], 0..parts, cut, &|sums: &mut [f64], parts| {
+        // SAFETY: the parts are different ones for each call, and each is of rows of its own.
+        unsafe { Piece::run(ready, context, (&outs, sums), parts) };
+    });
+    for (a, stage) in ready.stages.iter().filter(is_across).enumerate() {
+        if let Some(Target { output, .. }) = stage.output {
+            let out = std::mem::take(&mut totals[output]);
+            total(&mut sums[..], width, a * ready.inner, out);
+        }
+    }
+}
+
+/// Adds the partial sums at `first` of each row of `width`, in order.
+fn total(sums: &mut [f64], width: usize, first: usize, out: &mut [u32]) {
+    let (head, rest) = sums.split_at_mut(width);
+    let head = &mut head[first..first + out.len()];
+    for row in rest.chunks_exact(width) {
+        let row = &row[first..first + out.len()];
+        head.iter_mut().zip(row).for_each(|(head, &x)| *head += x);
+    }
+    for (out, &sum) in out.iter_mut().zip(head.iter()) {
+        *out = (sum as f32).to_bits();
+    }
+}
+
+/// The rows that one thread computes.
+struct Piece<'r, 'a> {
+    ready: &'r Ready,
+    context: Context<'a>,
+    /// Values that are no output, of the rows at hand.
+    own: Scratch<u32>,
+    /// Short sums over rows, and how many rows they are of.
+    short: Scratch<f32>,
+    chain: usize,
+}
+
+impl Piece<'_, '_> {
+    /// # Safety
+    /// Nobody else computes the same parts.
+    unsafe fn run(
+        ready: &Ready,
+        context: Context<'_>,
+        (outs, sums): (&Shared<'_>, &mut [f64]),
+        parts: Range<usize>,
+    ) {
+        let rows = parts.start * ready.part..(parts.end * ready.part).min(ready.outer);
+        let width = ready.across * ready.inner;
+        // As many rows at once as fill a few blocks.
+        let together = (4 * LANES / ready.inner).clamp(1, LANES.min(rows.len().max(1)));
+        let mut piece = Piece {
+            ready,
+            context,
+            own: Scratch::filled(ready.own * together, 0),
+            short: Scratch::filled(width, 0.0),
+            chain: 0,
+        };
+        let mut memory = Memory::take();
+        let mut first = rows.start;
+        while first < rows.end {
+            // Sums over rows end with their part.
+            let stop = match width {
+                0 => rows.end,
+                _ => rows.end.min((first / ready.part + 1) * ready.part),
+            };
+            let n = together.min(stop - first);
+            let part = first / ready.part - parts.start;
+            let sums = if width == 0 {
+                &mut [][..]
+            } else {
+                &mut sums[part * width..(part + 1) * width]
+            };
+            memory.ahead = piece.upcoming(outs, first + n..first + 2 * n);
+            // SAFETY: the rows are of this piece's parts.
+            memory =
+                unsafe { piece.block(outs, sums, first..first + n, first + n == stop, memory) };
+            first += n;
+        }
+        let streams = |s: &ReadyStage| s.output.is_some_and(|o| o.stream);
+        if ready.stages.iter().any(streams) {
+            simd::stream_end();
+        }
+    }
+
+    /// What is read for these rows.
+    fn upcoming(&self, outs: &Shared<'_>, rows: Range<usize>) -> Ahead {
+        let (at, len) = (rows.start * self.ready.inner, rows.len() * self.ready.inner);
+        let lines = self.ready.ahead.map(|line| {
+            let (line, first) = line?;
+            let words = match line {
+                Line::Input(input) => self.context.words(input).as_ptr(),
+                Line::Output(output) => outs.outs[output].0.cast_const(),
+            };
+            Some(Upcoming::new(words, first + at))
+        });
+        Ahead::new(lines, len, self.ready.points)
+    }
+
+    /// All stages of some rows, the `last` of their part or not.
+    ///
+    /// # Safety
+    /// Nobody else computes these rows.
+    unsafe fn block(
+        &mut self,
+        outs: &Shared<'_>,
+        sums: &mut [f64],
+        rows: Range<usize>,
+        last: bool,
+        mut memory: Memory,
+    ) -> Memory {
+        let (first, n) = (rows.start, rows.len());
+        let Piece {
+            ready,
+            context,
+            own,
+            short,
+            chain,
+        } = self;
+        let chained = *chain;
+        let mut across = sums
+            .chunks_exact_mut(ready.inner)
+            .zip(short.chunks_exact_mut(ready.inner));
+        let mut values = [&[][..]; Rows::MAX_STAGES];
+        let mut own = &mut own[..];
+        for (s, stage) in ready.stages.iter().enumerate() {
+            let words = n * ready.width(s);
+            let out: &mut [u32] = match stage.output {
+                _ if words == 0 => &mut [],
+                // SAFETY: the values of these rows, which no other stage writes.
+                Some(o) if o.dense => unsafe {
+                    outs.words(o.output, o.offset + first * o.pitch, words)
+                },
+                _ => {
+                    let (now, rest) = std::mem::take(&mut own).split_at_mut(words);
+                    own = rest;
+                    now
+                }
+            };
+            let earlier = Earlier {
+                inner: if stage.kind == StageKind::Once {
+                    1
+                } else {
+                    ready.inner
+                },
+                first,
+                values: &values[..s],
+            };
+            let mut worker = Worker::with(&stage.program, *context, earlier, memory);
+            if stage.kind == StageKind::Across {
+                if let Some((sums, short)) = across.next() {
+                    let to = (short, sums);
+                    *chain = add_rows(
+                        &stage.program,
+                        &mut worker,
+                        rows.clone(),
+                        to,
+                        (chained, last),
+                    );
+                }
+            } else {
+                let before = |output: usize, from: usize, len: usize| {
+                    // SAFETY: of these rows, which only a later stage writes.
+                    let words = unsafe { outs.words(output, from, len) };
+                    &*words
+                };
+                compute(stage, &mut worker, (ready.inner, first), out, &before);
+            }
+            memory = worker.into_memory();
+            if let Some(o) = stage.output.filter(|o| !o.dense) {
+                for (row, values) in out.chunks_exact(ready.width(s)).enumerate() {
+                    let at = o.offset + (first + row) * o.pitch;
+                    // SAFETY: the part of this row that is this stage's.
+                    unsafe { outs.words(o.output, at, values.len()) }.copy_from_slice(values);
+                }
+            }
+            values[s] = out;
+        }
+        memory
+    }
+}
+
+/// Adds the values of `rows` to the sums, by way of short chains in f32; returns how long the chain has become.
+fn add_rows(
+    program: &Program,
+    worker: &mut Worker<'_, '_>,
+    rows: Range<usize>,
+    (short, sums): (&mut [f32], &mut [f64]),
+    (mut chain, last): (usize, bool),
+) -> usize {
+    let inner = short.len();
+    let (mut start, end) = (rows.start * inner, rows.end * inner);
+    while start < end {
+        let stop = program.nest.block_end(start, end, LANES);
+        let column = start % inner;
+        if worker.is_product() && column + stop - start <= inner {
+            let [a, b] = worker.eval_factors(start, stop - start);
+            let factors = (bytemuck::cast_slice(a), bytemuck::cast_slice(b));
+            add_lane_products(&mut short[column..column + a.len()], factors.0, factors.1);
+            start = stop;
+            chain += usize::from(start.is_multiple_of(inner));
+            if chain == CHAIN || (last && start == end) {
+                flush(short, sums);
+                chain = 0;
+            }
+            continue;
+        }
+        let mut lanes: &[f32] = bytemuck::cast_slice(worker.eval(start, stop - start));
+        while !lanes.is_empty() {
+            let column = start % inner;
+            let (now, later) = lanes.split_at((inner - column).min(lanes.len()));
+            add_lanes(&mut short[column..column + now.len()], now);
+            start += now.len();
+            lanes = later;
+            chain += usize::from(start.is_multiple_of(inner));
+            if chain == CHAIN || (last && start == end) {
+                flush(short, sums);
+                chain = 0;
+            }
+        }
+    }
+    chain
+}
+
+fn flush(short: &mut [f32], sums: &mut [f64]) {
+    for (sum, short) in sums.iter_mut().zip(short) {
+        *sum += f64::from(*short);
+        *short = 0.0;
+    }
+}
+
+/// What an output holds before: its number, the first word and how many.
+type Before<'b> = dyn Fn(usize, usize, usize) -> &'b [u32] + 'b;
+
+/// One stage of the rows from `first` on that `out` is for.
+fn compute(
+    stage: &ReadyStage,
+    worker: &mut Worker<'_, '_>,
+    (inner, first): (usize, usize),
+    out: &mut [u32],
+    before: &Before<'_>,
+) {
+    match stage.kind {
+        StageKind::Once => worker.eval_into(first, out),
+        StageKind::Across => {}
+        StageKind::Reduce(kind) => {
+            let job = Block {
+                worker,
+                inner,
+                first,
+                out,
+            };
+            reduce::dispatch(kind, stage.class, job);
+        }
+        StageKind::Each => {
+            let (base, end) = (first * inner, first * inner + out.len());
+            let mut start = base;
+            while start < end {
+                let stop = stage.program.nest.block_end(start, end, LANES);
+                let out = &mut out[start - base..stop - base];
+                for output in stage.program.before() {
+                    match stage.output {
+                        Some(o) if o.output == output => worker.before(output, out),
+                        _ => worker.before(output, before(output, start, out.len())),
+                    }
+                }
+                match stage.output {
+                    Some(o) if o.stream => {
+                        simd::stream(out, worker.eval(start, out.len()));
+                    }
+                    _ => worker.eval_into(start, out),
+                }
+                start = stop;
+            }
+        }
+    }
+}
+
+/// A reduction stage.
+struct Block<'b, 'p, 'a> {
+    worker: &'b mut Worker<'p, 'a>,
+    inner: usize,
+    first: usize,
+    out: &'b mut [u32],
+}
+
+impl Job for Block<'_, '_, '_> {
+    fn run<C: Combine>(self) {
+        reduce::whole_rows::<C>(self.worker, self.inner, self.first, self.out);
+    }
+}

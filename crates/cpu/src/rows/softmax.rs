@@ -1,0 +1,363 @@
+//! Softmax over rows that lie together, in two passes for each: exponentials with their sum, and their quotients while the
+//! next row's greatest element is found, so that reading, computing and writing go on at the same time. The bits are those
+//! of the stages one by one. Reads no plan but to recognise it.
+
+use crate::Context;
+use crate::dtype::DType;
+use crate::plan::{Expr, Function, Inst, ReduceKind, Rows, Stage, StageKind};
+
+/// A softmax over the last dimensions of an input.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Softmax {
+    input: usize,
+    /// Points of a row.
+    inner: usize,
+}
+
+/// The most points of a row: its exponentials stay in a first-level cache.
+const LONGEST: usize = 4096;
+
+impl Softmax {
+    /// The softmax that `rows` is, if it is one and this processor has a way of its own for it.
+    pub(crate) fn of(rows: &Rows) -> Option<Softmax> {
+        let shape = [&rows.outer[..], &rows.inner[..]].concat();
+        let inner: usize = rows.inner.iter().product();
+        let fits = inner.is_multiple_of(16) && (64..=LONGEST).contains(&inner) && usable();
+        let input = input(rows, &shape).filter(|_| fits)?;
+        Some(Softmax { input, inner })
+    }
+
+    /// Writes all rows; past the caches if `stream`.
+    pub(crate) fn run(&self, context: &Context<'_>, work: usize, out: &mut [u32], stream: bool) {
+        let par = context.par.for_work(work);
+        let x = context.words(self.input);
+        let rows = out.len() / self.inner;
+        let size = rows.div_ceil(par.pieces()) * self.inner;
+        par.chunks(out, size, |first, piece| {
+            let x = &x[first..first + piece.len()];
+            run_rows(x, piece, self.inner, stream);
+        });
+    }
+}
+
+/// The input of a softmax.
+fn input(rows: &Rows, shape: &[usize]) -> Option<usize> {
+    let [greatest, exp, sum, recip, quotient] = &rows.stages[..] else {
+        return None;
+    };
+    let kinds = [
+        (greatest, StageKind::Reduce(ReduceKind::Max)),
+        (exp, StageKind::Each),
+        (sum, StageKind::Reduce(ReduceKind::Sum)),
+        (recip, StageKind::Once),
+        (quotient, StageKind::Each),
+    ];
+    let all_f32 = |s: &Stage| s.dtype == DType::F32 && s.region.is_none();
+    let of_kinds = kinds
+        .iter()
+        .all(|(stage, kind)| stage.kind == *kind && all_f32(stage));
+    let outputs = kinds.map(|(stage, _)| stage.output);
+    let [Inst::Load { input, view }] = &greatest.expr.insts[..] else {
+        return None;
+    };
+    let difference = [
+        Known::Load,
+        Known::Stage(0),
+        Known::Apply(Function::Neg, &[1]),
+        Known::Apply(Function::Add, &[0, 2]),
+        Known::Apply(Function::Exp, &[3]),
+    ];
+    let whole = [
+        Known::Stage(1),
+        Known::Stage(3),
+        Known::Apply(Function::Mul, &[0, 1]),
+    ];
+    let same =
+        |expr: &Expr, want: &[Known<'_>]| expr.insts.iter().map(known).eq(want.iter().copied());
+    let is_softmax = of_kinds
+        && outputs == [None, None, None, None, Some(0)]
+        && view.is_contiguous(shape)
+        && greatest.expr.inputs[*input] == DType::F32
+        && exp.expr.insts.first() == greatest.expr.insts.first()
+        && same(&exp.expr, &difference)
+        && same(&sum.expr, &[Known::Stage(1)])
+        && same(
+            &recip.expr,
+            &[Known::Stage(2), Known::Apply(Function::Recip, &[0])],
+        )
+        && same(&quotient.expr, &whole);
+    is_softmax.then_some(*input)
+}
+
+/// An instruction, as far as a softmax has it.
+#[derive(Clone, Copy, PartialEq)]
+enum Known<'e> {
+    Load,
+    Stage(usize),
+    Apply(Function, &'e [usize]),
+    Other,
+}
+
+fn known(inst: &Inst) -> Known<'_> {
+    match inst {
+        Inst::Load { .. } => Known::Load,
+        Inst::Stage { stage, .. } => Known::Stage(*stage),
+        Inst::Apply { op, args, .. } => Known::Apply(op.function, args),
+        _ => Known::Other,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn usable() -> bool {
+    false
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn run_rows(_: &[u32], _: &mut [u32], _: usize, _: bool) {}
+
+#[cfg(target_arch = "x86_64")]
+use x86::{run_rows, usable};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use crate::matmul::gemm::scratch::with_scratch;
+    use crate::program::LANES;
+    use crate::simd::exponential::x86::exponential;
+    use crate::simd::{Level, Upcoming, level, stream_end};
+    use std::arch::x86_64::*;
+
+    /// Floats in a vector.
+    const N: usize = 16;
+
+    pub(crate) fn usable() -> bool {
+        level() == Level::Avx512
+    }
+
+    /// The rows of `inner` points of `x`.
+    pub(crate) fn run_rows(x: &[u32], out: &mut [u32], inner: usize, stream: bool) {
+        let (x, out): (&[f32], &mut [f32]) =
+            (bytemuck::cast_slice(x), bytemuck::cast_slice_mut(out));
+        let aligned = out.as_ptr().align_offset(64) == 0;
+        with_scratch(inner, |exps| {
+            // SAFETY: the processor has AVX-512; what is streamed is aligned, as rows are whole vectors.
+            match stream && aligned {
+                true => unsafe { rows::<true>(x, out, exps) },
+                false => unsafe { rows::<false>(x, out, exps) },
+            }
+        });
+        if stream {
+            stream_end();
+        }
+    }
+
+    /// # Safety
+    /// AVX-512; with `STREAM`, `out` begins on a line of the cache.
+    #[target_feature(enable = "avx512f")]
+    unsafe fn rows<const STREAM: bool>(x: &[f32], out: &mut [f32], exps: &mut [f32]) {
+        let inner = exps.len();
+        let mut greatest = Greatest::new();
+        let Some(first) = x.get(..inner) else { return };
+        first.chunks_exact(N).for_each(|x| greatest.add(load(x)));
+        let mut rows = x.chunks_exact(inner).peekable();
+        for out in out.chunks_exact_mut(inner) {
+            let Some(row) = rows.next() else { return };
+            let next = rows.peek().copied();
+            let sum = exponentials(row, exps, greatest.value(), next);
+            let factor = _mm512_set1_ps(1.0 / sum);
+            greatest = Greatest::new();
+            let next = next.unwrap_or(&[]).chunks_exact(N);
+            let mut next = next.map(|x| load(x));
+            for (out, exp) in out.chunks_exact_mut(N).zip(exps.chunks_exact(N)) {
+                let quotient = _mm512_mul_ps(load(exp), factor);
+                // SAFETY: `out` is a vector long, and aligned where it has to be, says the caller.
+                unsafe {
+                    match STREAM {
+                        true => _mm512_stream_ps(out.as_mut_ptr(), quotient),
+                        false => _mm512_storeu_ps(out.as_mut_ptr(), quotient),
+                    }
+                }
+                if let Some(x) = next.next() {
+                    greatest.add(x);
+                }
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn load(from: &[f32]) -> __m512 {
+        assert!(from.len() == N);
+        // SAFETY: the slice is a vector long.
+        unsafe { _mm512_loadu_ps(from.as_ptr()) }
+    }
+
+    /// The greatest of many; NaN if one is.
+    struct Greatest {
+        chains: [__m512; 2],
+        nan: __mmask16,
+    }
+
+    impl Greatest {
+        #[target_feature(enable = "avx512f")]
+        #[inline]
+        fn new() -> Greatest {
+            Greatest {
+                chains: [_mm512_set1_ps(f32::NEG_INFINITY); 2],
+                nan: 0,
+            }
+        }
+
+        #[target_feature(enable = "avx512f")]
+        #[inline]
+        fn add(&mut self, x: __m512) {
+            self.nan |= _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x, x);
+            let [a, b] = self.chains;
+            self.chains = [b, _mm512_max_ps(a, x)];
+        }
+
+        #[target_feature(enable = "avx512f")]
+        #[inline]
+        fn value(&self) -> f32 {
+            match self.nan {
+                0 => _mm512_reduce_max_ps(_mm512_max_ps(self.chains[0], self.chains[1])),
+                _ => f32::NAN,
+            }
+        }
+    }
+
+    /// exp(x - greatest) of a row, and the sum: by 64 chains for each block, the blocks' sums joined in f64. Fetches the
+    /// next row meanwhile.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn exponentials(row: &[f32], exps: &mut [f32], greatest: f32, next: Option<&[f32]>) -> f32 {
+        let all = _mm512_set1_ps(greatest);
+        let mut upcoming = next.map(|next| Upcoming::new(next.as_ptr().cast(), 0));
+        let mut total = 0.0;
+        for (row, exps) in row.chunks(LANES).zip(exps.chunks_mut(LANES)) {
+            let mut sums = [_mm512_setzero_ps(); 4];
+            let (groups, last) = (row.chunks(4 * N), row.len() <= N);
+            for (row, exps) in groups.zip(exps.chunks_mut(4 * N)) {
+                let parts = row.chunks_exact(N).zip(exps.chunks_exact_mut(N));
+                for ((x, exp), sum) in parts.zip(&mut sums) {
+                    let e = exponential(_mm512_sub_ps(load(x), all));
+                    *sum = _mm512_add_ps(*sum, e);
+                    // SAFETY: `exp` is a vector long.
+                    unsafe { _mm512_storeu_ps(exp.as_mut_ptr(), e) };
+                }
+                if let Some(upcoming) = &mut upcoming {
+                    upcoming.fetch(row.len());
+                }
+            }
+            total += match last {
+                true => exps.iter().map(|&e| f64::from(e)).sum(),
+                false => f64::from(joined(sums)),
+            };
+        }
+        total as f32
+    }
+
+    /// Joins chains pairwise.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn joined([a, b, c, d]: [__m512; 4]) -> f32 {
+        let vector = _mm512_add_ps(_mm512_add_ps(a, c), _mm512_add_ps(b, d));
+        let mut lanes = [0.0f32; N];
+        // SAFETY: the array is a vector long.
+        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), vector) };
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                lanes[i] += lanes[i + half];
+            }
+        }
+        lanes[0]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Kernel;
+    use crate::{Operand, run_kernel};
+    use wgrad_graph::{Device, Tensor};
+
+    /// The softmax of a plan for `x`.
+    fn planned(y: &Tensor) -> Option<Rows> {
+        let plan = wgrad_graph::planning::planned(&[y], &[]).ok()?.plan;
+        plan.steps.into_iter().find_map(|s| match s.kernel {
+            Kernel::Rows(rows) => Some(rows),
+            _ => None,
+        })
+    }
+
+    fn data(shape: &[usize]) -> Tensor {
+        let n: usize = shape.iter().product();
+        let mut values: Vec<f32> = (0..n)
+            .map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.3)
+            .collect();
+        // Rows with what is not finite, and one of nothing but −∞.
+        let inner = shape[shape.len() - 1];
+        if n / inner > 4 {
+            values[inner + 3] = f32::NAN;
+            values[2 * inner + 60] = f32::INFINITY;
+            values[3 * inner..4 * inner].fill(f32::NEG_INFINITY);
+            values[4 * inner + 5] = f32::NEG_INFINITY;
+        }
+        Tensor::from_slice(&values, shape, &Device::cpu())
+    }
+
+    #[test]
+    fn a_softmax_is_recognised() {
+        if !usable() {
+            return println!("skipped: this processor has no AVX-512");
+        }
+        let of = |y: &Tensor| planned(y).and_then(|rows| Softmax::of(&rows)).is_some();
+        let x = data(&[6, 128]);
+        assert!(of(&x.softmax(1)));
+        assert!(!of(&x.log_softmax(1)) && !of(&(x.softmax(1) * 2.0)) && !of(&x.relu().softmax(1)));
+        assert!(!of(&data(&[6, 72]).softmax(1)) && !of(&data(&[6, 16]).softmax(1)));
+        assert!(!of(&x.t().softmax(1)) && !of(&x.softmax(0)));
+    }
+
+    /// With one stage more, which nobody reads, it is no softmax.
+    fn by_stages(mut rows: Rows, x: &[f32]) -> Vec<u32> {
+        rows.stages.push(rows.stages[3].clone());
+        let mut out = vec![0; x.len()];
+        let input = Operand {
+            dtype: DType::F32,
+            bytes: bytemuck::cast_slice(x),
+        };
+        let bytes = bytemuck::cast_slice_mut(&mut out);
+        let kernel = Kernel::Rows(rows);
+        run_kernel(
+            &kernel,
+            &[input],
+            (bytes, DType::F32),
+            &[],
+            (0, &0.into()),
+            1,
+        );
+        out
+    }
+
+    #[test]
+    fn it_has_the_bits_of_the_stages() {
+        if !usable() {
+            return println!("skipped: this processor has no AVX-512");
+        }
+        for inner in [64, 80, 96, 512, 1024, 1040, 1088, 2064, 4096] {
+            let x = data(&[7, inner]);
+            let rows = planned(&x.softmax(1)).expect("rows");
+            let softmax = Softmax::of(&rows).expect("a softmax");
+            let x = x.to_vec::<f32>().expect("values");
+            let want = by_stages(rows, &x);
+            for stream in [false, true] {
+                let mut out = crate::storage::HostBufferMut::within_step(4 * x.len());
+                let out: &mut [u32] = out.slice_mut();
+                run_rows(bytemuck::cast_slice(&x), out, softmax.inner, stream);
+                let nan = |w: u32| f32::from_bits(w).is_nan();
+                let same = |(&a, &b): (&u32, &u32)| a == b || (nan(a) && nan(b));
+                assert!(out.iter().zip(&want).all(same), "{inner}");
+            }
+        }
+    }
+}

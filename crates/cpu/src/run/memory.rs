@@ -1,0 +1,302 @@
+//! The memory of a run: buffers of results, temporaries and packed operands.
+
+use super::kernel::{Context, Operand, run_ready};
+use super::par::Par;
+use super::{Prepared, Ready, Run};
+use crate::matmul;
+use crate::plan::{Kernel, Origin, Place, Plan, Rows, Slot, SlotId, Step};
+use crate::storage::{HostBuffer, HostBufferMut, NoRoom};
+use std::panic::resume_unwind;
+use wgrad_plan::profile;
+
+/// Operands of a step that need no list of their own on the heap.
+const FEW: usize = 8;
+
+/// What a plan that is run again keeps: its temporary buffers, and buffers that results may be written to.
+pub struct Memory {
+    /// Bytes of each output buffer.
+    sizes: Vec<usize>,
+    pub(crate) offered: Vec<Option<HostBufferMut>>,
+    pub(crate) temps: Vec<Option<HostBufferMut>>,
+    pub(crate) packs: Vec<Option<HostBufferMut>>,
+}
+
+impl Memory {
+    /// Memory for a plan.
+    pub fn new(plan: &Plan) -> Memory {
+        Memory {
+            sizes: output_sizes(plan),
+            offered: Vec::new(),
+            temps: Vec::new(),
+            packs: Vec::new(),
+        }
+    }
+
+    /// Gives buffers for the next run's results, by number; those too small are not used. An output that takes
+    /// the place of a leaf needs one with the leaf's contents.
+    pub fn offer(&mut self, buffers: Vec<Option<HostBufferMut>>) {
+        self.offered = buffers;
+    }
+
+    /// What was offered to a run that did not end.
+    pub fn take_back(&mut self) -> Vec<Option<HostBufferMut>> {
+        std::mem::take(&mut self.offered)
+    }
+
+    /// Gets what the first run needs, and one after a run that did not end.
+    pub(crate) fn fill(&mut self, plan: &Plan, prepared: &Prepared) -> Result<(), Lack> {
+        if self.temps.is_empty() {
+            self.temps = temps(plan)?;
+        }
+        if self.packs.is_empty() {
+            self.packs = packs(prepared)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn take_outputs(&mut self, plan: &Plan) -> Result<Vec<Option<HostBufferMut>>, Lack> {
+        let fits =
+            |kept: &Option<HostBufferMut>, bytes| kept.as_ref().is_some_and(|k| k.len() == bytes);
+        self.offered.resize_with(self.sizes.len(), || None);
+        for (at, (place, &bytes)) in self.offered.iter_mut().zip(&self.sizes).enumerate() {
+            if !fits(place, bytes) {
+                let new = match place {
+                    Some(kept) if kept.len() > bytes => {
+                        HostBufferMut::copy_of(&kept.bytes()[..bytes])
+                    }
+                    _ => HostBufferMut::scratch(bytes),
+                };
+                *place = Some(new.map_err(|bytes| Lack::of(plan, Place::Output(at), bytes))?);
+            }
+        }
+        Ok(std::mem::take(&mut self.offered))
+    }
+}
+
+/// Memory that the host does not have.
+#[derive(Debug)]
+pub struct Lack {
+    /// How many bytes.
+    pub bytes: usize,
+    /// The first step that needs them, where it is known.
+    pub origin: Option<Origin>,
+}
+
+impl Lack {
+    /// What a step that writes a place lacks.
+    pub fn of(plan: &Plan, place: Place, bytes: usize) -> Lack {
+        let writes = |step: &&Step| step.outputs().any(|slot| plan.slots[slot].place == place);
+        let step = plan.steps.iter().find(writes);
+        Lack {
+            bytes,
+            origin: step.map(|step| step.origin.clone()),
+        }
+    }
+}
+
+/// What step `at` unwound with, if it found no room, as an error; goes on with any other panic.
+pub(crate) fn no_room(
+    panic: Box<dyn std::any::Any + Send>,
+    plan: &Plan,
+    at: usize,
+) -> Result<(), Lack> {
+    match panic.downcast::<NoRoom>() {
+        Ok(lack) => Err(Lack {
+            bytes: lack.bytes,
+            origin: plan.steps.get(at).map(|step| step.origin.clone()),
+        }),
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+/// Bytes of each output buffer of a plan.
+fn output_sizes(plan: &Plan) -> Vec<usize> {
+    let mut sizes: Vec<usize> = Vec::new();
+    for slot in &plan.slots {
+        if let Place::Output(i) = slot.place {
+            sizes.resize(sizes.len().max(i + 1), 0);
+            sizes[i] = sizes[i].max(slot.len * slot.dtype.size());
+        }
+    }
+    sizes
+}
+
+fn temps(plan: &Plan) -> Result<Vec<Option<HostBufferMut>>, Lack> {
+    let scratch = |(at, &bytes): (usize, &usize)| {
+        let lack = |bytes| Lack::of(plan, Place::Temp(at), bytes);
+        HostBufferMut::scratch(bytes).map(Some).map_err(lack)
+    };
+    plan.temps.iter().enumerate().map(scratch).collect()
+}
+
+fn packs(prepared: &Prepared) -> Result<Vec<Option<HostBufferMut>>, Lack> {
+    let scratch = |&floats: &usize| {
+        let lack = |bytes| Lack {
+            bytes,
+            origin: None,
+        };
+        HostBufferMut::scratch(floats * 4).map(Some).map_err(lack)
+    };
+    prepared.packs.iter().map(scratch).collect()
+}
+
+/// The memory of one run.
+pub(crate) struct Buffers<'r> {
+    pub(crate) leaves: &'r [&'r HostBuffer],
+    /// None while a step writes it, likewise below.
+    pub(crate) outputs: Vec<Option<HostBufferMut>>,
+    pub(crate) temps: Vec<Option<HostBufferMut>>,
+    /// Operands that are packed for several products.
+    pub(crate) packs: Vec<Option<HostBufferMut>>,
+}
+
+impl<'r> Buffers<'r> {
+    pub(crate) fn new(
+        plan: &Plan,
+        prepared: &Prepared,
+        leaves: &'r [&'r HostBuffer],
+    ) -> Result<Self, Lack> {
+        let scratch = |(at, bytes)| {
+            let lack = |bytes| Lack::of(plan, Place::Output(at), bytes);
+            HostBufferMut::scratch(bytes).map(Some).map_err(lack)
+        };
+        let sizes = output_sizes(plan).into_iter().enumerate();
+        Ok(Buffers {
+            leaves,
+            outputs: sizes.map(scratch).collect::<Result<_, _>>()?,
+            temps: temps(plan)?,
+            packs: packs(prepared)?,
+        })
+    }
+
+    pub(crate) fn step(
+        &mut self,
+        plan: &Plan,
+        step: &Step,
+        ready: &Ready,
+        run: Run<'_>,
+        par: Par<'_>,
+    ) {
+        let began = profile::begin();
+        let mut outs: [Option<HostBufferMut>; Rows::MAX_OUTPUTS] = Default::default();
+        for (out, slot) in outs.iter_mut().zip(step.outputs()) {
+            *out = self.written(plan.slots[slot].place).and_then(Option::take);
+        }
+        let mut pack = match ready {
+            Ready::Matmul(p) => self.packs[p.pack].take().map(|buffer| (p.first, buffer)),
+            _ => None,
+        };
+        let mut few = [Operand::NONE; FEW];
+        let many: Vec<Operand<'_>>;
+        let n = step.inputs.len();
+        let inputs = if n <= FEW {
+            for (operand, &id) in few.iter_mut().zip(&step.inputs) {
+                *operand = self.input(plan, step, id);
+            }
+            &few[..n]
+        } else {
+            many = step
+                .inputs
+                .iter()
+                .map(|&id| self.input(plan, step, id))
+                .collect();
+            &many[..]
+        };
+        let context = Context {
+            inputs,
+            scalars: run.scalars,
+            check: step.check,
+            status: run.status,
+            par,
+            packed: None,
+        };
+        if let (Some((true, buffer)), Kernel::Matmul(matmul)) = (&mut pack, &step.kernel) {
+            matmul::pack(
+                matmul,
+                context,
+                bytemuck::cast_slice_mut(buffer.bytes_mut()),
+            );
+        }
+        let packed = pack.as_ref();
+        let context = Context {
+            packed: packed.map(|(_, buffer)| bytemuck::cast_slice(buffer.bytes())),
+            ..context
+        };
+        let mut slices = [(); Rows::MAX_OUTPUTS].map(|()| &mut [][..]);
+        for ((slice, out), slot) in slices.iter_mut().zip(&mut outs).zip(step.outputs()) {
+            let slot = &plan.slots[slot];
+            if let Some(out) = out {
+                *slice = &mut out.bytes_mut()[..slot.len * slot.dtype.size()];
+            }
+        }
+        run_ready(
+            &step.kernel,
+            ready,
+            context,
+            slices,
+            plan.slots[step.output].dtype,
+        );
+        for (out, slot) in outs.into_iter().zip(step.outputs()) {
+            if let Some(place) = self.written(plan.slots[slot].place) {
+                *place = out;
+            }
+        }
+        if let (Ready::Matmul(p), Some((_, buffer))) = (ready, pack) {
+            self.packs[p.pack] = Some(buffer);
+        }
+        profile::cpu_step(began, step);
+    }
+
+    /// The buffer that steps with this output place write; none for leaves, which no valid plan writes.
+    pub(crate) fn written(&mut self, place: Place) -> Option<&mut Option<HostBufferMut>> {
+        match place {
+            Place::Leaf(_) => None,
+            Place::Output(i) => Some(&mut self.outputs[i]),
+            Place::Temp(i) => Some(&mut self.temps[i]),
+        }
+    }
+
+    /// An input of a step; none if it is what an output holds before, which the step itself has then.
+    pub(crate) fn input(&self, plan: &Plan, step: &Step, id: SlotId) -> Operand<'_> {
+        let place = plan.slots[id].place;
+        if step.outputs().any(|o| plan.slots[o].place == place) {
+            return Operand::NONE;
+        }
+        self.operand(plan, id)
+    }
+
+    pub(crate) fn operand(&self, plan: &Plan, id: SlotId) -> Operand<'_> {
+        let Slot { dtype, len, place } = plan.slots[id];
+        let bytes = match place {
+            Place::Leaf(i) => self.leaves[i].bytes(),
+            Place::Output(i) => contents(&self.outputs[i]),
+            Place::Temp(i) => contents(&self.temps[i]),
+        };
+        Operand {
+            dtype,
+            bytes: &bytes[..len * dtype.size()],
+        }
+    }
+
+    pub(crate) fn finish(self, plan: &Plan) -> Result<Vec<HostBuffer>, Lack> {
+        let outputs = self.outputs.into_iter().flatten();
+        let frozen: Vec<HostBuffer> = outputs.map(HostBufferMut::freeze).collect();
+        let result = |&id: &SlotId| {
+            let slot = &plan.slots[id];
+            match slot.place {
+                Place::Leaf(i) => Ok(self.leaves[i].clone()),
+                Place::Output(i) => Ok(frozen[i].clone()),
+                Place::Temp(i) => {
+                    let bytes = &contents(&self.temps[i])[..slot.len * slot.dtype.size()];
+                    let copy = HostBufferMut::copy_of(bytes).map(HostBufferMut::freeze);
+                    copy.map_err(|bytes| Lack::of(plan, slot.place, bytes))
+                }
+            }
+        };
+        plan.outputs.iter().map(result).collect()
+    }
+}
+
+fn contents(buffer: &Option<HostBufferMut>) -> &[u8] {
+    buffer.as_ref().map_or(&[], HostBufferMut::bytes)
+}

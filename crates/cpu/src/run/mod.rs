@@ -1,0 +1,180 @@
+//! Running a plan: its steps in order, shared among threads, in memory that is kept from run to run.
+//!
+//! ```text
+//!  Executor::run ─► with_team ─► a segment ─► part by part, each on one thread
+//!                           └──► a step ────► kernel::run_ready ─► its family, blocks over all threads
+//! ```
+
+mod kernel;
+mod memory;
+pub(crate) mod par;
+pub(crate) mod prepared;
+pub(crate) mod scratch;
+pub(crate) mod segments;
+pub(crate) mod team;
+
+use crate::plan::Plan;
+use crate::storage::{HostBuffer, HostBufferMut};
+#[cfg(test)]
+pub(crate) use kernel::run_kernel;
+pub(crate) use kernel::{Context, Operand, run_ready};
+pub(crate) use memory::Buffers;
+use memory::no_room;
+pub use memory::{Lack, Memory};
+use par::Par;
+pub use prepared::Prepared;
+pub(crate) use prepared::Ready;
+use segments::Segment;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
+use team::Team;
+use wgrad_plan::profile;
+
+/// Called with the number of each step and the buffer it wrote.
+pub type Observer<'o> = dyn FnMut(usize, &HostBufferMut) + 'o;
+
+/// Runs plans on the host.
+#[derive(Debug)]
+pub struct Executor {
+    team: Team,
+}
+
+impl Default for Executor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Executor {
+    /// An executor on all cores, or on as many threads as `WGRAD_THREADS` says.
+    pub fn new() -> Self {
+        let chosen = std::env::var("WGRAD_THREADS").ok();
+        let chosen = chosen.and_then(|n| n.parse().ok()).filter(|&n| n > 0);
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Self::with_threads(chosen.unwrap_or_else(cores))
+    }
+
+    /// An executor on `threads` threads, or on one where there are no others. Results do not depend on it.
+    pub fn with_threads(threads: usize) -> Self {
+        let threads = if cfg!(target_arch = "wasm32") {
+            1
+        } else {
+            threads
+        };
+        Executor {
+            team: Team::new(threads),
+        }
+    }
+
+    /// Runs `plan` on the given leaves and scalars and returns one buffer for each of [`Plan::outputs`]. An index
+    /// out of range writes the step's `check` to `status` if that is 0. `observer` sees the output of each step.
+    pub fn run(
+        &self,
+        (plan, prepared): (&Plan, &Prepared),
+        leaves: &[&HostBuffer],
+        scalars: &[u32],
+        status: &AtomicU32,
+        observer: Option<&mut Observer<'_>>,
+    ) -> Result<Vec<HostBuffer>, Lack> {
+        let mut buffers = Buffers::new(plan, prepared, leaves)?;
+        let steps = plan.steps.iter().zip(&prepared.steps);
+        let run = Run { scalars, status };
+        match observer {
+            Some(observer) => {
+                for (i, (step, ready)) in steps.enumerate() {
+                    self.with_team(true, |par| buffers.step(plan, step, ready, run, par));
+                    if let Some(Some(buffer)) = buffers.written(plan.slots[step.output].place) {
+                        observer(i, buffer);
+                    }
+                }
+            }
+            None => {
+                let at = Cell::new(0);
+                let steps = || self.run_steps(&mut buffers, (plan, prepared), run, &at);
+                let ran = catch_unwind(AssertUnwindSafe(steps));
+                ran.or_else(|panic| no_room(panic, plan, at.get()))?;
+            }
+        }
+        buffers.finish(plan)
+    }
+
+    /// As [`Executor::run`], in memory that is kept from run to run. Outputs that take the place of a leaf are as they
+    /// were if the status is not 0, memory is lacking or a step panics; after the last two what was offered can be taken
+    /// back.
+    pub fn run_in(
+        &self,
+        memory: &mut Memory,
+        (plan, prepared): (&Plan, &Prepared),
+        leaves: &[&HostBuffer],
+        scalars: &[u32],
+        status: &AtomicU32,
+    ) -> Result<Vec<HostBuffer>, Lack> {
+        memory.fill(plan, prepared)?;
+        let mut buffers = Buffers {
+            leaves,
+            outputs: memory.take_outputs(plan)?,
+            temps: std::mem::take(&mut memory.temps),
+            packs: std::mem::take(&mut memory.packs),
+        };
+        let at = Cell::new(0);
+        let run = Run { scalars, status };
+        let run = || self.run_steps(&mut buffers, (plan, prepared), run, &at);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+            // What was to be replaced is still there; what was lent to the step that stopped is not.
+            memory.offered = buffers.outputs;
+            return no_room(panic, plan, at.get()).map(|()| Vec::new());
+        }
+        memory.temps = std::mem::take(&mut buffers.temps);
+        memory.packs = std::mem::take(&mut buffers.packs);
+        buffers.finish(plan)
+    }
+
+    /// A plan of small steps stays on this thread; entering the pool costs more than it brings. `current` is the step that
+    /// runs.
+    fn run_steps(
+        &self,
+        buffers: &mut Buffers<'_>,
+        (plan, prepared): (&Plan, &Prepared),
+        run: Run<'_>,
+        current: &Cell<usize>,
+    ) {
+        self.with_team(prepared.large, |par| {
+            // Where there are parts enough for all threads.
+            let enough = |s: &&Segment| s.parts >= 2 * par.threads() || par.threads() == 1;
+            let mut segments = prepared.segments.iter().filter(enough).peekable();
+            let mut at = 0;
+            while at < plan.steps.len() {
+                if at == prepared.first_in_place && run.status.load(Ordering::Relaxed) != 0 {
+                    return;
+                }
+                current.set(at);
+                if let Some(segment) = segments.next_if(|s| s.steps.start == at) {
+                    let began = profile::begin();
+                    segment.run(plan, buffers, run, par);
+                    profile::cpu_step(began, &segment.all);
+                    at = segment.steps.end;
+                } else {
+                    buffers.step(plan, &plan.steps[at], &prepared.steps[at], run, par);
+                    at += 1;
+                }
+            }
+        });
+    }
+
+    /// Calls `f` while the threads stand by, if the work is `large`.
+    fn with_team(&self, large: bool, f: impl FnOnce(Par<'_>)) {
+        if !large {
+            return f(Par::SERIAL);
+        }
+        let _called = self.team.call();
+        f(Par::of(&self.team));
+    }
+}
+
+/// What all steps of a run share.
+#[derive(Clone, Copy)]
+pub(crate) struct Run<'r> {
+    pub(crate) scalars: &'r [u32],
+    pub(crate) status: &'r AtomicU32,
+}

@@ -1,0 +1,139 @@
+//! What a plan's steps need that does not change from run to run, worked out once.
+
+use crate::dtype::DType;
+use crate::matmul::gemm::packed_len;
+use crate::plan::{Held, Kernel, Matrix, Plan, SlotId, Step};
+use crate::program::Program;
+use crate::run::segments::{self, Segment};
+use crate::{map, matmul, reduce, rows};
+use rustc_hash::FxHashMap;
+
+/// A kernel made ready.
+#[derive(Debug)]
+pub(crate) enum Ready {
+    /// A map, if it has anything to do.
+    Map(Option<Program>),
+    /// A reduction.
+    Reduce(reduce::Ready),
+    /// Rows.
+    Rows(rows::Ready),
+    /// A product whose right operand is packed for several.
+    Matmul(Packed),
+    /// Any other kernel: its data say all.
+    Plain,
+}
+
+/// A packed operand that several products of a plan read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packed {
+    /// Which of [`Prepared::packs`].
+    pub(crate) pack: usize,
+    /// Whether this product is the first to read it, and packs it.
+    pub(crate) first: bool,
+}
+
+impl Ready {
+    /// Prepares `kernel`, whose output has elements of `dtype`; inputs `held` are what outputs hold before.
+    pub(crate) fn new(kernel: &Kernel, dtype: DType, held: &[Held]) -> Ready {
+        match kernel {
+            Kernel::Map(m) => Ready::Map(map::prepare(m, dtype, held)),
+            Kernel::Reduce(r) => Ready::Reduce(reduce::prepare(r)),
+            Kernel::Rows(r) => Ready::Rows(rows::prepare(r, held)),
+            _ => Ready::Plain,
+        }
+    }
+}
+
+/// The steps of a plan made ready.
+#[derive(Debug)]
+pub struct Prepared {
+    /// One for each step.
+    pub(crate) steps: Vec<Ready>,
+    /// Whether it is worth more than one thread.
+    pub(crate) large: bool,
+    /// Floats of each packed operand.
+    pub(crate) packs: Vec<usize>,
+    /// Steps that run part by part, in order.
+    pub(crate) segments: Vec<Segment>,
+    /// The first step that writes where a leaf lies.
+    pub(crate) first_in_place: usize,
+}
+
+impl Prepared {
+    /// Prepares every step of `plan`.
+    pub fn new(plan: &Plan) -> Prepared {
+        let ready = |step: &Step| {
+            let dtype = plan.slots[step.output].dtype;
+            Ready::new(&step.kernel, dtype, &plan.held(step))
+        };
+        let mut steps: Vec<Ready> = plan.steps.iter().map(ready).collect();
+        let packs = share_packs(plan, &mut steps);
+        let work: usize = plan
+            .steps
+            .iter()
+            .zip(&steps)
+            .map(|(step, ready)| work(plan, step, ready))
+            .sum();
+        let large = work >= LARGE;
+        Prepared {
+            steps,
+            large,
+            packs,
+            segments: segments::find(plan),
+            first_in_place: plan.first_in_place(),
+        }
+    }
+}
+
+/// Finds products that read the same right operand, as the products of a recurrent layer's steps do; returns the floats
+/// that each takes when it is packed.
+fn share_packs(plan: &Plan, steps: &mut [Ready]) -> Vec<usize> {
+    let mut readers: FxHashMap<(SlotId, Matrix, usize, usize), Vec<usize>> = FxHashMap::default();
+    for (at, step) in plan.steps.iter().enumerate() {
+        if let Kernel::Matmul(m) = &step.kernel
+            && matmul::shareable(m)
+        {
+            let key = (step.inputs[1], m.b, m.k, m.n);
+            readers.entry(key).or_default().push(at);
+        }
+    }
+    let mut shared: Vec<(Vec<usize>, usize)> = readers
+        .into_iter()
+        .filter(|(_, at)| at.len() > 1)
+        .map(|((_, _, k, n), at)| (at, packed_len(k, n)))
+        .collect();
+    shared.sort_unstable();
+    for (pack, (readers, _)) in shared.iter().enumerate() {
+        for (i, &at) in readers.iter().enumerate() {
+            steps[at] = Ready::Matmul(Packed {
+                pack,
+                first: i == 0,
+            });
+        }
+    }
+    shared.into_iter().map(|(_, floats)| floats).collect()
+}
+
+/// Work of a plan, in about tenths of nanoseconds, below which calling other threads costs more than it brings.
+const LARGE: usize = if cfg!(miri) { 100 } else { 500_000 };
+
+/// What a step takes, in about tenths of nanoseconds.
+fn work(plan: &Plan, step: &Step, ready: &Ready) -> usize {
+    /// Multiplications in a tenth of a nanosecond.
+    const AT_ONCE: usize = 4;
+    let product = |sizes: &[usize]| sizes.iter().product::<usize>();
+    match (&step.kernel, ready) {
+        (Kernel::Matmul(m), _) => m.batch * m.m * m.n * m.k / AT_ONCE,
+        (Kernel::Conv(c), _) => {
+            let sums = c.batch * c.groups * c.in_channels * c.out_channels;
+            sums * product(&c.output) * product(&c.kernel) / AT_ONCE
+        }
+        (_, Ready::Map(program)) => program.as_ref().map_or(0, |p| p.nest.len * p.cost),
+        (_, Ready::Reduce(r)) => r.work(),
+        (_, Ready::Rows(r)) => r.work(),
+        _ => {
+            let slots = step.inputs.iter().chain([&step.output]);
+            slots.map(|&s| plan.slots[s].len * 30).max().unwrap_or(0)
+        }
+    }
+}
