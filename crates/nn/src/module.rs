@@ -3,6 +3,7 @@
 
 use crate::host::{Host, hashed};
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
 use wgrad_graph::{
@@ -170,13 +171,16 @@ pub async fn to_device_async(model: &mut dyn Module, device: &Device) -> Result<
 /// assert_eq!(wgrad_nn::join("conv1", "weight"), "conv1.weight");
 /// assert_eq!(wgrad_nn::join("", "weight"), "weight");
 /// ```
-pub fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_string()
-    } else {
-        format!("{path}.{name}")
+pub fn join<'n>(path: &'n str, name: &'n str) -> Cow<'n, str> {
+    match path {
+        "" => Cow::Borrowed(name),
+        NAMELESS => Cow::Borrowed(NAMELESS),
+        _ => Cow::Owned([path, ".", name].concat()),
     }
 }
+
+/// The path of a visit that asks for no names: none are made.
+pub(crate) const NAMELESS: &str = "\0";
 
 /// A number that two handles share exactly if they are the same node: where the node keeps its device.
 /// Valid while a handle lives.

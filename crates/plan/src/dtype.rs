@@ -48,6 +48,7 @@ impl DType {
     ];
 
     /// Bytes that one element takes in a buffer.
+    #[inline]
     pub const fn size(self) -> usize {
         match self {
             DType::U8 => 1,
@@ -57,11 +58,13 @@ impl DType {
     }
 
     /// Whether this is `F32` or `F16`.
+    #[inline]
     pub const fn is_float(self) -> bool {
         matches!(self, DType::F32 | DType::F16)
     }
 
     /// The register class that holds an element.
+    #[inline]
     pub const fn class(self) -> Class {
         match self {
             DType::F32 | DType::F16 => Class::F32,

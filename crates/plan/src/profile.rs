@@ -32,6 +32,7 @@ struct Trace {
 }
 
 /// The trace that is being written, if one is.
+#[inline]
 fn profile() -> Option<&'static Profile> {
     static PROFILE: OnceLock<Option<Profile>> = OnceLock::new();
     PROFILE.get_or_init(open).as_ref()
@@ -52,11 +53,13 @@ fn open() -> Option<Profile> {
 }
 
 /// When something began, if a trace is being written.
+#[inline]
 pub fn begin() -> Option<Instant> {
     profile().map(|_| Instant::now())
 }
 
 /// A step of the cpu executor has ended.
+#[inline]
 pub fn cpu_step(began: Option<Instant>, step: &Step) {
     if let (Some(began), Some(profile)) = (began, profile()) {
         let [at, length] = [profile.micros(began), micros(began.elapsed())];

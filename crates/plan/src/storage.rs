@@ -50,6 +50,7 @@ pub fn room(bytes: usize) -> Result<(), usize> {
 }
 
 /// An empty list with room for `n` elements that lives no longer than a step: see [`HostBufferMut::within_step`].
+#[inline]
 pub fn reserved<T>(n: usize) -> Vec<T> {
     let mut list = Vec::new();
     if list.try_reserve_exact(n).is_err() {
@@ -129,6 +130,7 @@ impl HostBufferMut {
     ///
     /// Where the host has no room for it, unwinds with [`NoRoom`], which the run that the step belongs to returns as an
     /// error.
+    #[inline]
     pub fn within_step(bytes: usize) -> HostBufferMut {
         HostBufferMut::scratch(bytes)
             .unwrap_or_else(|bytes| std::panic::resume_unwind(Box::new(NoRoom { bytes })))
@@ -138,6 +140,7 @@ impl HostBufferMut {
     ///
     /// # Errors
     /// As [`HostBufferMut::scratch`].
+    #[inline]
     pub fn copy_of(bytes: &[u8]) -> Result<HostBufferMut, usize> {
         let mut buffer = HostBufferMut::scratch(bytes.len())?;
         buffer.bytes_mut().copy_from_slice(bytes);
@@ -178,6 +181,7 @@ impl HostBufferMut {
     }
 
     /// Ends writing.
+    #[inline]
     pub fn freeze(self) -> HostBuffer {
         HostBuffer(Arc::new(self))
     }
@@ -195,6 +199,7 @@ impl Drop for HostBufferMut {
 
 impl HostBuffer {
     /// The buffer, to write again, where nobody else holds it.
+    #[inline]
     pub fn into_mut(self) -> Option<HostBufferMut> {
         Arc::into_inner(self.0)
     }
@@ -209,6 +214,7 @@ impl HostBuffer {
     ///
     /// # Errors
     /// As [`HostBufferMut::scratch`].
+    #[inline]
     pub fn copy(&self) -> Result<HostBufferMut, usize> {
         HostBufferMut::copy_of(self.bytes())
     }

@@ -10,7 +10,7 @@ mod trace;
 pub use outputs::Outputs;
 
 use crate::host::Host;
-use crate::module::Module;
+use crate::module::{Module, NAMELESS};
 use plan::Plan;
 use slots::{Slots, push_type};
 use snapshot::{Guard, Path, Snapshot, each_tensor, named_tensors};
@@ -197,7 +197,7 @@ where
             same &= slots.shows(at, t);
             at += 1;
         };
-        state.visit("", &mut |_, _, t| see(t));
+        state.visit(NAMELESS, &mut |_, _, t| see(t));
         state.visit_host(&mut |host| match host {
             Host::Number(n) => key.push(n),
             Host::Value(v) => key.push(v.bits()),

@@ -3,7 +3,7 @@
 use super::plan::Updated;
 use super::snapshot::{SKIPPED, each_tensor};
 use crate::host::hashed;
-use crate::module::{Module, identity};
+use crate::module::{Module, NAMELESS, identity};
 use std::collections::HashMap;
 use wgrad_graph::Tensor;
 use wgrad_graph::replay::device_key;
@@ -75,7 +75,7 @@ impl Slots {
         };
         match self.skipped {
             true => each_tensor(state, &mut show),
-            false => state.visit_mut("", &mut |_, _, t| show(t)),
+            false => state.visit_mut(NAMELESS, &mut |_, _, t| show(t)),
         }
     }
 

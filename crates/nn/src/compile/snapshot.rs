@@ -1,7 +1,7 @@
 //! A state as it was before a function ran, and a guard that puts it back, also when the function panics. Knows no plan.
 
 use crate::host::{Host, Saved};
-use crate::module::Module;
+use crate::module::{Module, NAMELESS};
 use std::collections::HashMap;
 use std::fmt::Display;
 use wgrad_graph::replay::peek;
@@ -30,7 +30,7 @@ pub(super) fn named_tensors<S: Module>(state: &mut S) -> (Vec<String>, Vec<Tenso
 
 /// Shows every tensor of a state, in the order of [`named_tensors`], for replacing it.
 pub(super) fn each_tensor<S: Module>(state: &mut S, f: &mut dyn FnMut(&mut Tensor)) {
-    state.visit_mut("", &mut |_, _, t| f(t));
+    state.visit_mut(NAMELESS, &mut |_, _, t| f(t));
     state.visit_host(&mut |host| {
         if let Host::Tensor(t) = host {
             f(t);

@@ -417,7 +417,10 @@ impl Module for Stack {
 
     fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor)) {
         for weights in &mut self.weights {
-            let names: Vec<String> = weights.names().map(|(name, _)| join(path, &name)).collect();
+            let names: Vec<String> = weights
+                .names()
+                .map(|(name, _)| join(path, &name).into_owned())
+                .collect();
             for (name, tensor) in names.iter().zip(weights.tensors_mut()) {
                 visitor(name, Kind::Parameter, tensor);
             }

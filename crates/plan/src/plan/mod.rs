@@ -75,6 +75,7 @@ pub struct Step {
 
 impl Step {
     /// Every slot written.
+    #[inline]
     pub fn outputs(&self) -> impl Iterator<Item = SlotId> + '_ {
         std::iter::once(self.output).chain(self.more_outputs.iter().copied())
     }
@@ -163,6 +164,7 @@ impl Plan {
     }
 
     /// Whether a slot's output takes the place of a leaf.
+    #[inline]
     pub fn is_in_place(&self, slot: SlotId) -> bool {
         match self.slots[slot].place {
             Place::Output(output) => {
