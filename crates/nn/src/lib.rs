@@ -39,7 +39,7 @@ mod variable;
 
 pub use compile::{Compiled, Outputs, compile};
 pub use context::Context;
-pub use gradients::{Gradients, gradients, gradients_with};
+pub use gradients::{Gradients, gradients, gradients_where, gradients_with};
 pub use host::{Host, Saved, Value, Watched};
 pub use layer::{Layer, LayerInfo, Sequential};
 pub use layers::{

@@ -4,7 +4,7 @@
 use super::half;
 use crate::gradients::Gradients;
 use crate::module::{Kind, Module, by_name, identity, join, mismatch, replace};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use wgrad_graph::replay::{Outcome, is_tracing, stand_in};
 use wgrad_graph::{Error, ErrorKind, Mark, Number, Result, Tensor, eval, eval_update};
 
@@ -15,7 +15,7 @@ pub(crate) struct State {
     steps: u64,
     /// Runs whose outcome was not known when their steps were counted, with that number.
     pending: Vec<(Outcome, u64)>,
-    slots: BTreeMap<String, Vec<Tensor>>,
+    slots: Slots,
     traced: TracedSteps,
     pub(crate) binding: Binding,
     /// The learning rate that stands for another one while a function is traced, and that one.
@@ -25,8 +25,12 @@ pub(crate) struct State {
 /// Runs that an optimiser waits for; with more it asks for their outcome.
 const MAX_PENDING: usize = 256;
 
-/// The moments of a parameter that a traced step made: first values, each with the stand-in that was used for it.
-pub(crate) type Made = (String, Vec<(Tensor, Tensor)>);
+/// The moments of each parameter, with what they are called.
+type Slots = BTreeMap<String, Vec<(&'static str, Tensor)>>;
+
+/// The moments of a parameter that a traced step made: what they are called, and first values, each with the stand-in that
+/// was used for it.
+pub(crate) type Made = (String, Vec<&'static str>, Vec<(Tensor, Tensor)>);
 
 /// What an optimiser did while a compiled function was traced.
 #[derive(Clone, Default)]
@@ -100,48 +104,69 @@ pub(crate) fn fits(value: f64) -> bool {
 /// A new parameter and its new moments, from an [`Update`].
 pub(crate) type Rule<'a> = dyn Fn(&Update) -> (Tensor, Vec<Tensor>) + 'a;
 
+/// What is done with some of the parameters in a step.
+pub(crate) struct Setting<'a> {
+    pub(crate) moments: Vec<Moment>,
+    /// The numbers that change from step to step.
+    pub(crate) numbers: Vec<f64>,
+    pub(crate) rule: &'a Rule<'a>,
+}
+
+/// What is done with each parameter in a step.
+pub(crate) struct Rules<'a> {
+    pub(crate) settings: Vec<Setting<'a>>,
+    /// The number of a parameter's setting.
+    pub(crate) of: &'a dyn Fn(&str, &Tensor) -> usize,
+}
+
+/// A parameter in a step.
+struct Trained {
+    name: String,
+    parameter: Tensor,
+    gradient: Tensor,
+    /// The number of its setting.
+    setting: usize,
+}
+
 /// The evaluated outcome of a step, all leaves.
 pub(crate) struct Next {
     numbers: Vec<Number>,
     made: Vec<Made>,
     outcome: Outcome,
-    slots: BTreeMap<String, Vec<Tensor>>,
+    slots: Slots,
     tensors: HashMap<String, Tensor>,
 }
 
 impl State {
-    /// Records and evaluates a step, with these numbers that change from step to step. Changes nothing.
+    /// Records and evaluates a step. Changes nothing.
     #[track_caller]
     pub(crate) fn next(
         &self,
         model: &dyn Module,
         gradients: &Gradients,
-        moments: &[Moment],
-        numbers: &[f64],
-        rule: &Rule,
+        rules: &Rules,
     ) -> Result<Next> {
-        let numbers: Vec<Number> = numbers.iter().map(|&v| Number::new(v)).collect();
-        let parameters = unique(model, gradients)?;
+        let cell = |s: &Setting| s.numbers.iter().map(|&v| Number::new(v)).collect();
+        let numbers: Vec<Vec<Number>> = rules.settings.iter().map(cell).collect();
+        let (parameters, frozen) = unique(model, gradients, rules)?;
         self.recognise(&parameters)?;
-        let (before, made) = self.moments(&parameters, moments)?;
+        let (before, made) = self.moments(&parameters, rules)?;
         let mut updated = Vec::with_capacity(parameters.len());
-        for ((name, parameter, gradient), old) in parameters.iter().zip(&before) {
+        for (t, old) in parameters.iter().zip(&before) {
             let update = Update {
-                numbers: &numbers,
-                parameter,
-                gradient,
+                numbers: &numbers[t.setting],
+                parameter: &t.parameter,
+                gradient: &t.gradient,
                 moments: old,
             };
-            let (new, new_moments) = half::updated(rule, &update);
-            check_update(name, parameter, &new)?;
-            updated.push((name, new, new_moments));
+            let (new, new_moments) = half::updated(rules.settings[t.setting].rule, &update);
+            check_update(&t.name, &t.parameter, &new)?;
+            updated.push((new, new_moments));
         }
         let buffers = model.buffers();
         let mut pairs: Vec<(&Tensor, &Tensor)> = Vec::new();
-        for (((_, parameter, _), old), (_, new, new_moments)) in
-            parameters.iter().zip(&before).zip(&updated)
-        {
-            pairs.push((parameter, new));
+        for ((t, old), (new, new_moments)) in parameters.iter().zip(&before).zip(&updated) {
+            pairs.push((&t.parameter, new));
             pairs.extend(old.iter().zip(new_moments));
         }
         let mut rest = vec![gradients.loss()];
@@ -149,18 +174,23 @@ impl State {
         rest.extend(buffers.iter().map(|(_, t)| t));
         let outcome = eval_update(&pairs, &rest)?;
         let mut next = Next {
-            numbers,
+            numbers: numbers.into_iter().flatten().collect(),
             made,
             outcome,
             slots: BTreeMap::new(),
             tensors: HashMap::new(),
         };
-        for (name, new, moments) in &updated {
-            next.tensors.insert((*name).clone(), new.detach()?);
-            next.slots.insert(
-                (*name).clone(),
-                moments.iter().map(Tensor::detach).collect::<Result<_>>()?,
-            );
+        let kept = self.slots.iter().filter(|(name, _)| frozen.contains(*name));
+        next.slots
+            .extend(kept.map(|(name, slot)| (name.clone(), slot.clone())));
+        for (t, (new, moments)) in parameters.iter().zip(&updated) {
+            next.tensors.insert(t.name.clone(), new.detach()?);
+            let kinds = rules.settings[t.setting].moments.iter();
+            let slot = kinds
+                .zip(moments)
+                .map(|((kind, _), m)| Ok((*kind, m.detach()?)));
+            next.slots
+                .insert(t.name.clone(), slot.collect::<Result<_>>()?);
         }
         for (name, buffer) in buffers {
             next.tensors.insert(name, buffer.detach()?);
@@ -191,15 +221,15 @@ impl State {
     /// one of whose parameters was written by the last step, or loaded or moved into the place of one that was, or
     /// computed from one. Where none is, all have been replaced; then the last step's parameters are gone, unless there
     /// are two modules.
-    fn recognise(&self, parameters: &[(String, Tensor, Tensor)]) -> Result<()> {
+    fn recognise(&self, parameters: &[Trained]) -> Result<()> {
         let Some(mark) = &self.binding.0 else {
             return Ok(());
         };
-        let known = |f: &dyn Fn(&Tensor) -> bool| parameters.iter().any(|(_, p, _)| f(p));
+        let known = |f: &dyn Fn(&Tensor) -> bool| parameters.iter().any(|t| f(&t.parameter));
         if known(&|p| mark.is_on(p)) || !mark.is_borne() || known(&|p| mark.is_below(p)) {
             return Ok(());
         }
-        let names: Vec<&str> = parameters.iter().map(|(name, ..)| name.as_str()).collect();
+        let names: Vec<&str> = parameters.iter().map(|t| t.name.as_str()).collect();
         let message = format!(
             "this optimiser holds the moments of other parameters, which still exist, and not of {}: give each module an \
              optimiser of its own, or call load_moments if these have taken their place",
@@ -261,9 +291,10 @@ impl State {
 
     /// Takes first values of moments.
     pub(crate) fn admit(&mut self, made: &[Made]) {
-        for (name, moments) in made {
+        for (name, kinds, moments) in made {
             let first = moments.iter().map(|(first, _)| first.clone());
-            self.slots.insert(name.clone(), first.collect());
+            let slot = kinds.iter().copied().zip(first).collect();
+            self.slots.insert(name.clone(), slot);
         }
     }
 
@@ -276,15 +307,10 @@ impl State {
     }
 
     /// Shows every moment under its name.
-    pub(crate) fn visit(
-        &self,
-        path: &str,
-        moments: &[Moment],
-        visitor: &mut dyn FnMut(&str, Kind, &Tensor),
-    ) {
-        for (name, tensors) in &self.slots {
+    pub(crate) fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &Tensor)) {
+        for (name, slot) in &self.slots {
             let name = join(path, name);
-            for ((kind, _), tensor) in moments.iter().zip(tensors) {
+            for (kind, tensor) in slot {
                 visitor(&join(&name, kind), Kind::Buffer, tensor);
             }
         }
@@ -294,12 +320,11 @@ impl State {
     pub(crate) fn visit_mut(
         &mut self,
         path: &str,
-        moments: &[Moment],
         visitor: &mut dyn FnMut(&str, Kind, &mut Tensor),
     ) {
-        for (name, tensors) in &mut self.slots {
+        for (name, slot) in &mut self.slots {
             let name = join(path, name);
-            for ((kind, _), tensor) in moments.iter().zip(tensors) {
+            for (kind, tensor) in slot {
                 visitor(&join(&name, kind), Kind::Buffer, tensor);
             }
         }
@@ -310,55 +335,51 @@ impl State {
     /// which are given too.
     fn moments(
         &self,
-        parameters: &[(String, Tensor, Tensor)],
-        names: &[Moment],
+        parameters: &[Trained],
+        rules: &Rules,
     ) -> Result<(Vec<Vec<Tensor>>, Vec<Made>)> {
-        let fresh = |p: &Tensor| -> Vec<Tensor> {
-            names.iter().map(|(_, value)| p.full_like(*value)).collect()
-        };
-        let mut all: Vec<Vec<Tensor>> = parameters
-            .iter()
-            .map(|(name, parameter, _)| match self.slots.get(name) {
-                Some(moments) => moments.clone(),
-                None => fresh(parameter),
-            })
-            .collect();
-        for ((name, parameter, _), moments) in parameters.iter().zip(&all) {
-            let problem = moments
-                .iter()
-                .zip(names)
-                .find_map(|(m, (kind, _))| mismatch(&format!("{name}.{kind}"), parameter, m));
-            let count = (moments.len() != names.len())
-                .then(|| format!("{name} has {} moments, not {}", moments.len(), names.len()));
-            if let Some(message) = problem.or(count) {
-                return Err(Error::new(ErrorKind::Shape, "step", message));
-            }
+        let mut all: Vec<Vec<Tensor>> = Vec::with_capacity(parameters.len());
+        for t in parameters {
+            let wanted = &rules.settings[t.setting].moments;
+            all.push(match self.slots.get(&t.name) {
+                Some(slot) => {
+                    check_moments(t, slot, wanted)?;
+                    slot.iter().map(|(_, m)| m.clone()).collect()
+                }
+                None => wanted
+                    .iter()
+                    .map(|(_, v)| t.parameter.full_like(*v))
+                    .collect(),
+            });
         }
         eval(&all.iter().flatten().collect::<Vec<_>>())?;
         let mut made = Vec::new();
         if is_tracing() {
-            for ((name, ..), moments) in parameters.iter().zip(&mut all) {
-                if !self.slots.contains_key(name) {
-                    made.push((name.clone(), traced_moments(moments)?));
+            for (t, moments) in parameters.iter().zip(&mut all) {
+                if !self.slots.contains_key(&t.name) {
+                    let kinds = rules.settings[t.setting].moments.iter();
+                    let kinds = kinds.map(|(kind, _)| *kind).collect();
+                    made.push((t.name.clone(), kinds, traced_moments(moments)?));
                 }
             }
         }
         Ok((all, made))
     }
 
-    /// From moments by name: parameter, dot, kind, as [`State::visit`] shows them.
+    /// From moments by name: parameter, dot, kind, as [`State::visit`] shows them. `kinds` has the lists of kinds that a
+    /// parameter can have.
     pub(crate) fn load(
         state: &[(String, Tensor)],
-        moments: &[Moment],
+        kinds: &[Vec<&'static str>],
         steps: u64,
     ) -> Result<State> {
         let given = by_name("load_state", state)?;
         let mut problems = Vec::new();
-        let mut parameters = BTreeMap::new();
+        let mut parameters: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (&name, tensor) in &given {
             match name.rsplit_once('.') {
-                Some((parameter, kind)) if moments.iter().any(|(m, _)| *m == kind) => {
-                    parameters.insert(parameter, Vec::with_capacity(moments.len()));
+                Some((parameter, kind)) if kinds.iter().flatten().any(|k| *k == kind) => {
+                    parameters.entry(parameter).or_default().push(kind);
                 }
                 _ => problems.push(format!("unexpected {name}")),
             }
@@ -369,13 +390,26 @@ impl State {
                     .map(|e| format!("{name} is invalid: {e}")),
             );
         }
-        for (parameter, tensors) in &mut parameters {
-            for (kind, _) in moments {
+        let mut slots = Slots::new();
+        for (parameter, own) in parameters {
+            let has_all = |list: &&Vec<&'static str>| own.iter().all(|k| list.contains(k));
+            let mut fitting = kinds.iter().filter(has_all);
+            let exact = fitting.clone().find(|list| list.len() == own.len());
+            let Some(list) = exact.or_else(|| fitting.next()) else {
+                let own = own.join(", ");
+                problems.push(format!(
+                    "{parameter} has {own}, which are of several groups"
+                ));
+                continue;
+            };
+            let mut slot = Vec::with_capacity(list.len());
+            for kind in list {
                 match given.get(format!("{parameter}.{kind}").as_str()) {
-                    Some(&t) => tensors.push(t.clone()),
+                    Some(&t) => slot.push((*kind, t.clone())),
                     None => problems.push(format!("missing {parameter}.{kind}")),
                 }
             }
+            slots.insert(parameter.to_string(), slot);
         }
         if !problems.is_empty() {
             return Err(Error::new(
@@ -386,12 +420,29 @@ impl State {
         }
         Ok(State {
             steps,
-            slots: parameters
-                .into_iter()
-                .map(|(name, t)| (name.to_string(), t))
-                .collect(),
+            slots,
             ..State::default()
         })
+    }
+}
+
+/// An error unless the moments of a parameter are those that its rule keeps.
+fn check_moments(t: &Trained, slot: &[(&'static str, Tensor)], wanted: &[Moment]) -> Result<()> {
+    let name = &t.name;
+    let problem = slot
+        .iter()
+        .find_map(|(kind, m)| mismatch(&format!("{name}.{kind}"), &t.parameter, m));
+    let same = slot
+        .iter()
+        .map(|(kind, _)| kind)
+        .eq(wanted.iter().map(|(kind, _)| kind));
+    let kinds = (!same).then(|| match slot.len() == wanted.len() {
+        true => format!("the moments of {name} are another rule's"),
+        false => format!("{name} has {} moments, not {}", slot.len(), wanted.len()),
+    });
+    match problem.or(kinds) {
+        Some(message) => Err(Error::new(ErrorKind::Shape, "step", message)),
+        None => Ok(()),
     }
 }
 
@@ -405,31 +456,64 @@ fn traced_moments(moments: &mut [Tensor]) -> Result<Vec<(Tensor, Tensor)>> {
     pairs.collect()
 }
 
-/// Name, value and gradient of every parameter; one that stands in two places comes once, by its first name.
-fn unique(model: &dyn Module, gradients: &Gradients) -> Result<Vec<(String, Tensor, Tensor)>> {
+/// Every parameter that has a gradient, and the names of the others; one that stands in two places comes once, by its
+/// first name.
+fn unique(
+    model: &dyn Module,
+    gradients: &Gradients,
+    rules: &Rules,
+) -> Result<(Vec<Trained>, HashSet<String>)> {
     let mut parameters = Vec::new();
     model.visit("", &mut |name, kind, tensor| {
         if kind == Kind::Parameter {
             parameters.push((name.to_string(), tensor.clone()));
         }
     });
-    let of = gradients.of();
-    if parameters.len() != of.len() {
-        let message = format!("{} gradients for {} parameters", of.len(), parameters.len());
-        return Err(Error::new(ErrorKind::Shape, "step", message));
+    let fail = |message: String| Err(Error::new(ErrorKind::Shape, "step", message));
+    let total = gradients.parameters();
+    if let Some(total) = total.filter(|&total| total != parameters.len()) {
+        return fail(format!(
+            "{total} gradients for {} parameters",
+            parameters.len()
+        ));
     }
-    let mut seen = HashMap::new();
-    let mut out = Vec::with_capacity(of.len());
-    for ((name, parameter), gradient) in parameters.into_iter().zip(of) {
+    // All gradients of a module go by order, whatever path they were asked for with; a part of them goes by name.
+    let by_order = total == Some(gradients.len());
+    let mut rest: HashMap<&str, &Tensor> = HashMap::new();
+    if !by_order {
+        rest.extend(gradients.iter());
+    }
+    let mut seen = HashSet::new();
+    let mut out = Vec::with_capacity(gradients.len());
+    let mut frozen = HashSet::new();
+    for (at, (name, parameter)) in parameters.into_iter().enumerate() {
+        let gradient = match by_order {
+            true => gradients.of().get(at),
+            false => rest.remove(name.as_str()),
+        };
+        let Some(gradient) = gradient.cloned() else {
+            frozen.insert(name);
+            continue;
+        };
         gradient.check()?;
-        if let Some(problem) = mismatch(&format!("the gradient of {name}"), &parameter, gradient) {
-            return Err(Error::new(ErrorKind::Shape, "step", problem));
+        if let Some(problem) = mismatch(&format!("the gradient of {name}"), &parameter, &gradient) {
+            return fail(problem);
         }
-        if seen.insert(identity(&parameter), ()).is_none() {
-            out.push((name, parameter, gradient.clone()));
+        if seen.insert(identity(&parameter)) {
+            out.push(Trained {
+                setting: (rules.of)(&name, &parameter),
+                name,
+                parameter,
+                gradient,
+            });
         }
     }
-    Ok(out)
+    let mut unknown: Vec<&str> = rest.into_keys().collect();
+    unknown.sort_unstable();
+    match unknown.is_empty() {
+        true => Ok((out, frozen)),
+        false => fail(format!("no parameter is called {}", unknown.join(", "))),
+    }
 }
 
 fn check_update(name: &str, old: &Tensor, new: &Tensor) -> Result<()> {

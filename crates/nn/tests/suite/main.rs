@@ -7,6 +7,7 @@ mod course;
 mod dropout;
 mod effects;
 mod gradients;
+mod groups;
 mod inside;
 mod layers;
 mod module;
