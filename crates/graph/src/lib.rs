@@ -31,6 +31,7 @@ mod gradcheck;
 mod host;
 #[cfg(feature = "linalg")]
 mod linalg;
+mod links;
 mod mark;
 mod number;
 pub mod once;
