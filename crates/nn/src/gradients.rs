@@ -22,6 +22,8 @@ pub struct Gradients {
     /// Parameters of the module, if they come from one.
     parameters: Option<usize>,
     also: Vec<Tensor>,
+    /// Whether an optimiser is to take no step with them; bool, rank 0.
+    skip: Option<Tensor>,
 }
 
 /// The gradients of `loss` (one element) by every parameter of `model`.
@@ -121,6 +123,7 @@ fn gradients_of(
                 first,
                 parameters: Some(total),
                 also: Vec::new(),
+                skip: None,
             })
         }
         Err(e) => Err(name_unused(loss, &named, options, e)),
@@ -215,6 +218,23 @@ impl Gradients {
     /// Parameters of the module that they belong to, those without a gradient too, if that is known.
     pub(crate) fn parameters(&self) -> Option<usize> {
         self.parameters
+    }
+
+    /// Whether an optimiser is to take no step with them, if that is not known.
+    pub(crate) fn skip(&self) -> Option<&Tensor> {
+        self.skip.as_ref()
+    }
+
+    /// Those with which an optimiser takes no step where `skip` is true.
+    pub(crate) fn skipped_where(self, skip: Tensor) -> Gradients {
+        let skip = Some(skip);
+        Gradients { skip, ..self }
+    }
+
+    /// Those of another loss.
+    pub(crate) fn with_loss(self, loss: &Tensor) -> Gradients {
+        let loss = loss.clone();
+        Gradients { loss, ..self }
     }
 
     /// Each parameter's gradient once.

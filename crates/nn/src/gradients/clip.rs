@@ -60,6 +60,21 @@ impl Gradients {
         (clipped, norm)
     }
 
+    /// Whether an element is infinite or no number; bool, rank 0.
+    #[track_caller]
+    pub(crate) fn overflow(&self) -> Tensor {
+        let mut any: Option<Tensor> = None;
+        for g in self.each() {
+            let odd = g.isfinite().logical_not().cast(DType::F32).sum();
+            any = Some(match any {
+                Some(before) => before + odd,
+                None => odd,
+            });
+        }
+        let none = || Tensor::scalar(0.0, DType::F32, self.loss().device());
+        any.unwrap_or_else(none).gt_scalar(0.0)
+    }
+
     /// Every element in `[−max, max]`, as PyTorch's `clip_grad_value_`.
     ///
     /// ```

@@ -39,6 +39,7 @@ impl Gradients {
             first,
             parameters: None,
             also: Vec::new(),
+            skip: None,
         })
     }
 
@@ -162,6 +163,10 @@ impl Gradients {
             .filter(|(at, _)| self.first[*at] == *at);
         let loss = &self.loss + &other.loss;
         self.also.extend(other.also.iter().cloned());
+        self.skip = match (self.skip.take(), &other.skip) {
+            (Some(a), Some(b)) => Some(a.logical_or(b)),
+            (a, b) => a.or_else(|| b.clone()),
+        };
         let sum = self.clone().map(|_, g| match others.next() {
             Some((_, other)) => g + other,
             None => g.clone(),

@@ -137,7 +137,8 @@ impl<const D: usize> BatchNorm<D> {
     #[track_caller]
     fn moved(&self, old: &Tensor, new: &Tensor) -> Tensor {
         let new = new.stop_gradient().reshape(&[-1]);
-        (old.widened() * (1.0 - self.momentum) + new * self.momentum).cast(old.dtype())
+        let moved = old.widened() * (1.0 - self.momentum) + new * self.momentum;
+        moved.cast(old.dtype()).replacing(old)
     }
 }
 

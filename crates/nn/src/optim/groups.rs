@@ -3,6 +3,7 @@
 
 use super::state::{Moment, Rules, Setting, Update};
 use crate::Gradients;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wgrad_graph::{Error, ErrorKind, Result, Tensor};
@@ -136,26 +137,29 @@ impl<O: Settings> Groups<O> {
     }
 }
 
-/// The settings for no group and for each, of an optimiser whose learning rate is `lr`.
-fn all<O: Settings>(optimizer: &O, lr: f64) -> Result<Vec<O>> {
-    let mut own = optimizer.clone();
-    own.set_rate(lr);
+/// The settings for no group, with the learning rate `lr`, and for each group.
+fn all<O: Settings>(optimizer: &O, lr: f64) -> Result<(Cow<'_, O>, Vec<O>)> {
+    let own = match optimizer.rate().to_bits() == lr.to_bits() {
+        true => Cow::Borrowed(optimizer),
+        false => {
+            let mut own = optimizer.clone();
+            own.set_rate(lr);
+            Cow::Owned(own)
+        }
+    };
     own.validate()?;
     optimizer.groups().validate(lr)?;
-    Ok([own]
-        .into_iter()
-        .chain(optimizer.groups().settings(lr))
-        .collect())
+    Ok((own, optimizer.groups().settings(lr).collect()))
 }
 
 /// The numbers of all rules that change from step to step.
 pub(crate) fn numbers<O: Settings>(optimizer: &O, lr: f64, step: u64) -> Result<Vec<f64>> {
-    if optimizer.groups().0.is_empty() && optimizer.rate().to_bits() == lr.to_bits() {
-        optimizer.validate()?;
-        return Ok(optimizer.numbers(step));
+    let (own, groups) = all(optimizer, lr)?;
+    let mut numbers = own.numbers(step);
+    for group in &groups {
+        numbers.extend(group.numbers(step));
     }
-    let all = all(optimizer, lr)?;
-    Ok(all.iter().flat_map(|o| o.numbers(step)).collect())
+    Ok(numbers)
 }
 
 /// The numbers that are built into a plan: the optimiser's, then for each group which it is and its own.
@@ -194,7 +198,8 @@ pub(crate) fn with_rules<O: Settings, T>(
     (lr, step): (f64, u64),
     f: impl FnOnce(&Rules) -> Result<T>,
 ) -> Result<T> {
-    let all = all(optimizer, lr)?;
+    let (own, groups) = all(optimizer, lr)?;
+    let all: Vec<&O> = [&*own].into_iter().chain(&groups).collect();
     let rules: Vec<_> = all.iter().map(|o| move |u: &Update| o.update(u)).collect();
     let settings = all.iter().zip(&rules).map(|(o, rule)| Setting {
         moments: o.moments(),

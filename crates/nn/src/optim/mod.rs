@@ -5,8 +5,12 @@ mod adadelta;
 mod adagrad;
 mod adam;
 mod adamax;
+mod delta_bar_delta;
 mod groups;
 mod half;
+mod lamb;
+mod lion;
+mod muon;
 mod nadam;
 mod radam;
 mod rmsprop;
@@ -18,6 +22,10 @@ pub use adadelta::Adadelta;
 pub use adagrad::Adagrad;
 pub use adam::{Adam, AdamW};
 pub use adamax::Adamax;
+pub use delta_bar_delta::DeltaBarDelta;
+pub use lamb::Lamb;
+pub use lion::Lion;
+pub use muon::{AdjustLr, Muon};
 pub use nadam::NAdam;
 pub use radam::RAdam;
 pub use rmsprop::RmsProp;
@@ -156,6 +164,9 @@ macro_rules! optimizer {
 
             fn visit_host(&mut self, visitor: &mut dyn FnMut(crate::Host<'_>)) {
                 visitor(crate::Host::Optimizer(self));
+                if let Some(skipped) = &mut self.state.skipped {
+                    visitor(crate::Host::Tensor(skipped));
+                }
             }
 
             fn duplicate(&self) -> Option<$t> {
@@ -170,12 +181,12 @@ macro_rules! optimizer {
                 model: &mut dyn crate::Module,
                 gradients: &crate::Gradients,
             ) -> wgrad_graph::Result<()> {
-                let now = (self.state.calm(self.lr), self.state.steps() + 1);
+                let now = (self.state.calm(self.lr), self.state.taken() + 1);
+                let ran = std::cell::Cell::new(false);
                 let next = crate::optim::groups::with_rules(self, now, |rules| {
-                    self.state.next(model, gradients, rules)
-                })?;
-                self.state.commit(model, next);
-                Ok(())
+                    self.state.next(model, gradients, rules, &ran)
+                });
+                self.state.finish(model, next, ran.get())
             }
 
             #[track_caller]
@@ -218,7 +229,7 @@ macro_rules! optimizer {
             #[track_caller]
             fn steps(&self) -> u64 {
                 wgrad_graph::replay::observe("an optimiser's steps are read");
-                self.state.steps()
+                self.state.taken()
             }
 
             #[track_caller]
@@ -273,7 +284,7 @@ macro_rules! optimizer {
             }
 
             fn steps_taken(&self) -> u64 {
-                self.state.steps()
+                self.state.taken()
             }
 
             fn count(&mut self, steps: u64, outcome: &wgrad_graph::replay::Outcome) {

@@ -4,9 +4,10 @@
 use super::half;
 use crate::gradients::Gradients;
 use crate::module::{Kind, Module, by_name, identity, join, mismatch, replace};
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use wgrad_graph::replay::{Outcome, is_tracing, stand_in};
-use wgrad_graph::{Error, ErrorKind, Mark, Number, Result, Tensor, eval, eval_update};
+use wgrad_graph::{DType, Error, ErrorKind, Mark, Number, Result, Tensor, eval, eval_update};
 
 /// Moments of every parameter, and the number of steps taken.
 #[derive(Clone, Default)]
@@ -16,6 +17,8 @@ pub(crate) struct State {
     /// Runs whose outcome was not known when their steps were counted, with that number.
     pending: Vec<(Outcome, u64)>,
     slots: Slots,
+    /// Steps that were left out for gradients that are not finite, which `steps` counts too; i32, rank 0.
+    pub(crate) skipped: Option<Tensor>,
     traced: TracedSteps,
     pub(crate) binding: Binding,
     /// The learning rate that stands for another one while a function is traced, and that one.
@@ -134,17 +137,19 @@ pub(crate) struct Next {
     made: Vec<Made>,
     outcome: Outcome,
     slots: Slots,
+    skipped: Option<Tensor>,
     tensors: HashMap<String, Tensor>,
 }
 
 impl State {
-    /// Records and evaluates a step. Changes nothing.
+    /// Records and evaluates a step. Changes nothing. Sets `ran` before it evaluates.
     #[track_caller]
     pub(crate) fn next(
         &self,
         model: &dyn Module,
         gradients: &Gradients,
         rules: &Rules,
+        ran: &Cell<bool>,
     ) -> Result<Next> {
         let cell = |s: &Setting| s.numbers.iter().map(|&v| Number::new(v)).collect();
         let numbers: Vec<Vec<Number>> = rules.settings.iter().map(cell).collect();
@@ -159,8 +164,14 @@ impl State {
                 gradient: &t.gradient,
                 moments: old,
             };
-            let (new, new_moments) = half::updated(rules.settings[t.setting].rule, &update);
+            let (mut new, mut new_moments) = half::updated(rules.settings[t.setting].rule, &update);
             check_update(&t.name, &t.parameter, &new)?;
+            if let Some(skip) = gradients.skip() {
+                new = Tensor::where_(skip, &t.parameter, &new);
+                for (new, old) in new_moments.iter_mut().zip(old) {
+                    *new = Tensor::where_(skip, old, new);
+                }
+            }
             updated.push((new, new_moments));
         }
         let buffers = model.buffers();
@@ -171,13 +182,30 @@ impl State {
         }
         let mut rest = vec![gradients.loss()];
         rest.extend(gradients.extra());
-        rest.extend(buffers.iter().map(|(_, t)| t));
+        // What a forward pass has put into the tree replaces what was there only if the step does not fail.
+        let replaced: Vec<Option<Tensor>> = buffers.iter().map(|(_, t)| t.replaced()).collect();
+        for ((name, new), old) in buffers.iter().zip(&replaced) {
+            match old
+                .as_ref()
+                .filter(|old| mismatch(name, old, new).is_none())
+            {
+                Some(old) => pairs.push((old, new)),
+                None => rest.push(new),
+            }
+        }
+        let skips = gradients.skip().map(|skip| self.skips(skip));
+        pairs.extend(skips.iter().map(|(old, new)| (old, new)));
+        ran.set(true);
         let outcome = eval_update(&pairs, &rest)?;
         let mut next = Next {
             numbers: numbers.into_iter().flatten().collect(),
             made,
             outcome,
             slots: BTreeMap::new(),
+            skipped: match skips {
+                Some((_, new)) => Some(new.detach()?),
+                None => self.skipped.clone(),
+            },
             tensors: HashMap::new(),
         };
         let kept = self.slots.iter().filter(|(name, _)| frozen.contains(*name));
@@ -198,8 +226,36 @@ impl State {
         Ok(next)
     }
 
+    /// The steps that were left out so far, and with one more where `skip` is true.
+    #[track_caller]
+    fn skips(&self, skip: &Tensor) -> (Tensor, Tensor) {
+        let none = || Tensor::from_slice(&[0i32], &[], skip.device());
+        let old = self.skipped.clone().unwrap_or_else(none);
+        let new = &old + skip.cast(DType::I32);
+        (old, new)
+    }
+
+    /// Ends a step. Where its run has failed, buffers that were recorded with the loss are what they were to replace.
+    pub(crate) fn finish(
+        &mut self,
+        model: &mut dyn Module,
+        next: Result<Next>,
+        ran: bool,
+    ) -> Result<()> {
+        match next {
+            Ok(next) => self.commit(model, next),
+            Err(e) => {
+                if ran {
+                    roll_back(model);
+                }
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+
     /// Puts an evaluated step into the tree.
-    pub(crate) fn commit(&mut self, model: &mut dyn Module, mut next: Next) {
+    fn commit(&mut self, model: &mut dyn Module, mut next: Next) {
         let mark = Mark::new();
         let written: Vec<Tensor> = next
             .slots
@@ -210,6 +266,7 @@ impl State {
         written.iter().for_each(|t| mark.put_on(t));
         self.binding = Binding(Some(mark));
         self.slots = next.slots;
+        self.skipped = next.skipped;
         self.count(1, &next.outcome);
         if is_tracing() {
             self.traced.cells.push(next.numbers);
@@ -249,6 +306,17 @@ impl State {
         let pending = self.pending.iter();
         let lost: u64 = pending.filter(|(o, _)| failed(o)).map(|(_, n)| n).sum();
         self.steps - lost
+    }
+
+    /// Steps taken, without those that were left out either. While a function is traced, and in a browser, these cannot be
+    /// told apart.
+    pub(crate) fn taken(&self) -> u64 {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(skipped) = self.skipped.as_ref().filter(|_| !is_tracing()) {
+            let skipped = skipped.item::<i32>().map_or(0, i32::unsigned_abs);
+            return self.steps().saturating_sub(u64::from(skipped));
+        }
+        self.steps()
     }
 
     /// Counts the steps of a run.
@@ -514,6 +582,15 @@ fn unique(
         true => Ok((out, frozen)),
         false => fail(format!("no parameter is called {}", unknown.join(", "))),
     }
+}
+
+/// Puts back the buffers that have no value and replaced others.
+fn roll_back(model: &mut dyn Module) {
+    let mut old: HashMap<String, Tensor> = HashMap::new();
+    for (name, buffer) in model.buffers() {
+        old.extend(buffer.replaced().map(|t| (name, t)));
+    }
+    replace(model, &mut |name, _| old.remove(name));
 }
 
 fn check_update(name: &str, old: &Tensor, new: &Tensor) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Modules, layers and optimisers against hand-computed numbers and plain f64 loops, on every device.
 #![cfg(feature = "cpu")]
 
+mod averages;
 mod batch_norm;
 mod compile;
 mod course;
@@ -17,6 +18,7 @@ mod recurrent;
 mod rules;
 mod schedules;
 mod sequential;
+mod sharing;
 mod state;
 mod training;
 mod warnings;
