@@ -2,8 +2,8 @@
 //! what f16 can hold, by the rules of PyTorch's `GradScaler`. Knows no update rule.
 
 use crate::gradients::{Gradients, gradients};
-use crate::{Kind, Module};
 use crate::optim::Optimizer;
+use crate::{Kind, Module};
 use wgrad_graph::{DType, Device, Error, ErrorKind, Result, Tensor, eval};
 
 /// Calls `f` with a module whose parameters are those of `model` in another dtype, and gives what it gives. `model` has its

@@ -12,6 +12,7 @@ mod lamb;
 mod lion;
 mod muon;
 mod nadam;
+mod parameters;
 mod radam;
 mod rmsprop;
 mod rprop;
@@ -76,6 +77,18 @@ pub trait Optimizer: Module {
     ///
     /// # Errors
     /// There is no group of this name.
+    ///
+    /// ```
+    /// use wgrad_nn::{AdamW, Optimizer};
+    /// let mut adamw = AdamW::new(1e-3)
+    ///     .weight_decay(0.1)
+    ///     .group("head", |name, _| name.starts_with("head."), |g| g.with_lr(1e-2))
+    ///     .group("plain", |_, t| t.rank() < 2, |g| g.weight_decay(0.0));
+    /// adamw.set_lr(2e-3); // of the optimiser, and of "plain", which has no rate of its own
+    /// adamw.set_group_lr("head", 5e-3)?;
+    /// assert_eq!(adamw.groups(), [("head".to_string(), 5e-3), ("plain".to_string(), 2e-3)]);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
     fn set_group_lr(&mut self, name: &str, lr: f64) -> Result<()>;
 
     /// The parameters by whose gradients `gradients` are, each with the name of its group if it is in one.

@@ -157,6 +157,19 @@ fn shared_gradients_have_the_bits_of_others() {
     }
 }
 
+/// Sums and products of the same operands in another order are one.
+#[test]
+fn the_order_of_operands_makes_no_difference() {
+    let d = Device::cpu();
+    let [a, b, c] = [0, 1, 2].map(|seed| Generator::new(seed).normal(&[3, 3], &d));
+    wgrad_graph::eval(&[&a, &b, &c]).unwrap();
+    let steps = |x: &Tensor, y: &Tensor| count(&[&x.matmul(&c), &y.matmul(&c)], "= matmul");
+    let one = steps(&(&a + &b), &(&a + &b));
+    assert_eq!(steps(&(&a + &b), &(&b + &a)), one);
+    assert_eq!(steps(&(&a * &b), &(&b * &a)), one);
+    assert_eq!(steps(&(&a - &b), &(&b - &a)), one + 1);
+}
+
 /// Reading one gradient computes those that are held with it.
 #[test]
 fn reading_gradients_one_by_one_is_one_run() {
