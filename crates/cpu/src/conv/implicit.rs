@@ -8,7 +8,7 @@ use crate::matmul::gemm::kernel::{Kernels, Source, Tile};
 use crate::matmul::gemm::pack::{Block, SLACK};
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::matmul::gemm::{Epilogue, Out, pack_left, part};
-use crate::run::par::Par;
+use crate::threads::par::Par;
 use std::ops::Range;
 
 /// Most steps of a sum in registers; longer sums go on from the output.

@@ -8,7 +8,7 @@ pub(crate) mod weight_few_channels;
 pub(crate) mod weight_implicit;
 pub(crate) mod winograd;
 
-use crate::Context;
+use crate::call::Context;
 use crate::conv::implicit::Flat;
 use crate::conv::unfold::{Tile, Unfold};
 use crate::conv::weight::Sums;
@@ -17,8 +17,8 @@ use crate::matmul::gemm::scratch::with_scratch;
 use crate::matmul::gemm::{Mat, product};
 use crate::matmul::{axpy, dot};
 use crate::plan::{Conv, ConvKind};
-use crate::run::par::Par;
 use crate::storage::HostBufferMut;
+use crate::threads::par::Par;
 use std::ops::Range;
 
 /// Elements of an unfolded tile: 1 MiB.

@@ -8,8 +8,8 @@ use crate::conv::winograd::WinogradWeight;
 use crate::matmul::axpy;
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::plan::Conv;
-use crate::run::par::Par;
 use crate::storage::HostBufferMut;
+use crate::threads::par::Par;
 use std::ops::Range;
 
 /// Most partial sums.

@@ -1,6 +1,15 @@
 //! Groups reductions over the same inner dimensions, and the maps before, between and after them, into Rows steps:
 //! what is read several times is then read from the cache. Works on the plan alone, so it knows no operation: a
 //! softmax, a normalisation or their gradients are found because they have this form.
+//!
+//! ```text
+//!   a softmax, as steps                      as one Rows step
+//!
+//!   x ─► max  ─► m      over all rows        row 0:  x ─► max ─► e = exp(x - m) ─► sum ─► e / s ─► y
+//!   x, m ─► exp ─► e    over all rows        row 1:  x ─► max ─► e = exp(x - m) ─► sum ─► e / s ─► y
+//!   e ─► sum  ─► s      over all rows        …                   └── stages: `m` and `s` one number, `e` a row
+//!   e, s ─► div ─► y    over all rows                                in the cache; only y is written
+//! ```
 
 use super::Limits;
 use super::flow::{Flow, Groups, Search, order, within};

@@ -7,7 +7,7 @@ use crate::conv::winograd::{suits, tiles};
 use crate::matmul::gemm::kernel::{Kernels, Source, Tile};
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::matmul::gemm::{Out, part};
-use crate::run::par::Par;
+use crate::threads::par::Par;
 use std::ops::Range;
 
 /// Floats of the transformed inputs and products of a task: with the filters they share a second-level cache.

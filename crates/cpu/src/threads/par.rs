@@ -1,7 +1,7 @@
 //! The one place that hands work to other threads. How work is cut never depends on it: callers cut by shape
 //! wherever the cut can change a bit.
 
-use crate::run::team::Team;
+use crate::threads::team::Team;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
