@@ -81,7 +81,7 @@ fn steps<'a>(root: &'a Path, options: &Options) -> Vec<Step<'a>> {
             "format of the page",
             command(Invocation::new("cargo", FORMAT_OF_THE_PAGE)),
         ),
-        ("tidy", quiet(tidy::tidy)),
+        ("tidy", quiet(|root| tidy::tidy(root, false))),
         ("clippy", command(Invocation::new("cargo", CLIPPY))),
     ];
     if options.fast {

@@ -19,7 +19,8 @@ usage: cargo xtask <command>
         --fast         unit tests only: no integration tests, doc tests or browser
         --all          the full cross product of cases (sets WGRAD_TEST_ALL=1)
         --no-browser   leave the browser out
-  tidy                                    the repository's own rules
+  tidy [--write]                          the repository's own rules, and how crates depend on each other
+        --write        draw that anew in ARCHITECTURE.md
   sanitize [asan] [miri] [--all]          the cpu executor's tests under AddressSanitizer and Miri; names what is missing
   browser                                 build the page and run its checks in headless Chromium
   serve                                   build the page and serve it for a browser of yours
@@ -35,7 +36,8 @@ fn main() -> ExitCode {
         "check" => check::Options::parse(flags).and_then(|options| check::check(&root(), &options)),
         "sanitize" => sanitize::Options::parse(flags)
             .and_then(|options| sanitize::sanitize(&root(), &options)),
-        "tidy" => no_flags(flags).and_then(|()| tidy::tidy(&root())),
+        "tidy" if flags == ["--write"] => tidy::tidy(&root(), true),
+        "tidy" => no_flags(flags).and_then(|()| tidy::tidy(&root(), false)),
         "browser" => no_flags(flags).and_then(|()| Ok(browser::browser(&root()).map(|_| ())?)),
         "serve" => no_flags(flags).and_then(|()| browser::serve(&root())),
         "help" | "--help" | "-h" => {
