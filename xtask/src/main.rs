@@ -6,6 +6,7 @@ mod check;
 mod run;
 mod sanitize;
 mod server;
+mod setup;
 mod tidy;
 mod wasm;
 
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  check [--fast] [--all] [--no-browser]   format, tidy, clippy, tests, doc tests, browser; stops at the first failure
+  check [--fast] [--all] [--no-browser]   what is missing, format, tidy, clippy, tests, doc tests, browser; stops at the first failure
         --fast         unit tests only: no integration tests, doc tests or browser
         --all          the full cross product of cases (sets WGRAD_TEST_ALL=1)
         --no-browser   leave the browser out

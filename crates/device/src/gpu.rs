@@ -414,7 +414,7 @@ impl Gpu {
     /// [`Error::DeviceLost`], or an error that came outside any call.
     pub async fn synchronize(&self) -> Result<()> {
         // `on_submitted_work_done` is the browser's only signal; native waits below.
-        let (sender, receiver) = futures::channel::oneshot::channel();
+        let (sender, receiver) = futures_channel::oneshot::channel();
         self.shared.health.alive()?;
         self.shared.queue.on_submitted_work_done(move || {
             // The receiver is gone when the caller stopped waiting.

@@ -57,7 +57,7 @@ impl Extent {
 
     /// Whether `step` sums these rows' points over the rows: a reduction whose loads run along its kept dimensions.
     pub(super) fn is_across(&self, step: &Step, limits: &Limits) -> bool {
-        if !limits.across {
+        if !limits.host {
             return false;
         }
         let Kernel::Reduce(r) = &step.kernel else {
@@ -100,7 +100,7 @@ impl Extent {
                 let whole = is_whole(plan, step);
                 let kind = match len {
                     _ if slot.dtype.size() != 4 => return None,
-                    _ if len == self.outer * self.inner && (whole || limits.regions) => {
+                    _ if len == self.outer * self.inner && (whole || limits.host) => {
                         StageKind::Each
                     }
                     _ if len == self.outer && whole => StageKind::Once,
