@@ -10,7 +10,8 @@ use crate::program::{Around, LANES, Program};
 use crate::simd;
 use half::f16;
 
-/// Results of so many elements are written past the caches.
+/// Results of so many elements (16 MiB) are written past the caches: see "Large results through the caches" in
+/// `docs/rejected.md`.
 pub(crate) const STREAM: usize = 1 << 22;
 
 /// `map`, whose output has elements of `dtype`, made ready; `None` where there is nothing to do.

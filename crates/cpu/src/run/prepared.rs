@@ -77,7 +77,8 @@ fn share_packs(plan: &Plan, steps: &mut [Ready]) -> Vec<usize> {
     shared.into_iter().map(|(_, floats)| floats).collect()
 }
 
-/// Work of a plan, in about tenths of nanoseconds, below which calling other threads costs more than it brings.
+/// Work of a plan, in about tenths of nanoseconds, below which calling other threads costs more than it brings: waking
+/// threads that sleep takes tens of microseconds, and these are 50.
 const LARGE: usize = if cfg!(miri) { 100 } else { 500_000 };
 
 /// What a step takes, in about tenths of nanoseconds.

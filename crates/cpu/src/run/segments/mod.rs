@@ -29,25 +29,28 @@ use build::build;
 use cut::cut;
 use std::ops::Range;
 
-/// Fewer parts are not worth it.
+/// Fewer parts are not worth it: a part goes to one thread as a whole, and so few leave threads without any at the end.
 const FEWEST: usize = 8;
 
 /// The most steps on either side of a product, so that looking for segments takes a time in proportion to the plan.
 const MOST: usize = 32;
 
-/// Bytes between the steps, over all parts, below which they stay in a cache anyway.
+// The sizes below follow from a second-level cache of 1 MiB for each core, which `conv/choice.rs`
+// assumes too, and have not been tuned beyond that: no bit depends on them.
+
+/// Bytes between the steps, over all parts, below which they stay in a second-level cache anyway.
 const BETWEEN: usize = if cfg!(miri) { 1 << 10 } else { 1 << 20 };
 
-/// Bytes between the steps of one part, above which they do not.
+/// Bytes between the steps of one part, above which they leave every cache: a quarter of a last-level cache of 32 MiB.
 const LARGEST: usize = 1 << 23;
 
-/// Bytes that parts taken together touch, at most.
+/// Bytes that parts taken together touch, at most: half of the second-level cache, whose other half is for what all share.
 const CACHE: usize = 1 << 19;
 
-/// The same where they share weights that are made ready.
+/// The same where they share weights that are made ready, which are read again for each part: all of the cache.
 const READY: usize = 1 << 20;
 
-/// Bytes that a part touches, at most, where parts are summed.
+/// Bytes that a part touches, at most, where parts are summed: twice the cache, as half of it is read once.
 const SUMMED: usize = 1 << 21;
 
 /// Steps that run part by part.
