@@ -7,6 +7,7 @@ use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::Value;
 use crate::ops::{Op, Operand};
+use crate::place;
 use crate::shape;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -72,6 +73,7 @@ impl Tensor {
         device: Device,
         location: &'static Location<'static>,
     ) -> Tensor {
+        let location = place::of(location);
         let operands: Vec<Operand> = inputs.iter().map(|t| t.operand()).collect();
         let shape = op.shape(&operands);
         let dtype = op.dtype(&operands);
@@ -159,7 +161,7 @@ impl Tensor {
             shape,
             dtype,
             device,
-            location: Location::caller(),
+            location: place::of(Location::caller()),
             value: cell,
             error: None,
             depth: 0,
@@ -180,7 +182,7 @@ impl Tensor {
             shape: shape.to_vec(),
             dtype,
             device: device.clone(),
-            location: Location::caller(),
+            location: place::of(Location::caller()),
             value: OnceLock::new(),
             error: None,
             depth: 0,
@@ -193,7 +195,7 @@ impl Tensor {
     /// `shape` is the one the operation would have had, `[]` if that is not known.
     #[track_caller]
     pub fn invalid(error: Error, shape: &[usize], dtype: DType, device: &Device) -> Tensor {
-        let location = Location::caller();
+        let location = place::of(Location::caller());
         let error = if error.location().is_none() {
             error.at(location)
         } else {

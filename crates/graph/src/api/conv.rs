@@ -115,7 +115,7 @@ impl<const N: usize> ConvOptions<N> {
 }
 
 /// Optional arguments of a transposed convolution, one number for each spatial dimension.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvTransposeOptions<const N: usize> {
     /// Elements of the result between the windows of neighbouring inputs; 1.
     pub stride: [usize; N],

@@ -11,6 +11,8 @@ mod inside;
 mod layers;
 mod module;
 mod optim;
+mod pytorch;
+mod pytorch_cases;
 mod random_states;
 mod recurrent;
 mod rules;
