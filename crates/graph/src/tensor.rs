@@ -240,6 +240,17 @@ impl Tensor {
         Tensor::invalid(error, &[], self.dtype(), self.device())
     }
 
+    /// This tensor; where it is invalid though its operands were not, the error is `op`'s own.
+    #[track_caller]
+    pub(crate) fn under(self, op: &str, operands: &[&Tensor]) -> Tensor {
+        match &self.0.error {
+            Some(e) if operands.iter().all(|t| t.check().is_ok()) => {
+                Tensor::invalid(e.clone().of(op), self.shape(), self.dtype(), self.device())
+            }
+            _ => self,
+        }
+    }
+
     /// The id that the next node will have, or a later one where other threads record too.
     pub(crate) fn next_id() -> u64 {
         NEXT_ID.load(Ordering::Relaxed)

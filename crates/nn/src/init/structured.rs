@@ -54,7 +54,7 @@ pub fn dirac(shape: &[usize], groups: usize, device: &Device) -> Tensor {
         return refuse("dirac", message, shape, device);
     }
     let each = eye(&[out / groups, *input], device);
-    let mut w = Tensor::cat(&vec![&each; groups], 0);
+    let mut w = each.repeat(&[groups, 1]);
     let mut sides = Vec::new();
     for &k in kernel.iter().rev() {
         w = w.unsqueeze(-1);

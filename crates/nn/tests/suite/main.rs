@@ -9,6 +9,7 @@ mod effects;
 mod gradients;
 mod inside;
 mod layers;
+mod models;
 mod module;
 mod optim;
 mod pytorch;
@@ -19,6 +20,7 @@ mod rules;
 mod schedules;
 mod sequential;
 mod state;
+mod structure;
 mod training;
 mod warnings;
 
