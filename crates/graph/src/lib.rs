@@ -38,6 +38,7 @@ pub mod once;
 pub mod ops;
 mod outcome;
 mod passes;
+pub mod place;
 #[doc(hidden)]
 pub mod planning;
 pub mod reference;
