@@ -258,7 +258,11 @@ fn averages_refuse_other_modules() {
     average.update(&model).unwrap();
     average.update(&model).unwrap();
     assert!(average.module.0[0].same(&average.module.0[1]));
-    close(&values(average.module.1.running_mean.as_ref().expect("tracked")), &[0.1], 1e-6);
+    close(
+        &values(average.module.1.running_mean.as_ref().expect("tracked")),
+        &[0.1],
+        1e-6,
+    );
     close(&values(&average.module.0[0]), &[3.0], 0.0);
 }
 
