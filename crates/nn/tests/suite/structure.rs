@@ -475,3 +475,80 @@ fn frozen_parts_are_saved_and_not_trained() {
         assert_eq!(values(old) == values(new), i < 3, "{name}");
     }
 }
+
+type Everything = (
+    (SpectralNorm<Linear>, WeightNorm<Conv1d>, Frozen<Linear>),
+    Sequential,
+    ModuleDict<EmbeddingBag>,
+    (Adam, Context),
+);
+
+fn everything(d: &Device) -> Everything {
+    let rng = &mut Generator::new(5);
+    let same = ConvOptions::default().same();
+    let spectral = SpectralNorm::new(Linear::new(6, 6, rng, d), rng);
+    let weight = WeightNorm::new(Conv1d::new(2, 4, [3], same, rng, d));
+    let noisy = Sequential::new()
+        .push(BatchNorm1d::new(4, d).momentum(None))
+        .push(Dropout1d::new(0.3))
+        .push(GaussianNoise::new(0.1))
+        .push(Residual::new(
+            Sequential::new()
+                .push(PRelu::new(4, d))
+                .push(DropPath::new(0.4)),
+        ))
+        .push(InstanceNorm1d::new(4).affine(d).track_running_stats(d))
+        .push(AlphaDropout::new(0.2))
+        .push(RRelu::default());
+    let mut bags = ModuleDict::new();
+    for (name, mode) in [("mean", BagMode::Mean), ("max", BagMode::Max)] {
+        bags.insert(name, EmbeddingBag::new(5, 4, mode, rng, d).padding_idx(0));
+    }
+    let frozen = Frozen::new(Linear::new(6, 6, rng, d));
+    (
+        (spectral, weight, frozen),
+        noisy,
+        bags,
+        (Adam::new(0.01), Context::train(2)),
+    )
+}
+
+fn step_of_everything(state: &mut Everything, x: &[Tensor]) -> wgrad_graph::Result<Tensor> {
+    let ((spectral, weight, frozen), noisy, bags, (adam, cx)) = state;
+    let y = frozen.forward(&spectral.forward(&x[0], cx), cx);
+    let y = noisy
+        .forward(&weight.forward(&y, cx), cx)
+        .mean_dims(&[2], false);
+    let y = y + bags["mean"].forward(&x[1]) + bags["max"].forward(&x[1]);
+    let loss = y.square().mean();
+    let mut net = (&mut *spectral, &mut *weight, &mut *noisy, &mut *bags);
+    let gradients = gradients(&loss, &net)?;
+    adam.step(&mut net, &gradients)?;
+    cx.next_step();
+    Ok(loss)
+}
+
+#[test]
+fn compiled_steps_do_what_the_layers_do() {
+    for d in devices() {
+        let x = Tensor::from_slice(&spread(36), &[3, 2, 6], &d);
+        let words = Tensor::from_slice(&[1, 2, 0, 4, 4, 3], &[3, 2], &d);
+        let (mut compiled, mut plain) = (everything(&d), everything(&d));
+        let mut step = compile(step_of_everything);
+        for _ in 0..4 {
+            let got = step.call(&mut compiled, &[&x, &words]).unwrap();
+            let want = step_of_everything(&mut plain, &[x.clone(), words.clone()]).unwrap();
+            super::close(&values(&got), &values(&want), 1e-5);
+        }
+        assert_eq!(step.traces(), 1, "{d}");
+        for ((name, a), (_, b)) in compiled.state().iter().zip(&plain.state()) {
+            let (a, b) = (values(&a.cast(DType::F32)), values(&b.cast(DType::F32)));
+            for (a, b) in a.iter().zip(&b) {
+                assert!(
+                    (a - b).abs() < 1e-3 * (1.0 + b.abs()),
+                    "{d}: {name} is {a}, not {b}"
+                );
+            }
+        }
+    }
+}
