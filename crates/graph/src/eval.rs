@@ -4,6 +4,7 @@
 use crate::device::{CachedPlan, Device, Kind};
 use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
+use crate::links;
 use crate::outcome::Outcome;
 use crate::passes::{self, Collected};
 use crate::reference;
@@ -40,12 +41,12 @@ fn eval_keeping(tensors: &[&Tensor], kept: &FxHashMap<u64, &Tensor>) -> Result<O
     for t in tensors {
         t.check()?;
     }
-    let tracing = crate::replay::is_tracing();
+    let tracing = crate::trace::is_tracing();
     let mut rest: Vec<&Tensor> = tensors
         .iter()
         .copied()
         .filter(|t| t.0.value.get().is_none())
-        .filter(|t| !tracing || !crate::replay::is_symbolic(t))
+        .filter(|t| !tracing || !t.is_symbolic())
         .collect();
     #[cfg(not(target_arch = "wasm32"))]
     if !rest.is_empty() && anomaly_mode() {
@@ -397,6 +398,11 @@ impl Tensor {
     }
 
     pub(crate) async fn bytes_async(&self) -> Result<Vec<u8>> {
+        let together = links::read_together(self);
+        if !together.is_empty() {
+            // If that fails this one may be fine all the same, and is run by itself.
+            let _ = eval_async(&together.iter().collect::<Vec<_>>()).await;
+        }
         #[cfg(feature = "gpu")]
         if let Some(contents) = self.run_and_read()? {
             let mut out = contents.bytes().await?;
@@ -523,7 +529,7 @@ impl Tensor {
     #[track_caller]
     pub fn detach(&self) -> Result<Tensor> {
         eval(&[self])?;
-        if self.0.value.get().is_none() && crate::replay::is_tracing() {
+        if self.0.value.get().is_none() && crate::trace::is_tracing() {
             return Ok(self.stop_gradient());
         }
         match self.0.value.get() {

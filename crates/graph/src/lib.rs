@@ -31,6 +31,7 @@ mod gradcheck;
 mod host;
 #[cfg(feature = "linalg")]
 mod linalg;
+mod links;
 mod mark;
 mod number;
 pub mod once;
@@ -45,6 +46,7 @@ pub mod replay;
 mod rng;
 mod run;
 mod tensor;
+mod trace;
 mod transform;
 #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
 mod tune;

@@ -24,6 +24,7 @@
 //! # Ok::<(), wgrad_graph::Error>(())
 //! ```
 
+mod average;
 mod compile;
 mod context;
 mod gradients;
@@ -35,12 +36,14 @@ pub mod loss;
 pub mod models;
 mod module;
 pub mod optim;
+mod precision;
 pub mod schedule;
 mod variable;
 
+pub use average::Average;
 pub use compile::{Compiled, Outputs, compile};
 pub use context::Context;
-pub use gradients::{Gradients, gradients, gradients_with};
+pub use gradients::{Gradients, gradients, gradients_where, gradients_with};
 pub use host::{Host, Saved, Value, Variant, Watched};
 pub use layer::{Layer, LayerInfo, Sequential};
 pub use layers::{
@@ -65,8 +68,10 @@ pub use layers::{
 };
 pub use module::{Kind, Module, join, to_device_async};
 pub use optim::{
-    Adadelta, Adagrad, Adam, AdamW, Adamax, Hooks, NAdam, Optimizer, RAdam, RmsProp, Rprop, Sgd,
+    Adadelta, Adagrad, Adam, AdamW, Adamax, AdjustLr, DeltaBarDelta, Hooks, Lamb, Lion, Muon,
+    NAdam, Optimizer, RAdam, RmsProp, Rprop, Sgd,
 };
+pub use precision::{GradScaler, in_precision};
 pub use variable::Variable;
 /// Implements [`trait@Module`] for a struct: every field is visited under its own name, a field of a tuple struct
 /// under its number. For an enum it visits the fields of the variant that is there; the one nameless field of a variant

@@ -66,7 +66,8 @@ impl Running {
 #[track_caller]
 pub(super) fn moved(old: &Tensor, new: &Tensor, momentum: f64) -> Tensor {
     let new = new.stop_gradient().reshape(&[-1]);
-    (old.widened() * (1.0 - momentum) + new * momentum).cast(old.dtype())
+    let moved = old.widened() * (1.0 - momentum) + new * momentum;
+    moved.cast(old.dtype()).replacing(old)
 }
 
 impl<const D: usize> BatchNorm<D> {
@@ -200,13 +201,14 @@ impl<const D: usize> BatchNorm<D> {
                 moved(var, new_var, momentum),
             ),
             (None, Some(count)) => {
-                let count = count + 1;
+                let count = (count + 1).replacing(count);
                 let seen = count.cast(DType::F32);
                 self.num_batches_tracked = Some(count);
                 let averaged = |old: &Tensor, new: &Tensor| {
                     let new = new.stop_gradient().reshape(&[-1]);
                     let old_wide = old.widened();
-                    (&old_wide + (new - &old_wide) / &seen).cast(old.dtype())
+                    let moved = &old_wide + (new - &old_wide) / &seen;
+                    moved.cast(old.dtype()).replacing(old)
                 };
                 (averaged(mean, new_mean), averaged(var, new_var))
             }

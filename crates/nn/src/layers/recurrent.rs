@@ -287,27 +287,10 @@ impl Stack {
         if sequence.size(0) == 0 {
             return all_invalid("takes at least one step".into());
         }
-        let mut states = Vec::with_capacity(sizes.len());
-        for (given, &size) in initial.iter().zip(sizes) {
-            let shape = [self.weights.len(), sequence.size(1), size];
-            states.push(match given {
-                None => Tensor::zeros(&shape, x.dtype(), x.device()),
-                Some(t) => {
-                    let t = if batched {
-                        (*t).clone()
-                    } else {
-                        t.unsqueeze(1)
-                    };
-                    if t.check().is_ok() && t.shape() != shape {
-                        return all_invalid(format!(
-                            "an initial state of shape {:?} instead of {shape:?}",
-                            t.shape()
-                        ));
-                    }
-                    t
-                }
-            });
-        }
+        let states = match self.initial(&sequence, batched, initial, sizes) {
+            Ok(states) => states,
+            Err(message) => return all_invalid(message),
+        };
         let (output, finals) = self.run(sequence, &states, cell, cx);
         let output = match (batched, self.options.batch_first) {
             (false, _) => output.squeeze(1),
@@ -321,6 +304,38 @@ impl Stack {
                 .map(|t| if batched { t } else { t.squeeze(1) })
                 .collect(),
         )
+    }
+
+    /// The states before the first step, `[layers · directions, batch, size]`: those given, or zeros.
+    #[track_caller]
+    fn initial(
+        &self,
+        sequence: &Tensor,
+        batched: bool,
+        given: &[Option<&Tensor>],
+        sizes: &[usize],
+    ) -> Result<Vec<Tensor>, String> {
+        let mut states = Vec::with_capacity(sizes.len());
+        for (given, &size) in given.iter().zip(sizes) {
+            let shape = [self.weights.len(), sequence.size(1), size];
+            states.push(match given {
+                None => Tensor::zeros(&shape, sequence.dtype(), sequence.device()),
+                Some(t) => {
+                    let t = match batched {
+                        true => (*t).clone(),
+                        false => t.unsqueeze(1),
+                    };
+                    if t.check().is_ok() && t.shape() != shape {
+                        let got = t.shape();
+                        return Err(format!(
+                            "an initial state of shape {got:?} instead of {shape:?}"
+                        ));
+                    }
+                    t
+                }
+            });
+        }
+        Ok(states)
     }
 
     /// `sequence [time, batch, features]`, states `[layers · directions, batch, size]`.

@@ -1,12 +1,14 @@
 //! Modules, layers and optimisers against hand-computed numbers and plain f64 loops, on every device.
 #![cfg(feature = "cpu")]
 
+mod averages;
 mod batch_norm;
 mod compile;
 mod course;
 mod dropout;
 mod effects;
 mod gradients;
+mod groups;
 mod inside;
 mod layers;
 mod models;
@@ -19,6 +21,7 @@ mod recurrent;
 mod rules;
 mod schedules;
 mod sequential;
+mod sharing;
 mod state;
 mod structure;
 mod training;
