@@ -19,6 +19,7 @@ const KNOWN: &[(&str, &[&str], &str)] = &[
         &[
             "autodiff",
             "linalg",
+            "links",
             "mark",
             "number",
             "ops",

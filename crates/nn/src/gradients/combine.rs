@@ -144,6 +144,10 @@ impl Gradients {
     ///
     /// # Errors
     /// The parameters are others, or a gradient has another shape or dtype: the error names it.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an operator could not give an error"
+    )]
     #[track_caller]
     pub fn add(mut self, other: &Gradients) -> Result<Gradients> {
         let fail = |message: String| Err(Error::new(ErrorKind::Value, "add", message));

@@ -49,6 +49,10 @@ pub trait Optimizer: Module {
     ///
     /// The learning rate and all that changes from step to step are inputs of the plan, so no step after the second plans anew.
     ///
+    /// Parameters without a gradient ([`Gradients::freeze`], [`Gradients::split`]) and their moments are left as they are. What
+    /// an update rule makes of the step's number (Adam's corrections of bias) goes by the optimiser's steps, also for a
+    /// parameter that was frozen in some of them; PyTorch counts for each.
+    ///
     /// An optimiser belongs to one module. It knows it again by its parameters: those that it wrote, that were loaded or
     /// moved into their place ([`Module::load_state`], [`Module::to_device`]), or that were computed from them. Where
     /// every parameter has been replaced by hand the moments go on with the new ones, provided that the old ones are gone.

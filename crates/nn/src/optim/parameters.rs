@@ -1,7 +1,6 @@
 //! The parameters of a step: which of a module's have a gradient, and whether what is kept and computed for them fits. Records
 //! nothing.
 
-use super::state::{Moment, Rules};
 use crate::gradients::Gradients;
 use crate::module::{Kind, Module, identity, mismatch, replace};
 use std::collections::{HashMap, HashSet};
@@ -21,7 +20,7 @@ pub(crate) struct Trained {
 pub(crate) fn unique(
     model: &dyn Module,
     gradients: &Gradients,
-    rules: &Rules,
+    setting_of: &dyn Fn(&str, &Tensor) -> usize,
 ) -> Result<(Vec<Trained>, HashSet<String>)> {
     let mut parameters = Vec::new();
     model.visit("", &mut |name, kind, tensor| {
@@ -61,7 +60,7 @@ pub(crate) fn unique(
         }
         if seen.insert(identity(&parameter)) {
             out.push(Trained {
-                setting: (rules.of)(&name, &parameter),
+                setting: setting_of(&name, &parameter),
                 name,
                 parameter,
                 gradient,
@@ -80,7 +79,7 @@ pub(crate) fn unique(
 pub(crate) fn check_moments(
     t: &Trained,
     slot: &[(&'static str, Tensor)],
-    wanted: &[Moment],
+    wanted: &[(&'static str, f64)],
 ) -> Result<()> {
     let name = &t.name;
     let problem = slot

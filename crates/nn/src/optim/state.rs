@@ -145,7 +145,7 @@ impl State {
     ) -> Result<Next> {
         let cell = |s: &Setting| s.numbers.iter().map(|&v| Number::new(v)).collect();
         let numbers: Vec<Vec<Number>> = rules.settings.iter().map(cell).collect();
-        let (parameters, frozen) = unique(model, gradients, rules)?;
+        let (parameters, frozen) = unique(model, gradients, rules.of)?;
         self.recognise(&parameters)?;
         let (before, made) = self.moments(&parameters, rules)?;
         let mut updated = Vec::with_capacity(parameters.len());
@@ -156,15 +156,12 @@ impl State {
                 gradient: &t.gradient,
                 moments: old,
             };
-            let (mut new, mut new_moments) = half::updated(rules.settings[t.setting].rule, &update);
-            check_update(&t.name, &t.parameter, &new)?;
-            if let Some(skip) = gradients.skip() {
-                new = Tensor::where_(skip, &t.parameter, &new);
-                for (new, old) in new_moments.iter_mut().zip(old) {
-                    *new = Tensor::where_(skip, old, new);
-                }
-            }
-            updated.push((new, new_moments));
+            let new = half::updated(rules.settings[t.setting].rule, &update);
+            check_update(&t.name, &t.parameter, &new.0)?;
+            updated.push(match gradients.skip() {
+                Some(skip) => kept_where(skip, &update, new),
+                None => new,
+            });
         }
         let buffers = model.buffers();
         let mut pairs: Vec<(&Tensor, &Tensor)> = Vec::new();
@@ -484,6 +481,15 @@ impl State {
             ..State::default()
         })
     }
+}
+
+/// A new parameter and new moments, but the old ones where `skip` is true.
+#[track_caller]
+fn kept_where(skip: &Tensor, old: &Update, new: (Tensor, Vec<Tensor>)) -> (Tensor, Vec<Tensor>) {
+    let kept = |old: &Tensor, new: &Tensor| Tensor::where_(skip, old, new);
+    let moments = old.moments.iter().zip(&new.1);
+    let moments = moments.map(|(old, new)| kept(old, new)).collect();
+    (kept(old.parameter, &new.0), moments)
 }
 
 /// First values as leaves, each with the stand-in that takes its place.
