@@ -145,6 +145,54 @@ pub fn kaiming_normal(
     }
 }
 
+/// Normal with standard deviation `gain / √fan`: [`kaiming_normal`] for any non-linearity.
+/// Invalid for a shape of fewer than two dimensions.
+///
+/// ```
+/// use wgrad_graph::{Device, Generator};
+/// use wgrad_nn::init::{self, Fan, Gain};
+/// let w = init::kaiming_normal_for(&[50, 400], Gain::Tanh, Fan::In, &mut Generator::new(0), &Device::cpu());
+/// assert!((w.std(1.0).item::<f32>()? * 20.0 - 5.0 / 3.0).abs() < 0.03);
+/// # Ok::<(), wgrad_graph::Error>(())
+/// ```
+#[track_caller]
+pub fn kaiming_normal_for(
+    shape: &[usize],
+    gain: Gain,
+    fan: Fan,
+    rng: &mut Generator,
+    device: &Device,
+) -> Tensor {
+    match fan_std("kaiming_normal", shape, gain.value(), fan) {
+        Ok(std) => normal(shape, 0.0, std, rng, device),
+        Err(e) => Tensor::invalid(e, shape, DType::F32, device),
+    }
+}
+
+/// `U(−b, b)` with `b = gain · √(3 / fan)`: [`kaiming_uniform`] for any non-linearity.
+/// Invalid for a shape of fewer than two dimensions.
+///
+/// ```
+/// use wgrad_graph::{Device, Generator};
+/// use wgrad_nn::init::{self, Fan, Gain};
+/// let w = init::kaiming_uniform_for(&[50, 400], Gain::Linear, Fan::Out, &mut Generator::new(0), &Device::cpu());
+/// assert!(w.abs().amax().item::<f32>()? <= (3.0f32 / 50.0).sqrt());
+/// # Ok::<(), wgrad_graph::Error>(())
+/// ```
+#[track_caller]
+pub fn kaiming_uniform_for(
+    shape: &[usize],
+    gain: Gain,
+    fan: Fan,
+    rng: &mut Generator,
+    device: &Device,
+) -> Tensor {
+    match fan_std("kaiming_uniform", shape, gain.value(), fan) {
+        Ok(std) => symmetric(shape, 3f64.sqrt() * std, rng, device),
+        Err(e) => Tensor::invalid(e, shape, DType::F32, device),
+    }
+}
+
 /// `U(−b, b)` with `b = gain · √(6 / (fan_in + fan_out))`: Glorot and Bengio 2010.
 /// Invalid for a shape of fewer than two dimensions.
 #[track_caller]
@@ -220,9 +268,13 @@ fn needed_fans(op: &str, shape: &[usize]) -> Result<(usize, usize), Error> {
 }
 
 fn kaiming_std(op: &str, shape: &[usize], a: f64, fan: Fan) -> Result<f64, Error> {
+    fan_std(op, shape, Gain::LeakyRelu(a).value(), fan)
+}
+
+fn fan_std(op: &str, shape: &[usize], gain: f64, fan: Fan) -> Result<f64, Error> {
     let (fan_in, fan_out) = needed_fans(op, shape)?;
     let n = if fan == Fan::In { fan_in } else { fan_out };
-    Ok((2.0 / ((1.0 + a * a) * n.max(1) as f64)).sqrt())
+    Ok(gain / (n.max(1) as f64).sqrt())
 }
 
 fn xavier_std(op: &str, shape: &[usize], gain: f64) -> Result<f64, Error> {

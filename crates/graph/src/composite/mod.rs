@@ -7,6 +7,7 @@ mod distance;
 mod einsum;
 mod embedding_loss;
 mod fold;
+mod fractional_pool;
 mod local;
 mod loss;
 mod normalization;

@@ -2,7 +2,7 @@
 
 use super::conv::extent;
 use super::layer;
-use crate::Module;
+use crate::{Context, Layer, Module};
 use wgrad_graph::{PoolOptions, Tensor};
 
 macro_rules! windows {
@@ -228,4 +228,91 @@ global! {
     GlobalAvgPool, mean_dims;
     /// The greatest element over all spatial dimensions. Equal ones share the gradient.
     GlobalMaxPool, amax_dims;
+}
+
+macro_rules! unpool {
+    ($($(#[$doc:meta])* $name:ident, $n:literal, $method:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Module)]
+        #[module(crate = crate)]
+        pub struct $name {
+            /// Window, stride and padding of the pooling that is undone.
+            pub options: PoolOptions<$n>,
+        }
+
+        impl $name {
+            /// For windows with equal sides, side by side.
+            pub fn new(kernel_size: usize) -> $name {
+                $name { options: PoolOptions::new(kernel_size) }
+            }
+
+            /// Puts the elements of `x` back where `indices` say, into planes that the windows cover.
+            #[track_caller]
+            pub fn forward(&self, x: &Tensor, indices: &Tensor) -> Tensor {
+                x.$method(indices, &self.options, None)
+            }
+
+            /// As `forward`, into planes of this size.
+            #[track_caller]
+            pub fn forward_sized(&self, x: &Tensor, indices: &Tensor, output_size: [usize; $n]) -> Tensor {
+                x.$method(indices, &self.options, Some(output_size))
+            }
+        }
+    )*};
+}
+
+unpool! {
+    /// Undoes a [`MaxPool1d`]; see [`MaxUnpool2d`].
+    MaxUnpool1d, 1, max_unpool1d;
+    /// Undoes a [`MaxPool2d`]: the greatest elements go back to their places, all others are 0.
+    ///
+    /// ```
+    /// use wgrad_graph::{Device, Tensor};
+    /// use wgrad_nn::{MaxPool2d, MaxUnpool2d};
+    /// let x = Tensor::from_slice(&[1.0f32, 2.0, 4.0, 3.0], &[1, 1, 2, 2], &Device::cpu());
+    /// let (y, indices) = MaxPool2d::new(2).forward_with_indices(&x);
+    /// assert_eq!(MaxUnpool2d::new(2).forward(&y, &indices).to_vec::<f32>()?, [0.0, 0.0, 4.0, 0.0]);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    MaxUnpool2d, 2, max_unpool2d;
+    /// Undoes a [`MaxPool3d`]; see [`MaxUnpool2d`].
+    MaxUnpool3d, 3, max_unpool3d;
+}
+
+/// Max pooling to any size (Graham 2014): windows begin at places that are drawn for each channel, in evaluation too.
+///
+/// ```
+/// use wgrad_graph::{DType, Device, Tensor};
+/// use wgrad_nn::{Context, FractionalMaxPool2d};
+/// let x = Tensor::ones(&[2, 3, 10, 7], DType::F32, &Device::cpu());
+/// let pool = FractionalMaxPool2d { kernel_size: [2, 2], output_size: [7, 5] };
+/// assert_eq!(pool.forward(&x, &mut Context::train(0)).shape(), [2, 3, 7, 5]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Module)]
+#[module(crate = crate)]
+pub struct FractionalMaxPool2d {
+    /// Sizes of a window.
+    pub kernel_size: [usize; 2],
+    /// Sizes of the result.
+    pub output_size: [usize; 2],
+}
+
+impl FractionalMaxPool2d {
+    /// `x [batch, channels, height, width]` to `[batch, channels, output_size…]`.
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor, cx: &mut Context) -> Tensor {
+        let samples = cx.rng.uniform(&[x.size(0), x.size(1), 2], x.device());
+        x.fractional_max_pool2d(self.kernel_size, self.output_size, &samples)
+    }
+}
+
+impl Layer for FractionalMaxPool2d {
+    #[track_caller]
+    fn forward(&mut self, x: &Tensor, cx: &mut Context) -> Tensor {
+        FractionalMaxPool2d::forward(self, x, cx)
+    }
+
+    fn kind(&self) -> String {
+        format!("FractionalMaxPool2d({})", extent(&self.kernel_size))
+    }
 }

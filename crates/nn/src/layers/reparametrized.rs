@@ -359,7 +359,7 @@ impl<L: Weighted + Layer> Layer for SpectralNorm<L> {
             let (u, v) = (self.u.clone(), self.v.clone());
             let (u, v) = iterate(&matrix, u, v, self.n_power_iterations, self.eps);
             if u.check().is_ok() && v.check().is_ok() {
-                (self.u, self.v) = (u, v);
+                (self.u, self.v) = (u.replacing(&self.u), v.replacing(&self.v));
             }
         }
         let weight = self.weight();

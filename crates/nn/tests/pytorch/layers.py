@@ -160,6 +160,9 @@ def pools():
     yield case("max_unpool2d", Apply(lambda x: unpool2(*pool2(x))), [(2, 3, 4, 6)])
     pool3, unpool3 = nn.MaxPool3d(2, return_indices=True), nn.MaxUnpool3d(2)
     yield case("max_unpool3d", Apply(lambda x: unpool3(*pool3(x))), [(1, 2, 4, 2, 6)])
+    samples = (fill("samples", (2, 3, 2)) + 1.0) / 2.0
+    fractional = lambda x: nn.functional.fractional_max_pool2d(x, (2, 3), (4, 3), _random_samples=samples)
+    yield case("fractional_max_pool2d", Apply(fractional), [(2, 3, 9, 8)])
 
 
 def resizes():

@@ -111,12 +111,9 @@ fn measures(name: &str, t: &Tensor) -> [f64; 2] {
     [squares.sqrt(), product]
 }
 
-/// Complaints about what differs from PyTorch by more than `tolerance`, of the greatest value where there are several.
-pub fn differences(case: &Value, build: Build, device: &Device, tolerance: f64) -> Vec<String> {
-    let mut subject = build(&mut Generator::new(1), device);
-    let mut out = Vec::new();
-    let state: Vec<(String, Tensor)> = subject
-        .module()
+/// The state of a module, by the formula.
+fn weights(module: &dyn Module, device: &Device) -> Vec<(String, Tensor)> {
+    module
         .state()
         .into_iter()
         .map(|(name, t)| match t.dtype() {
@@ -127,7 +124,14 @@ pub fn differences(case: &Value, build: Build, device: &Device, tolerance: f64) 
             }
             _ => (name, t),
         })
-        .collect();
+        .collect()
+}
+
+/// Complaints about what differs from PyTorch by more than `tolerance`, of the greatest value where there are several.
+pub fn differences(case: &Value, build: Build, device: &Device, tolerance: f64) -> Vec<String> {
+    let mut subject = build(&mut Generator::new(1), device);
+    let mut out = Vec::new();
+    let state = weights(subject.module(), device);
     if let Err(e) = subject.module().load_state(&state) {
         return vec![e.to_string()];
     }

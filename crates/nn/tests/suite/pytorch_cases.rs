@@ -1,6 +1,6 @@
 //! The layers of `tests/pytorch/layers.py`, case by case.
 
-use super::pytorch::{Build, One, Subject, With};
+use super::pytorch::{Build, One, Subject, With, fill};
 use wgrad_graph::{
     ConvOptions, ConvTransposeOptions, InterpolateOptions, Interpolation, PoolOptions, Tensor,
     UnfoldOptions,
@@ -90,15 +90,20 @@ fn pools() -> Vec<(&'static str, Build)> {
         "global_max_pool" |rng, d| GlobalMaxPool;
         "max_unpool1d" |rng, d| MaxPool1d::new(2) => |l: &mut MaxPool1d, x: &[Tensor]| {
             let (y, at) = l.forward_with_indices(&x[0]);
-            y.max_unpool1d(&at, &l.options, Some([9]))
+            MaxUnpool1d::new(2).forward_sized(&y, &at, [9])
         };
         "max_unpool2d" |rng, d| MaxPool2d::new(2) => |l: &mut MaxPool2d, x: &[Tensor]| {
             let (y, at) = l.forward_with_indices(&x[0]);
-            y.max_unpool2d(&at, &l.options, None)
+            MaxUnpool2d::new(2).forward(&y, &at)
         };
         "max_unpool3d" |rng, d| MaxPool3d::new(2) => |l: &mut MaxPool3d, x: &[Tensor]| {
             let (y, at) = l.forward_with_indices(&x[0]);
-            y.max_unpool3d(&at, &l.options, None)
+            MaxUnpool3d::new(2).forward(&y, &at)
+        };
+        "fractional_max_pool2d" |rng, d| Identity => |_: &mut Identity, x: &[Tensor]| {
+            let samples: Vec<f32> = fill("samples", 12).iter().map(|v| ((v + 1.0) / 2.0) as f32).collect();
+            let samples = Tensor::from_slice(&samples, &[2, 3, 2], x[0].device());
+            x[0].fractional_max_pool2d([2, 3], [4, 3], &samples)
         };
     }
 }

@@ -265,10 +265,28 @@ fn initialisers_have_their_structure() {
     assert!(bad.iter().all(|t| t.check().is_err()));
 }
 
+/// Asserts that each is an error which holds a part of a message and this file's name.
+fn refused(bad: &[(&str, Tensor)]) {
+    let mut wrong = Vec::new();
+    for (i, (part, t)) in bad.iter().enumerate() {
+        match t.check() {
+            Err(e) => {
+                let here = e
+                    .location()
+                    .is_some_and(|l| l.file().ends_with("structure.rs"));
+                if !here || !e.to_string().contains(part) {
+                    wrong.push(format!("case {i}: {e}, without {part:?}"));
+                }
+            }
+            Ok(t) => wrong.push(format!("case {i} ({part}) gives {:?}", t.shape())),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
-fn bad_layers_are_errors_that_say_why() {
+fn bad_convolutions_and_pools_are_errors_that_say_why() {
     let (d, rng) = (Device::cpu(), &mut Generator::new(0));
-    let cx = &mut Context::train(0);
     let ones = |shape: &[usize]| Tensor::ones(shape, DType::F32, &d);
     let (plain, up) = (
         ConvOptions::<2>::default(),
@@ -297,6 +315,17 @@ fn bad_layers_are_errors_that_say_why() {
             ConvTranspose2d::new(4, 4, [3, 3], up, rng, &d).forward_sized(&image, [9, 9]),
         ),
         ("max_pool2d", MaxPool2d::new(4).forward(&image)),
+    ];
+    refused(&bad);
+}
+
+#[test]
+fn bad_layers_are_errors_that_say_why() {
+    let (d, rng) = (Device::cpu(), &mut Generator::new(0));
+    let cx = &mut Context::train(0);
+    let ones = |shape: &[usize]| Tensor::ones(shape, DType::F32, &d);
+    let image = ones(&[1, 4, 3, 3]);
+    let bad = [
         ("groups", GroupNorm::new(3, 4, &d).forward(&image)),
         ("4", GroupNorm::new(2, 4, &d).forward(&ones(&[1, 6]))),
         ("batch_norm", BatchNorm2d::new(3, &d).forward(&image, cx)),
@@ -358,21 +387,7 @@ fn bad_layers_are_errors_that_say_why() {
             WeightNorm::over(Linear::new(3, 2, rng, &d), Some(2)).forward(&image, cx),
         ),
     ];
-    let mut wrong = Vec::new();
-    for (i, (part, t)) in bad.iter().enumerate() {
-        match t.check() {
-            Err(e) => {
-                let here = e
-                    .location()
-                    .is_some_and(|l| l.file().ends_with("structure.rs"));
-                if !here || !e.to_string().contains(part) {
-                    wrong.push(format!("case {i}: {e}, without {part:?}"));
-                }
-            }
-            Ok(t) => wrong.push(format!("case {i} ({part}) gives {:?}", t.shape())),
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    refused(&bad);
 }
 
 #[test]
@@ -473,5 +488,82 @@ fn frozen_parts_are_saved_and_not_trained() {
     let after = net.state();
     for (i, ((name, old), (_, new))) in before.iter().zip(&after).enumerate() {
         assert_eq!(values(old) == values(new), i < 3, "{name}");
+    }
+}
+
+type Everything = (
+    (SpectralNorm<Linear>, WeightNorm<Conv1d>, Frozen<Linear>),
+    Sequential,
+    ModuleDict<EmbeddingBag>,
+    (Sgd, Context),
+);
+
+fn everything(d: &Device) -> Everything {
+    let rng = &mut Generator::new(5);
+    let same = ConvOptions::default().same();
+    let spectral = SpectralNorm::new(Linear::new(6, 6, rng, d), rng);
+    let weight = WeightNorm::new(Conv1d::new(2, 4, [3], same, rng, d));
+    let noisy = Sequential::new()
+        .push(BatchNorm1d::new(4, d).momentum(None))
+        .push(Dropout1d::new(0.3))
+        .push(GaussianNoise::new(0.1))
+        .push(Residual::new(
+            Sequential::new()
+                .push(PRelu::new(4, d))
+                .push(DropPath::new(0.4)),
+        ))
+        .push(InstanceNorm1d::new(4).affine(d).track_running_stats(d))
+        .push(AlphaDropout::new(0.2))
+        .push(RRelu::default());
+    let mut bags = ModuleDict::new();
+    for (name, mode) in [("mean", BagMode::Mean), ("max", BagMode::Max)] {
+        bags.insert(name, EmbeddingBag::new(5, 4, mode, rng, d).padding_idx(0));
+    }
+    let frozen = Frozen::new(Linear::new(6, 6, rng, d));
+    (
+        (spectral, weight, frozen),
+        noisy,
+        bags,
+        (Sgd::new(0.05).momentum(0.9), Context::train(2)),
+    )
+}
+
+fn step_of_everything(state: &mut Everything, x: &[Tensor]) -> wgrad_graph::Result<Tensor> {
+    let ((spectral, weight, frozen), noisy, bags, (sgd, cx)) = state;
+    let y = frozen.forward(&spectral.forward(&x[0], cx), cx);
+    let y = noisy
+        .forward(&weight.forward(&y, cx), cx)
+        .mean_dims(&[2], false);
+    let y = y + bags["mean"].forward(&x[1]) + bags["max"].forward(&x[1]);
+    let loss = y.square().mean();
+    let mut net = (&mut *spectral, &mut *weight, &mut *noisy, &mut *bags);
+    let gradients = gradients(&loss, &net)?;
+    sgd.step(&mut net, &gradients)?;
+    cx.next_step();
+    Ok(loss)
+}
+
+#[test]
+fn compiled_steps_do_what_the_layers_do() {
+    for d in devices() {
+        let x = Tensor::from_slice(&spread(36), &[3, 2, 6], &d);
+        let words = Tensor::from_slice(&[1, 2, 0, 4, 4, 3], &[3, 2], &d);
+        let (mut compiled, mut plain) = (everything(&d), everything(&d));
+        let mut step = compile(step_of_everything);
+        for _ in 0..4 {
+            let got = step.call(&mut compiled, &[&x, &words]).unwrap();
+            let want = step_of_everything(&mut plain, &[x.clone(), words.clone()]).unwrap();
+            super::close(&values(&got), &values(&want), 1e-5);
+        }
+        assert_eq!(step.traces(), 1, "{d}");
+        for ((name, a), (_, b)) in compiled.state().iter().zip(&plain.state()) {
+            let (a, b) = (values(&a.cast(DType::F32)), values(&b.cast(DType::F32)));
+            for (a, b) in a.iter().zip(&b) {
+                assert!(
+                    (a - b).abs() < 1e-3 * (1.0 + b.abs()),
+                    "{d}: {name} is {a}, not {b}"
+                );
+            }
+        }
     }
 }
