@@ -26,12 +26,14 @@
 
 mod compile;
 mod context;
+mod generate;
 mod gradients;
 mod host;
 pub mod init;
 mod layer;
 pub mod layers;
 pub mod loss;
+pub mod models;
 mod module;
 pub mod optim;
 pub mod schedule;
@@ -39,14 +41,24 @@ mod variable;
 
 pub use compile::{Compiled, Outputs, compile};
 pub use context::Context;
+#[cfg(not(target_arch = "wasm32"))]
+pub use generate::generate;
+pub use generate::{GenerateOptions, LanguageModel, generate_async};
 pub use gradients::{Gradients, gradients, gradients_with};
 pub use host::{Host, Saved, Value, Watched};
 pub use layer::{Layer, LayerInfo, Sequential};
 pub use layers::{
     Abs, AvgPool2d, BatchNorm, BatchNorm1d, BatchNorm2d, Checkpointed, Conv2d, Dropout, Embedding,
-    Flatten, Gelu, Gru, Identity, LayerNorm, LeakyRelu, Linear, LocallyConnected2d, Lstm,
-    MaxPool2d, Maxout, Nonlinearity, Rbf, RecurrentOptions, Relu, Rnn, Sigmoid, Softmax, Tanh,
-    TiledConv2d,
+    Flatten, Gelu, Gru, GruCell, Identity, LayerNorm, LeakyRelu, Lengths, Linear,
+    LocallyConnected2d, Lstm, LstmCell, MaxPool2d, Maxout, Nonlinearity, Rbf, RecurrentOptions,
+    Relu, Rnn, RnnCell, Sigmoid, SimpleRnn, Softmax, Tanh, TiledConv2d,
+};
+pub use layers::{Aggregate, GatConv, GatOptions, GcnConv, propagate};
+pub use layers::{
+    AttentionMasks, Cache, FeedForwardActivation, KvCache, LearnedPositions, MultiheadAttention,
+    MultiheadAttentionOptions, RotaryEmbedding, SinusoidalPositions, Transformer,
+    TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer,
+    TransformerOptions, sinusoidal_positions,
 };
 pub use module::{Kind, Module, join, to_device_async};
 pub use optim::{

@@ -15,6 +15,7 @@ mod random_states;
 mod recurrent;
 mod rules;
 mod schedules;
+mod sequences;
 mod sequential;
 mod state;
 mod training;
