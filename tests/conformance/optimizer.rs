@@ -58,9 +58,22 @@ fn two(case: &Case, name: &str, default: (f64, f64)) -> (f64, f64) {
 }
 
 fn optimizer(case: &Case) -> Option<Box<dyn Optimizer>> {
-    let number = |name: &str, default: f64| case.f64(name).unwrap_or(default);
-    let flag = |name: &str| case.bool(name).unwrap_or(false);
-    let (lr, eps) = (number("lr", 1e-3), |default: f64| number("eps", default));
+    of_adams_family(case).or_else(|| of_the_others(case))
+}
+
+/// What the cases have in common: a number by name, with its default, and a flag.
+fn number(case: &Case, name: &str, default: f64) -> f64 {
+    case.f64(name).unwrap_or(default)
+}
+
+fn flag(case: &Case, name: &str) -> bool {
+    case.bool(name).unwrap_or(false)
+}
+
+fn of_adams_family(case: &Case) -> Option<Box<dyn Optimizer>> {
+    let number = |name: &str, default: f64| number(case, name, default);
+    let flag = |name: &str| flag(case, name);
+    let (lr, eps) = (number("lr", 1e-3), number("eps", 1e-8));
     let (decay, maximize, decoupled) = (
         number("weight_decay", 0.0),
         flag("maximize"),
@@ -68,19 +81,11 @@ fn optimizer(case: &Case) -> Option<Box<dyn Optimizer>> {
     );
     let (beta1, beta2) = two(case, "betas", (0.9, 0.999));
     Some(match case.op.as_str() {
-        "SGD" => Box::new(
-            Sgd::new(lr)
-                .momentum(number("momentum", 0.0))
-                .dampening(number("dampening", 0.0))
-                .weight_decay(decay)
-                .nesterov(flag("nesterov"))
-                .maximize(maximize),
-        ),
         // PyTorch's Adam with this flag is AdamW.
         "Adam" if !decoupled => Box::new(
             Adam::new(lr)
                 .betas(beta1, beta2)
-                .eps(eps(1e-8))
+                .eps(eps)
                 .weight_decay(decay)
                 .amsgrad(flag("amsgrad"))
                 .maximize(maximize),
@@ -88,12 +93,53 @@ fn optimizer(case: &Case) -> Option<Box<dyn Optimizer>> {
         "Adam" | "AdamW" => Box::new(
             AdamW::new(lr)
                 .betas(beta1, beta2)
-                .eps(eps(1e-8))
+                .eps(eps)
                 .weight_decay(number(
                     "weight_decay",
                     if case.op == "Adam" { 0.0 } else { 0.01 },
                 ))
                 .amsgrad(flag("amsgrad"))
+                .maximize(maximize),
+        ),
+        "Adamax" => Box::new(
+            Adamax::new(number("lr", 2e-3))
+                .betas(beta1, beta2)
+                .eps(eps)
+                .weight_decay(decay)
+                .maximize(maximize),
+        ),
+        "NAdam" => Box::new(
+            NAdam::new(number("lr", 2e-3))
+                .betas(beta1, beta2)
+                .eps(eps)
+                .weight_decay(decay)
+                .momentum_decay(number("momentum_decay", 4e-3))
+                .decoupled_weight_decay(decoupled)
+                .maximize(maximize),
+        ),
+        "RAdam" => Box::new(
+            RAdam::new(lr)
+                .betas(beta1, beta2)
+                .eps(eps)
+                .weight_decay(decay)
+                .decoupled_weight_decay(decoupled)
+                .maximize(maximize),
+        ),
+        _ => return None,
+    })
+}
+
+fn of_the_others(case: &Case) -> Option<Box<dyn Optimizer>> {
+    let number = |name: &str, default: f64| number(case, name, default);
+    let (decay, maximize) = (number("weight_decay", 0.0), flag(case, "maximize"));
+    let eps = |default: f64| number("eps", default);
+    Some(match case.op.as_str() {
+        "SGD" => Box::new(
+            Sgd::new(number("lr", 1e-3))
+                .momentum(number("momentum", 0.0))
+                .dampening(number("dampening", 0.0))
+                .weight_decay(decay)
+                .nesterov(flag(case, "nesterov"))
                 .maximize(maximize),
         ),
         "Adagrad" => Box::new(
@@ -110,7 +156,7 @@ fn optimizer(case: &Case) -> Option<Box<dyn Optimizer>> {
                 .eps(eps(1e-8))
                 .weight_decay(decay)
                 .momentum(number("momentum", 0.0))
-                .centered(flag("centered"))
+                .centered(flag(case, "centered"))
                 .maximize(maximize),
         ),
         "Adadelta" => Box::new(
@@ -118,30 +164,6 @@ fn optimizer(case: &Case) -> Option<Box<dyn Optimizer>> {
                 .rho(number("rho", 0.9))
                 .eps(eps(1e-6))
                 .weight_decay(decay)
-                .maximize(maximize),
-        ),
-        "Adamax" => Box::new(
-            Adamax::new(number("lr", 2e-3))
-                .betas(beta1, beta2)
-                .eps(eps(1e-8))
-                .weight_decay(decay)
-                .maximize(maximize),
-        ),
-        "NAdam" => Box::new(
-            NAdam::new(number("lr", 2e-3))
-                .betas(beta1, beta2)
-                .eps(eps(1e-8))
-                .weight_decay(decay)
-                .momentum_decay(number("momentum_decay", 4e-3))
-                .decoupled_weight_decay(decoupled)
-                .maximize(maximize),
-        ),
-        "RAdam" => Box::new(
-            RAdam::new(lr)
-                .betas(beta1, beta2)
-                .eps(eps(1e-8))
-                .weight_decay(decay)
-                .decoupled_weight_decay(decoupled)
                 .maximize(maximize),
         ),
         "Rprop" => {

@@ -235,6 +235,14 @@ fn nothing_goes_through_every_layer() {
             let bytes = wgrad::block_on(t.to_bytes_async());
             assert_eq!(bytes.expect(name), Vec::<u8>::new(), "{name} on {}", s.name);
         }
+    }
+}
+
+#[test]
+fn reductions_of_nothing_are_neutral_elements() {
+    for s in all_executors() {
+        let d = &s.device;
+        let image = empty(&[0, 2, 6, 6], d);
         assert_eq!(image.sum().item::<f32>().expect("a sum"), 0.0, "{}", s.name);
         assert!(
             image.mean().item::<f32>().expect("a mean").is_nan(),

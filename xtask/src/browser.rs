@@ -75,7 +75,7 @@ pub(crate) fn serve(root: &Path) -> Result<(), String> {
     }
 }
 
-fn find_browser() -> Result<PathBuf, String> {
+pub(crate) fn find_browser() -> Result<PathBuf, String> {
     if let Some(path) = std::env::var_os("WGRAD_CHROMIUM") {
         return Ok(PathBuf::from(path));
     }

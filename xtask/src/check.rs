@@ -5,10 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::run::{Failure, Invocation, Tally};
-use crate::{browser, tidy};
-
-/// The cargo profile of the tests.
-const TEST_PROFILE: &str = "dev";
+use crate::{browser, setup, tidy};
 
 /// What `check` was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,7 +69,12 @@ fn steps<'a>(root: &'a Path, options: &Options) -> Vec<Step<'a>> {
     let quiet = |rule: fn(&Path) -> Result<(), String>| {
         Box::new(move || Ok(rule(root).map(|()| Tally::default())?))
     };
+    let page = !options.fast && !options.no_browser;
     let mut steps: Vec<Step<'a>> = vec![
+        (
+            "what is needed",
+            Box::new(move || Ok(setup::provide(root, page).map(|()| Tally::default())?)),
+        ),
         (
             "format",
             command(Invocation::new("cargo", &["fmt", "--all", "--check"])),
@@ -81,7 +83,7 @@ fn steps<'a>(root: &'a Path, options: &Options) -> Vec<Step<'a>> {
             "format of the page",
             command(Invocation::new("cargo", FORMAT_OF_THE_PAGE)),
         ),
-        ("tidy", quiet(tidy::tidy)),
+        ("tidy", quiet(|root| tidy::tidy(root, false))),
         ("clippy", command(Invocation::new("cargo", CLIPPY))),
     ];
     if options.fast {
@@ -89,8 +91,8 @@ fn steps<'a>(root: &'a Path, options: &Options) -> Vec<Step<'a>> {
         return steps;
     }
     steps.push(("tests", command(tests(options, &[]))));
-    steps.push(("conformance", command(conformance(options))));
     steps.push(("doc tests", command(doc_tests(options))));
+    steps.push(("as users have it", command(as_users_have_them(options))));
     if !options.no_browser {
         steps.push(("browser", Box::new(move || browser::browser(root))));
     }
@@ -119,52 +121,46 @@ const CLIPPY: &[&str] = &[
     "warnings",
 ];
 
-/// The tests but for doc tests: by nextest where it is installed, else by `cargo test`.
+/// The tests but for doc tests, and the cases computed by PyTorch: all packages at once, so that nothing is compiled twice with
+/// other features, and each binary as one process, so that its tests share opened adapters and compiled pipelines. Any choice
+/// of targets leaves the doc tests out; they are a step of their own.
 fn tests(options: &Options, targets: &[&str]) -> Invocation {
-    let has_nextest = Invocation::new("cargo", &["nextest", "--version"])
-        .output(Path::new("."))
-        .is_ok();
-    let (runner, profile, every): (&[&str], _, &[&str]) = if has_nextest {
-        (&["nextest", "run"], "--cargo-profile", &[])
-    } else {
-        // Any choice of targets leaves the doc tests out; they are a step of their own.
-        (
-            &["test"],
-            "--profile",
-            &["--lib", "--bins", "--tests", "--examples"],
-        )
-    };
+    let every: &[&str] = &["--lib", "--bins", "--tests", "--examples"];
     let targets = if targets.is_empty() { every } else { targets };
-    let arguments = [
-        runner,
-        &["--workspace", "--no-fail-fast", profile, TEST_PROFILE],
-        targets,
-    ]
-    .concat();
-    with_test_variables(Invocation::new("cargo", &arguments), options)
+    let start = ["test", "--workspace", "--no-fail-fast"];
+    with_test_variables(
+        Invocation::new("cargo", &[&start, targets].concat()),
+        options,
+    )
 }
 
-/// The cases computed by PyTorch: a test with a `main` of its own, which nextest does not list.
-fn conformance(options: &Options) -> Invocation {
-    let arguments = ["test", "--profile", TEST_PROFILE, "--test", "conformance"];
-    with_test_variables(Invocation::new("cargo", &arguments), options)
+/// The suites that every kernel and pass goes through once more as users have them: optimised, without assertions, on a GPU
+/// trusted, without bounds checks.
+fn as_users_have_them(options: &Options) -> Invocation {
+    let arguments = ["test", "--release", "--workspace", "--test", "suite", "--"];
+    with_test_variables(
+        Invocation::new("cargo", &[&arguments[..], CORE].concat()),
+        options,
+    )
 }
+
+/// The parts of the suite that are run as users have them.
+const CORE: &[&str] = &[
+    "ops::",
+    "programs::",
+    "gradients::",
+    "outcomes::",
+    "replay::",
+];
 
 fn doc_tests(options: &Options) -> Invocation {
-    let arguments = [
-        "test",
-        "--workspace",
-        "--doc",
-        "--no-fail-fast",
-        "--profile",
-        TEST_PROFILE,
-    ];
+    let arguments = ["test", "--workspace", "--doc", "--no-fail-fast"];
     with_test_variables(Invocation::new("cargo", &arguments), options)
 }
 
 fn with_test_variables(mut invocation: Invocation, options: &Options) -> Invocation {
-    if std::env::var("CI").is_ok_and(|value| value == "true") {
-        invocation = invocation.variable("WGRAD_REQUIRE_GPU", "1");
+    for (name, value) in setup::variables() {
+        invocation = invocation.variable(name, value);
     }
     if options.all {
         invocation = invocation.variable("WGRAD_TEST_ALL", "1");
@@ -195,7 +191,7 @@ mod tests {
     #[test]
     fn quick_steps_come_first_and_the_browser_last() {
         let all = names(&Options::default());
-        assert_eq!(all.first().map(String::as_str), Some("format"));
+        assert_eq!(all.first().map(String::as_str), Some("what is needed"));
         assert_eq!(all.last().map(String::as_str), Some("browser"));
         assert_eq!(
             names(&parse(&["--no-browser"]).unwrap()),

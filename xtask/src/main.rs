@@ -6,6 +6,7 @@ mod check;
 mod run;
 mod sanitize;
 mod server;
+mod setup;
 mod tidy;
 mod wasm;
 
@@ -15,11 +16,12 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  check [--fast] [--all] [--no-browser]   format, tidy, clippy, tests, doc tests, browser; stops at the first failure
+  check [--fast] [--all] [--no-browser]   what is missing, format, tidy, clippy, tests, doc tests, browser; stops at the first failure
         --fast         unit tests only: no integration tests, doc tests or browser
         --all          the full cross product of cases (sets WGRAD_TEST_ALL=1)
         --no-browser   leave the browser out
-  tidy                                    the repository's own rules
+  tidy [--write]                          the repository's own rules, and how crates depend on each other
+        --write        draw that anew in ARCHITECTURE.md
   sanitize [asan] [miri] [--all]          the cpu executor's tests under AddressSanitizer and Miri; names what is missing
   browser                                 build the page and run its checks in headless Chromium
   serve                                   build the page and serve it for a browser of yours
@@ -35,7 +37,8 @@ fn main() -> ExitCode {
         "check" => check::Options::parse(flags).and_then(|options| check::check(&root(), &options)),
         "sanitize" => sanitize::Options::parse(flags)
             .and_then(|options| sanitize::sanitize(&root(), &options)),
-        "tidy" => no_flags(flags).and_then(|()| tidy::tidy(&root())),
+        "tidy" if flags == ["--write"] => tidy::tidy(&root(), true),
+        "tidy" => no_flags(flags).and_then(|()| tidy::tidy(&root(), false)),
         "browser" => no_flags(flags).and_then(|()| Ok(browser::browser(&root()).map(|_| ())?)),
         "serve" => no_flags(flags).and_then(|()| browser::serve(&root())),
         "help" | "--help" | "-h" => {

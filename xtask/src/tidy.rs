@@ -1,8 +1,10 @@
 //! `cargo xtask tidy`: the repository's own rules, those that no other tool checks. Each rule is one small
-//! function with a test on a planted violation. It must read files only, never run or change anything but
-//! `cargo metadata`.
+//! function with a test on a planted violation. It must read files only, never run anything but
+//! `cargo metadata`, nor change anything but, where it is asked to, the pictures in ARCHITECTURE.md.
 
+mod circles;
 mod edges;
+mod paths;
 mod source;
 mod text;
 
@@ -28,22 +30,26 @@ impl Finding {
     }
 }
 
-/// Checks every rule. The error lists every finding; long files are reported without failing.
-pub(crate) fn tidy(root: &Path) -> Result<(), String> {
+/// Checks every rule and prints how crates depend on each other. The error lists every finding. With `write`, what
+/// documents copy from the code is written anew first.
+pub(crate) fn tidy(root: &Path, write: bool) -> Result<(), String> {
     let sources = source::collect(root)?;
     let mut findings: BTreeSet<Finding> = sources
         .iter()
         .flat_map(|source| RULES.iter().flat_map(|rule| rule(source)))
         .collect();
-    findings.extend(edges::findings(root)?);
+    let (broken, picture) = edges::look(root)?;
+    findings.extend(broken);
+    if let Some(picture) = picture {
+        println!("{picture}\n");
+        findings.extend(edges_in_architecture(root, &picture, write)?);
+    }
+    findings.extend(circles::findings(&sources));
     findings.extend(changelog(root));
     findings.extend(examples_in_readme(
         &example_names(&sources),
         &read_or_empty(&root.join("README.md")),
     ));
-    for Finding { place, what } in sources.iter().flat_map(text::length) {
-        println!("note: {place}: {what}");
-    }
     if findings.is_empty() {
         println!("{} files", sources.len());
         return Ok(());
@@ -60,14 +66,32 @@ pub(crate) fn tidy(root: &Path) -> Result<(), String> {
 }
 
 /// The rules that look at one file.
-const RULES: [fn(&Source) -> Vec<Finding>; 6] = [
+const RULES: [fn(&Source) -> Vec<Finding>; 9] = [
     text::header,
     text::creation,
     text::op_match,
     text::left_over_macros,
     text::left_over_notes,
     text::foreign_paths,
+    text::length,
+    text::function_length,
+    edges::executors,
 ];
+
+fn edges_in_architecture(
+    root: &Path,
+    picture: &str,
+    write: bool,
+) -> Result<Option<Finding>, String> {
+    let path = root.join("ARCHITECTURE.md");
+    let text = read_or_empty(&path);
+    let Some(new) = edges::with_picture(&text, picture).filter(|new| write && *new != text) else {
+        return Ok(edges::shown(&text, picture));
+    };
+    let at = |error: std::io::Error| format!("{}: {error}", path.display());
+    std::fs::write(&path, new).map_err(at)?;
+    Ok(None)
+}
 
 fn read_or_empty(path: &Path) -> String {
     // A missing README names no example, which is then a finding.

@@ -50,7 +50,7 @@ fn compile(root: &Path, target: &Path) -> Result<Invocation, String> {
     if has_target(root) {
         return Ok(Invocation::new("cargo", &arguments));
     }
-    if !Path::new(DEBIAN_RUSTC).exists() || !Path::new(DEBIAN_CARGO).exists() {
+    if !has_debian_rust() {
         return Err(format!(
             "the page needs the target {TARGET}: `rustup target add {TARGET}`, or on Debian \
              `apt-get install rustc-web cargo-web rust-web-src lld`"
@@ -65,10 +65,23 @@ fn compile(root: &Path, target: &Path) -> Result<Invocation, String> {
         .variable("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &linker))
 }
 
-fn has_target(root: &Path) -> bool {
+pub(crate) fn has_target(root: &Path) -> bool {
     Invocation::new("rustc", &["--print", "target-libdir", "--target", TARGET])
         .output(root)
         .is_ok_and(|folder| Path::new(folder.trim()).is_dir())
+}
+
+/// Whether Debian's compiler is here with the source of its standard library.
+pub(crate) fn has_debian_rust() -> bool {
+    let sources = std::fs::read_dir("/usr/src")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut libraries = sources.map(|folder| folder.path().join("library"));
+    [DEBIAN_RUSTC, DEBIAN_CARGO]
+        .iter()
+        .all(|program| Path::new(program).exists())
+        && libraries.any(|library| library.is_dir())
 }
 
 /// The linker that comes with rustup's toolchain. Distributions' own may be older than the compiler's output.

@@ -2,7 +2,7 @@
 //! plain data; knows no graph, no tensors and no other executor.
 //!
 //! ```text
-//!  run      who computes: threads, the order of steps, memory, segments
+//!  run      who computes: the order of steps, memory, segments; below all, `threads` and `call`, what a kernel is given
 //!   │
 //!   ├─ map, reduce, rows ──► program     element-wise programs in blocks of lanes, fused loops, loads along walks
 //!   ├─ matmul ──► matmul::gemm           panels, tiles, instruction sets
@@ -13,6 +13,7 @@
 //! Each family of kernels is a room of that name; what a family works out once for a plan is kept in
 //! [`Prepared`].
 
+mod call;
 mod conv;
 mod map;
 mod matmul;
@@ -25,12 +26,14 @@ mod scatter_add;
 mod sort;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod window;
 
-use run::Context;
+#[cfg(test)]
+use call::{Context, Operand};
 pub use run::{Executor, Lack, Memory, Observer, Prepared};
 #[cfg(test)]
-use run::{Operand, Ready, run_kernel, run_ready};
+use run::{Ready, run_kernel, run_ready};
 #[cfg(test)]
 use wgrad_plan::guard;
 use wgrad_plan::{dtype, math, plan, simd, storage};

@@ -1,15 +1,17 @@
 //! The Map family: element-wise programs stored densely or to a strided region.
 
+use crate::call::Context;
 use crate::dtype::DType;
 use crate::plan::{Held, Map};
-use crate::program::load::Stored;
+use crate::program::store::Stored;
 use crate::program::walk::Walk;
 use crate::program::worker::Worker;
 use crate::program::{Around, LANES, Program};
-use crate::{Context, simd};
+use crate::simd;
 use half::f16;
 
-/// Results of so many elements are written past the caches.
+/// Results of so many elements (16 MiB) are written past the caches: see "Large results through the caches" in
+/// `docs/rejected.md`.
 pub(crate) const STREAM: usize = 1 << 22;
 
 /// `map`, whose output has elements of `dtype`, made ready; `None` where there is nothing to do.

@@ -1,6 +1,6 @@
 //! The Scan family: inclusive scans along the middle of `[outer, length, inner]`.
 
-use crate::Context;
+use crate::call::Context;
 use crate::dtype::DType;
 use crate::math;
 use crate::plan::{Scan, ScanKind};

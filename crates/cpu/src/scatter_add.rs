@@ -1,9 +1,9 @@
 //! The ScatterAdd family: every row in the order of its elements, rows in parallel.
 
-use crate::Context;
+use crate::call::Context;
 use crate::dtype::DType;
 use crate::plan::ScatterAdd;
-use crate::run::par::Par;
+use crate::threads::par::Par;
 
 /// Runs `scatter` on elements of `dtype`.
 pub(crate) fn run(scatter: &ScatterAdd, context: Context<'_>, out: &mut [u8], dtype: DType) {

@@ -1,6 +1,6 @@
 //! The Window family: sums and argmaxima of windows slid over planes, tap by tap over whole lines.
 
-use crate::Context;
+use crate::call::Context;
 use crate::conv::unfold::{Piece, Unfold};
 use crate::plan::{Window, WindowKind};
 use crate::simd::simd_fn;

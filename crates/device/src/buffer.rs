@@ -14,7 +14,6 @@ use std::sync::Arc;
 use bytemuck::Pod;
 
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
 use crate::pool::Raw;
 use crate::shared::Shared;
 
@@ -109,14 +108,6 @@ impl Buffer {
     #[must_use]
     pub fn is_unique(&self) -> bool {
         Arc::strong_count(&self.slot) == 1
-    }
-
-    /// The device that it lives on.
-    #[must_use]
-    pub fn gpu(&self) -> Gpu {
-        Gpu {
-            shared: self.slot.shared.clone(),
-        }
     }
 
     /// The bytes `range` of this buffer, sharing its memory.
@@ -260,5 +251,18 @@ impl<T> core::ops::Deref for TypedBuffer<T> {
 
     fn deref(&self) -> &Buffer {
         &self.buffer
+    }
+}
+
+impl Shared {
+    /// An error if `buffer` lives on another device.
+    pub(crate) fn owns(&self, buffer: &Buffer) -> Result<()> {
+        if std::ptr::eq(self, Arc::as_ptr(&buffer.slot.shared)) {
+            Ok(())
+        } else {
+            Err(Error::Unsupported {
+                what: "a buffer of another device",
+            })
+        }
     }
 }

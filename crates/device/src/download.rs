@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use futures::channel::oneshot;
+use futures_channel::oneshot;
 
 use crate::error::{Error, Result};
 use crate::handle::Handle;

@@ -17,31 +17,13 @@ use crate::download::Staging;
 use crate::error::{Error, Result};
 use crate::health::{Health, lock};
 use crate::kernel::{Kernel, KernelCache, KernelSource};
+use crate::options::OpenOptions;
 use crate::pool::{Memory, Owner, Pool, size_class};
 use crate::shared::{Counters, Shared};
 use crate::upload::MAX_PENDING_BYTES;
 
 /// Zeroing up to so many bytes is a write; above, a command.
 const MAX_ZEROS_WRITTEN: u64 = 64 << 10;
-
-/// How to open a device. The default takes the fastest hardware GPU with all it offers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OpenOptions {
-    /// Part of the adapter's name, in any case, or its number: its place in [`crate::adapters`]. A software adapter may
-    /// be named too.
-    pub name: Option<String>,
-    /// Open with WebGPU's default limits (8 storage buffers, 256 invocations, 16 KiB of
-    /// workgroup memory, 128 MiB bindings) and no optional feature.
-    pub minimum_limits: bool,
-    /// Take a software adapter where there is no other.
-    pub allow_software: bool,
-    /// Compile kernels without bounds checks, loop bounds and zeroing of workgroup
-    /// memory. Whoever sets it promises that every kernel not marked
-    /// [`KernelSource::checked`] indexes within its buffers and ends.
-    pub trusted: bool,
-    /// Ask for cooperative matrices, an experimental feature, where present.
-    pub cooperative_matrix: bool,
-}
 
 /// What a device holds and has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -432,7 +414,7 @@ impl Gpu {
     /// [`Error::DeviceLost`], or an error that came outside any call.
     pub async fn synchronize(&self) -> Result<()> {
         // `on_submitted_work_done` is the browser's only signal; native waits below.
-        let (sender, receiver) = futures::channel::oneshot::channel();
+        let (sender, receiver) = futures_channel::oneshot::channel();
         self.shared.health.alive()?;
         self.shared.queue.on_submitted_work_done(move || {
             // The receiver is gone when the caller stopped waiting.
@@ -489,4 +471,24 @@ fn wanted_features(adapter: &wgpu::Adapter, options: &OpenOptions) -> wgpu::Feat
         wanted |= F::EXPERIMENTAL_COOPERATIVE_MATRIX;
     }
     adapter.features() & wanted
+}
+
+impl Buffer {
+    /// The device that it lives on.
+    #[must_use]
+    pub fn gpu(&self) -> Gpu {
+        Gpu {
+            shared: self.slot.shared.clone(),
+        }
+    }
+}
+
+impl Kernel {
+    /// The device that it was compiled for.
+    #[must_use]
+    pub fn gpu(&self) -> Gpu {
+        Gpu {
+            shared: self.inner.shared.clone(),
+        }
+    }
 }

@@ -3,8 +3,12 @@
 //! Must never panic. A loss is final; any other uncaptured error stays until it is
 //! cleared, since what was computed after it cannot be trusted.
 
+#[cfg(not(target_arch = "wasm32"))]
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+#[cfg(not(target_arch = "wasm32"))]
+use std::task::{Context, Poll, Waker};
 
 use crate::error::{Error, Result};
 
@@ -139,8 +143,8 @@ impl Health {
         }
         #[cfg(not(target_arch = "wasm32"))]
         for answer in answers {
-            use futures::FutureExt as _;
-            if let Some(error) = answer.now_or_never().flatten() {
+            let mut context = Context::from_waker(Waker::noop());
+            if let Poll::Ready(Some(error)) = pin!(answer).poll(&mut context) {
                 return Err(scope.error(error));
             }
         }

@@ -12,7 +12,6 @@ use rustc_hash::{FxHashMap, FxHasher};
 use crate::cache::Bounded;
 use crate::create::PipelineSource;
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
 use crate::handle::Handle;
 use crate::health::{Scope, lock};
 use crate::reflect::{Access, BindingInfo, EntryPoint, Source, capabilities};
@@ -153,14 +152,6 @@ impl Kernel {
     #[must_use]
     pub fn workgroup_size(&self) -> [u32; 3] {
         self.inner.entry.workgroup_size
-    }
-
-    /// The device that it was compiled for.
-    #[must_use]
-    pub fn gpu(&self) -> Gpu {
-        Gpu {
-            shared: self.inner.shared.clone(),
-        }
     }
 }
 

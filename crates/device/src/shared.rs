@@ -8,14 +8,13 @@ use std::sync::{Arc, Mutex};
 
 use crate::adapter::{AdapterInfo, Features, Limits};
 use crate::bind::BindCache;
-use crate::buffer::Buffer;
 use crate::create::Creator;
 use crate::download::Staging;
 use crate::error::{Error, Result};
-use crate::gpu::OpenOptions;
 use crate::handle::Handle;
 use crate::health::{Health, Scope, lock};
 use crate::kernel::KernelCache;
+use crate::options::OpenOptions;
 use crate::pool::{Owner, Pool, Raw, next_id};
 use crate::upload::Uploads;
 
@@ -78,17 +77,6 @@ impl Shared {
         if !raws.is_empty() {
             let ids = raws.iter().map(|raw| raw.id).collect();
             self.binds.evict(&ids);
-        }
-    }
-
-    /// An error if `buffer` lives on another device.
-    pub(crate) fn owns(&self, buffer: &Buffer) -> Result<()> {
-        if std::ptr::eq(self, Arc::as_ptr(&buffer.slot.shared)) {
-            Ok(())
-        } else {
-            Err(Error::Unsupported {
-                what: "a buffer of another device",
-            })
         }
     }
 

@@ -3,8 +3,9 @@
 //! positions. Both are stable.
 
 use super::call::{Arg, Call, Grid, Lowered, Work};
-use super::lower::{StepView, Target};
 use super::source::keys;
+use super::step::StepView;
+use super::target::Target;
 use crate::dtype::Class;
 use crate::plan::ArgSort;
 use std::borrow::Cow;

@@ -2,9 +2,9 @@
 //! the rules in `gemm`. A choice changes the order in which sums are taken and nothing else. Knows no file and times
 //! nothing: what is read is judged here, because it may come from anywhere.
 
-use super::gemm::Core;
+use super::cores::Core;
 #[cfg(not(target_arch = "wasm32"))]
-use super::lower::Target;
+use super::target::Target;
 
 /// Which product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +65,12 @@ impl Choices {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Whether the rules alone hold.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

@@ -2,9 +2,9 @@
 //! that what the processor fetches of a row is used whole. Must not choose when: that is `reduce`.
 
 use super::call::{Arg, Call, Grid, Words};
-use super::lower::StepView;
 use super::reduce::{RUN, Source, Template, rounds_of};
 use super::source::{ENTRY, param, with_prelude};
+use super::step::StepView;
 use std::fmt::Write;
 use wgrad_device::Error;
 

@@ -1,7 +1,7 @@
 //! Kernels of the user's own: one dispatch, bindings in the order that the user was promised.
 
 use super::call::{Arg, Call, Grid, Lowered, Words};
-use super::lower::product;
+use super::step::product;
 use crate::plan::Custom;
 use std::borrow::Cow;
 

@@ -5,8 +5,8 @@
 //! view is in bounds.
 
 use super::call::Words;
-use super::lower::{StepView, product};
 use super::source::{load, param, register};
+use super::step::{StepView, product};
 use super::wide::{Quad, Wide};
 use crate::dtype::{Class, DType};
 use crate::plan::{Expr, Function, Inst, ScalarOp, View};

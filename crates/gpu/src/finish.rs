@@ -3,8 +3,8 @@
 
 use super::call::{Arg, Call, Lowered, Words, Work};
 use super::expr::{Nest, Writer, inner_rounds};
-use super::lower::StepView;
 use super::source::{declare, memory, with_prelude};
+use super::step::StepView;
 use crate::dtype::DType;
 use crate::plan::Map;
 use wgrad_device::Error;

@@ -3,85 +3,11 @@
 
 use super::call::Lowered;
 use super::choices::Choices;
-use super::table::Config;
-use super::wide::Wide;
-use super::{argsort, custom, finish, gemm, map, reduce, rows, scan, scatter, window};
-use crate::DeviceClass;
-use crate::dtype::DType;
-use crate::plan::{Held, Kernel, Plan, Step};
-use crate::table::config;
-use wgrad_device::{Error, Gpu};
-
-/// What choices depend on besides shapes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Target {
-    /// A software adapter: no gain from workgroup memory, few threads at once.
-    pub(super) software: bool,
-    /// A software adapter with subgroups of 8, whose lanes can read each other's registers.
-    pub(super) lanes: bool,
-    /// Storage buffers that a kernel may bind.
-    pub(super) buffers: usize,
-    /// Bytes of a buffer that a kernel may bind.
-    pub(super) binding: u64,
-    /// What was found best for the class of device.
-    pub(super) config: Config,
-}
-
-impl Target {
-    /// A device of this class that offers no more than any.
-    pub(super) const fn new(class: DeviceClass) -> Target {
-        Target {
-            software: matches!(class, DeviceClass::Software),
-            lanes: false,
-            buffers: 8,
-            binding: 128 << 20,
-            config: config(class),
-        }
-    }
-
-    /// What is best for a device, taken as one of this class.
-    pub(super) fn of(gpu: &Gpu, class: DeviceClass) -> Target {
-        let limits = gpu.limits();
-        let eight = limits.min_subgroup_size == 8 && limits.max_subgroup_size == 8;
-        let target = Target::new(class);
-        Target {
-            lanes: target.software && eight && gpu.features().subgroups,
-            buffers: limits.max_storage_buffers as usize,
-            binding: limits.max_binding_bytes.min(limits.max_buffer_bytes),
-            ..target
-        }
-    }
-}
-
-/// A step as the family modules see it.
-pub(super) struct StepView<'a> {
-    pub(super) step: &'a Step,
-    pub(super) target: Target,
-    /// What was measured on this very device.
-    pub(super) choices: &'a Choices,
-    /// For each input the first input with the same slot, so that they share a binding.
-    pub(super) same_input: Vec<usize>,
-    /// Inputs that are what an output holds before: they are read from the output's binding.
-    pub(super) held: Vec<Held>,
-    /// The input that is the variable `x`.
-    pub(super) value: Option<usize>,
-    /// Dtype of the first input's slot, if there is one.
-    pub(super) input_dtype: Option<DType>,
-    pub(super) output_dtype: DType,
-}
-
-impl StepView<'_> {
-    /// The output that an input is the earlier contents of.
-    pub(super) fn held_by(&self, input: usize) -> Option<usize> {
-        let held = self.held.iter().find(|h| h.input == input);
-        held.map(|h| h.output)
-    }
-
-    /// Whether loads of all that outputs hold before go by fours, as the stores do.
-    pub(super) fn held_whole(&self, wide: &Wide) -> bool {
-        self.held.iter().all(|h| wide.is_whole(h.input))
-    }
-}
+use super::step::{StepView, product};
+use super::target::Target;
+use super::{argsort, conv, custom, finish, map, matmul, reduce, rows, scan, scatter, window};
+use crate::plan::{Kernel, Plan, Step};
+use wgrad_device::Error;
 
 /// What `step` of `plan` runs.
 ///
@@ -113,8 +39,8 @@ pub(super) fn lower(
         Kernel::Map(kernel) => map::lower(&view, kernel)?,
         Kernel::Reduce(kernel) => reduce::lower(&view, kernel)?,
         Kernel::Rows(kernel) => rows::lower(&view, kernel)?,
-        Kernel::Matmul(kernel) => finish::after(&view, gemm::matmul(&view, kernel))?,
-        Kernel::Conv(kernel) => finish::after(&view, gemm::conv(&view, kernel))?,
+        Kernel::Matmul(kernel) => finish::after(&view, matmul::lower(&view, kernel))?,
+        Kernel::Conv(kernel) => finish::after(&view, conv::lower(&view, kernel))?,
         Kernel::Window(kernel) => window::lower(kernel),
         Kernel::ScatterAdd(kernel) => scatter::lower(&view, kernel)?,
         Kernel::Scan(kernel) => scan::lower(&view, kernel)?,
@@ -148,11 +74,4 @@ pub(super) fn check_sizes(plan: &Plan, step: &Step) -> Result<(), Error> {
         });
     }
     Ok(())
-}
-
-/// Number of points of a loop nest.
-pub(super) fn product(shape: &[usize]) -> u64 {
-    shape
-        .iter()
-        .fold(1_u64, |n, &size| n.saturating_mul(size as u64))
 }

@@ -3,11 +3,11 @@
 
 use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS, Words};
 use super::expr::{Body, Nest, Writer, inner_rounds};
-use super::lower::{StepView, product};
 use super::source::{
     ENTRY, declare, declare_params, declare_status, lanes, memory, param, register, stored,
     with_prelude,
 };
+use super::step::{StepView, product};
 use super::wide::{Quad, Wide, shortened, stores_whole};
 use crate::plan::{Map, View};
 use std::fmt::Write;

@@ -2,7 +2,8 @@
 
 use super::call::{Arg, Call, Grid, Lowered, Words, Work};
 use super::choices::Choices;
-use super::lower::{Target, lower};
+use super::lower::lower;
+use super::target::Target;
 use crate::plan::{Origin, Place, Plan, Step};
 use std::borrow::Cow;
 use std::sync::Mutex;

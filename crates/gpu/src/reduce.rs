@@ -11,11 +11,12 @@
 use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS, Words, Work};
 use super::columns;
 use super::expr::{Body, Nest, Writer, inner_rounds};
-use super::lower::{StepView, Target, product};
 use super::source::{
     ENTRY, declare, declare_params, declare_status, keys, lanes, memory, param, stored,
     with_prelude,
 };
+use super::step::{StepView, product};
+use super::target::Target;
 use super::wide::{Wide, shortened};
 use crate::dtype::{Class, DType};
 use crate::plan::{Expr, Inst, Reduce, ReduceKind};

@@ -7,12 +7,12 @@
 
 use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS, Words};
 use super::expr::{Body, Nest, Writer, inner_rounds};
-use super::lower::{StepView, product};
 use super::reduce::{RUN, Template, declare_inputs, rounds_of};
 use super::source::{
     ENTRY, declare, declare_params, declare_status, keys, memory, param, register, stored,
     with_prelude,
 };
+use super::step::{StepView, product};
 use super::wide::{Wide, shortened};
 use crate::dtype::Class;
 use crate::plan::{Expr, Inst, ReduceKind, Rows, Stage, StageKind};

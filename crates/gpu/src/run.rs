@@ -3,11 +3,11 @@
 use super::choices::Choices;
 #[cfg(not(target_arch = "wasm32"))]
 use super::choices::{Choice, ShapeClass};
-#[cfg(not(target_arch = "wasm32"))]
-use super::gemm::candidates;
-use super::lower::Target;
 use super::prepared::{Action, At, MAX_INHERITED, Prepared, State, Status, prepare};
 use super::status::{Word, Words};
+use super::target::Target;
+#[cfg(not(target_arch = "wasm32"))]
+use super::{conv, matmul};
 use crate::DeviceClass;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::plan::Kernel;
@@ -74,10 +74,16 @@ impl Executor {
         prepare(&self.gpu, plan, self.target, choices)
     }
 
-    /// The choices for a product, that of the rules first: see [`candidates`].
+    /// The choices for a product, that of the rules first; `None` for other kernels, empty sums, and products that have
+    /// no choice.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn candidates(&self, kernel: &Kernel) -> Option<(ShapeClass, Vec<Choice>)> {
-        candidates(kernel, self.target)
+        let product = match kernel {
+            Kernel::Matmul(matmul) => matmul::product(matmul),
+            Kernel::Conv(conv) => conv::tiled(conv, self.target)?,
+            _ => return None,
+        };
+        product.candidates(self.target)
     }
 
     /// Takes choices from now on, if `list` is one of choices that this device can run.

@@ -1,8 +1,8 @@
 //! Scan: a thread or a workgroup for each row, or, where rows are too long for either, three passes over parts of them.
 
 use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS, Work};
-use super::lower::StepView;
 use super::source::{keys, memory, with_prelude};
+use super::step::StepView;
 use crate::plan::{Scan, ScanKind};
 use wgrad_device::Error;
 use wgrad_shaders::kernels;
@@ -56,107 +56,119 @@ fn part(length: usize) -> usize {
 }
 
 pub(super) fn lower(view: &StepView<'_>, scan: &Scan) -> Result<Lowered, Error> {
-    let kernels = match scan.kind {
+    let texts = match scan.kind {
         ScanKind::Sum => kernels::SCAN_SUM,
         ScanKind::Prod => kernels::SCAN_PROD,
         ScanKind::Max => kernels::SCAN_MAX,
         ScanKind::LogSumExp => kernels::SCAN_LOGSUMEXP,
         ScanKind::Linear => kernels::SCAN_LINEAR,
     };
+    let lowering = Lowering { view, scan };
     let rows = scan.outer * scan.inner;
-    let numbers = [
-        scan.outer,
-        scan.length,
-        scan.inner,
-        usize::from(scan.reverse),
-    ];
-    let text = |label: &'static str, core: &str| {
-        let text = match scan.kind {
-            ScanKind::Max => [keys(view.output_dtype.class()), core].concat(),
-            _ => kernels::with_element(core, memory(view.output_dtype)),
-        };
-        with_prelude(label, text)
-    };
-    // The factors of a recurrence are its first operand and bound last.
-    let (x, factors) = match scan.kind {
-        ScanKind::Linear => (Arg::Input(1), Some(Arg::Input(0))),
-        _ => (Arg::Input(0), None),
-    };
-    let whole = |label: &'static str, core: &str, grid: Grid, iterations: u64| {
-        Ok(Lowered::one(Call {
-            label,
-            wgsl: text(label, core)?.into(),
-            constants: Vec::new(),
-            args: [x, Arg::Output, Arg::Params]
-                .into_iter()
-                .chain(factors)
-                .collect(),
-            params: numbers.into_iter().collect(),
-            grid,
-            iterations,
-        }))
-    };
-    let part = match way(scan, view.target.software) {
+    match way(scan, view.target.software) {
         Way::Serial => {
             let grid = Grid::Threads(rows as u64);
-            return whole("scan serial", kernels.serial, grid, scan.length as u64);
+            lowering.whole("scan serial", texts.serial, grid, scan.length as u64)
         }
         Way::Blocked => {
-            let grid = Grid::Groups(rows as u64);
-            return whole(
-                "scan blocked",
-                kernels.blocked,
-                grid,
-                blocked_rounds(scan.length),
-            );
+            let (grid, rounds) = (Grid::Groups(rows as u64), blocked_rounds(scan.length));
+            lowering.whole("scan blocked", texts.blocked, grid, rounds)
         }
-        Way::Parts(part) => part,
-    };
-    let parts = scan.length.div_ceil(part);
-    let totals = Arg::Scratch(0);
-    let pass = |label: &'static str, core: &str, args: Vec<Arg>, threads: usize, rounds: usize| {
-        Ok::<Work, Error>(
-            Call {
-                label,
-                wgsl: text(label, core)?.into(),
-                constants: Vec::new(),
-                args,
-                params: numbers.into_iter().chain([parts, part]).collect(),
-                grid: Grid::Threads(threads as u64),
-                iterations: rounds as u64,
-            }
-            .into(),
-        )
-    };
-    let with_factors = |args: &[Arg]| args.iter().copied().chain(factors).collect::<Vec<Arg>>();
-    let words = match scan.kind {
-        ScanKind::LogSumExp | ScanKind::Linear => 2,
-        _ => 1,
-    };
-    Ok(Lowered {
-        work: vec![
-            pass(
-                "scan totals",
-                kernels.totals,
-                with_factors(&[x, totals, Arg::Params]),
-                rows * parts,
-                part,
-            )?,
-            pass(
-                "scan carry",
-                kernels.carry,
-                with_factors(&[x, totals, Arg::Params]),
-                rows,
-                parts,
-            )?,
-            pass(
-                "scan parts",
-                kernels.parts,
-                with_factors(&[x, Arg::Output, Arg::Params, totals]),
-                rows * parts,
-                part,
-            )?,
-        ],
-        scratch: vec![(4 * words * rows * parts) as u64],
-    })
+        Way::Parts(part) => lowering.parts([texts.totals, texts.carry, texts.parts], part),
+    }
+}
+
+/// A scan while its dispatches are made.
+struct Lowering<'a> {
+    view: &'a StepView<'a>,
+    scan: &'a Scan,
+}
+
+impl Lowering<'_> {
+    /// What every text's parameters begin with.
+    fn numbers(&self) -> [usize; 4] {
+        let Scan {
+            outer,
+            length,
+            inner,
+            reverse,
+            ..
+        } = *self.scan;
+        [outer, length, inner, usize::from(reverse)]
+    }
+
+    /// The operand, and the factors of a recurrence, which are its first operand and bound last.
+    fn operands(&self) -> (Arg, Option<Arg>) {
+        match self.scan.kind {
+            ScanKind::Linear => (Arg::Input(1), Some(Arg::Input(0))),
+            _ => (Arg::Input(0), None),
+        }
+    }
+
+    fn call(
+        &self,
+        label: &'static str,
+        core: &str,
+        args: &[Arg],
+        grid: Grid,
+        iterations: u64,
+    ) -> Result<Call, Error> {
+        let dtype = self.view.output_dtype;
+        let text = match self.scan.kind {
+            ScanKind::Max => [keys(dtype.class()), core].concat(),
+            _ => kernels::with_element(core, memory(dtype)),
+        };
+        let (_, factors) = self.operands();
+        Ok(Call {
+            label,
+            wgsl: with_prelude(label, text)?.into(),
+            constants: Vec::new(),
+            args: args.iter().copied().chain(factors).collect(),
+            params: self.numbers().into_iter().collect(),
+            grid,
+            iterations,
+        })
+    }
+
+    /// One dispatch for whole rows.
+    fn whole(
+        &self,
+        label: &'static str,
+        core: &str,
+        grid: Grid,
+        iterations: u64,
+    ) -> Result<Lowered, Error> {
+        let (x, _) = self.operands();
+        let args = [x, Arg::Output, Arg::Params];
+        Ok(Lowered::one(
+            self.call(label, core, &args, grid, iterations)?,
+        ))
+    }
+
+    /// The totals of the parts, what each part begins with, and the parts.
+    fn parts(&self, [totals, carry, each]: [&str; 3], part: usize) -> Result<Lowered, Error> {
+        let rows = self.scan.outer * self.scan.inner;
+        let parts = self.scan.length.div_ceil(part);
+        let ((x, _), scratch) = (self.operands(), Arg::Scratch(0));
+        let pass = |label, core, args: &[Arg], threads: usize, rounds: usize| {
+            let grid = Grid::Threads(threads as u64);
+            let mut call = self.call(label, core, args, grid, rounds as u64)?;
+            call.params = self.numbers().into_iter().chain([parts, part]).collect();
+            Ok::<Work, Error>(call.into())
+        };
+        let words = match self.scan.kind {
+            ScanKind::LogSumExp | ScanKind::Linear => 2,
+            _ => 1,
+        };
+        let sums = [x, scratch, Arg::Params];
+        let all = [x, Arg::Output, Arg::Params, scratch];
+        Ok(Lowered {
+            work: vec![
+                pass("scan totals", totals, &sums, rows * parts, part)?,
+                pass("scan carry", carry, &sums, rows, parts)?,
+                pass("scan parts", each, &all, rows * parts, part)?,
+            ],
+            scratch: vec![(4 * words * rows * parts) as u64],
+        })
+    }
 }

@@ -3,8 +3,9 @@
 
 use super::argsort;
 use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS, Work};
-use super::lower::{StepView, Target};
 use super::source::memory;
+use super::step::StepView;
+use super::target::Target;
 use crate::dtype::Class;
 use crate::plan::{ArgSort, ScatterAdd};
 use wgrad_device::Error;

@@ -20,8 +20,6 @@ use wgrad_device::{AdapterKind, Gpu};
 /// A row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Whether plans have kernels over rows.
-    pub rows: bool,
     /// Whether a product goes on with the element-wise work on its result.
     pub epilogues: bool,
     /// Points from which a loop goes by fours.
@@ -49,7 +47,6 @@ pub fn class_of(gpu: &Gpu) -> DeviceClass {
 /// The row of a class.
 pub const fn config(class: DeviceClass) -> Config {
     let discrete = Config {
-        rows: true,
         epilogues: true,
         wide_from: u64::MAX,
         groups: 264,

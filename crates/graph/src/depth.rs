@@ -37,7 +37,7 @@ pub(crate) fn above(inputs: &[&Tensor]) -> u32 {
     let depth = inputs.iter().map(|t| depth(t)).max();
     let depth = depth.map_or(0, |d| d.saturating_add(1));
     let symbolic = inputs.iter().any(|t| t.0.symbolic);
-    if depth < MAX_DEPTH || symbolic || PAUSED.get() > 0 || crate::replay::is_tracing() {
+    if depth < MAX_DEPTH || symbolic || PAUSED.get() > 0 || crate::trace::is_tracing() {
         return depth;
     }
     let graph = Unread::below(inputs);

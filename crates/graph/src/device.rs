@@ -90,10 +90,7 @@ pub(crate) const CPU_LIMITS: Limits = Limits {
     max_inputs: 32,
     max_insts: 256,
     fuse: true,
-    rows: true,
-    across: true,
-    maps: true,
-    regions: true,
+    host: true,
     epilogues: false,
 };
 
@@ -169,10 +166,7 @@ impl Device {
             max_inputs: 32,
             max_insts: 256,
             fuse: false,
-            rows: false,
-            across: false,
-            maps: false,
-            regions: false,
+            host: false,
             epilogues: false,
         };
         REFERENCE
@@ -249,10 +243,7 @@ impl Device {
             max_inputs,
             max_insts: 256,
             fuse: settings.fuse,
-            rows: config.rows,
-            across: false,
-            maps: config.rows,
-            regions: false,
+            host: false,
             epilogues: config.epilogues,
         };
         Ok(Device::with(

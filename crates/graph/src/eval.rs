@@ -40,12 +40,12 @@ fn eval_keeping(tensors: &[&Tensor], kept: &FxHashMap<u64, &Tensor>) -> Result<O
     for t in tensors {
         t.check()?;
     }
-    let tracing = crate::replay::is_tracing();
+    let tracing = crate::trace::is_tracing();
     let mut rest: Vec<&Tensor> = tensors
         .iter()
         .copied()
         .filter(|t| t.0.value.get().is_none())
-        .filter(|t| !tracing || !crate::replay::is_symbolic(t))
+        .filter(|t| !tracing || !t.is_symbolic())
         .collect();
     #[cfg(not(target_arch = "wasm32"))]
     if !rest.is_empty() && anomaly_mode() {
@@ -523,7 +523,7 @@ impl Tensor {
     #[track_caller]
     pub fn detach(&self) -> Result<Tensor> {
         eval(&[self])?;
-        if self.0.value.get().is_none() && crate::replay::is_tracing() {
+        if self.0.value.get().is_none() && crate::trace::is_tracing() {
             return Ok(self.stop_gradient());
         }
         match self.0.value.get() {

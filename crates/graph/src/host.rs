@@ -33,7 +33,15 @@ pub(crate) fn realise_blocking(tensors: &[&Tensor]) -> Result<()> {
                 "reads its operands back, which cannot be waited for here; use eval_async";
             Err(Error::new(ErrorKind::Unsupported, t.op_name(), message).at(t.location()))
         }
-        None => futures::FutureExt::now_or_never(realise(tensors)).unwrap_or(Ok(())),
+        None => {
+            // Nothing has to be waited for, so that the first poll is the last.
+            use std::task::{Context, Poll, Waker};
+            let mut context = Context::from_waker(Waker::noop());
+            match std::pin::pin!(realise(tensors)).poll(&mut context) {
+                Poll::Ready(done) => done,
+                Poll::Pending => Ok(()),
+            }
+        }
     }
 }
 

@@ -44,6 +44,7 @@ pub mod replay;
 mod rng;
 mod run;
 mod tensor;
+mod trace;
 mod transform;
 #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
 mod tune;

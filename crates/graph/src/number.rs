@@ -39,7 +39,7 @@ impl Number {
     /// the number ([`Number::like`]) can.
     #[track_caller]
     pub fn get(&self) -> f64 {
-        crate::replay::observe("a number's value is read on the host");
+        crate::trace::observe("a number's value is read on the host");
         self.peek()
     }
 
@@ -52,7 +52,7 @@ impl Number {
     /// itself in each call.
     #[track_caller]
     pub fn set(&self, value: f64) {
-        crate::replay::observe("a number is set");
+        crate::trace::observe("a number is set");
         self.0.store(value.to_bits(), Ordering::Relaxed);
     }
 

@@ -14,27 +14,12 @@ use crate::passes::{self, Collected, GraphNode, Leaf};
 use crate::rng::Generator;
 use crate::run::{Given, Memory};
 use crate::tensor::Tensor;
-use std::cell::Cell;
+use crate::trace;
+pub use crate::trace::{Observed, is_tracing, observe};
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-thread_local! {
-    static TRACING: Cell<bool> = const { Cell::new(false) };
-    static OBSERVED: Cell<Option<Observed>> = const { Cell::new(None) };
-}
-
-/// What a traced function did with the host's numbers that a replay could not repeat, and where.
-pub type Observed = (&'static str, &'static Location<'static>);
-
-/// Notes that a number of the host is read or set, which a replay would not do again. Only a trace asks for it.
-#[track_caller]
-pub fn observe(what: &'static str) {
-    if TRACING.get() && OBSERVED.get().is_none() {
-        OBSERVED.set(Some((what, Location::caller())));
-    }
-}
 
 /// What a number holds, without that being noticed by a trace.
 pub fn peek(number: &Number) -> f64 {
@@ -85,22 +70,12 @@ pub fn stand_in(like: &Tensor) -> Tensor {
     symbol
 }
 
-/// Whether this thread is tracing: then [`eval`](crate::eval()) leaves alone what depends on a stand-in.
-pub fn is_tracing() -> bool {
-    TRACING.get()
-}
-
 /// Whether `WGRAD_ANOMALY=1` has every run watched, which takes operations one by one.
 pub fn is_watched() -> bool {
     #[cfg(not(target_arch = "wasm32"))]
     return eval::anomaly_mode();
     #[cfg(target_arch = "wasm32")]
     false
-}
-
-/// Whether a tensor has no value and none can be computed, because a stand-in lies below it.
-pub(crate) fn is_symbolic(t: &Tensor) -> bool {
-    t.0.symbolic && t.0.value.get().is_none()
 }
 
 /// The time between making stand-ins and having what is computed from them. Ends when dropped.
@@ -121,11 +96,10 @@ impl Tracing {
     /// # Errors
     /// It is tracing already: a compiled function called within another one.
     pub fn start() -> Result<Tracing> {
-        if TRACING.replace(true) {
+        if !trace::begin() {
             let message = "a compiled function cannot be traced within another one";
             return Err(Error::new(ErrorKind::Unsupported, "compile", message));
         }
-        OBSERVED.set(None);
         Ok(Tracing {
             first_id: Tensor::next_id(),
             streams: Vec::new(),
@@ -164,7 +138,7 @@ impl Tracing {
 
     /// What the function did since the trace began that a replay could not repeat.
     pub fn observed(&self) -> Option<Observed> {
-        OBSERVED.get()
+        trace::observed()
     }
 
     /// Gives tensors that were made before the trace began, and that `results` use, their values.
@@ -251,7 +225,7 @@ impl Tracing {
                 continue;
             }
             let old = t.0.id < self.first_id && !t.0.inputs.is_empty();
-            if old || (t.0.awaits_host && !is_symbolic(&t)) {
+            if old || (t.0.awaits_host && !t.is_symbolic()) {
                 captured.push(t);
             } else {
                 stack.extend(t.0.inputs.iter().cloned());
@@ -263,7 +237,7 @@ impl Tracing {
 
 impl Drop for Tracing {
     fn drop(&mut self) {
-        TRACING.set(false);
+        trace::end();
     }
 }
 
@@ -446,19 +420,8 @@ impl Replay {
                 .map(|t| value_for(t, node, &self.device))
                 .transpose()?;
         }
+        let kept = self.kept(given)?;
         let in_place = &self.in_place;
-        // What is known too late on a GPU to do without it.
-        let kept: Vec<Option<&Value>> = match self.device.is_gpu() {
-            false => Vec::new(),
-            true => {
-                let replaced = self.replaced.iter().zip(in_place);
-                let kept = replaced.map(|(&replaced, &in_place)| match replaced {
-                    Some(i) if !in_place => eval::value_of(given[i]).map(Some),
-                    _ => Ok(None),
-                });
-                kept.collect::<Result<_>>()?
-            }
-        };
         let both = spares.iter_mut().zip(in_place);
         let buffers = both.map(|(spare, &in_place)| buffer_of(spare, in_place));
         let mut buffers: Vec<Option<Value>> = buffers.collect();
@@ -497,6 +460,19 @@ impl Replay {
             }
         });
         Ok((results.collect(), outcome))
+    }
+
+    /// What results replace that get memory of their own: on a GPU it is known too late to do without it.
+    fn kept<'a>(&self, given: &[&'a Tensor]) -> Result<Vec<Option<&'a Value>>> {
+        if !self.device.is_gpu() {
+            return Ok(Vec::new());
+        }
+        let replaced = self.replaced.iter().zip(&self.in_place);
+        let kept = replaced.map(|(&replaced, &in_place)| match replaced {
+            Some(i) if !in_place => eval::value_of(given[i]).map(Some),
+            _ => Ok(None),
+        });
+        kept.collect()
     }
 
     fn renew_numbers(&mut self, streams: &[StreamState]) {

@@ -94,7 +94,7 @@ impl Generator {
     /// Seed, step and draws. A compiled function that asks for them cannot be replayed, and runs itself in each call.
     #[track_caller]
     pub fn state(&self) -> [u64; 3] {
-        crate::replay::observe("the state of a random stream is read");
+        crate::trace::observe("the state of a random stream is read");
         self.words_of_state()
     }
 

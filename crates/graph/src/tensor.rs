@@ -57,6 +57,11 @@ pub(crate) fn next_id() -> u64 {
 }
 
 impl Tensor {
+    /// Whether it has no value and none can be computed, because a stand-in lies below it.
+    pub(crate) fn is_symbolic(&self) -> bool {
+        self.0.symbolic && self.0.value.get().is_none()
+    }
+
     /// Records `op` on `inputs`, which all live on one device; the general entry that every method uses.
     #[track_caller]
     pub(crate) fn record(op: impl Into<Op>, inputs: &[&Tensor]) -> Tensor {

@@ -153,6 +153,11 @@ impl HostBufferMut {
         self.bytes
     }
 
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
     /// The contents.
     #[inline]
     pub fn bytes(&self) -> &[u8] {

@@ -98,7 +98,7 @@ fn read(root: &Path, path: &str) -> Result<Source, String> {
 }
 
 /// Replaces Rust's comments, strings and characters by spaces, byte for byte, and keeps line breaks.
-fn blank(text: &str) -> String {
+pub(super) fn blank(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = bytes.to_vec();
     let mut ix = 0;

@@ -2,10 +2,21 @@
 //! own source too.
 
 use super::Finding;
-use super::source::Source;
+use super::source::{self, Source};
 
 /// Longer files are two rooms that want a wall.
-const MAX_LINES: usize = 700;
+const MAX_LINES: usize = 600;
+
+/// Longer functions do two things, or hold a table that wants a name.
+const MAX_FN_LINES: usize = 80;
+
+/// Products whose loop is unrolled by hand, with each accumulator in a register of its own. As arrays behind pointers the
+/// accumulators would be left to each driver's compiler, and nobody has measured what those make of it.
+const UNROLLED: [&str; 3] = [
+    "shaders/gemm_lanes.wgsl",
+    "shaders/gemm_tiled.wgsl",
+    "shaders/gemm_wide.wgsl",
+];
 
 /// Every Rust and WGSL module opens with a comment that says what it is for.
 pub(crate) fn header(source: &Source) -> Vec<Finding> {
@@ -158,19 +169,86 @@ pub(crate) fn foreign_paths(source: &Source) -> Vec<Finding> {
     })
 }
 
-/// Files of more than [`MAX_LINES`] lines. Reported, not refused.
+/// No file of Rust or WGSL has more than [`MAX_LINES`] lines.
 pub(crate) fn length(source: &Source) -> Vec<Finding> {
     let lines = source.text.lines().count();
     let is_long = lines > MAX_LINES && (source.is("rs") || source.is("wgsl"));
     is_long
         .then(|| {
-            Finding::new(
-                &source.path,
-                format!("{lines} lines, more than {MAX_LINES}"),
-            )
+            let what = format!("has {lines} lines, more than {MAX_LINES}");
+            Finding::new(&source.path, what)
         })
         .into_iter()
         .collect()
+}
+
+/// No function of Rust or WGSL has more than [`MAX_FN_LINES`] lines, from its `fn` to its closing brace.
+pub(crate) fn function_length(source: &Source) -> Vec<Finding> {
+    if !source.is("rs") && !source.is("wgsl") {
+        return Vec::new();
+    }
+    let code = match source.is("wgsl") {
+        true => source::blank(&source.text),
+        false => source.code.clone(),
+    };
+    let functions = words_at(&code, "fn").filter_map(|at| Function::at(&code, at));
+    let long: Vec<Finding> = functions
+        .filter(|function| function.lines > MAX_FN_LINES)
+        .map(|Function { name, line, lines }| {
+            let what = format!("`{name}` has {lines} lines, more than {MAX_FN_LINES}");
+            Finding::new(source.at(line), what)
+        })
+        .collect();
+    match (UNROLLED.contains(&source.path.as_str()), long.is_empty()) {
+        (true, true) => vec![Finding::new(
+            &source.path,
+            "is listed as unrolled in xtask/src/tidy/text.rs, but has no long function",
+        )],
+        (true, false) => Vec::new(),
+        (false, _) => long,
+    }
+}
+
+/// A function with a body.
+struct Function<'a> {
+    name: &'a str,
+    /// Of its `fn`, counted from 0.
+    line: usize,
+    lines: usize,
+}
+
+impl<'a> Function<'a> {
+    /// The function whose `fn` stands at `at` of code without comments and literals, if one does.
+    fn at(code: &'a str, at: usize) -> Option<Function<'a>> {
+        let rest = code[at..].strip_prefix("fn")?;
+        let name = rest.trim_start();
+        let length = name.find(|letter| !is_word(letter)).unwrap_or(name.len());
+        // A pointer's type has no name.
+        if rest.starts_with(is_word) || length == 0 {
+            return None;
+        }
+        let (mut nested, mut braces) = (0, 0);
+        for (end, letter) in code[at..].char_indices() {
+            match letter {
+                '(' | '[' => nested += 1,
+                ')' | ']' => nested -= 1,
+                // A declaration.
+                ';' if nested == 0 && braces == 0 => return None,
+                '{' => braces += 1,
+                '}' => braces -= 1,
+                _ => continue,
+            }
+            if letter == '}' && braces == 0 && nested == 0 {
+                let count = |text: &str| text.matches('\n').count();
+                return Some(Function {
+                    name: &name[..length],
+                    line: count(&code[..at]),
+                    lines: count(&code[at..at + end]) + 1,
+                });
+            }
+        }
+        None
+    }
 }
 
 fn is_word(letter: char) -> bool {
@@ -301,12 +379,47 @@ mod tests {
     }
 
     #[test]
-    fn long_files_are_reported() {
+    fn long_files_are_found() {
         assert_eq!(
             places(length, "a.rs", &"\n".repeat(MAX_LINES + 1)),
             ["a.rs"]
         );
         assert_eq!(places(length, "a.rs", &"\n".repeat(MAX_LINES)), NONE);
         assert_eq!(places(length, "a.md", &"\n".repeat(MAX_LINES + 1)), NONE);
+    }
+
+    /// A function of `lines` lines, from `fn` on.
+    fn function(head: &str, lines: usize) -> String {
+        format!("{head} {{{}}}\n", "\n".repeat(lines - 1))
+    }
+
+    #[test]
+    fn long_functions_are_found() {
+        let (longest, longer) = (MAX_FN_LINES, MAX_FN_LINES + 1);
+        let found = |path: &str, text: &str| places(function_length, path, text);
+        assert_eq!(found("a.rs", &function("fn a()", longest)), NONE);
+        assert_eq!(found("a.rs", &function("fn a()", longer)), ["a.rs:1"]);
+        assert_eq!(found("a.wgsl", &function("fn a()", longer)), ["a.wgsl:1"]);
+        assert_eq!(found("a.md", &function("fn a()", longer)), NONE);
+        let method = function(
+            "impl A {\n    pub(crate) unsafe fn a<T: B<[u8; 2]>>(x: [u8; 3]) -> [u8; 4]\nwhere T: C",
+            longer,
+        );
+        assert_eq!(found("a.rs", &format!("{method}}}")), ["a.rs:2"]);
+        // Inside another, both are too long; in a trait, a declaration has no length.
+        let inner = format!("fn a() {{\n{}}}\n", function("fn b()", longer));
+        assert_eq!(found("a.rs", &inner), ["a.rs:1", "a.rs:2"]);
+        let declared = format!("trait A {{ fn a(); {} }}", function("fn b()", longest));
+        assert_eq!(found("a.rs", &declared), NONE);
+        // Braces in words do not count, nor do types of functions.
+        let words = format!("fn a() {{ \"{{\" }}\n// fn b() {{\n{}", "\n".repeat(longer));
+        assert_eq!(found("a.rs", &words), NONE);
+        let pointer = format!("const A: fn(u8) -> u8 = {{{}}};", "\n".repeat(longer));
+        assert_eq!(found("a.rs", &pointer), NONE);
+        let finding = &function_length(&Source::new("a.rs", &function("fn long()", longer)))[0];
+        assert_eq!(finding.what, "`long` has 81 lines, more than 80");
+        // Exceptions are by name, and none stays that is not needed.
+        assert_eq!(found(UNROLLED[0], &function("fn a()", longer)), NONE);
+        assert_eq!(found(UNROLLED[0], &function("fn a()", 1)), [UNROLLED[0]]);
     }
 }

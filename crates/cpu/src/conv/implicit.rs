@@ -8,7 +8,7 @@ use crate::matmul::gemm::kernel::{Kernels, Source, Tile};
 use crate::matmul::gemm::pack::{Block, SLACK};
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::matmul::gemm::{Epilogue, Out, pack_left, part};
-use crate::run::par::Par;
+use crate::threads::par::Par;
 use std::ops::Range;
 
 /// Most steps of a sum in registers; longer sums go on from the output.
@@ -50,19 +50,10 @@ pub(crate) fn is_flat(shape: &Unfold) -> bool {
 }
 
 impl Flat {
-    /// The plan for `slabs` slabs of `from` planes; none where another way is better or needed.
-    pub(crate) fn new(
-        shape: &Unfold,
-        from: usize,
-        to: usize,
-        slabs: usize,
-        par: Par,
-    ) -> Option<Flat> {
+    /// The plan for `slabs` slabs of `from` planes, of a shape that [`choice`](super::choice) lets through.
+    pub(crate) fn new(shape: &Unfold, from: usize, to: usize, slabs: usize, par: Par) -> Flat {
         let width = shape.input[2] + gap(shape);
-        let [_, lines, columns] = shape.output;
-        if !is_flat(shape) || shape.stride != [1; 3] || columns > width || 3 * columns < 2 * width {
-            return None;
-        }
+        let lines = shape.output[1];
         let most = (BAND / (from.max(to) * width))
             .saturating_sub(reach(shape))
             .max(1);
@@ -70,13 +61,13 @@ impl Flat {
         let bands = lines
             .div_ceil(most)
             .max((2 * par.threads() / slabs.max(1)).min(lines));
-        Some(Flat {
+        Flat {
             shape: *shape,
             from,
             to,
             width,
             lines: lines.div_ceil(bands),
-        })
+        }
     }
 
     /// `out[i] = weight[i % groups] · unfold(x[i])` for every slab `i`.

@@ -1,6 +1,7 @@
-//! The Conv family: which way a convolution is computed, and the general one, unfolding in tiles that fit the
-//! second-level cache, and matrix products.
+//! The Conv family. `choice` says which way a convolution is computed; here are what leads there, and the general way,
+//! unfolding in tiles that fit the second-level cache, and matrix products.
 
+pub(crate) mod choice;
 pub(crate) mod implicit;
 pub(crate) mod unfold;
 pub(crate) mod weight;
@@ -8,7 +9,8 @@ pub(crate) mod weight_few_channels;
 pub(crate) mod weight_implicit;
 pub(crate) mod winograd;
 
-use crate::Context;
+use crate::call::Context;
+use crate::conv::choice::{FEW, Forward, InputGrad};
 use crate::conv::implicit::Flat;
 use crate::conv::unfold::{Tile, Unfold};
 use crate::conv::weight::Sums;
@@ -17,15 +19,12 @@ use crate::matmul::gemm::scratch::with_scratch;
 use crate::matmul::gemm::{Mat, product};
 use crate::matmul::{axpy, dot};
 use crate::plan::{Conv, ConvKind};
-use crate::run::par::Par;
 use crate::storage::HostBufferMut;
+use crate::threads::par::Par;
 use std::ops::Range;
 
 /// Elements of an unfolded tile: 1 MiB.
 const TILE_LEN: usize = 1 << 18;
-
-/// With fewer output channels a group, rows are summed one by one: a product would not pay for its packing.
-const FEW: usize = 4;
 
 /// Most partial sums of a weight gradient.
 const PARTS: usize = 32;
@@ -48,9 +47,7 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
     }
     let work = sums * shape.positions() * shape.taps();
     let par = context.par.for_work(work / 4);
-    if let Some(winograd) = winograd(conv)
-        && (context.packed.is_some() || winograd.pays(conv.batch))
-    {
+    if let Some(winograd) = winograd(conv, context.packed.is_some()) {
         let mut run = |packed: &[f32]| winograd.run(a, (packed, conv.groups), out, par);
         return match context.packed {
             Some(packed) => run(packed),
@@ -62,56 +59,54 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
     }
     match conv.kind {
         ConvKind::Forward => {
-            forward(
-                Slabs {
-                    shape,
-                    images: conv.batch,
-                    groups: conv.groups,
-                    from: conv.in_channels,
-                },
-                a,
-                b,
-                out,
-                par,
-            );
-        }
-        ConvKind::InputGrad if conv.stride == [1; 3] && pays_as_forward(conv, &shape, par) => {
             let slabs = Slabs {
-                shape: adjoint(&shape),
+                shape,
                 images: conv.batch,
                 groups: conv.groups,
-                from: conv.out_channels,
+                from: conv.in_channels,
+                way: choice::forward(&shape, conv.batch, conv.in_channels, conv.out_channels),
             };
-            with_scratch(b.len(), |weight| {
-                flip(conv, b, weight);
-                forward(slabs, a, weight, out, par);
-            });
+            forward(slabs, a, b, out, par);
         }
-        ConvKind::InputGrad => input_grad(conv, &shape, a, b, out, par),
+        ConvKind::InputGrad => match choice::input_grad(conv, &adjoint(&shape)) {
+            InputGrad::AsForward(way) => {
+                let slabs = Slabs {
+                    shape: adjoint(&shape),
+                    images: conv.batch,
+                    groups: conv.groups,
+                    from: conv.out_channels,
+                    way,
+                };
+                with_scratch(b.len(), |weight| {
+                    flip(conv, b, weight);
+                    forward(slabs, a, weight, out, par);
+                });
+            }
+            InputGrad::Fold => input_grad(conv, &shape, a, b, out, par),
+        },
         ConvKind::WeightGrad => weight_grad(conv, &shape, a, b, out, par),
     }
 }
 
-/// The plan of a convolution or its adjoint by Winograd's algorithm, if it suits the shape.
-fn winograd(conv: &Conv) -> Option<Winograd> {
+/// A convolution or its adjoint by Winograd's algorithm, if that is its way, or its filters are `ready` for that.
+fn winograd(conv: &Conv, ready: bool) -> Option<Winograd> {
     let shape = unfold_of(conv);
-    match conv.kind {
-        ConvKind::Forward => Winograd::new(&shape, conv.in_channels, conv.out_channels),
-        ConvKind::InputGrad => Winograd::new(&adjoint(&shape), conv.out_channels, conv.in_channels),
-        ConvKind::WeightGrad => None,
-    }
+    let (shape, from, to) = match conv.kind {
+        ConvKind::Forward => (shape, conv.in_channels, conv.out_channels),
+        ConvKind::InputGrad => (adjoint(&shape), conv.out_channels, conv.in_channels),
+        ConvKind::WeightGrad => return None,
+    };
+    (ready || choice::has_filters(conv, &shape)).then(|| Winograd::new(&shape, from, to))
 }
 
 /// Floats of the weights made ready for all parts of the batch, if they are.
 pub(crate) fn packed_len(conv: &Conv) -> Option<usize> {
-    winograd(conv)
-        .filter(|w| w.pays(conv.batch))
-        .map(|w| w.packed_len(conv.groups))
+    winograd(conv, false).map(|w| w.packed_len(conv.groups))
 }
 
 /// Makes the weights ready, in [`packed_len`] floats.
 pub(crate) fn pack(conv: &Conv, weight: &[f32], packed: &mut [f32], par: Par) {
-    if let Some(winograd) = winograd(conv) {
+    if let Some(winograd) = winograd(conv, true) {
         let filters = Filters {
             weight,
             groups: conv.groups,
@@ -145,15 +140,6 @@ fn unfold_of(conv: &Conv) -> Unfold {
         dilation: conv.dilation,
         padding: conv.padding.map(|p| p as i64),
     }
-}
-
-/// Whether the adjoint is better computed as a convolution than by folding, where both can be: unfolding costs by
-/// output channels, folding by input channels, reading in place nothing.
-fn pays_as_forward(conv: &Conv, shape: &Unfold, par: Par) -> bool {
-    let (from, to) = (conv.out_channels, conv.in_channels);
-    to * 2 > from
-        || to >= FEW
-            && Flat::new(&adjoint(shape), from, to, conv.batch * conv.groups, par).is_some()
 }
 
 /// The convolution with flipped taps that is the adjoint of one with stride 1.
@@ -200,6 +186,7 @@ struct Slabs {
     images: usize,
     groups: usize,
     from: usize,
+    way: Forward,
 }
 
 /// `out[n, g] = weight[g] · unfold(x[n, g])` for every image and group.
@@ -209,23 +196,22 @@ fn forward(slabs: Slabs, x: &[f32], weight: &[f32], out: &mut [f32], par: Par) {
         images,
         groups,
         from,
+        way,
     } = slabs;
     let (positions, plane) = (shape.positions(), shape.plane());
     let k = from * shape.taps();
     let count = images * groups;
     let slab = out.len() / count;
     let to = slab / positions;
-    if to >= FEW
-        && !shape.is_identity()
-        && let Some(flat) = Flat::new(&shape, from, to, count, par)
-    {
+    if way == Forward::Implicit {
+        let flat = Flat::new(&shape, from, to, count, par);
         return flat.run((x, weight, groups), out, None, par);
     }
     let tiles = tiles(&shape, k);
     let one = |i: usize, out: &mut [f32], col: &mut [f32], par: Par| {
         let x = &x[i * from * plane..][..from * plane];
         let weight = &weight[i % groups * to * k..][..to * k];
-        if to < FEW && !shape.is_identity() {
+        if way == Forward::Rows {
             return tiles
                 .iter()
                 .for_each(|tile| direct(tile, (x, plane), weight, (out, positions), col));
@@ -244,11 +230,10 @@ fn forward(slabs: Slabs, x: &[f32], weight: &[f32], out: &mut [f32], par: Par) {
             );
         }
     };
-    let rows = if to < FEW { shape.taps() } else { k };
-    let scratch = if shape.is_identity() {
-        0
-    } else {
-        rows * tiles[0].len
+    let scratch = match way {
+        Forward::Product => 0,
+        Forward::Rows => shape.taps() * tiles[0].len,
+        _ => k * tiles[0].len,
     };
     if count < par.threads() {
         let mut col = HostBufferMut::within_step(scratch * 4);

@@ -1,15 +1,17 @@
 //! Weight gradients as partial sums over runs of images, which are then added in order: which way each is computed, and how
 //! the images are cut. That follows from the convolution alone, so no bit depends on the number of threads.
 
+use crate::conv::choice::{self, WeightGrad};
 use crate::conv::unfold::Unfold;
 use crate::conv::weight_few_channels::FewWeight;
 use crate::conv::weight_implicit::FlatWeight;
 use crate::conv::winograd::WinogradWeight;
 use crate::matmul::axpy;
+use crate::matmul::gemm::kernel::Kernels;
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::plan::Conv;
-use crate::run::par::Par;
 use crate::storage::HostBufferMut;
+use crate::threads::par::Par;
 use std::ops::Range;
 
 /// Most partial sums.
@@ -33,10 +35,12 @@ enum Way<'c> {
 impl<'c> Sums<'c> {
     /// The plan for `conv`; none where another way is needed.
     pub(crate) fn new(conv: &'c Conv, shape: &Unfold) -> Option<Self> {
-        let winograd = || WinogradWeight::new(conv, shape).map(Way::Winograd);
-        let flat = || FlatWeight::new(conv, shape).map(Way::Flat);
-        let few = || FewWeight::new(conv, shape).map(Way::Few);
-        let way = winograd().or_else(flat).or_else(few)?;
+        let way = match choice::weight_grad(conv, shape, Kernels::best().lanes) {
+            WeightGrad::Winograd => Way::Winograd(WinogradWeight::new(conv, shape)),
+            WeightGrad::Implicit => Way::Flat(FlatWeight::new(conv, shape)),
+            WeightGrad::FewChannels => Way::Few(FewWeight::new(conv, shape)),
+            WeightGrad::Unfold => return None,
+        };
         Some(Sums { conv, way })
     }
 

@@ -1,15 +1,11 @@
 //! The weight gradient of convolutions with three by three taps and few input channels: a sum over the positions of a plane
 //! for each tap, positions side by side in vectors, no unfolded input and no product of matrices. Knows no other sum.
 
-use crate::conv::implicit::is_flat;
 use crate::conv::unfold::Unfold;
 use crate::matmul::gemm::lanes::{Lanes, best};
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::plan::Conv;
 use std::ops::Range;
-
-/// With as many input channels products of matrices pay.
-const MANY: usize = 12;
 
 const TAPS: usize = 9;
 
@@ -28,20 +24,13 @@ pub(crate) struct FewWeight<'c> {
 }
 
 impl<'c> FewWeight<'c> {
-    /// The plan for `conv`; none where another way is better or needed.
-    pub(crate) fn new(conv: &'c Conv, shape: &Unfold) -> Option<Self> {
-        let suits = is_flat(shape)
-            && shape.kernel == [1, 3, 3]
-            && shape.stride == [1; 3]
-            && shape.dilation == [1; 3]
-            && conv.in_channels < MANY
-            && conv.out_channels > TOGETHER
-            && shape.output[2] >= LANES / 2;
-        suits.then(|| FewWeight {
+    /// The plan for `conv`, which [`choice`](super::choice) lets through.
+    pub(crate) fn new(conv: &'c Conv, shape: &Unfold) -> Self {
+        FewWeight {
             conv,
             shape: *shape,
             width: shape.output[2] + 2,
-        })
+        }
     }
 
     /// The sum over some images, as the weight lies.

@@ -2,7 +2,7 @@
 //! their channels side by side and zeros around the planes, so that what a tap multiplies with a position is a row of
 //! the right operand, found through a table of one offset for each position. Knows no other product.
 
-use crate::conv::implicit::{column, gap, is_flat, reach, tap_offset};
+use crate::conv::implicit::{column, gap, reach, tap_offset};
 use crate::conv::unfold::Unfold;
 use crate::matmul::gemm::kernel::{Kernels, Source, Tile};
 use crate::matmul::gemm::pack::{Block, SLACK, pack};
@@ -28,22 +28,19 @@ pub(crate) struct FlatWeight<'c> {
 }
 
 impl<'c> FlatWeight<'c> {
-    /// The plan for `conv`; none where another way is better or needed.
-    pub(crate) fn new(conv: &'c Conv, shape: &Unfold) -> Option<Self> {
+    /// The plan for `conv`, which [`choice`](super::choice) lets through.
+    pub(crate) fn new(conv: &'c Conv, shape: &Unfold) -> Self {
         let kernels = Kernels::best();
-        if !is_flat(shape) || conv.in_channels < 12 || conv.out_channels < 4 {
-            return None;
-        }
         let [_, lines, columns] = shape.output;
         let bands = lines.div_ceil((POSITIONS / columns).max(1));
-        Some(FlatWeight {
+        FlatWeight {
             conv,
             shape: *shape,
             kernels,
             channels: conv.in_channels.next_multiple_of(kernels.lanes),
             width: shape.input[2] + gap(shape),
             lines: lines.div_ceil(bands),
-        })
+        }
     }
 
     /// Bands of an image.

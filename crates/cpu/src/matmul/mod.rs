@@ -3,11 +3,11 @@
 
 pub(crate) mod gemm;
 
-use crate::Context;
+use crate::call::Context;
 use crate::matmul::gemm::{Epilogue, Mat, Product, WORTH_SHARING, pack_right};
 use crate::plan::Matmul;
-use crate::run::par::Par;
 use crate::simd::simd_fn;
+use crate::threads::par::Par;
 
 /// Runs `matmul`.
 pub(crate) fn run(matmul: &Matmul, context: Context<'_>, out: &mut [u8]) {

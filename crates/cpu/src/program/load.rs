@@ -1,10 +1,9 @@
-//! Moving elements between buffers and lanes: loads along walks, widening and narrowing.
+//! Moving elements from buffers into lanes: loads along walks, widening. It must not know who asks for them.
 
+use crate::call::Context;
 use crate::dtype::DType;
 use crate::program::walk::{Nest, Walk};
-use crate::program::worker::Worker;
 use crate::simd::simd_fn;
-use crate::{Context, simd};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
@@ -91,14 +90,6 @@ simd_fn! {
     }
 }
 
-simd_fn! {
-    fn narrow_bytes(lanes: &[u32], out: &mut [u8]) {
-        for (out, &lane) in out.iter_mut().zip(lanes) {
-            *out = lane as u8;
-        }
-    }
-}
-
 /// Loads `rows` rows of lanes whose neighbours down a column are neighbours in memory.
 fn transpose(words: &[u32], at: i64, step: i64, rows: usize, out: &mut [u32]) {
     let width = out.len() / rows;
@@ -109,56 +100,5 @@ fn transpose(words: &[u32], at: i64, step: i64, rows: usize, out: &mut [u32]) {
             .iter()
             .zip(out[c..].iter_mut().step_by(width))
             .for_each(|(&x, out)| *out = x);
-    }
-}
-
-/// An element type that results are stored as.
-pub(crate) trait Stored: bytemuck::Pod + Send + Sync {
-    /// Stores a block of lanes.
-    fn narrow(lanes: &[u32], out: &mut [Self]);
-
-    /// Evaluates the lanes from `start` on and stores them, past the caches if `stream`; `held` if what lies there is read.
-    fn eval_into(
-        worker: &mut Worker<'_, '_>,
-        start: usize,
-        out: &mut [Self],
-        (_stream, _held): (bool, bool),
-    ) {
-        let n = out.len();
-        Self::narrow(worker.eval(start, n), out);
-    }
-}
-
-impl Stored for u32 {
-    fn narrow(lanes: &[u32], out: &mut [u32]) {
-        out.copy_from_slice(lanes);
-    }
-
-    fn eval_into(
-        worker: &mut Worker<'_, '_>,
-        start: usize,
-        out: &mut [u32],
-        (stream, held): (bool, bool),
-    ) {
-        if held {
-            worker.before(0, out);
-        }
-        if stream {
-            simd::stream(out, worker.eval(start, out.len()));
-        } else {
-            worker.eval_into(start, out);
-        }
-    }
-}
-
-impl Stored for f16 {
-    fn narrow(lanes: &[u32], out: &mut [f16]) {
-        out.convert_from_f32_slice(bytemuck::cast_slice(lanes));
-    }
-}
-
-impl Stored for u8 {
-    fn narrow(lanes: &[u32], out: &mut [u8]) {
-        narrow_bytes(lanes, out);
     }
 }

@@ -3,9 +3,12 @@
 //! it knows none of them.
 
 pub(crate) mod fusion;
+mod gather;
+pub(crate) mod lanes;
 pub(crate) mod load;
 pub(crate) mod optimizer_steps;
 pub(crate) mod philox;
+pub(crate) mod store;
 pub(crate) mod walk;
 pub(crate) mod worker;
 
@@ -209,27 +212,64 @@ fn cost_of(inst: &Inst) -> usize {
     }
 }
 
+/// The operations of `expr`, paired where they run as one loop. Whatever has a view takes the next walk.
 fn lower(expr: &Expr, walks: &[Walk], nest: &Nest, around: Around<'_>) -> Fused {
-    let mut next_walk = 0;
-    let mut walk = || {
-        next_walk += 1;
-        next_walk - 1
-    };
-    let of_walk = |walk: usize| match &walks[walk] {
-        w if w.is_still(nest) => Span::All,
-        w if w.step() == 0 => Span::Row,
-        _ => Span::Lane,
+    let mut lowering = Lowering {
+        expr,
+        walks,
+        nest,
+        around,
+        next_walk: 0,
+        spans: Vec::with_capacity(expr.insts.len()),
     };
     let mut names = vec![None; expr.insts.len()];
-    let mut spans: Vec<Span> = Vec::with_capacity(expr.insts.len());
     let mut ops = Vec::with_capacity(expr.insts.len());
     for (reg, inst) in expr.insts.iter().enumerate() {
-        let (op, span) = match inst {
+        if let Inst::Apply {
+            op, input, dtype, ..
+        } = inst
+            && input.class() == Class::F32
+        {
+            names[reg] = Op::of(op.function, dtype.class());
+        }
+        let (op, span) = lowering.op(reg, inst);
+        lowering.spans.push(span);
+        ops.push(op);
+    }
+    fusion::fuse(ops, lowering.spans, names)
+}
+
+/// An expression while it becomes operations.
+struct Lowering<'s> {
+    expr: &'s Expr,
+    walks: &'s [Walk],
+    nest: &'s Nest,
+    around: Around<'s>,
+    next_walk: usize,
+    /// Over what each register so far holds one value.
+    spans: Vec<Span>,
+}
+
+impl Lowering<'_> {
+    /// The next walk, and over what a register that follows it holds one value.
+    fn walk(&mut self) -> (usize, Span) {
+        let walk = self.next_walk;
+        self.next_walk += 1;
+        let span = match &self.walks[walk] {
+            w if w.is_still(self.nest) => Span::All,
+            w if w.step() == 0 => Span::Row,
+            _ => Span::Lane,
+        };
+        (walk, span)
+    }
+
+    fn op(&mut self, reg: usize, inst: &Inst) -> (Instr, Span) {
+        match inst {
             Inst::Load { input, .. } => {
-                let (input, dtype, walk) = (*input, expr.inputs[*input], walk());
-                match around.held.iter().find(|h| h.input == input) {
+                let (input, dtype, (walk, span)) = (*input, self.expr.inputs[*input], self.walk());
+                match self.around.held.iter().find(|h| h.input == input) {
                     Some(held) => (Instr::Before(held.output), Span::Lane),
-                    None => (Instr::Load { input, dtype, walk }, of_walk(walk)),
+                    None => (Instr::Load { input, dtype, walk }, span),
                 }
             }
             Inst::Gather {
@@ -240,7 +280,7 @@ fn lower(expr: &Expr, walks: &[Walk], nest: &Nest, around: Around<'_>) -> Fused 
                 check,
                 ..
             } => {
-                let (walk, dtype) = (walk(), expr.inputs[*input]);
+                let ((walk, span), dtype) = (self.walk(), self.expr.inputs[*input]);
                 let nan = f32::NAN.to_bits();
                 let op = Instr::Gather {
                     input: *input,
@@ -250,21 +290,21 @@ fn lower(expr: &Expr, walks: &[Walk], nest: &Nest, around: Around<'_>) -> Fused 
                     size: *size,
                     stride: *stride,
                     outside: if dtype.is_float() { nan } else { 0 },
-                    by_row: spans[*index] != Span::Lane,
+                    by_row: self.spans[*index] != Span::Lane,
                     check: *check,
                 };
-                (op, of_walk(walk).min(spans[*index]))
+                (op, span.min(self.spans[*index]))
             }
             Inst::Index { .. } => {
-                let walk = walk();
-                (Instr::Index { walk }, of_walk(walk))
+                let (walk, span) = self.walk();
+                (Instr::Index { walk }, span)
             }
             Inst::Random { scalar, .. } => {
-                let (walk, scalar) = (walk(), *scalar);
-                (Instr::Random { walk, scalar }, of_walk(walk))
+                let ((walk, span), scalar) = (self.walk(), *scalar);
+                (Instr::Random { walk, scalar }, span)
             }
             Inst::Stage { stage, .. } => {
-                let (stage, each) = (*stage, (around.each)(*stage));
+                let (stage, each) = (*stage, (self.around.each)(*stage));
                 let span = if each { Span::Lane } else { Span::Row };
                 (Instr::Stage { stage, each }, span)
             }
@@ -284,18 +324,12 @@ fn lower(expr: &Expr, walks: &[Walk], nest: &Nest, around: Around<'_>) -> Fused 
                         op.name
                     )
                 });
-                let span = args.iter().map(|&a| spans[a]).min().unwrap_or(Span::All);
-                if input.class() == Class::F32 {
-                    names[reg] = Op::of(op.function, dtype.class());
-                }
+                let span = args.iter().map(|&a| self.spans[a]).min();
                 let args = args.clone();
-                (Instr::Apply { f, args }, span)
+                (Instr::Apply { f, args }, span.unwrap_or(Span::All))
             }
-        };
-        spans.push(span);
-        ops.push(op);
+        }
     }
-    fusion::fuse(ops, spans, names)
 }
 
 fn literal(value: i32, class: Class) -> u32 {

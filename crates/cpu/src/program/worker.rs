@@ -1,35 +1,15 @@
 //! Runs a [`Program`] block by block on one thread, in lanes that stay in the first-level cache. The lanes outlive
-//! the worker: a thread keeps them for the next one, so that a replayed plan allocates nothing.
+//! the worker: a thread keeps them for the next one, so that a replayed plan allocates nothing. It must not know what
+//! becomes of the results.
 
-use crate::Context;
+use crate::call::Context;
 use crate::dtype::DType;
 use crate::plan::BlockFn;
+use crate::program::lanes::{Held, Memory};
 use crate::program::load::Data;
 use crate::program::philox;
 use crate::program::{Instr, LANES, Program, Span};
 use crate::simd::{self, Upcoming};
-use std::cell::RefCell;
-use std::mem::ManuallyDrop;
-use std::ops::{Deref, DerefMut};
-use std::sync::atomic::Ordering;
-
-/// One cache line of lanes.
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C, align(64))]
-struct Line([u32; 16]);
-
-/// Where the value of a register is.
-#[derive(Clone, Copy)]
-enum Held {
-    /// In a lane buffer.
-    Lanes(usize),
-    /// In a lane buffer's first lane, for all lanes.
-    One(usize),
-    /// In an input, from this word on.
-    Input(usize, usize),
-    /// In the values of an earlier stage, from this word on.
-    Stage(usize, usize),
-}
 
 /// Values of earlier stages in the rows at hand.
 #[derive(Clone, Copy)]
@@ -51,114 +31,12 @@ impl Earlier<'static> {
     };
 }
 
-/// What a worker writes to. Contents are arbitrary between workers.
-#[derive(Default)]
-pub(crate) struct Contents {
-    lanes: Vec<Vec<Line>>,
-    held: Vec<Held>,
-    /// Loop indices of the block's first point.
-    index: Vec<usize>,
-    odometer: Vec<usize>,
-    /// What to fetch meanwhile.
-    pub(crate) ahead: Ahead,
-}
-
-/// Memory that will be read next, fetched little by little: a memory that is asked for much at once makes everybody wait.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Ahead {
-    lines: [Option<Upcoming>; Ahead::MOST],
-    /// Words that are left of each, and how many to fetch with each block.
-    left: usize,
-    step: usize,
-}
-
-impl Ahead {
-    /// The most places that are fetched from.
-    pub(crate) const MOST: usize = 4;
-
-    /// The next `len` words of each of these places, read in `blocks` blocks for each block of theirs.
-    pub(crate) fn new(lines: [Option<Upcoming>; Ahead::MOST], len: usize, blocks: usize) -> Ahead {
-        Ahead {
-            lines,
-            left: len,
-            step: (LANES / blocks.max(1)).next_multiple_of(16),
-        }
-    }
-
-    fn fetch(&mut self) {
-        if self.left == 0 {
-            return;
-        }
-        let step = self.step.min(self.left);
-        self.left -= step;
-        for line in self.lines.iter_mut().flatten() {
-            line.fetch(step);
-        }
-    }
-}
-
-thread_local! {
-    /// Memory that no worker of this thread uses. A stack: while one worker waits for another thread, its own may
-    /// start the next.
-    #[allow(clippy::vec_box, reason = "what is handed from worker to worker is a pointer")]
-    static IDLE: RefCell<Vec<Box<Contents>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Memory of this thread, which gets it back when it is dropped.
-pub(crate) struct Memory(ManuallyDrop<Box<Contents>>);
-
-impl Deref for Memory {
-    type Target = Contents;
-
-    fn deref(&self) -> &Contents {
-        &self.0
-    }
-}
-
-impl DerefMut for Memory {
-    fn deref_mut(&mut self) -> &mut Contents {
-        &mut self.0
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        // SAFETY: nothing is used after a drop.
-        let contents = unsafe { ManuallyDrop::take(&mut self.0) };
-        // A panic leaves it in pieces: lanes are taken out while they are computed.
-        if std::thread::panicking() {
-            return;
-        }
-        // A thread that ends has no use for it.
-        let _ = IDLE.try_with(|idle| idle.borrow_mut().push(contents));
-    }
-}
-
-impl Memory {
-    /// Memory of this thread's.
-    pub(crate) fn take() -> Memory {
-        let idle = IDLE.with(|idle| idle.borrow_mut().pop());
-        let mut contents = idle.unwrap_or_default();
-        contents.ahead = Ahead::default();
-        Memory(ManuallyDrop::new(contents))
-    }
-
-    fn fit(&mut self, program: &Program) {
-        while self.lanes.len() < program.n_buffers {
-            self.lanes.push(vec![Line([0; 16]); LANES / 16]);
-        }
-        self.held.clear();
-        let one = program.buffer.iter().map(|&b| Held::One(b));
-        self.held.extend(one);
-    }
-}
-
 /// Runs a program block by block on one thread.
 pub(crate) struct Worker<'p, 'a> {
-    program: &'p Program,
-    context: Context<'a>,
+    pub(super) program: &'p Program,
+    pub(super) context: Context<'a>,
     earlier: Earlier<'p>,
-    memory: Memory,
+    pub(super) memory: Memory,
 }
 
 impl<'p, 'a> Worker<'p, 'a> {
@@ -385,7 +263,7 @@ impl<'p, 'a> Worker<'p, 'a> {
     }
 
     /// `len` lanes, or the single one that stands for all.
-    fn value(&self, reg: usize, len: usize) -> &[u32] {
+    pub(super) fn value(&self, reg: usize, len: usize) -> &[u32] {
         match self.memory.held[reg] {
             Held::Lanes(b) => &bytemuck::cast_slice(&self.memory.lanes[b])[..len],
             Held::One(b) => &self.memory.lanes[b][0].0[..1],
@@ -419,7 +297,7 @@ impl<'p, 'a> Worker<'p, 'a> {
         }
     }
 
-    fn data(&self, input: usize, dtype: DType) -> Data<'a> {
+    pub(super) fn data(&self, input: usize, dtype: DType) -> Data<'a> {
         Data::of(&self.context, input, dtype)
     }
 
@@ -525,119 +403,5 @@ impl<'p, 'a> Worker<'p, 'a> {
                 }
             }
         });
-    }
-
-    fn gather(&self, op: &Instr, out: &mut [u32], odometer: &mut [usize]) {
-        let program = self.program;
-        let Instr::Gather {
-            input,
-            dtype,
-            walk,
-            index,
-            size,
-            stride,
-            outside,
-            by_row,
-            check,
-        } = *op
-        else {
-            return;
-        };
-        let data = self.data(input, dtype);
-        let walk = &program.walks[walk];
-        let index = self.value(index, out.len());
-        let step = walk.step();
-        let mut bad = false;
-        walk.stretches(&program.nest, odometer, out.len(), |lane, n, at| {
-            let out = &mut out[lane..lane + n];
-            // One lane stands for all.
-            let at_lane = |lane: usize| index[if index.len() == 1 { 0 } else { lane }];
-            if by_row {
-                let i = at_lane(lane) as usize;
-                if i < size {
-                    data.stretch(at + i as i64 * stride, step, out);
-                } else {
-                    bad = true;
-                    out.fill(outside);
-                }
-                return;
-            }
-            let index = &index[lane..lane + n];
-            if let (Data::Words(words), 0, 1) = (data, step, stride)
-                && let Some(row) = usize::try_from(at)
-                    .ok()
-                    .and_then(|at| words.get(at..at + size))
-            {
-                bad |= simd::gather(row, index, outside, out);
-                return;
-            }
-            for (k, (out, &i)) in out.iter_mut().zip(index).enumerate() {
-                *out = if (i as usize) < size {
-                    data.element((at + k as i64 * step + i as i64 * stride) as usize)
-                } else {
-                    bad = true;
-                    outside
-                };
-            }
-        });
-        if bad {
-            self.context.report(check);
-        }
-        if by_row && step == 1 {
-            self.fetch_next_row(op, odometer);
-        }
-    }
-
-    /// Fetches what [`Worker::gather`] reads for the row after this one, which lies anywhere in memory.
-    fn fetch_next_row(&self, op: &Instr, next: &mut [usize]) {
-        let Program {
-            ops, walks, nest, ..
-        } = self.program;
-        let &Instr::Gather {
-            input,
-            dtype,
-            walk,
-            index,
-            size,
-            stride,
-            ..
-        } = op
-        else {
-            return;
-        };
-        let Instr::Load {
-            input: from,
-            dtype: DType::I32,
-            walk: at,
-        } = ops[index]
-        else {
-            return;
-        };
-        let Some(row) = next.len().checked_sub(2) else {
-            return;
-        };
-        next.copy_from_slice(&self.memory.index);
-        next[row] += 1;
-        next[row + 1] = 0;
-        if next[row] >= nest.shape[row] {
-            return;
-        }
-        let i = self.context.words(from)[walks[at].offset_at(next) as usize] as usize;
-        if i < size {
-            let first = walks[walk].offset_at(next) + i as i64 * stride;
-            let bytes = self.context.inputs[input].bytes;
-            let (first, len) = (first as usize * dtype.size(), nest.row() * dtype.size());
-            Upcoming::bytes(bytes, first).fetch(len.min(4 * LANES).div_ceil(4));
-        }
-    }
-}
-
-impl Context<'_> {
-    /// Records that an index was out of range, if `check` is not 0 and nothing was recorded yet.
-    pub(crate) fn report(&self, check: u32) {
-        if check != 0 {
-            let order = Ordering::Relaxed;
-            let _ = self.status.compare_exchange(0, check, order, order);
-        }
     }
 }

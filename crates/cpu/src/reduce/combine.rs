@@ -1,8 +1,8 @@
 //! How Reduce combines blocks of lanes: horizontally into one accumulator, or vertically lane by lane.
 
-use crate::run::scratch::Scratch;
 use crate::simd::simd_fn;
 use crate::sort::keys::Key;
+use crate::threads::scratch::Scratch;
 use std::marker::PhantomData;
 
 /// Rows that [`Combine::add_batch`] takes at once: each is a stream of its own for the processor to prefetch.

@@ -4,15 +4,15 @@
 
 pub(crate) mod combine;
 
-use crate::Context;
+use crate::call::Context;
 use crate::dtype::{Class, DType};
 use crate::plan::{Inst, Reduce, ReduceKind};
-use crate::program::load::Stored;
+use crate::program::store::Stored;
 use crate::program::worker::Worker;
 use crate::program::{LANES, Program};
 use crate::reduce::combine::{ArgMax, BATCH, Combine, Max, SumF32, SumInt};
-use crate::run::scratch::Scratch;
 use crate::sort::keys::{KeyF32, KeyI32, KeyU32};
+use crate::threads::scratch::Scratch;
 use half::f16;
 use std::ops::Range;
 

@@ -1,18 +1,29 @@
 //! The Rows family: all stages of one row, or of a few short ones, before the next, so that a row is read from
-//! memory once. Rows are independent: how they are shared among threads changes no bit.
+//! memory once. Rows are independent: how they are shared among threads changes no bit. It must not know which steps the
+//! stages were.
+//!
+//! ```text
+//!                stage 0        stage 1          stage 2        stage 3
+//!                Reduce(Max)    Each             Reduce(Sum)    Each             Once: one value for a row
+//!   row 0  x ──►  m       ──►  exp(x - m)  ──►   s        ──►  e / s  ──► y      Each: one for each of its points
+//!   row 1  x ──►  m       ──►  exp(x - m)  ──►   s        ──►  e / s  ──► y      Across: sums over the rows, in parts
+//!     a thread takes whole rows; what a stage leaves is read by later stages from its lanes
+//! ```
 
 pub(crate) mod softmax;
 
+use crate::call::Context;
 use crate::dtype::Class;
 use crate::plan::{Held, Inst, Rows, Stage, StageKind, View};
-use crate::program::worker::{Ahead, Earlier, Memory, Worker};
+use crate::program::lanes::{Ahead, Memory};
+use crate::program::worker::{Earlier, Worker};
 use crate::program::{Around, LANES, Line, Program};
 use crate::reduce::combine::{Combine, add_lane_products, add_lanes};
 use crate::reduce::{self, Job};
 use crate::rows::softmax::Softmax;
-use crate::run::scratch::Scratch;
 use crate::simd::Upcoming;
-use crate::{Context, map, simd};
+use crate::threads::scratch::Scratch;
+use crate::{map, simd};
 use std::marker::PhantomData;
 use std::ops::Range;
 

@@ -2,7 +2,7 @@
 //! next row's greatest element is found, so that reading, computing and writing go on at the same time. The bits are those
 //! of the stages one by one. Reads no plan but to recognise it.
 
-use crate::Context;
+use crate::call::Context;
 use crate::dtype::DType;
 use crate::plan::{Expr, Function, Inst, ReduceKind, Rows, Stage, StageKind};
 

@@ -1,48 +1,16 @@
-//! One call of a kernel: what it is given, and the family that runs it.
+//! One call of a kernel: the family that runs it.
 
+use super::ready::Ready;
+use crate::call::Context;
 #[cfg(test)]
-use super::par;
-use super::par::Par;
-use super::prepared::Ready;
+use crate::call::Operand;
 use crate::dtype::DType;
 use crate::plan::{Kernel, Rows};
+#[cfg(test)]
+use crate::threads::par;
 use crate::{conv, map, matmul, reduce, rows, scan, scatter_add, sort, window};
+#[cfg(test)]
 use std::sync::atomic::AtomicU32;
-
-/// An input of a kernel: its element type and contents, aligned to 4 bytes at least.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Operand<'a> {
-    /// Element type.
-    pub(crate) dtype: DType,
-    /// Elements, as they lie in a buffer.
-    pub(crate) bytes: &'a [u8],
-}
-
-impl Operand<'_> {
-    pub(crate) const NONE: Operand<'static> = Operand {
-        dtype: DType::F32,
-        bytes: &[],
-    };
-}
-
-/// What a kernel runs with.
-#[derive(Clone, Copy)]
-pub(crate) struct Context<'a> {
-    pub(crate) inputs: &'a [Operand<'a>],
-    pub(crate) scalars: &'a [u32],
-    pub(crate) check: u32,
-    pub(crate) status: &'a AtomicU32,
-    pub(crate) par: Par<'a>,
-    /// The right operand of a product, packed, or the filters of a convolution made ready.
-    pub(crate) packed: Option<&'a [f32]>,
-}
-
-impl<'a> Context<'a> {
-    /// Input `i` as 32-bit words.
-    pub(crate) fn words(&self, i: usize) -> &'a [u32] {
-        bytemuck::cast_slice(self.inputs[i].bytes)
-    }
-}
 
 /// Calls the user's function.
 fn run_custom(custom: &crate::plan::Custom, context: &Context<'_>, out: &mut [u8]) {

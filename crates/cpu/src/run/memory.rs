@@ -1,11 +1,13 @@
 //! The memory of a run: buffers of results, temporaries and packed operands.
 
-use super::kernel::{Context, Operand, run_ready};
-use super::par::Par;
-use super::{Prepared, Ready, Run};
+use super::Run;
+use super::kernel::run_ready;
+use super::ready::Ready;
+use crate::call::{Context, Operand};
 use crate::matmul;
 use crate::plan::{Kernel, Origin, Place, Plan, Rows, Slot, SlotId, Step};
 use crate::storage::{HostBuffer, HostBufferMut, NoRoom};
+use crate::threads::par::Par;
 use std::panic::resume_unwind;
 use wgrad_plan::profile;
 
@@ -43,13 +45,13 @@ impl Memory {
         std::mem::take(&mut self.offered)
     }
 
-    /// Gets what the first run needs, and one after a run that did not end.
-    pub(crate) fn fill(&mut self, plan: &Plan, prepared: &Prepared) -> Result<(), Lack> {
+    /// Gets what the first run needs, and one after a run that did not end; `floats` are those of each packed operand.
+    pub(crate) fn fill(&mut self, plan: &Plan, floats: &[usize]) -> Result<(), Lack> {
         if self.temps.is_empty() {
             self.temps = temps(plan)?;
         }
         if self.packs.is_empty() {
-            self.packs = packs(prepared)?;
+            self.packs = packs(floats)?;
         }
         Ok(())
     }
@@ -129,7 +131,7 @@ fn temps(plan: &Plan) -> Result<Vec<Option<HostBufferMut>>, Lack> {
     plan.temps.iter().enumerate().map(scratch).collect()
 }
 
-fn packs(prepared: &Prepared) -> Result<Vec<Option<HostBufferMut>>, Lack> {
+fn packs(floats: &[usize]) -> Result<Vec<Option<HostBufferMut>>, Lack> {
     let scratch = |&floats: &usize| {
         let lack = |bytes| Lack {
             bytes,
@@ -137,7 +139,7 @@ fn packs(prepared: &Prepared) -> Result<Vec<Option<HostBufferMut>>, Lack> {
         };
         HostBufferMut::scratch(floats * 4).map(Some).map_err(lack)
     };
-    prepared.packs.iter().map(scratch).collect()
+    floats.iter().map(scratch).collect()
 }
 
 /// The memory of one run.
@@ -153,7 +155,7 @@ pub(crate) struct Buffers<'r> {
 impl<'r> Buffers<'r> {
     pub(crate) fn new(
         plan: &Plan,
-        prepared: &Prepared,
+        floats: &[usize],
         leaves: &'r [&'r HostBuffer],
     ) -> Result<Self, Lack> {
         let scratch = |(at, bytes)| {
@@ -165,7 +167,7 @@ impl<'r> Buffers<'r> {
             leaves,
             outputs: sizes.map(scratch).collect::<Result<_, _>>()?,
             temps: temps(plan)?,
-            packs: packs(prepared)?,
+            packs: packs(floats)?,
         })
     }
 
@@ -258,8 +260,7 @@ impl<'r> Buffers<'r> {
 
     /// An input of a step; none if it is what an output holds before, which the step itself has then.
     pub(crate) fn input(&self, plan: &Plan, step: &Step, id: SlotId) -> Operand<'_> {
-        let place = plan.slots[id].place;
-        if step.outputs().any(|o| plan.slots[o].place == place) {
+        if plan.is_held(step, id) {
             return Operand::NONE;
         }
         self.operand(plan, id)

@@ -7,28 +7,28 @@
 
 mod kernel;
 mod memory;
-pub(crate) mod par;
 pub(crate) mod prepared;
-pub(crate) mod scratch;
+mod ready;
 pub(crate) mod segments;
-pub(crate) mod team;
 
 use crate::plan::Plan;
 use crate::storage::{HostBuffer, HostBufferMut};
+use crate::threads::par::Par;
+use crate::threads::team::Team;
 #[cfg(test)]
 pub(crate) use kernel::run_kernel;
-pub(crate) use kernel::{Context, Operand, run_ready};
-pub(crate) use memory::Buffers;
+#[cfg(test)]
+pub(crate) use kernel::run_ready;
+use memory::Buffers;
 use memory::no_room;
 pub use memory::{Lack, Memory};
-use par::Par;
 pub use prepared::Prepared;
-pub(crate) use prepared::Ready;
+#[cfg(test)]
+pub(crate) use ready::Ready;
 use segments::Segment;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
-use team::Team;
 use wgrad_plan::profile;
 
 /// Called with the number of each step and the buffer it wrote.
@@ -77,7 +77,7 @@ impl Executor {
         status: &AtomicU32,
         observer: Option<&mut Observer<'_>>,
     ) -> Result<Vec<HostBuffer>, Lack> {
-        let mut buffers = Buffers::new(plan, prepared, leaves)?;
+        let mut buffers = Buffers::new(plan, &prepared.packs, leaves)?;
         let steps = plan.steps.iter().zip(&prepared.steps);
         let run = Run { scalars, status };
         match observer {
@@ -110,7 +110,7 @@ impl Executor {
         scalars: &[u32],
         status: &AtomicU32,
     ) -> Result<Vec<HostBuffer>, Lack> {
-        memory.fill(plan, prepared)?;
+        memory.fill(plan, &prepared.packs)?;
         let mut buffers = Buffers {
             leaves,
             outputs: memory.take_outputs(plan)?,

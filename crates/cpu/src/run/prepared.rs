@@ -1,48 +1,11 @@
 //! What a plan's steps need that does not change from run to run, worked out once.
 
-use crate::dtype::DType;
+use super::ready::{Packed, Ready};
+use crate::matmul;
 use crate::matmul::gemm::packed_len;
-use crate::plan::{Held, Kernel, Matrix, Plan, SlotId, Step};
-use crate::program::Program;
+use crate::plan::{Kernel, Matrix, Plan, SlotId, Step};
 use crate::run::segments::{self, Segment};
-use crate::{map, matmul, reduce, rows};
 use rustc_hash::FxHashMap;
-
-/// A kernel made ready.
-#[derive(Debug)]
-pub(crate) enum Ready {
-    /// A map, if it has anything to do.
-    Map(Option<Program>),
-    /// A reduction.
-    Reduce(reduce::Ready),
-    /// Rows.
-    Rows(rows::Ready),
-    /// A product whose right operand is packed for several.
-    Matmul(Packed),
-    /// Any other kernel: its data say all.
-    Plain,
-}
-
-/// A packed operand that several products of a plan read.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Packed {
-    /// Which of [`Prepared::packs`].
-    pub(crate) pack: usize,
-    /// Whether this product is the first to read it, and packs it.
-    pub(crate) first: bool,
-}
-
-impl Ready {
-    /// Prepares `kernel`, whose output has elements of `dtype`; inputs `held` are what outputs hold before.
-    pub(crate) fn new(kernel: &Kernel, dtype: DType, held: &[Held]) -> Ready {
-        match kernel {
-            Kernel::Map(m) => Ready::Map(map::prepare(m, dtype, held)),
-            Kernel::Reduce(r) => Ready::Reduce(reduce::prepare(r)),
-            Kernel::Rows(r) => Ready::Rows(rows::prepare(r, held)),
-            _ => Ready::Plain,
-        }
-    }
-}
 
 /// The steps of a plan made ready.
 #[derive(Debug)]
@@ -114,7 +77,8 @@ fn share_packs(plan: &Plan, steps: &mut [Ready]) -> Vec<usize> {
     shared.into_iter().map(|(_, floats)| floats).collect()
 }
 
-/// Work of a plan, in about tenths of nanoseconds, below which calling other threads costs more than it brings.
+/// Work of a plan, in about tenths of nanoseconds, below which calling other threads costs more than it brings: waking
+/// threads that sleep takes tens of microseconds, and these are 50.
 const LARGE: usize = if cfg!(miri) { 100 } else { 500_000 };
 
 /// What a step takes, in about tenths of nanoseconds.

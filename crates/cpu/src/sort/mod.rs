@@ -3,11 +3,11 @@
 
 pub(crate) mod keys;
 
-use crate::Context;
+use crate::call::Context;
 use crate::dtype::DType;
 use crate::plan::ArgSort;
-use crate::run::par::Par;
 use crate::sort::keys::{Key, KeyF32, KeyI32, KeyU32};
+use crate::threads::par::Par;
 
 /// Elements of a row from which it is sorted digit by digit, and from which several threads share it.
 const LONG: usize = 1 << 11;

@@ -210,118 +210,84 @@ fn check(c: Conv) {
     check_within(c, 1e-4);
 }
 
+/// Batch, groups and channels in and out of a group; then input, kernel, stride, padding and dilation.
+type Geometry = (
+    [usize; 4],
+    [usize; 3],
+    [usize; 3],
+    [usize; 3],
+    [usize; 3],
+    [usize; 3],
+);
+
 #[test]
 fn convolutions_of_every_kind() {
     let one = [1; 3];
     let none = [0; 3];
-    // The layers of a small network.
-    check(shape(
-        [3, 1, 1, 32],
-        [1, 28, 28],
-        [1, 3, 3],
-        one,
-        [0, 1, 1],
-        one,
-    ));
-    check(shape(
-        [5, 1, 32, 16],
-        [1, 14, 14],
-        [1, 3, 3],
-        one,
-        [0, 1, 1],
-        one,
-    ));
-    check(shape(
-        [70, 1, 2, 8],
-        [1, 5, 7],
-        [1, 3, 3],
-        one,
-        [0, 1, 1],
-        one,
-    ));
-    // 1x1, with and without stride and padding.
-    check(shape([2, 1, 9, 11], [1, 6, 5], one, one, none, one));
-    check(shape([2, 1, 9, 11], [1, 7, 9], one, [1, 2, 3], none, one));
-    check(shape([2, 1, 3, 5], [1, 4, 4], one, one, [0, 1, 2], one));
-    // Strides, dilations, groups, padding beyond the kernel's reach.
-    check(shape(
-        [2, 2, 3, 4],
-        [1, 11, 13],
-        [1, 3, 5],
-        [1, 2, 3],
-        [0, 2, 1],
-        [1, 2, 1],
-    ));
-    check(shape(
-        [2, 1, 3, 5],
-        [1, 11, 13],
-        [1, 3, 2],
-        one,
-        [0, 4, 3],
-        [1, 1, 3],
-    ));
-    check(shape(
-        [2, 1, 3, 5],
-        [1, 8, 8],
-        [1, 3, 3],
-        [1, 5, 4],
-        none,
-        one,
-    ));
-    check(shape(
-        [1, 1, 3, 5],
-        [1, 30, 40],
-        [1, 5, 5],
-        one,
-        [0, 2, 2],
-        one,
-    ));
-    // Depthwise, one and two output channels a group.
-    check(shape(
-        [2, 12, 1, 1],
-        [1, 9, 10],
-        [1, 3, 3],
-        one,
-        [0, 1, 1],
-        one,
-    ));
-    check(shape(
-        [2, 6, 1, 2],
-        [1, 9, 10],
-        [1, 3, 3],
-        [1, 2, 2],
-        [0, 1, 1],
-        one,
-    ));
-    // One dimension and three.
-    check(shape(
-        [2, 1, 4, 6],
-        [1, 1, 500],
-        [1, 1, 7],
-        one,
-        [0, 0, 3],
-        [1, 1, 2],
-    ));
-    check(shape(
-        [2, 1, 2, 3],
-        [5, 6, 7],
-        [2, 3, 3],
-        [2, 1, 2],
-        [1, 1, 0],
-        [1, 2, 1],
-    ));
-    check(shape(
-        [2, 2, 2, 3],
-        [4, 5, 6],
-        [3, 3, 2],
-        one,
-        [1, 2, 1],
-        one,
-    ));
-    // Nothing.
-    check(shape([0, 1, 2, 3], [1, 4, 4], [1, 3, 3], one, none, one));
-    check(shape([2, 1, 2, 3], [1, 2, 4], [1, 3, 3], one, none, one));
-    check(shape([2, 1, 0, 3], [1, 4, 4], [1, 3, 3], one, none, one));
+    let geometries: [Geometry; 18] = [
+        // The layers of a small network.
+        ([3, 1, 1, 32], [1, 28, 28], [1, 3, 3], one, [0, 1, 1], one),
+        ([5, 1, 32, 16], [1, 14, 14], [1, 3, 3], one, [0, 1, 1], one),
+        ([70, 1, 2, 8], [1, 5, 7], [1, 3, 3], one, [0, 1, 1], one),
+        // 1x1, with and without stride and padding.
+        ([2, 1, 9, 11], [1, 6, 5], one, one, none, one),
+        ([2, 1, 9, 11], [1, 7, 9], one, [1, 2, 3], none, one),
+        ([2, 1, 3, 5], [1, 4, 4], one, one, [0, 1, 2], one),
+        // Strides, dilations, groups, padding beyond the kernel's reach.
+        (
+            [2, 2, 3, 4],
+            [1, 11, 13],
+            [1, 3, 5],
+            [1, 2, 3],
+            [0, 2, 1],
+            [1, 2, 1],
+        ),
+        (
+            [2, 1, 3, 5],
+            [1, 11, 13],
+            [1, 3, 2],
+            one,
+            [0, 4, 3],
+            [1, 1, 3],
+        ),
+        ([2, 1, 3, 5], [1, 8, 8], [1, 3, 3], [1, 5, 4], none, one),
+        ([1, 1, 3, 5], [1, 30, 40], [1, 5, 5], one, [0, 2, 2], one),
+        // Depthwise, one and two output channels a group.
+        ([2, 12, 1, 1], [1, 9, 10], [1, 3, 3], one, [0, 1, 1], one),
+        (
+            [2, 6, 1, 2],
+            [1, 9, 10],
+            [1, 3, 3],
+            [1, 2, 2],
+            [0, 1, 1],
+            one,
+        ),
+        // One dimension and three.
+        (
+            [2, 1, 4, 6],
+            [1, 1, 500],
+            [1, 1, 7],
+            one,
+            [0, 0, 3],
+            [1, 1, 2],
+        ),
+        (
+            [2, 1, 2, 3],
+            [5, 6, 7],
+            [2, 3, 3],
+            [2, 1, 2],
+            [1, 1, 0],
+            [1, 2, 1],
+        ),
+        ([2, 2, 2, 3], [4, 5, 6], [3, 3, 2], one, [1, 2, 1], one),
+        // Nothing.
+        ([0, 1, 2, 3], [1, 4, 4], [1, 3, 3], one, none, one),
+        ([2, 1, 2, 3], [1, 2, 4], [1, 3, 3], one, none, one),
+        ([2, 1, 0, 3], [1, 4, 4], [1, 3, 3], one, none, one),
+    ];
+    for (sizes, input, kernel, stride, padding, dilation) in geometries {
+        check(shape(sizes, input, kernel, stride, padding, dilation));
+    }
 }
 
 #[test]
@@ -349,86 +315,42 @@ fn tiled_convolution() {
 #[test]
 fn flat_convolutions() {
     let one = [1; 3];
-    check(shape(
-        [2, 1, 90, 5],
-        [1, 12, 11],
-        [1, 3, 3],
-        one,
-        [0, 1, 1],
-        one,
-    ));
-    check(shape(
-        [1, 1, 24, 16],
-        [1, 70, 60],
-        [1, 5, 5],
-        one,
-        [0, 2, 2],
-        one,
-    ));
-    check(shape(
-        [3, 2, 13, 6],
-        [1, 40, 33],
-        [1, 3, 3],
-        one,
-        [0, 1, 1],
-        one,
-    ));
-    check(shape(
-        [3, 2, 13, 6],
-        [1, 40, 33],
-        [1, 3, 3],
-        [1, 2, 2],
-        [0, 1, 1],
-        one,
-    ));
-    check(shape(
-        [19, 1, 17, 14],
-        [1, 9, 10],
-        [1, 2, 3],
-        [1, 1, 2],
-        [0, 1, 0],
-        [1, 2, 1],
-    ));
-    check(shape(
-        [2, 1, 16, 15],
-        [1, 9, 9],
-        [1, 3, 3],
-        one,
-        [0, 4, 3],
-        one,
-    ));
-    check(shape(
-        [2, 1, 40, 33],
-        [1, 7, 7],
-        [1, 4, 2],
-        one,
-        [0, 0, 1],
-        [1, 1, 3],
-    ));
-    check(shape(
-        [2, 1, 12, 20],
-        [1, 1, 130],
-        [1, 1, 7],
-        one,
-        [0, 0, 3],
-        one,
-    ));
-    check(shape(
-        [2, 1, 12, 20],
-        [1, 6, 2],
-        [1, 3, 3],
-        one,
-        [0, 1, 1],
-        one,
-    ));
-    check(shape(
-        [1, 1, 12, 4],
-        [1, 3, 1100],
-        [1, 3, 3],
-        one,
-        [0, 1, 1],
-        one,
-    ));
+    let geometries: [Geometry; 10] = [
+        ([2, 1, 90, 5], [1, 12, 11], [1, 3, 3], one, [0, 1, 1], one),
+        ([1, 1, 24, 16], [1, 70, 60], [1, 5, 5], one, [0, 2, 2], one),
+        ([3, 2, 13, 6], [1, 40, 33], [1, 3, 3], one, [0, 1, 1], one),
+        (
+            [3, 2, 13, 6],
+            [1, 40, 33],
+            [1, 3, 3],
+            [1, 2, 2],
+            [0, 1, 1],
+            one,
+        ),
+        (
+            [19, 1, 17, 14],
+            [1, 9, 10],
+            [1, 2, 3],
+            [1, 1, 2],
+            [0, 1, 0],
+            [1, 2, 1],
+        ),
+        ([2, 1, 16, 15], [1, 9, 9], [1, 3, 3], one, [0, 4, 3], one),
+        (
+            [2, 1, 40, 33],
+            [1, 7, 7],
+            [1, 4, 2],
+            one,
+            [0, 0, 1],
+            [1, 1, 3],
+        ),
+        ([2, 1, 12, 20], [1, 1, 130], [1, 1, 7], one, [0, 0, 3], one),
+        ([2, 1, 12, 20], [1, 6, 2], [1, 3, 3], one, [0, 1, 1], one),
+        ([1, 1, 12, 4], [1, 3, 1100], [1, 3, 3], one, [0, 1, 1], one),
+    ];
+    for (sizes, input, kernel, stride, padding, dilation) in geometries {
+        check(shape(sizes, input, kernel, stride, padding, dilation));
+    }
 }
 
 /// Three by three taps and channels enough for Winograd's algorithm: sides odd and even, tasks of several images and of

@@ -1,9 +1,9 @@
 //! Panics of tasks, on every thread of a team and whatever they carry: the first reaches the caller, and the next job runs on
 //! all threads. Panics of a user's own functions leave the executor and its memory as they were.
 
-use crate::run::par::Par;
-use crate::run::team::Team;
 use crate::tests::Rng;
+use crate::threads::par::Par;
+use crate::threads::team::Team;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};

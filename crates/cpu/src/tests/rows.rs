@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::plan::{ReduceKind, RowRegion, Rows, Stage, StageKind};
-use crate::run::par::with_threads;
+use crate::threads::par::with_threads;
 use crate::{Context, Ready, run_ready};
 
 const F: DType = DType::F32;

@@ -10,8 +10,8 @@ mod rows;
 mod runs;
 mod texts;
 
-use super::lower::Target;
 use super::table::Config;
+use super::target::Target;
 use super::{Executor, Job, Word};
 use crate::DeviceClass;
 use crate::dtype::DType;

@@ -2,7 +2,8 @@
 
 use super::super::call::{Arg, Work};
 use super::super::choices::Choices;
-use super::super::lower::{Target, lower};
+use super::super::lower::lower;
+use super::super::target::Target;
 use super::{Data, TARGETS, elementwise, plan_of};
 use crate::DeviceClass;
 use crate::dtype::DType;

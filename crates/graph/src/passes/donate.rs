@@ -1,6 +1,20 @@
 //! Results that take the place of a leaf, as an optimiser's new parameters and moments do: the buffer that the leaf lies in
-//! becomes the result's. A caller says which leaf a result replaces; here is decided where that changes nothing else.
-//! Works on the plan alone, before temporaries get memory.
+//! becomes the result's. A caller says which leaf a result replaces; here alone is decided where that changes nothing else,
+//! and written to `Plan::in_place`, which executors ask. Works on the plan alone, before temporaries get memory.
+//!
+//! ```text
+//!   steps        0      1      2      3      4      5
+//!                             may                          the last step that may fail: nothing is lost after it
+//!                             fail
+//!   leaf p     read   read                 read            ─► written from step 4 on, where it lies: step 4 reads it only
+//!   result p'                             WRITE            ─►   at the point that it writes
+//!
+//!   leaf q     read                               read     ─► q' gets memory of its own: step 5 still needs the old q
+//!   result q'                      WRITE
+//!
+//!   leaf r     read                                        ─► r' gets memory of its own: step 2 may fail after it is
+//!   result r'         WRITE                                     written, and the old r must be whole then
+//! ```
 
 use super::Limits;
 use crate::plan::{Expr, InPlace, Inst, Kernel, Place, Plan, Rows, SlotId, StageKind, Step};

@@ -1,5 +1,12 @@
 //! Products that go on with the element-wise work on their results: bias, rectifier, residual. What they would write and
 //! another kernel read again never reaches memory. Works on the plan alone, before temporaries get memory.
+//!
+//! ```text
+//!   two steps                                         one step
+//!   a, b ─► product ─► t ─┐                           a, b ─► product ─► v ─┐   v: the sum, in the thread's register
+//!                (memory) ├─► relu(t + bias) ─► y               bias ──────┴─► relu(v + bias) ─► y
+//!                 bias ───┘
+//! ```
 
 use super::Limits;
 use crate::dtype::DType;

@@ -10,8 +10,8 @@ use crate::ops::conv::Geometry;
 use crate::ops::window_sum::Frame;
 use crate::ops::{Lowered, Movement, Region};
 use crate::plan::{
-    ArgSort, Conv, ConvKind, Custom, Expr, Inst, Kernel, Map, Matmul, Origin, Place, Plan, Reduce,
-    Scan, ScatterAdd, Slot, SlotId, Step, View, Window,
+    ArgSort, Conv, ConvKind, Custom, CustomKernel, Expr, Inst, Kernel, Map, Matmul, Origin, Place,
+    Plan, Reduce, Scan, ScatterAdd, Slot, SlotId, Step, View, Window,
 };
 use crate::shape::numel;
 
@@ -174,26 +174,7 @@ impl Lowering<'_> {
                 self.step(n, kernel, inputs?);
                 Ok(())
             }
-            Lowered::Custom(kernel) => {
-                let shapes = node
-                    .inputs
-                    .iter()
-                    .map(|&i| graph.nodes[i].shape.clone())
-                    .collect();
-                let slots: Result<Vec<_>, _> =
-                    node.inputs.iter().map(|&i| self.dense_slot(i)).collect();
-                let custom = Custom {
-                    kernel: kernel.clone(),
-                    inputs: shapes,
-                    output: node.shape.clone(),
-                };
-                let name = kernel.name.clone();
-                self.step(n, Kernel::Custom(custom), slots?);
-                if let Some(step) = self.plan.steps.last_mut() {
-                    step.origin.name = name;
-                }
-                Ok(())
-            }
+            Lowered::Custom(kernel) => self.custom(n, kernel),
             Lowered::ArgSort { descending } => {
                 let length = node.shape.last().copied().unwrap_or(1);
                 let rows = numel(&node.shape[..node.shape.len() - 1]);
@@ -211,6 +192,23 @@ impl Lowering<'_> {
             }
             _ => self.map(n, n, View::contiguous(&node.shape)),
         }
+    }
+
+    fn custom(&mut self, n: usize, kernel: &CustomKernel) -> Result<(), MustStore> {
+        let graph = self.marked.graph;
+        let node = &graph.nodes[n];
+        let shapes = node.inputs.iter().map(|&i| graph.nodes[i].shape.clone());
+        let slots: Result<Vec<_>, _> = node.inputs.iter().map(|&i| self.dense_slot(i)).collect();
+        let custom = Custom {
+            kernel: kernel.clone(),
+            inputs: shapes.collect(),
+            output: node.shape.clone(),
+        };
+        self.step(n, Kernel::Custom(custom), slots?);
+        if let Some(step) = self.plan.steps.last_mut() {
+            step.origin.name.clone_from(&kernel.name);
+        }
+        Ok(())
     }
 
     fn step(&mut self, n: usize, kernel: Kernel, inputs: Vec<SlotId>) {

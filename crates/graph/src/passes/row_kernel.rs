@@ -57,7 +57,7 @@ impl Extent {
 
     /// Whether `step` sums these rows' points over the rows: a reduction whose loads run along its kept dimensions.
     pub(super) fn is_across(&self, step: &Step, limits: &Limits) -> bool {
-        if !limits.across {
+        if !limits.host {
             return false;
         }
         let Kernel::Reduce(r) = &step.kernel else {
@@ -100,7 +100,7 @@ impl Extent {
                 let whole = is_whole(plan, step);
                 let kind = match len {
                     _ if slot.dtype.size() != 4 => return None,
-                    _ if len == self.outer * self.inner && (whole || limits.regions) => {
+                    _ if len == self.outer * self.inner && (whole || limits.host) => {
                         StageKind::Each
                     }
                     _ if len == self.outer && whole => StageKind::Once,
@@ -151,6 +151,47 @@ pub(super) fn build(
     if too_many || steps.len() > Rows::MAX_STAGES {
         return None;
     }
+    let (roles, nest) = roles(plan, steps, extent, limits)?;
+    let mut builder = Builder {
+        plan,
+        nest,
+        stage_of: FxHashMap::default(),
+        kinds: Vec::new(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        regions: Vec::new(),
+    };
+    let mut stages = Vec::with_capacity(steps.len());
+    for (step, role) in steps.iter().zip(&roles) {
+        stages.push(builder.stage(step, role, kept(step.output))?);
+    }
+    let checks: Vec<u32> = steps.iter().map(|s| s.check).filter(|&c| c != 0).collect();
+    if checks.len() > 1 || !builder.fits(&stages, extent, limits) {
+        return None;
+    }
+    let dtypes: Vec<_> = builder
+        .inputs
+        .iter()
+        .map(|&i| plan.slots[i].dtype)
+        .collect();
+    stages
+        .iter_mut()
+        .for_each(|s| s.expr.inputs.clone_from(&dtypes));
+    Some(Built {
+        rows: merged(builder.nest, stages),
+        inputs: builder.inputs,
+        outputs: builder.outputs,
+        check: checks.first().copied().unwrap_or(0),
+    })
+}
+
+/// What each member computes, and the loops that all of theirs can be cut into.
+fn roles<'s>(
+    plan: &Plan,
+    steps: &[&'s Step],
+    extent: Extent,
+    limits: &Limits,
+) -> Option<(Vec<Role<'s>>, Nest)> {
     let mut roles = Vec::with_capacity(steps.len());
     let mut cuts = vec![1, extent.inner, extent.inner * extent.outer];
     for step in steps {
@@ -165,78 +206,8 @@ pub(super) fn build(
     }
     cuts.sort_unstable();
     cuts.dedup();
-    if !cuts.windows(2).all(|c| c[1].is_multiple_of(c[0])) {
-        return None;
-    }
-    let mut builder = Builder {
-        nest: Nest::new(&cuts, extent),
-        stage_of: FxHashMap::default(),
-        kinds: Vec::new(),
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        regions: Vec::new(),
-    };
-    let mut stages = Vec::with_capacity(steps.len());
-    for (step, (kind, expr, shape)) in steps.iter().zip(&roles) {
-        // A thread goes through many points of a row.
-        let long = |inst: &Inst| matches!(inst, Inst::Apply { op, .. } if op.is_long());
-        if expr.insts.iter().any(long) {
-            return None;
-        }
-        let expr = builder.expr(step, *kind, expr, shape)?;
-        let region = match &step.kernel {
-            Kernel::Map(m) if !is_whole(plan, step) => {
-                let strides = builder.nest.strides(&m.store, shape, 1);
-                let offset = m.store.offset;
-                Some(builder.nest.region(&View { offset, strides })?)
-            }
-            _ => None,
-        };
-        let stored = *kind == StageKind::Across || region.is_some() || kept(step.output);
-        let output = stored.then(|| builder.output(step.output));
-        stages.push(Stage {
-            kind: *kind,
-            expr,
-            dtype: plan.slots[step.output].dtype,
-            output,
-            region,
-        });
-        match region {
-            Some(region) => {
-                let stage = builder.kinds.len();
-                builder.regions.push((step.output, region, stage));
-            }
-            None => {
-                builder.stage_of.insert(step.output, builder.kinds.len());
-            }
-        }
-        builder.kinds.push(*kind);
-    }
-    let checks: Vec<u32> = steps.iter().map(|s| s.check).filter(|&c| c != 0).collect();
-    let own = |s: &Stage| s.kind == StageKind::Each && s.output.is_none();
-    let insts: usize = stages.iter().map(|s| s.expr.insts.len()).sum();
-    let apart = |i: &SlotId| !builder.outputs.contains(i);
-    let fits = stages.len() <= Rows::MAX_STAGES
-        && builder.inputs.iter().all(apart)
-        && (1..=Rows::MAX_OUTPUTS).contains(&builder.outputs.len())
-        && builder.inputs.len() <= limits.max_inputs
-        && insts <= limits.max_insts
-        && checks.len() <= 1
-        && stages.iter().filter(|s| own(s)).count() * extent.inner <= MAX_OWN;
-    let dtypes: Vec<_> = builder
-        .inputs
-        .iter()
-        .map(|&i| plan.slots[i].dtype)
-        .collect();
-    stages
-        .iter_mut()
-        .for_each(|s| s.expr.inputs.clone_from(&dtypes));
-    fits.then(|| Built {
-        rows: merged(builder.nest, stages),
-        inputs: builder.inputs,
-        outputs: builder.outputs,
-        check: checks.first().copied().unwrap_or(0),
-    })
+    let nested = cuts.windows(2).all(|c| c[1].is_multiple_of(c[0]));
+    nested.then(|| (roles, Nest::new(&cuts, extent)))
 }
 
 /// Adds where the loops `shape` begin and end, counted in points from the innermost on.
@@ -326,7 +297,8 @@ impl Nest {
     }
 }
 
-struct Builder {
+struct Builder<'p> {
+    plan: &'p Plan,
     nest: Nest,
     stage_of: FxHashMap<SlotId, usize>,
     kinds: Vec<StageKind>,
@@ -336,7 +308,55 @@ struct Builder {
     regions: Vec<(SlotId, RowRegion, usize)>,
 }
 
-impl Builder {
+impl Builder<'_> {
+    /// The next member as a stage; `kept` if somebody else reads its slot.
+    fn stage(&mut self, step: &Step, (kind, expr, shape): &Role<'_>, kept: bool) -> Option<Stage> {
+        // A thread goes through many points of a row.
+        let long = |inst: &Inst| matches!(inst, Inst::Apply { op, .. } if op.is_long());
+        if expr.insts.iter().any(long) {
+            return None;
+        }
+        let expr = self.expr(step, *kind, expr, shape)?;
+        let region = match &step.kernel {
+            Kernel::Map(m) if !is_whole(self.plan, step) => {
+                let strides = self.nest.strides(&m.store, shape, 1);
+                let offset = m.store.offset;
+                Some(self.nest.region(&View { offset, strides })?)
+            }
+            _ => None,
+        };
+        let stored = *kind == StageKind::Across || region.is_some() || kept;
+        let stage = Stage {
+            kind: *kind,
+            expr,
+            dtype: self.plan.slots[step.output].dtype,
+            output: stored.then(|| self.output(step.output)),
+            region,
+        };
+        let at = self.kinds.len();
+        match region {
+            Some(region) => self.regions.push((step.output, region, at)),
+            None => {
+                self.stage_of.insert(step.output, at);
+            }
+        }
+        self.kinds.push(*kind);
+        Some(stage)
+    }
+
+    /// Whether the whole keeps within the limits, and reads nothing that it writes.
+    fn fits(&self, stages: &[Stage], extent: Extent, limits: &Limits) -> bool {
+        let own = |s: &&Stage| s.kind == StageKind::Each && s.output.is_none();
+        let insts: usize = stages.iter().map(|s| s.expr.insts.len()).sum();
+        let apart = |i: &SlotId| !self.outputs.contains(i);
+        stages.len() <= Rows::MAX_STAGES
+            && self.inputs.iter().all(apart)
+            && (1..=Rows::MAX_OUTPUTS).contains(&self.outputs.len())
+            && self.inputs.len() <= limits.max_inputs
+            && insts <= limits.max_insts
+            && stages.iter().filter(own).count() * extent.inner <= MAX_OWN
+    }
+
     /// The program of a member over the common nest.
     fn expr(&mut self, step: &Step, kind: StageKind, expr: &Expr, shape: &[usize]) -> Option<Expr> {
         let base = if kind == StageKind::Once {

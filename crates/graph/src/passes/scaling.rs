@@ -78,10 +78,7 @@ fn times(program: &Program, limits: &Limits) -> BTreeMap<&'static str, Duration>
 fn in_proportion(what: &str, n: usize, program: impl Fn(usize) -> Program) {
     let card = Limits {
         max_inputs: 6,
-        rows: false,
-        across: false,
-        maps: false,
-        regions: false,
+        host: false,
         epilogues: true,
         ..LIMITS
     };

@@ -1,6 +1,6 @@
 //! A traced function as a plan: one run, and the state's numbers brought up to date.
 
-use super::slots::{Lent, Slots};
+use super::slots::{Lent, Slots, Updated};
 use crate::host::Host;
 use crate::module::Module;
 use crate::optim::Hooks;
@@ -18,15 +18,6 @@ pub(super) struct Plan {
     pub(super) advances: Vec<Advance>,
     /// For each variable, the cell that the plan reads.
     pub(super) variables: Vec<Number>,
-}
-
-/// A result that is a slot's new tensor.
-pub(super) struct Updated {
-    pub(super) slot: usize,
-    /// It takes the memory of the tensor before.
-    pub(super) in_place: bool,
-    /// The optimiser of which it is a parameter.
-    pub(super) by: Option<usize>,
 }
 
 /// How far a call takes a random stream.

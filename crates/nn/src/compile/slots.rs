@@ -1,12 +1,20 @@
 //! The tensors of a state, each once, as a compiled function holds them, and lending them to a run.
 
-use super::plan::Updated;
 use super::snapshot::{SKIPPED, each_tensor};
 use crate::host::hashed;
 use crate::module::{Module, NAMELESS, identity};
 use std::collections::HashMap;
 use wgrad_graph::Tensor;
 use wgrad_graph::replay::device_key;
+
+/// A result that is a slot's new tensor.
+pub(super) struct Updated {
+    pub(super) slot: usize,
+    /// It takes the memory of the tensor before.
+    pub(super) in_place: bool,
+    /// The optimiser of which it is a parameter.
+    pub(super) by: Option<usize>,
+}
 
 /// The tensors of a state, each once.
 #[derive(Default)]

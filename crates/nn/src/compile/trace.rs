@@ -1,8 +1,9 @@
 //! Recording a function on stand-ins for its state, and seeing what it did to the state. The state is as before then, but for
 //! moments that were made.
 
-use super::plan::{Advance, Plan, Updated};
+use super::plan::{Advance, Plan};
 use super::slots::Slots;
+use super::slots::Updated;
 use super::snapshot::{Guard, Path, Snapshot, each_tensor, named_tensors, put};
 use crate::host::Host;
 use crate::module::{Module, identity};

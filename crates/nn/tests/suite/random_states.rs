@@ -93,6 +93,14 @@ fn bounded(w: &World, y: &Tensor) -> Tensor {
 }
 
 fn act(w: &mut World, action: usize, y: &Tensor, index: &Tensor) -> Result<Tensor> {
+    match action < STEADY {
+        true => act_steadily(w, action, y, index),
+        false => Ok(change_structure(w, action, y)),
+    }
+}
+
+/// An action that leaves numbers and parts as they are.
+fn act_steadily(w: &mut World, action: usize, y: &Tensor, index: &Tensor) -> Result<Tensor> {
     let device = y.device().clone();
     Ok(match action {
         0 => bounded(w, &Linear::forward(&w.net, y)),
@@ -124,11 +132,17 @@ fn act(w: &mut World, action: usize, y: &Tensor, index: &Tensor) -> Result<Tenso
             y.clone()
         }
         8 => y + w.table.index_select(0, index),
-        9 => {
+        _ => {
             w.table = &w.table * 0.5 + y.mean() * 0.1;
             w.streams.swap(0, 1);
             y * w.factor.unwrap_or(1.0)
         }
+    })
+}
+
+/// An action that changes a number of the host's, or which parts there are.
+fn change_structure(w: &mut World, action: usize, y: &Tensor) -> Tensor {
+    match action {
         10 => {
             let sum = match &w.memory {
                 Some(h) => (y + h).tanh(),
@@ -174,7 +188,7 @@ fn act(w: &mut World, action: usize, y: &Tensor, index: &Tensor) -> Result<Tenso
             w.beta.set(w.beta.get() * 0.5);
             y.clone()
         }
-    })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

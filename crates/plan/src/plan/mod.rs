@@ -3,11 +3,13 @@
 
 mod custom;
 pub mod expr;
+mod in_place;
 pub mod kernel;
 pub mod scalar_op;
 
 pub use custom::{Custom, CustomCpu, CustomKernel};
 pub use expr::{Expr, Inst, Reg, View};
+pub use in_place::{Held, InPlace};
 pub use kernel::*;
 pub use scalar_op::{BlockFn, Function, ScalarOp};
 
@@ -101,41 +103,7 @@ pub struct Plan {
     pub in_place: Vec<InPlace>,
 }
 
-/// An output that takes the place of a leaf.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InPlace {
-    /// The number of the output.
-    pub output: usize,
-    /// The number of the leaf.
-    pub leaf: usize,
-}
-
-/// An input of a step that is what an output of the same step holds before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Which input.
-    pub input: usize,
-    /// Which of [`Step::outputs`].
-    pub output: usize,
-}
-
 impl Plan {
-    /// The inputs of a step that are what its outputs hold before. A Map, or stages of Rows for each point, read them
-    /// only at the point that they write, and no later than they write it.
-    pub fn held(&self, step: &Step) -> Vec<Held> {
-        if self.in_place.is_empty() {
-            return Vec::new();
-        }
-        let outputs = step.outputs().enumerate();
-        let pairs = outputs.flat_map(|(output, slot)| {
-            let place = self.slots[slot].place;
-            let inputs = step.inputs.iter().enumerate();
-            let same = inputs.filter(move |&(_, &i)| self.slots[i].place == place);
-            same.map(move |(input, _)| Held { input, output })
-        });
-        pairs.collect()
-    }
-
     /// All that its steps may write to the status word.
     pub fn checks(&self) -> Vec<u32> {
         let of_expr = |expr: &Expr| {
@@ -154,31 +122,5 @@ impl Plan {
         let mut checks: Vec<u32> = self.steps.iter().flat_map(of_step).collect();
         checks.retain(|&check| check != 0);
         checks
-    }
-
-    /// The first step that writes an output which takes the place of a leaf, or the number of steps.
-    pub fn first_in_place(&self) -> usize {
-        let writes = |step: &Step| step.outputs().any(|slot| self.is_in_place(slot));
-        let first = self.steps.iter().position(writes);
-        first.unwrap_or(self.steps.len())
-    }
-
-    /// Whether a slot's output takes the place of a leaf.
-    #[inline]
-    pub fn is_in_place(&self, slot: SlotId) -> bool {
-        match self.slots[slot].place {
-            Place::Output(output) => {
-                let found = self.in_place.binary_search_by_key(&output, |p| p.output);
-                found.is_ok()
-            }
-            _ => false,
-        }
-    }
-
-    /// Of each output whether it takes the place of a leaf.
-    pub fn replaces(&self) -> Vec<bool> {
-        let mut replaces = vec![false; self.outputs.len()];
-        self.in_place.iter().for_each(|p| replaces[p.output] = true);
-        replaces
     }
 }

@@ -64,6 +64,9 @@ pub mod x86 {
     }
 
     /// As [`crate::math::exp_fused`], lane by lane.
+    ///
+    /// # Safety
+    /// The processor has it: see [`usable`].
     #[target_feature(enable = "avx512f")]
     #[inline]
     pub fn exponential(x: __m512) -> __m512 {

@@ -1,13 +1,13 @@
 //! Results from inputs: tiles lie side by side in vectors. The lines of a plane are copied so that those that are at the same
 //! height of their tiles lie together, with zeros around the plane.
 
+use super::tiles as tiles_of;
 use crate::conv::unfold::Unfold;
 use crate::conv::winograd::transform::{self, FILTERS, Lines, PLACES, SLACK, TILE};
-use crate::conv::winograd::{suits, tiles};
 use crate::matmul::gemm::kernel::{Kernels, Source, Tile};
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::matmul::gemm::{Out, part};
-use crate::run::par::Par;
+use crate::threads::par::Par;
 use std::ops::Range;
 
 /// Floats of the transformed inputs and products of a task: with the filters they share a second-level cache.
@@ -15,9 +15,6 @@ const TASK: usize = 1 << 17;
 
 /// Most output planes whose products wait for their transform.
 const PLANES: usize = 56;
-
-/// Fewer tiles save less than transforming the filters costs, and reading what that makes of large ones.
-const WORTH: usize = 32;
 
 /// Most steps of a sum in registers.
 const DEPTH: usize = 768;
@@ -73,19 +70,14 @@ struct Task {
 }
 
 impl Winograd {
-    /// The plan; none where another way is better or needed.
-    pub(crate) fn new(shape: &Unfold, from: usize, to: usize) -> Option<Winograd> {
-        suits(shape, from, to).then(|| Winograd {
+    /// The plan for a shape that [`choice`](crate::conv::choice) lets through.
+    pub(crate) fn new(shape: &Unfold, from: usize, to: usize) -> Winograd {
+        Winograd {
             shape: *shape,
             from,
             to,
-            tiles: tiles(shape),
-        })
-    }
-
-    /// Whether a batch of so many images is worth the transformation of the filters.
-    pub(crate) fn pays(&self, images: usize) -> bool {
-        images * self.tiles[0] * self.tiles[1] >= WORTH
+            tiles: tiles_of(shape),
+        }
     }
 
     /// Panels of output planes of a group.

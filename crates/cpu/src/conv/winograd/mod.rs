@@ -8,28 +8,13 @@ mod transform;
 mod weight;
 
 pub(crate) use forward::{Filters, Winograd};
+pub(crate) use transform::PLACES;
+use transform::TILE;
 pub(crate) use weight::WinogradWeight;
 
-use crate::conv::implicit::is_flat;
 use crate::conv::unfold::Unfold;
 
-/// With fewer channels on either side the transforms cost what the multiplications save.
-const FEWEST: usize = 16;
-
-/// Planes with fewer positions leave too much of their tiles empty.
-const POSITIONS: usize = 36;
-
-/// Whether a convolution of `from` planes to `to` ones can be computed so and is large enough.
-fn suits(shape: &Unfold, from: usize, to: usize) -> bool {
-    is_flat(shape)
-        && shape.kernel == [1, 3, 3]
-        && shape.stride == [1; 3]
-        && shape.dilation == [1; 3]
-        && from.min(to) >= FEWEST
-        && shape.positions() >= POSITIONS
-}
-
-/// Lines and columns of tiles.
-fn tiles(shape: &Unfold) -> [usize; 2] {
-    [1, 2].map(|d| shape.output[d].div_ceil(transform::TILE))
+/// Lines and columns of the tiles of a shape.
+pub(crate) fn tiles(shape: &Unfold) -> [usize; 2] {
+    [1, 2].map(|d| shape.output[d].div_ceil(TILE))
 }

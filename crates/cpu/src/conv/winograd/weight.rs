@@ -1,9 +1,9 @@
 //! The weight gradient: `Gᵀ (Σ over tiles of (A y Aᵀ) ⊙ (Bᵀ x B)) G`, channels side by side in vectors, one product of
 //! matrices for each place of a tile.
 
+use super::tiles as tiles_of;
 use crate::conv::unfold::Unfold;
 use crate::conv::winograd::transform::{self, PLACES, SLACK, TILE};
-use crate::conv::winograd::{suits, tiles};
 use crate::matmul::gemm::kernel::{Kernels, Source, Tile};
 use crate::matmul::gemm::pack::{self, Block, pack};
 use crate::matmul::gemm::part;
@@ -13,9 +13,6 @@ use std::ops::Range;
 
 /// Floats of the transformed operands of a task.
 const TASK: usize = 1 << 17;
-
-/// Floats of transformed weights beyond which their sums leave the second-level cache between tasks.
-const WEIGHTS: usize = 1 << 18;
 
 /// A weight gradient that is computed so.
 pub(crate) struct WinogradWeight<'c> {
@@ -34,19 +31,16 @@ pub(crate) struct WinogradWeight<'c> {
 }
 
 impl<'c> WinogradWeight<'c> {
-    /// The plan for `conv`; none where another way is better or needed.
-    pub(crate) fn new(conv: &'c Conv, shape: &Unfold) -> Option<Self> {
+    /// The plan for `conv`, which [`choice`](crate::conv::choice) lets through.
+    pub(crate) fn new(conv: &'c Conv, shape: &Unfold) -> Self {
         let kernels = Kernels::best();
         let from = conv.in_channels.next_multiple_of(kernels.lanes);
         let to = conv.out_channels.next_multiple_of(kernels.lanes);
-        if !suits(shape, conv.in_channels, conv.out_channels) || PLACES * from * to > WEIGHTS {
-            return None;
-        }
-        let tiles = tiles(shape);
+        let tiles = tiles_of(shape);
         let most = (TASK / (PLACES * (from + to) * tiles[1])).max(1);
         let together = (most / tiles[0]).max(1);
         let bands = tiles[0].div_ceil(most);
-        Some(WinogradWeight {
+        WinogradWeight {
             conv,
             shape: *shape,
             kernels,
@@ -55,7 +49,7 @@ impl<'c> WinogradWeight<'c> {
             tiles,
             lines: tiles[0].div_ceil(bands),
             together,
-        })
+        }
     }
 
     /// Bands of an image.

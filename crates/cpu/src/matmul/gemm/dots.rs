@@ -3,7 +3,7 @@
 
 use crate::matmul::gemm::lanes::{Lanes, best};
 use crate::matmul::gemm::{Out, Product, blocks::part};
-use crate::run::par::Par;
+use crate::threads::par::Par;
 use std::ops::Range;
 
 /// The most rows.
@@ -148,8 +148,8 @@ unsafe fn tile<L: Lanes, const R: usize, const C: usize>(
 mod tests {
     use crate::matmul::gemm::dots::suits;
     use crate::matmul::gemm::{Mat, Product};
-    use crate::run::par::with_threads;
     use crate::tests::{Rng, held};
+    use crate::threads::par::with_threads;
 
     #[test]
     fn few_rows_by_a_transposed_matrix() {

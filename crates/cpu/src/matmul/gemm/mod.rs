@@ -17,7 +17,7 @@ pub(crate) mod tests;
 pub(crate) use blocks::{pack_left, part};
 pub(crate) use packed::{pack_right, packed_len};
 
-use crate::run::par::Par;
+use crate::threads::par::Par;
 use kernel::Kernels;
 use std::ops::Range;
 

@@ -3,7 +3,7 @@
 use crate::matmul::gemm::Mat;
 use crate::matmul::gemm::kernel::Kernels;
 use crate::matmul::gemm::pack::{Block, SLACK, pack};
-use crate::run::par::Par;
+use crate::threads::par::Par;
 
 /// Floats from one panel to the next.
 pub(crate) fn panel_len(kernels: &Kernels, k: usize) -> usize {

@@ -1,8 +1,8 @@
 //! Products against sums in f64, with the kernels of every instruction set at hand.
 
 use super::*;
-use crate::run::par::with_threads;
 use crate::tests::{Rng, held};
+use crate::threads::par::with_threads;
 
 fn strides(layout: usize, rows: usize, cols: usize) -> (usize, usize, usize) {
     match layout {

@@ -1,7 +1,7 @@
 //! The one place that hands work to other threads. How work is cut never depends on it: callers cut by shape
 //! wherever the cut can change a bit.
 
-use crate::run::team::Team;
+use crate::threads::team::Team;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -13,7 +13,8 @@ pub(crate) struct Par<'t> {
     pieces: usize,
 }
 
-/// Work, in about tenths of nanoseconds, below which handing a part to another thread costs more than it brings.
+/// Work, in about tenths of nanoseconds, below which handing a part to another thread costs more than it brings: 6 µs,
+/// measured with the team that stands by ("A pool of tasks under the cpu executor" in `docs/rejected.md`).
 /// (Miri, which sees threads touch the same memory, is too slow for so much.)
 pub(crate) const WORTH_A_THREAD: usize = if cfg!(miri) { 100 } else { 60_000 };
 

@@ -1,0 +1,151 @@
+//! Which way a convolution is computed. The only place that chooses; the ways themselves take what they are given. A choice
+//! follows from the convolution's sizes, never from the number of threads, so no bit depends on them.
+//!
+//! | of | way | when | why |
+//! |---|---|---|---|
+//! | forward | `winograd` | 3×3, stride 1, [`CHANNELS`] planes on both sides, [`POSITIONS`], [`TILES`] | a quarter of the multiplications |
+//! | forward | rows of `unfold` one by one | fewer than [`FEW`] output planes | a product would not pay for its packing |
+//! | forward | product of the planes as they lie | 1×1, stride 1, no padding | there is nothing to unfold |
+//! | forward | `implicit` | no depth, stride 1, few columns between the lines ([`implicit`]) | the unfolded input is never written |
+//! | forward | `unfold`, a tile at a time | all others | works for any shape |
+//! | input gradient | as the forward of its adjoint | stride 1, and [`as_forward`] | all of the above |
+//! | input gradient | fold (`col2im`) | all others | as many multiplications as there are |
+//! | weight gradient | `winograd` | as forward, and its sums stay in the cache ([`SUMS`]) | a quarter of the multiplications |
+//! | weight gradient | `weight_implicit` | no depth, [`MANY`] input planes, [`FEW`] output planes | the unfolded input is never written |
+//! | weight gradient | `weight_few_channels` | 3×3, stride 1, fewer input planes, lines of half a vector | no product: a sum for each tap |
+//! | weight gradient | `unfold`, a tile at a time | all others | works for any shape |
+
+use crate::conv::implicit::{gap, is_flat};
+use crate::conv::unfold::Unfold;
+use crate::conv::winograd::{self, PLACES};
+use crate::plan::{Conv, ConvKind};
+
+/// Planes on either side from which Winograd's transforms cost less than the multiplications they save. Measured with 8, 12,
+/// 16 and 32 planes of 28×28.
+const CHANNELS: usize = 16;
+
+/// Positions of a plane; with fewer too much of the tiles of 4×4 is empty (at 5×5 more than half).
+const POSITIONS: usize = 36;
+
+/// Tiles of a batch; with fewer, transforming the filters, and reading what that makes of large ones, costs more than it
+/// saves.
+const TILES: usize = 32;
+
+/// Floats of the transformed sums of a weight gradient: a second-level cache of 1 MiB. Beyond it they leave the cache between
+/// tasks, and the other way is faster.
+const SUMS: usize = 1 << 18;
+
+/// Output planes below which a product does not pay for its packing: a tile of the smallest kernel has as many rows.
+pub(crate) const FEW: usize = 4;
+
+/// Input planes from which a product of matrices is faster than a sum for each tap: with fewer most of a vector of 16 lanes
+/// would be empty.
+const MANY: usize = 12;
+
+/// Columns of a line that are worth a vector of 16 lanes.
+const LINE: usize = 8;
+
+/// A way from input to output, or of the adjoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forward {
+    Winograd,
+    Rows,
+    Product,
+    Implicit,
+    Unfold,
+}
+
+/// A way to the gradient of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InputGrad {
+    AsForward(Forward),
+    Fold,
+}
+
+/// A way to the gradient of the weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WeightGrad {
+    Winograd,
+    Implicit,
+    FewChannels,
+    Unfold,
+}
+
+/// The way of `images` images from `from` planes of a group to `to`.
+pub(crate) fn forward(shape: &Unfold, images: usize, from: usize, to: usize) -> Forward {
+    let tiles = winograd::tiles(shape);
+    if winograd(shape, from, to) && images * tiles[0] * tiles[1] >= TILES {
+        return Forward::Winograd;
+    }
+    match () {
+        () if shape.is_identity() => Forward::Product,
+        () if to < FEW => Forward::Rows,
+        () if implicit(shape) => Forward::Implicit,
+        () => Forward::Unfold,
+    }
+}
+
+/// The way to the gradient of the input of `conv`, whose shape is `shape` and whose adjoint has the shape `adjoint`.
+pub(crate) fn input_grad(conv: &Conv, adjoint: &Unfold) -> InputGrad {
+    let (from, to) = (conv.out_channels, conv.in_channels);
+    if conv.stride != [1; 3] {
+        return InputGrad::Fold;
+    }
+    match forward(adjoint, conv.batch, from, to) {
+        Forward::Winograd => InputGrad::AsForward(Forward::Winograd),
+        way if as_forward(adjoint, from, to) => InputGrad::AsForward(way),
+        _ => InputGrad::Fold,
+    }
+}
+
+/// Whether an adjoint is better computed as a convolution than by folding: unfolding costs by output channels, folding by
+/// input channels, reading in place nothing.
+fn as_forward(adjoint: &Unfold, from: usize, to: usize) -> bool {
+    to * 2 > from || to >= FEW && implicit(adjoint)
+}
+
+/// The way to the gradient of the weight of `conv`. `lanes` is the length of a vector.
+pub(crate) fn weight_grad(conv: &Conv, shape: &Unfold, lanes: usize) -> WeightGrad {
+    let (from, to) = (conv.in_channels, conv.out_channels);
+    let whole = |n: usize| n.next_multiple_of(lanes);
+    if winograd(shape, from, to) && PLACES * whole(from) * whole(to) <= SUMS {
+        return WeightGrad::Winograd;
+    }
+    match is_flat(shape) {
+        true if from >= MANY && to >= FEW => WeightGrad::Implicit,
+        true if from < MANY && to >= FEW && is_3x3(shape) && shape.output[2] >= LINE => {
+            WeightGrad::FewChannels
+        }
+        _ => WeightGrad::Unfold,
+    }
+}
+
+/// Whether the filters of a convolution are transformed, once for all images.
+pub(crate) fn has_filters(conv: &Conv, shape: &Unfold) -> bool {
+    let (from, to) = (conv.in_channels, conv.out_channels);
+    match conv.kind {
+        ConvKind::Forward => forward(shape, conv.batch, from, to) == Forward::Winograd,
+        ConvKind::InputGrad => input_grad(conv, shape) == InputGrad::AsForward(Forward::Winograd),
+        ConvKind::WeightGrad => false,
+    }
+}
+
+/// Whether a convolution of `from` planes to `to` ones can be computed by Winograd's algorithm and is large enough.
+fn winograd(shape: &Unfold, from: usize, to: usize) -> bool {
+    is_3x3(shape) && from.min(to) >= CHANNELS && shape.positions() >= POSITIONS
+}
+
+/// Three by three taps, stride 1, padded and not cropped, without depth.
+fn is_3x3(shape: &Unfold) -> bool {
+    is_flat(shape)
+        && shape.kernel == [1, 3, 3]
+        && shape.stride == [1; 3]
+        && shape.dilation == [1; 3]
+}
+
+/// Whether a convolution can read its padded input in place. The columns between the lines are computed too and thrown away:
+/// no more than a third of all.
+fn implicit(shape: &Unfold) -> bool {
+    let (width, columns) = (shape.input[2] + gap(shape), shape.output[2]);
+    is_flat(shape) && shape.stride == [1; 3] && columns <= width && 3 * columns >= 2 * width
+}
