@@ -76,26 +76,9 @@ pub(super) async fn search(
                 );
             }
             best.sort_by(|a: &Candidate, b| b.0.total_cmp(&a.0));
-            let mut going = Vec::with_capacity(beams);
-            for (rank, candidate) in best.into_iter().enumerate() {
-                let (sum, row, token) = candidate;
-                if length == options.max_new_tokens || options.eos_token_id == Some(token) {
-                    if rank < beams && sum.is_finite() {
-                        let mut whole = text.rows[row].clone();
-                        whole.push(token);
-                        ended[i].add(sum / by_length, whole);
-                    }
-                } else if going.len() < beams {
-                    going.push(candidate);
-                }
-                if rank + 1 >= 2 * beams && going.len() == beams {
-                    break;
-                }
-            }
+            let mut going = split(best, &text.rows, &mut ended[i], options, length);
             // The last step ends all, and a vocabulary smaller than the beams gives less.
-            while going.len() < beams {
-                going.push((f64::NEG_INFINITY, rows.start, 0));
-            }
+            going.resize(beams, (f64::NEG_INFINITY, rows.start, 0));
             let attainable = going[0].0 / by_length;
             *done = ended[i].is_done(attainable, options.early_stopping);
             next.extend(going);
@@ -115,4 +98,34 @@ pub(super) async fn search(
             .map_or_else(|| p.clone(), |t| t.1)
     });
     Ok(best.collect())
+}
+
+/// Puts aside the texts that end with this step, and gives those that go on.
+fn split(
+    best: Vec<Candidate>,
+    rows: &[Vec<i32>],
+    ended: &mut Ended,
+    options: &GenerateOptions,
+    length: usize,
+) -> Vec<Candidate> {
+    let beams = options.num_beams;
+    let by_length = (length as f64).powf(options.length_penalty);
+    let last = length == options.max_new_tokens;
+    let mut going = Vec::with_capacity(beams);
+    for (rank, candidate) in best.into_iter().enumerate() {
+        let (sum, row, token) = candidate;
+        if last || options.eos_token_id == Some(token) {
+            if rank < beams && sum.is_finite() {
+                let mut whole = rows[row].clone();
+                whole.push(token);
+                ended.add(sum / by_length, whole);
+            }
+        } else if going.len() < beams {
+            going.push(candidate);
+        }
+        if rank + 1 >= 2 * beams && (last || going.len() == beams) {
+            break;
+        }
+    }
+    going
 }

@@ -2,6 +2,9 @@
 
 use wgrad_graph::{Error, ErrorKind, Result};
 
+/// The most beams, so that a nonsensical number is refused rather than tried.
+const MAX_BEAMS: usize = 4096;
+
 /// Arguments of `generate`, under the names of Hugging Face's `generate`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerateOptions {
@@ -88,8 +91,11 @@ impl GenerateOptions {
             format!("temperature {t} is not positive")
         } else if !(self.top_p > 0.0 && self.top_p <= 1.0) {
             format!("top_p {} is not within (0, 1]", self.top_p)
-        } else if self.num_beams == 0 {
-            "num_beams is 0".to_string()
+        } else if !(1..=MAX_BEAMS).contains(&self.num_beams) {
+            format!(
+                "num_beams is {}, not within 1..={MAX_BEAMS}",
+                self.num_beams
+            )
         } else if self.num_beams > 1 && self.do_sample {
             "num_beams and do_sample exclude each other".to_string()
         } else if !self.length_penalty.is_finite() {

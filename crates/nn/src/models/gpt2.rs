@@ -213,16 +213,21 @@ impl Gpt2 {
         if let Some(message) = self.misfit(tokens, before, cache.as_deref()) {
             return fail("gpt2", ErrorKind::Shape, message, tokens);
         }
-        let position = Tensor::new(&[before as i32], tokens.device());
         let at = Tensor::arange(tokens.size(1), tokens.device());
-        let at = match cache {
-            Some(_) => at + &position,
+        let position = cache
+            .is_some()
+            .then(|| Tensor::new(&[before as i32], tokens.device()));
+        let at = match &position {
+            Some(position) => at + position,
             None => at,
         };
         let x = body.wte.forward(tokens) + body.wpe.forward(&at);
         let mut x = Dropout::new(config.dropout).forward(&x, cx);
         for (i, block) in body.h.iter().enumerate() {
-            let layer = cache.as_deref_mut().map(|c| (&mut c.layers[i], &position));
+            let layer = cache
+                .as_deref_mut()
+                .map(|c| &mut c.layers[i])
+                .zip(position.as_ref());
             x = block.forward(&x, config, layer, cx);
         }
         body.ln_f.forward(&x).linear(&body.wte.weight, None)

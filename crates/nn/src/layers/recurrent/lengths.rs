@@ -86,6 +86,27 @@ impl Lengths {
         let at = Tensor::arange(time, x.device()).reshape(&[-1, 1, 1]);
         Ok(at.lt(&lengths.reshape(&[1, -1, 1])))
     }
+
+    /// Truth values `[batch, time]` that say what is padding of a sequence `x [time, batch, features]`: the
+    /// `key_padding_mask` of an attention.
+    ///
+    /// ```
+    /// use wgrad_graph::{DType, Device, Tensor};
+    /// use wgrad_nn::{AttentionMasks, Lengths};
+    /// let x = Tensor::ones(&[3, 2, 1], DType::F32, &Device::cpu());
+    /// let padding = Lengths::from(&[1, 3]).padding_mask(&x)?;
+    /// assert_eq!(padding.cast(DType::I32).to_vec::<i32>()?, [0, 1, 1, 0, 0, 0]);
+    /// let masks = AttentionMasks::causal().key_padding_mask(&padding);
+    /// assert!(masks.is_causal);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Lengths::steps`].
+    #[track_caller]
+    pub fn padding_mask(&self, x: &Tensor) -> Result<Tensor, Error> {
+        Ok(self.steps(x)?.squeeze(2).t().logical_not())
+    }
 }
 
 fn check(lengths: &[usize], time: usize, batch: usize, x: &Tensor) -> Result<(), Error> {

@@ -13,11 +13,13 @@ impl SimpleRnn {
     ///
     /// ```
     /// use wgrad_graph::{Device, Generator};
-    /// use wgrad_nn::{Embedding, Module, RecurrentOptions, SimpleRnn};
+    /// use wgrad_nn::{Embedding, Module, RecurrentOptions, Rnn, SimpleRnn};
     /// let (device, rng) = (Device::cpu(), &mut Generator::new(0));
     /// let embedding = Embedding::new(10_000, 32, rng, &device);
     /// let rnn = SimpleRnn::new(32, 32, &RecurrentOptions::default(), rng, &device);
     /// assert_eq!(embedding.num_parameters() + rnn.num_parameters(), 322_080);
+    /// let two = Rnn::new(32, 32, &RecurrentOptions::default(), rng, &device); // PyTorch's two biases
+    /// assert_eq!(embedding.num_parameters() + two.num_parameters(), 322_112);
     /// ```
     #[track_caller]
     pub fn new(

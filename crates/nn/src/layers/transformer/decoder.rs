@@ -139,7 +139,7 @@ impl TransformerDecoder {
     /// With a norm after the blocks, which blocks with norms first need.
     #[track_caller]
     pub fn with_norm(self, options: &TransformerOptions, device: &Device) -> TransformerDecoder {
-        let features = self.layers.first().map(|l| l.norm1.weight.numel());
+        let features = self.layers.first().map(|l| l.linear1.weight.size(1));
         TransformerDecoder {
             norm: features.map(|n| norm(n, options, device)),
             ..self

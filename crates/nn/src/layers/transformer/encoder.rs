@@ -159,7 +159,7 @@ impl TransformerEncoder {
     /// With a norm after the blocks, which blocks with norms first need.
     #[track_caller]
     pub fn with_norm(self, options: &TransformerOptions, device: &Device) -> TransformerEncoder {
-        let features = self.layers.first().map(|l| l.norm1.weight.numel());
+        let features = self.layers.first().map(|l| l.linear1.weight.size(1));
         TransformerEncoder {
             norm: features.map(|n| norm(n, options, device)),
             ..self

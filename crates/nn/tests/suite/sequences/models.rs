@@ -2,10 +2,13 @@
 
 use super::{cases, check, devices, fill, fill_with, values};
 use crate::close;
-use wgrad_graph::{Device, Generator, Tensor};
+use wgrad_graph::{Device, Generator, Reduction, Tensor};
 use wgrad_nn::models::{Bert, BertConfig, Gpt2, Gpt2Config};
 use wgrad_nn::models::{VisionTransformer, VisionTransformerConfig};
-use wgrad_nn::{Cache, Context, GenerateOptions, LanguageModel, generate};
+use wgrad_nn::{
+    Adam, Cache, Context, GenerateOptions, LanguageModel, Module, Optimizer, compile, generate,
+    gradients,
+};
 
 fn tokens(d: &Device) -> Tensor {
     let all: Vec<i32> = (0..12).map(|i| (i / 6 * 7 + i % 6 * 3) % 17).collect();
@@ -107,6 +110,43 @@ fn texts_equal_those_of_hugging_face() {
     }
 }
 
+#[derive(Module)]
+#[module(crate = wgrad_nn)]
+struct Training {
+    model: Gpt2,
+    adam: Adam,
+    cx: Context,
+}
+
+#[test]
+fn a_compiled_step_trains_as_a_plain_one() {
+    let d = Device::cpu();
+    let new = || Training {
+        model: gpt2(&d),
+        adam: Adam::new(1e-2),
+        cx: Context::train(3),
+    };
+    let train = |s: &mut Training, inputs: &[Tensor]| {
+        let scores = s.model.forward(&inputs[0], &mut s.cx).flatten(0, 1);
+        let loss =
+            scores.cross_entropy(&inputs[0].roll(&[-1], &[1]).flatten(0, 1), Reduction::Mean);
+        let g = gradients(&loss, &s.model)?;
+        s.adam.step(&mut s.model, &g)?;
+        s.cx.next_step();
+        Ok(loss)
+    };
+    let (mut plain, mut compiled, mut step) = (new(), new(), compile(train));
+    let mut losses = Vec::new();
+    for _ in 0..30 {
+        let want = values(&train(&mut plain, &[tokens(&d)]).unwrap())[0];
+        let got = values(&step.call(&mut compiled, &[&tokens(&d)]).unwrap())[0];
+        close(&[got], &[want], 1e-5);
+        losses.push(got);
+    }
+    assert_eq!(step.traces(), 1);
+    assert!(losses[29] < 0.7 * losses[0], "{losses:?}");
+}
+
 #[test]
 fn cached_scores_equal_uncached_ones() {
     for d in devices() {
@@ -206,6 +246,8 @@ fn what_cannot_be_generated_is_an_error() {
     );
     refused(&[vec![1]], new().top_p(1.5), "top_p 1.5");
     refused(&[vec![1]], new().num_beams(0), "num_beams is 0");
+    let most = new().num_beams(usize::MAX);
+    refused(&[vec![1]], most, "not within 1..=4096");
     refused(
         &[vec![1]],
         new().num_beams(2).sample(true),
