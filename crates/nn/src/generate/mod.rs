@@ -7,11 +7,11 @@ mod sample;
 
 pub use options::GenerateOptions;
 
-use crate::{Cache, Context};
+use crate::{Cache, Context, Module};
 use wgrad_graph::{Device, Error, ErrorKind, Generator, Result, Tensor, eval_async};
 
 /// A model that scores each next token.
-pub trait LanguageModel {
+pub trait LanguageModel: Module {
     /// Scores `[batch, time, vocabulary]` of the token after each of `tokens [batch, time]`, which stand after those in the
     /// cache.
     fn logits(&self, tokens: &Tensor, cache: Option<&mut Cache>, cx: &mut Context) -> Tensor;
@@ -71,6 +71,9 @@ pub async fn generate_async(
 ) -> Result<Vec<Vec<i32>>> {
     options.check()?;
     check(model, prompts)?;
+    // Parameters that are fresh from an initialiser would be drawn again for each token.
+    let parameters = model.state();
+    eval_async(&parameters.iter().map(|(_, t)| t).collect::<Vec<_>>()).await?;
     if options.num_beams > 1 {
         return beam::search(model, prompts, options).await;
     }
