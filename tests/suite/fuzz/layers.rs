@@ -7,7 +7,7 @@ use wgrad::nn::{
 };
 use wgrad::{ConvOptions, Generator, PoolOptions};
 
-fn recurrent(f: &mut Fuzz) -> RecurrentOptions {
+pub(super) fn recurrent(f: &mut Fuzz) -> RecurrentOptions {
     let options = RecurrentOptions::default()
         .batch_first(f.b())
         .bidirectional(f.b())
@@ -30,7 +30,7 @@ fn recurrent(f: &mut Fuzz) -> RecurrentOptions {
 }
 
 /// What a layer draws, in training or not.
-fn context(f: &mut Fuzz) -> Context {
+pub(super) fn context(f: &mut Fuzz) -> Context {
     if f.b() {
         Context::train(7)
     } else {
