@@ -2,7 +2,7 @@
 
 use crate::Result;
 use wgrad::data::DeviceDataset;
-use wgrad::nn::{Context, Layer, Sequential};
+use wgrad::nn::{Context, Sequential};
 use wgrad::train::ConfusionMatrix;
 use wgrad::{Reduction, Tensor, eval};
 

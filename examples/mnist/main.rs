@@ -15,7 +15,7 @@ use evaluate::{Evaluation, evaluate};
 use options::Options;
 use std::time::Instant;
 use wgrad::data::{Batches, BatchesState, DeviceDataset, ImageDataset, Loader};
-use wgrad::nn::{Adam, Compiled, Context, Layer, Sequential, compile, gradients};
+use wgrad::nn::{Adam, Compiled, Context, Sequential, compile, gradients};
 use wgrad::train::session::{capture, restore};
 use wgrad::train::{
     Checkpoint, Counters, EndRecord, EpochRecord, MetricsWriter, Progress, RunningMean,

@@ -1,7 +1,7 @@
 //! The built-in digits are no toy: a linear softmax does not learn them, a convolutional network does.
 
 use wgrad::data::{DeviceDataset, Loader, digits};
-use wgrad::nn::{Adam, Context, Flatten, Layer, Linear, Sequential, gradients};
+use wgrad::nn::{Adam, Context, Flatten, Linear, Sequential, gradients};
 use wgrad::{Device, Generator, Optimizer, Reduction};
 
 #[test]

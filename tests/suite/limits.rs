@@ -449,7 +449,7 @@ fn absurd_sizes_are_refused_before_anything_is_sized_by_them() {
         image.unfold2d(&blocks),
         image.avg_pool2d(&PoolOptions::windows([1 << 20, 1 << 20]).padding([1 << 19, 1 << 19])),
         image.conv2d(&image, None, &plain.stride([most, 1])),
-        BatchNorm1d::new(most, &d).weight,
+        BatchNorm1d::new(most, &d).weight.expect("affine"),
         Conv2d::new(most, most, [most, most], plain, &mut rng, &d).weight,
         lstm(4, &deep, &mut rng),
         lstm(most, &RecurrentOptions::default(), &mut rng),

@@ -4,9 +4,7 @@ use crate::support::open_gpu;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use wgrad::data::{DeviceDataset, ImageDataset, Loader, Mnist, digits};
-use wgrad::nn::{
-    Adam, Context, Conv2d, Flatten, Layer, Linear, MaxPool2d, Relu, Sequential, gradients,
-};
+use wgrad::nn::{Adam, Context, Conv2d, Flatten, Linear, MaxPool2d, Relu, Sequential, gradients};
 use wgrad::train::session::{capture, restore};
 use wgrad::train::{Checkpoint, Counters};
 use wgrad::{

@@ -3,7 +3,7 @@
 
 use crate::models::{mlp, own_cpu};
 use std::path::PathBuf;
-use wgrad::nn::{Context, Layer, gradients};
+use wgrad::nn::{Context, gradients};
 use wgrad::{DType, Device, Module, Reduction, Tensor, explain, grad};
 
 fn snapshot(name: &str, tensors: &[&Tensor]) {

@@ -3,7 +3,7 @@
 use crate::models::{Run, mlp, own_gpu};
 use wgrad::data::{DeviceDataset, Loader, digits};
 use wgrad::device::{Created, Gpu, Stats};
-use wgrad::nn::{Adam, Context, Layer, Linear, Relu, Sequential, compile, gradients};
+use wgrad::nn::{Adam, Context, Linear, Relu, Sequential, compile, gradients};
 use wgrad::{Device, Generator, Optimizer, Result, Tensor};
 
 /// A multiple of the epoch, so that as many losses of each kind are held in every round.

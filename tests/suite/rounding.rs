@@ -189,13 +189,14 @@ fn layers_round_once() {
         let of = |shapes, like| operands(&("", shapes, like, |x| x[0].clone()), 7, &subject.device);
         let x = of(NORM, Like::Large);
         let mut norm = BatchNorm1d::new(4, &subject.device);
-        (norm.weight, norm.bias) = (x[1].clone(), x[2].clone());
+        (norm.weight, norm.bias) = (Some(x[1].clone()), Some(x[2].clone()));
         judge(&norm.forward(&x[0], &mut Context::train(0))).unwrap();
-        assert_eq!(norm.running_var.dtype(), DType::F32);
+        assert_eq!(norm.running_var.expect("tracked").dtype(), DType::F32);
         let x = of(&[&[3, 8], &[8], &[8], &[5, 8], &[5]], Like::Moderate);
-        let (weight, bias) = (x[1].clone(), Some(x[2].clone()));
+        let (weight, bias) = (Some(x[1].clone()), Some(x[2].clone()));
         judge(
             &LayerNorm {
+                normalized_shape: vec![8],
                 weight,
                 bias,
                 eps: 1e-5,

@@ -3,7 +3,7 @@
 use crate::models::{CNN, CnnShape, Run, SMALL_CNN, images, relative};
 use crate::support::{Random, executors, gpu};
 use std::sync::OnceLock;
-use wgrad::nn::{Context, Layer, Sequential, gradients};
+use wgrad::nn::{Context, Sequential, gradients};
 use wgrad::reference::{Array, Evaluator};
 use wgrad::train::Checkpoint;
 use wgrad::{DType, Device, Module, Reduction, Tensor, eval, grad};

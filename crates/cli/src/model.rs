@@ -2,7 +2,7 @@
 //! that only its overhead counts. Knows no timing.
 
 use wgrad::nn::{
-    Context, Conv2d, Embedding, Flatten, Layer, Linear, Lstm, MaxPool2d, RecurrentOptions, Relu,
+    Context, Conv2d, Embedding, Flatten, Linear, Lstm, MaxPool2d, RecurrentOptions, Relu,
     Sequential,
 };
 use wgrad::{ConvOptions, Device, Generator, Module, Reduction, Tensor};

@@ -1,6 +1,8 @@
-//! `#[derive(Module)]`: makes a struct a tree of named tensors. It generates the visits of `wgrad_nn::Module` and
+//! `#[derive(Module)]`: makes a struct or an enum a tree of named tensors. It generates the visits of `wgrad_nn::Module` and
 //! nothing else; names, state and checks are provided by the trait. It knows no tensor type and depends on no crate
 //! of wgrad: the paths it emits start at `::wgrad::nn` unless `#[module(crate = …)]` says otherwise.
+
+mod enums;
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
@@ -11,7 +13,8 @@ use syn::{
     parse_quote,
 };
 
-/// Implements `Module` for a struct: each field is visited under its name (its number in a tuple struct).
+/// Implements `Module` for a struct: each field is visited under its name (its number in a tuple struct). Of an enum the
+/// fields of the variant that is there are visited; the one nameless field of a variant stands under the enum's own path.
 ///
 /// - `#[module(buffer)]` on a field: its tensors are state, not parameters.
 /// - `#[module(skip)]` on a field: its tensors are no part of the tree's state; it is watched like any other.
@@ -49,13 +52,15 @@ impl Role {
 }
 
 fn expand(input: &DeriveInput) -> Result<TokenStream> {
-    let Data::Struct(data) = &input.data else {
-        return Err(Error::new_spanned(
-            &input.ident,
-            "Module can be derived for structs only",
-        ));
-    };
     let krate = crate_path(&input.attrs)?;
+    let data = match &input.data {
+        Data::Struct(data) => data,
+        Data::Enum(data) => return enums::expand(input, data, &krate),
+        Data::Union(_) => {
+            let message = "Module can be derived for structs and enums only";
+            return Err(Error::new_spanned(&input.ident, message));
+        }
+    };
     let fields = members(&data.fields)?;
     let visits = fields
         .iter()

@@ -4,6 +4,7 @@
 use crate::depth::Pause;
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
+use crate::links;
 use crate::ops::{Derivative, Derive};
 use crate::tensor::Tensor;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -55,11 +56,23 @@ pub fn grad_with(
     let fail = |message: String| Error::new(ErrorKind::Gradient, "grad", message).at(location);
     let seed = seed(output, options.upstream.as_ref()).map_err(fail)?;
     let request = Request::new(output, inputs);
-    let gradients = pull_back(output, seed, &request, location)?;
-    inputs
+    // Those of another call are the same nodes, where nobody gave it an upstream gradient either.
+    let known: FxHashMap<u64, Tensor> = match options.upstream {
+        Some(_) => FxHashMap::default(),
+        None => links::gradients(output).into_iter().collect(),
+    };
+    let gradients = pull_back(output, seed, &request, &known, location)?;
+    let all: Result<Vec<Tensor>> = inputs
         .iter()
         .map(|i| finish(&gradients, &request.path, i, options).map_err(fail))
-        .collect()
+        .collect();
+    let all = all?;
+    if options.upstream.is_none() {
+        let new = gradients.iter().filter(|(id, _)| !known.contains_key(id));
+        links::add_gradients(output, new.map(|(id, t)| (*id, t)));
+    }
+    links::join(&all, output);
+    Ok(all)
 }
 
 /// The gradients of `inputs` alone, for a derivative rule that differentiates a graph of its own: `None` where the
@@ -72,7 +85,8 @@ pub(crate) fn pulled_back(
 ) -> Result<Vec<Option<Tensor>>> {
     let request = Request::new(output, inputs);
     let location = Location::caller();
-    let gradients = pull_back(output, upstream.clone(), &request, location)?;
+    let known = FxHashMap::default();
+    let gradients = pull_back(output, upstream.clone(), &request, &known, location)?;
     Ok(inputs
         .iter()
         .map(|i| gradients.get(&i.0.id).cloned())
@@ -105,27 +119,31 @@ impl Request {
     }
 }
 
-/// Gradients by id of every node of the path, walking from the output down.
+/// Gradients by id of every node of the path, walking from the output down. `known` has some that are recorded already.
 fn pull_back(
     output: &Tensor,
     seed: Tensor,
     request: &Request,
+    known: &FxHashMap<u64, Tensor>,
     location: &'static Location<'static>,
 ) -> Result<FxHashMap<u64, Tensor>> {
     let _pause = Pause::new();
     let mut gradients: FxHashMap<u64, Tensor> = FxHashMap::default();
+    let of_path = known.iter().filter(|(id, _)| request.path.contains(id));
+    gradients.extend(of_path.map(|(id, t)| (*id, t.clone())));
     if request.reaches(output) {
-        gradients.insert(output.0.id, seed);
+        gradients.entry(output.0.id).or_insert(seed);
     }
+    let open = |t: &Tensor| request.reaches(t) && !known.contains_key(&t.0.id);
     for node in descending(output, &request.path) {
         let Some(upstream) = gradients.get(&node.0.id).cloned() else {
             continue;
         };
-        if node.0.inputs.is_empty() {
+        if !node.0.inputs.iter().any(open) {
             continue;
         }
         match derivative(&node, &upstream, request) {
-            Derivative::Of(list) => add_up(&mut gradients, &node, list, &request.path)?,
+            Derivative::Of(list) => add_up(&mut gradients, &node, list, &open)?,
             Derivative::NotDifferentiable => {
                 let place = node.location();
                 let message = format!("{} (recorded at {place}) has no derivative", node.op_name());
@@ -253,10 +271,10 @@ fn add_up(
     gradients: &mut FxHashMap<u64, Tensor>,
     node: &Tensor,
     list: Vec<Option<Tensor>>,
-    path: &FxHashSet<u64>,
+    open: &dyn Fn(&Tensor) -> bool,
 ) -> Result<()> {
     for (input, gradient) in node.0.inputs.iter().zip(list) {
-        let Some(gradient) = gradient.filter(|_| path.contains(&input.0.id)) else {
+        let Some(gradient) = gradient.filter(|_| open(input)) else {
             continue;
         };
         gradient.check()?;

@@ -84,6 +84,17 @@ impl Error {
         }))
     }
 
+    /// The same error of another operation: of the one that was asked for, not of a primitive that it is made of.
+    pub(crate) fn of(self, op: &str) -> Error {
+        let i = &self.0;
+        Error(Arc::new(Inner {
+            op: op.to_string(),
+            message: i.message.clone(),
+            operands: i.operands.clone(),
+            ..**i
+        }))
+    }
+
     /// The kind of error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

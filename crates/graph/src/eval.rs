@@ -4,6 +4,7 @@
 use crate::device::{CachedPlan, Device, Kind};
 use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
+use crate::links;
 use crate::outcome::Outcome;
 use crate::passes::{self, Collected};
 use crate::reference;
@@ -397,6 +398,11 @@ impl Tensor {
     }
 
     pub(crate) async fn bytes_async(&self) -> Result<Vec<u8>> {
+        let together = links::read_together(self);
+        if !together.is_empty() {
+            // If that fails this one may be fine all the same, and is run by itself.
+            let _ = eval_async(&together.iter().collect::<Vec<_>>()).await;
+        }
         #[cfg(feature = "gpu")]
         if let Some(contents) = self.run_and_read()? {
             let mut out = contents.bytes().await?;

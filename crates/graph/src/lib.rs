@@ -31,12 +31,14 @@ mod gradcheck;
 mod host;
 #[cfg(feature = "linalg")]
 mod linalg;
+mod links;
 mod mark;
 mod number;
 pub mod once;
 pub mod ops;
 mod outcome;
 mod passes;
+pub mod place;
 #[doc(hidden)]
 pub mod planning;
 pub mod reference;

@@ -1,6 +1,7 @@
 //! Marks on tensors: who wrote them last. An optimiser marks the parameters that it has written, and so knows them again
 //! when it is given a module. A mark keeps no tensor alive and is no part of a value or of a plan.
 
+use crate::links::Links;
 use crate::tensor::Tensor;
 use rustc_hash::FxHashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -22,9 +23,12 @@ const MAX_ANCESTORS: usize = 4096;
 #[derive(Clone, Debug, Default)]
 pub struct Mark(Arc<()>);
 
-/// The mark of a node.
+/// The mark of a node, and its links.
 #[derive(Default)]
-pub(crate) struct Bearer(Mutex<Weak<()>>);
+pub(crate) struct Bearer {
+    mark: Mutex<Weak<()>>,
+    pub(crate) links: Links,
+}
 
 impl Mark {
     /// A mark that no tensor bears yet.
@@ -78,7 +82,7 @@ impl Mark {
 
 impl Bearer {
     fn lock(&self) -> MutexGuard<'_, Weak<()>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn get(&self) -> Weak<()> {

@@ -7,6 +7,7 @@ use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::Value;
 use crate::ops::{Op, Operand};
+use crate::place;
 use crate::shape;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,6 +78,7 @@ impl Tensor {
         device: Device,
         location: &'static Location<'static>,
     ) -> Tensor {
+        let location = place::of(location);
         let operands: Vec<Operand> = inputs.iter().map(|t| t.operand()).collect();
         let shape = op.shape(&operands);
         let dtype = op.dtype(&operands);
@@ -164,7 +166,7 @@ impl Tensor {
             shape,
             dtype,
             device,
-            location: Location::caller(),
+            location: place::of(Location::caller()),
             value: cell,
             error: None,
             depth: 0,
@@ -185,7 +187,7 @@ impl Tensor {
             shape: shape.to_vec(),
             dtype,
             device: device.clone(),
-            location: Location::caller(),
+            location: place::of(Location::caller()),
             value: OnceLock::new(),
             error: None,
             depth: 0,
@@ -198,7 +200,7 @@ impl Tensor {
     /// `shape` is the one the operation would have had, `[]` if that is not known.
     #[track_caller]
     pub fn invalid(error: Error, shape: &[usize], dtype: DType, device: &Device) -> Tensor {
-        let location = Location::caller();
+        let location = place::of(Location::caller());
         let error = if error.location().is_none() {
             error.at(location)
         } else {
@@ -241,6 +243,17 @@ impl Tensor {
                 .with_operands(vec![(self.shape().to_vec(), self.dtype())]),
         };
         Tensor::invalid(error, &[], self.dtype(), self.device())
+    }
+
+    /// This tensor; where it is invalid though its operands were not, the error is `op`'s own.
+    #[track_caller]
+    pub(crate) fn under(self, op: &str, operands: &[&Tensor]) -> Tensor {
+        match &self.0.error {
+            Some(e) if operands.iter().all(|t| t.check().is_ok()) => {
+                Tensor::invalid(e.clone().of(op), self.shape(), self.dtype(), self.device())
+            }
+            _ => self,
+        }
     }
 
     /// The id that the next node will have, or a later one where other threads record too.

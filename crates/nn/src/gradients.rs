@@ -1,16 +1,29 @@
 //! The derivative of a loss by every parameter of a module, recorded and not yet run. Clipping and norms are more
 //! recorded operations on it. Updates nothing.
 
-use crate::module::Module;
+mod clip;
+mod combine;
+
+use crate::module::{Module, identity};
+use std::collections::{HashMap, HashSet};
 use std::ops::Index;
-use wgrad_graph::{DType, Error, ErrorKind, GradOptions, Result, Tensor, eval, grad_with};
+use wgrad_graph::{Error, ErrorKind, GradOptions, Result, Tensor, eval, grad_with};
 
 /// A loss with its gradients by the parameters of a module, in visiting order; nothing has been run yet.
+///
+/// Every method records and gives new gradients; those of a parameter that stands in two places are one.
 #[derive(Clone)]
 pub struct Gradients {
     loss: Tensor,
     of: Vec<Tensor>,
+    names: Vec<String>,
+    /// For each gradient the first that belongs to the same parameter.
+    first: Vec<usize>,
+    /// Parameters of the module, if they come from one.
+    parameters: Option<usize>,
     also: Vec<Tensor>,
+    /// Whether an optimiser is to take no step with them; bool, rank 0.
+    skip: Option<Tensor>,
 }
 
 /// The gradients of `loss` (one element) by every parameter of `model`.
@@ -44,29 +57,89 @@ pub fn gradients(loss: &Tensor, model: &dyn Module) -> Result<Gradients> {
 /// As [`gradients`].
 #[track_caller]
 pub fn gradients_with(loss: &Tensor, model: &dyn Module, allow_unused: bool) -> Result<Gradients> {
-    let parameters = model.parameters();
-    let all: Vec<&Tensor> = parameters.iter().collect();
-    eval(&all)?;
     let options = GradOptions {
         allow_unused,
         ..GradOptions::default()
     };
-    match grad_with(loss, &all, &options) {
-        Ok(of) => Ok(Gradients {
-            loss: loss.clone(),
-            of,
-            also: Vec::new(),
-        }),
-        Err(e) => Err(name_unused(loss, model, &options, e)),
+    gradients_of(loss, model, &options, &|_, _| true)
+}
+
+/// As [`gradients`], by the parameters alone for which `trains(name, tensor)` is true. The others are frozen: an
+/// optimiser leaves them and their moments as they are. A parameter that stands in two places trains if it does under
+/// both names.
+///
+/// # Errors
+/// As [`gradients`].
+///
+/// ```
+/// use wgrad_graph::{Device, Generator, Tensor};
+/// use wgrad_nn::{Linear, Optimizer, Sgd, gradients_where};
+/// let device = Device::cpu();
+/// let mut model = Linear::new(2, 1, &mut Generator::new(0), &device);
+/// let x = Tensor::from_slice(&[3.0f32, 4.0], &[1, 2], &device);
+/// let g = gradients_where(&model.forward(&x).sum(), &model, |name, _| name != "weight")?;
+/// assert_eq!(g.names(), ["bias"]);
+/// let before = model.weight.clone();
+/// Sgd::new(0.1).step(&mut model, &g)?;
+/// assert!(model.weight.same(&before));
+/// # Ok::<(), wgrad_graph::Error>(())
+/// ```
+#[track_caller]
+pub fn gradients_where(
+    loss: &Tensor,
+    model: &dyn Module,
+    trains: impl Fn(&str, &Tensor) -> bool,
+) -> Result<Gradients> {
+    gradients_of(loss, model, &GradOptions::default(), &trains)
+}
+
+#[track_caller]
+fn gradients_of(
+    loss: &Tensor,
+    model: &dyn Module,
+    options: &GradOptions,
+    trains: &dyn Fn(&str, &Tensor) -> bool,
+) -> Result<Gradients> {
+    let mut named = model.named_parameters();
+    let total = named.len();
+    let frozen = |(name, t): &&(String, Tensor)| !trains(name, t);
+    let frozen: HashSet<usize> = named
+        .iter()
+        .filter(frozen)
+        .map(|(_, t)| identity(t))
+        .collect();
+    named.retain(|(_, t)| !frozen.contains(&identity(t)));
+    let all: Vec<&Tensor> = named.iter().map(|(_, t)| t).collect();
+    eval(&all)?;
+    match grad_with(loss, &all, options) {
+        Ok(of) => {
+            let mut places = HashMap::new();
+            let place = |(at, t): (usize, &&Tensor)| *places.entry(identity(t)).or_insert(at);
+            let first = all.iter().enumerate().map(place).collect();
+            Ok(Gradients {
+                loss: loss.clone(),
+                of,
+                names: named.into_iter().map(|(name, _)| name).collect(),
+                first,
+                parameters: Some(total),
+                also: Vec::new(),
+                skip: None,
+            })
+        }
+        Err(e) => Err(name_unused(loss, &named, options, e)),
     }
 }
 
 /// The error with the names of the parameters that have no gradient, if it is they that caused it.
-fn name_unused(loss: &Tensor, model: &dyn Module, options: &GradOptions, error: Error) -> Error {
+fn name_unused(
+    loss: &Tensor,
+    named: &[(String, Tensor)],
+    options: &GradOptions,
+    error: Error,
+) -> Error {
     if error.kind() != ErrorKind::Gradient {
         return error;
     }
-    let named = model.named_parameters();
     let fails = |t: &Tensor| grad_with(loss, &[t], options).is_err();
     let names: Vec<&str> = named
         .iter()
@@ -107,25 +180,69 @@ impl Gradients {
         self
     }
 
-    /// `√Σ g²` over all elements of all gradients; f32, rank 0.
-    #[track_caller]
-    pub fn global_norm(&self) -> Tensor {
-        let squares = self.of.iter().map(|g| g.cast(DType::F32).square().sum());
-        match squares.reduce(|a, b| a + b) {
-            Some(sum) => sum.sqrt(),
-            None => Tensor::scalar(0.0, DType::F32, self.loss.device()),
-        }
+    /// The parameters' names, in the order of [`Gradients::of`].
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
-    /// All gradients times `min(1, max / (norm + 1e-6))`, as PyTorch's `clip_grad_norm_`.
-    #[track_caller]
-    pub fn clip_norm(mut self, max: f64) -> Gradients {
-        let norm = self.global_norm();
-        let factor = (max / (norm + 1e-6)).clamp(0.0, 1.0);
-        for g in &mut self.of {
-            *g = (&*g * &factor).cast(g.dtype());
-        }
-        self
+    /// How many gradients there are.
+    pub fn len(&self) -> usize {
+        self.of.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
+    /// Every gradient with its parameter's name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.names.iter().map(String::as_str).zip(&self.of)
+    }
+
+    /// The gradient by the parameter of this name.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        let at = self.names.iter().position(|n| n == name)?;
+        Some(&self.of[at])
+    }
+
+    /// Computes the loss, all gradients and the extras in one run, so that reading them costs nothing more.
+    ///
+    /// # Errors
+    /// As [`wgrad_graph::eval`].
+    pub fn eval(&self) -> Result<()> {
+        let rest = [&self.loss].into_iter().chain(&self.also);
+        eval(&self.of.iter().chain(rest).collect::<Vec<_>>())
+    }
+
+    /// Parameters of the module that they belong to, those without a gradient too, if that is known.
+    pub(crate) fn parameters(&self) -> Option<usize> {
+        self.parameters
+    }
+
+    /// Whether an optimiser is to take no step with them, if that is not known.
+    pub(crate) fn skip(&self) -> Option<&Tensor> {
+        self.skip.as_ref()
+    }
+
+    /// Those with which an optimiser takes no step where `skip` is true.
+    pub(crate) fn skipped_where(self, skip: Tensor) -> Gradients {
+        let skip = Some(skip);
+        Gradients { skip, ..self }
+    }
+
+    /// Those of another loss.
+    pub(crate) fn with_loss(self, loss: &Tensor) -> Gradients {
+        let loss = loss.clone();
+        Gradients { loss, ..self }
+    }
+
+    /// Each parameter's gradient once.
+    fn each(&self) -> impl Iterator<Item = &Tensor> {
+        let places = self.first.iter().enumerate();
+        places
+            .filter(|(at, first)| at == *first)
+            .map(|(at, _)| &self.of[at])
     }
 }
 

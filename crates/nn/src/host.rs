@@ -6,7 +6,7 @@ use crate::variable::Variable;
 use std::any::Any;
 use std::fmt::{Debug, Display};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use wgrad_graph::{ConvOptions, Generator, PoolOptions, Tensor};
+use wgrad_graph::{ConvOptions, ConvTransposeOptions, Generator, PoolOptions, Tensor};
 
 /// One thing that a module shows to [`Module::visit_host`](crate::Module::visit_host).
 pub enum Host<'a> {
@@ -139,10 +139,11 @@ values! {
     {} f32 |x| u64::from(x.to_bits());
     {} f64 |x| x.to_bits();
     {const N: usize} ConvOptions<N> |x| hashed(x);
-    {} PoolOptions |x| hashed(x);
+    {const N: usize} ConvTransposeOptions<N> |x| hashed(x);
+    {const N: usize} PoolOptions<N> |x| hashed(x);
 }
 
-impl<M: crate::Module> Value for Option<M> {
+impl<M: crate::Module + 'static> Value for Option<M> {
     fn bits(&self) -> u64 {
         u64::from(self.is_some())
     }
@@ -166,7 +167,45 @@ impl<M: crate::Module> Value for Option<M> {
     }
 }
 
-impl<M: crate::Module> Value for Vec<M> {
+/// Which variant an enum holds, as a [`Value`]: what `#[derive(Module)]` shows of one. Kept are the modules in it.
+///
+/// ```
+/// use wgrad_nn::{Value, Variant};
+/// let mut choice = Some(1.0f32);
+/// let index = |c: &Option<f32>| u64::from(c.is_some());
+/// let saved = Variant(&mut choice, index).save();
+/// choice = None;
+/// assert!(Variant(&mut choice, index).restore(&saved) && choice == Some(1.0));
+/// ```
+pub struct Variant<'a, M>(pub &'a mut M, pub fn(&M) -> u64);
+
+impl<M: crate::Module + 'static> Value for Variant<'_, M> {
+    fn bits(&self) -> u64 {
+        (self.1)(self.0)
+    }
+
+    fn show(&self) -> String {
+        format!("variant {}", self.bits())
+    }
+
+    fn save(&self) -> Saved {
+        Box::new((self.bits(), self.0.duplicate()))
+    }
+
+    fn restore(&mut self, saved: &Saved) -> bool {
+        let Some((bits, copy)) = saved.downcast_ref::<(u64, Option<M>)>() else {
+            return false;
+        };
+        if self.bits() != *bits
+            && let Some(copy) = copy.as_ref().and_then(M::duplicate)
+        {
+            *self.0 = copy;
+        }
+        self.bits() == *bits
+    }
+}
+
+impl<M: crate::Module + 'static> Value for Vec<M> {
     fn bits(&self) -> u64 {
         self.len() as u64
     }

@@ -10,7 +10,49 @@
 //! # Ok::<(), wgrad_graph::Error>(())
 //! ```
 
+mod bias;
+mod structured;
+
+pub use bias::{log_frequencies, log_odds};
+pub use structured::{dirac, eye, orthogonal, sparse};
+
 use wgrad_graph::{DType, Device, Error, ErrorKind, Generator, Tensor};
+
+/// A non-linearity, for the gain that keeps the variance through it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Gain {
+    /// None: 1.
+    Linear,
+    /// 1, PyTorch's.
+    Sigmoid,
+    /// 5/3.
+    Tanh,
+    /// √2.
+    Relu,
+    /// `√(2 / (1 + slope²))`, for this slope below 0.
+    LeakyRelu(f64),
+    /// 3/4.
+    Selu,
+}
+
+impl Gain {
+    /// The factor of the standard deviation: PyTorch's `calculate_gain`.
+    ///
+    /// ```
+    /// use wgrad_nn::init::Gain;
+    /// assert_eq!(Gain::Relu.value(), 2f64.sqrt());
+    /// assert_eq!(Gain::LeakyRelu(1.0).value(), 1.0);
+    /// ```
+    pub fn value(self) -> f64 {
+        match self {
+            Gain::Linear | Gain::Sigmoid => 1.0,
+            Gain::Tanh => 5.0 / 3.0,
+            Gain::Relu => 2f64.sqrt(),
+            Gain::LeakyRelu(slope) => (2.0 / (1.0 + slope * slope)).sqrt(),
+            Gain::Selu => 0.75,
+        }
+    }
+}
 
 /// Which fan scales a Kaiming initialisation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,6 +163,39 @@ pub fn xavier_normal(shape: &[usize], gain: f64, rng: &mut Generator, device: &D
         Ok(std) => normal(shape, 0.0, std, rng, device),
         Err(e) => Tensor::invalid(e, shape, DType::F32, device),
     }
+}
+
+/// One number everywhere.
+#[track_caller]
+pub fn constant(shape: &[usize], value: f64, device: &Device) -> Tensor {
+    Tensor::full(shape, value, DType::F32, device)
+}
+
+/// Normal with this mean and standard deviation, but between `low` and `high`: PyTorch's `trunc_normal_`.
+///
+/// ```
+/// use wgrad_graph::{Device, Generator};
+/// use wgrad_nn::init;
+/// let w = init::trunc_normal(&[100], 0.0, 0.02, -0.04, 0.04, &mut Generator::new(0), &Device::cpu());
+/// assert!(w.to_vec::<f32>()?.iter().all(|v| v.abs() <= 0.04));
+/// # Ok::<(), wgrad_graph::Error>(())
+/// ```
+#[track_caller]
+pub fn trunc_normal(
+    shape: &[usize],
+    mean: f64,
+    std: f64,
+    low: f64,
+    high: f64,
+    rng: &mut Generator,
+    device: &Device,
+) -> Tensor {
+    if !(std > 0.0 && low < high && mean.is_finite()) {
+        let message = format!("takes std above 0 and low below high, not {std}, {low}, {high}");
+        let error = Error::new(ErrorKind::Value, "trunc_normal", message);
+        return Tensor::invalid(error, shape, DType::F32, device);
+    }
+    rng.truncated_normal(mean, std, low, high, shape, device)
 }
 
 /// `U(−bound, bound)`.

@@ -3,7 +3,16 @@
 use crate::context::Context;
 use crate::host::Host;
 use crate::module::{Kind, Module, join};
-use wgrad_graph::{DType, Device, Error, ErrorKind, Result, Tensor};
+use std::panic::Location;
+use wgrad_graph::{DType, Device, Error, ErrorKind, Result, Tensor, place};
+
+/// Where this library is written: what its layers record belongs to whoever called them.
+const LIBRARY: &str = file!().split_at(file!().len() - "layer.rs".len()).0;
+
+/// Runs a layer that stands behind a `dyn`, through which no place of a caller passes.
+pub(crate) fn called_from<T>(place: &'static Location<'static>, f: impl FnOnce() -> T) -> T {
+    place::within(place, LIBRARY, f)
+}
 
 /// A module that maps a tensor to a tensor.
 pub trait Layer: Module {
@@ -14,10 +23,22 @@ pub trait Layer: Module {
     fn kind(&self) -> String;
 }
 
-impl<L: Layer + ?Sized> Layer for Box<L> {
+impl<L: Layer + ?Sized + 'static> Layer for Box<L> {
     #[track_caller]
     fn forward(&mut self, x: &Tensor, cx: &mut Context) -> Tensor {
-        (**self).forward(x, cx)
+        called_from(Location::caller(), || (**self).forward(x, cx))
+    }
+
+    fn kind(&self) -> String {
+        (**self).kind()
+    }
+}
+
+impl<L: Layer + ?Sized> Layer for &mut L {
+    #[track_caller]
+    fn forward(&mut self, x: &Tensor, cx: &mut Context) -> Tensor {
+        let place = Location::caller();
+        called_from(place, || (**self).forward(x, cx))
     }
 
     fn kind(&self) -> String {
@@ -80,6 +101,48 @@ impl Sequential {
         self
     }
 
+    /// With one more layer, named by its number as in PyTorch's `Sequential`: `0`, `1`, …
+    ///
+    /// ```
+    /// use wgrad_graph::{Device, Generator};
+    /// use wgrad_nn::{Linear, Module, Relu, Sequential};
+    /// let (device, rng) = (Device::cpu(), &mut Generator::new(0));
+    /// let net = Sequential::new().push(Linear::new(4, 8, rng, &device)).push(Relu).push(Linear::new(8, 2, rng, &device));
+    /// assert_eq!(net.named_parameters()[2].0, "2.weight");
+    /// ```
+    pub fn push(self, layer: impl Layer + 'static) -> Sequential {
+        let name = self.layers.len().to_string();
+        self.with(name, layer)
+    }
+
+    /// The output of the last layer. An error in a layer names it, and the line of this call.
+    ///
+    /// ```
+    /// use wgrad_graph::{DType, Device, Generator, Tensor};
+    /// use wgrad_nn::{Context, Linear, Sequential};
+    /// let (device, rng) = (Device::cpu(), &mut Generator::new(0));
+    /// let mut net = Sequential::new().with("fc", Linear::new(4, 8, rng, &device));
+    /// let x = Tensor::ones(&[2, 5], DType::F32, &device);
+    /// let error = net.forward(&x, &mut Context::eval()).check().unwrap_err();
+    /// assert!(error.to_string().contains("in layer \"fc\""));
+    /// assert_eq!(error.location().unwrap().file(), file!());
+    /// ```
+    #[track_caller]
+    pub fn forward(&mut self, x: &Tensor, cx: &mut Context) -> Tensor {
+        self.run(x, cx, &mut |_, _, _| {})
+    }
+
+    /// The layer of this name.
+    pub fn get(&self, name: &str) -> Option<&dyn Layer> {
+        let found = self.layers.iter().find(|(n, _)| n == name);
+        found.map(|(_, layer)| layer.as_ref())
+    }
+
+    /// Names and layers in order, to change.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Box<dyn Layer>)> {
+        self.layers.iter_mut().map(|(n, layer)| (n.as_str(), layer))
+    }
+
     /// Number of layers.
     pub fn len(&self) -> usize {
         self.layers.len()
@@ -134,9 +197,10 @@ impl Sequential {
         if let Some(e) = &self.error {
             return Tensor::invalid(e.clone(), &[], x.dtype(), x.device());
         }
+        let caller = Location::caller();
         let mut x = x.clone();
         for (name, layer) in &mut self.layers {
-            let out = layer.forward(&x, cx);
+            let out = called_from(caller, || layer.forward(&x, cx));
             x = if x.check().is_ok() {
                 located(out, name)
             } else {
@@ -149,7 +213,7 @@ impl Sequential {
 }
 
 /// An output that became invalid in this layer says so.
-fn located(out: Tensor, layer: &str) -> Tensor {
+pub(crate) fn located(out: Tensor, layer: &str) -> Tensor {
     let Err(e) = out.check() else { return out };
     let message = format!("{} (in layer {layer:?})", e.message());
     let named = Error::new(e.kind(), e.op(), message).with_operands(e.operands().to_vec());
@@ -186,7 +250,7 @@ impl Module for Sequential {
 impl Layer for Sequential {
     #[track_caller]
     fn forward(&mut self, x: &Tensor, cx: &mut Context) -> Tensor {
-        self.run(x, cx, &mut |_, _, _| {})
+        Sequential::forward(self, x, cx)
     }
 
     fn kind(&self) -> String {

@@ -24,6 +24,7 @@
 //! # Ok::<(), wgrad_graph::Error>(())
 //! ```
 
+mod average;
 mod compile;
 mod context;
 mod generate;
@@ -36,37 +37,55 @@ pub mod loss;
 pub mod models;
 mod module;
 pub mod optim;
+mod precision;
 pub mod schedule;
 mod variable;
 
+pub use average::Average;
 pub use compile::{Compiled, Outputs, compile};
 pub use context::Context;
 #[cfg(not(target_arch = "wasm32"))]
 pub use generate::generate;
 pub use generate::{GenerateOptions, LanguageModel, generate_async};
-pub use gradients::{Gradients, gradients, gradients_with};
-pub use host::{Host, Saved, Value, Watched};
+pub use gradients::{Gradients, gradients, gradients_where, gradients_with};
+pub use host::{Host, Saved, Value, Variant, Watched};
 pub use layer::{Layer, LayerInfo, Sequential};
 pub use layers::{
-    Abs, AvgPool2d, BatchNorm, BatchNorm1d, BatchNorm2d, Checkpointed, Conv2d, Dropout, Embedding,
-    Flatten, Gelu, Gru, GruCell, Identity, LayerNorm, LeakyRelu, Lengths, Linear,
-    LocallyConnected2d, Lstm, LstmCell, MaxPool2d, Maxout, Nonlinearity, Rbf, RecurrentOptions,
-    Relu, Rnn, RnnCell, Sigmoid, SimpleRnn, Softmax, Tanh, TiledConv2d,
+    Abs, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d, AdaptiveMaxPool3d, AlphaDropout, AvgPool1d, AvgPool2d, AvgPool3d, BagMode,
+    BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d, Bilinear, Celu, ChannelShuffle, Checkpointed,
+    CircularPad1d, CircularPad2d, CircularPad3d, Concat, ConstantPad1d, ConstantPad2d,
+    ConstantPad3d, Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d,
+    DropPath, Dropout, Dropout1d, Dropout2d, Dropout3d, Elu, Embedding, EmbeddingBag,
+    FeatureAlphaDropout, Flatten, Fold, Frozen, GaussianDropout, GaussianNoise, GeGlu, Gelu,
+    GeluTanh, GlobalAvgPool, GlobalMaxPool, Glu, GroupNorm, Gru, Hardshrink, Hardsigmoid,
+    Hardswish, Hardtanh, Identity, InstanceNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d,
+    LayerNorm, LeakyRelu, Linear, LocalResponseNorm, LocallyConnected2d, LogSigmoid, LogSoftmax,
+    LpPool1d, LpPool2d, LpPool3d, Lstm, MaxPool1d, MaxPool2d, MaxPool3d, Maxout, Mish, ModuleDict,
+    ModuleList, Nonlinearity, PRelu, PaddingMode, PixelShuffle, PixelUnshuffle, RRelu, Rbf, ReGlu,
+    RecurrentOptions, ReflectionPad1d, ReflectionPad2d, ReflectionPad3d, Relu, Relu6,
+    ReplicationPad1d, ReplicationPad2d, ReplicationPad3d, Residual, RmsNorm, Rnn, Selu,
+    SeparableConv2d, Sigmoid, Silu, Softmax, Softmax2d, Softmin, Softplus, Softshrink, Softsign,
+    SpectralNorm, SwiGlu, Tanh, Tanhshrink, Threshold, TiledConv2d, Unflatten, Unfold, Upsample,
+    WeightNorm, Weighted, WordVectors, ZeroPad1d, ZeroPad2d, ZeroPad3d,
 };
-pub use layers::{Aggregate, GatConv, GatOptions, GcnConv, propagate};
 pub use layers::{
-    AttentionMasks, Cache, FeedForwardActivation, KvCache, LearnedPositions, MultiheadAttention,
-    MultiheadAttentionOptions, RotaryEmbedding, SinusoidalPositions, Transformer,
-    TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer,
-    TransformerOptions, sinusoidal_positions,
+    Aggregate, AttentionMasks, Cache, FeedForwardActivation, GatConv, GatOptions, GcnConv, GruCell,
+    KvCache, LearnedPositions, Lengths, LstmCell, MultiheadAttention, MultiheadAttentionOptions,
+    RnnCell, RotaryEmbedding, SimpleRnn, SinusoidalPositions, Transformer, TransformerDecoder,
+    TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer, TransformerOptions,
+    propagate, sinusoidal_positions,
 };
 pub use module::{Kind, Module, join, to_device_async};
 pub use optim::{
-    Adadelta, Adagrad, Adam, AdamW, Adamax, Hooks, NAdam, Optimizer, RAdam, RmsProp, Rprop, Sgd,
+    Adadelta, Adagrad, Adam, AdamW, Adamax, AdjustLr, DeltaBarDelta, Hooks, Lamb, Lion, Muon,
+    NAdam, Optimizer, RAdam, RmsProp, Rprop, Sgd,
 };
+pub use precision::{GradScaler, in_precision};
 pub use variable::Variable;
 /// Implements [`trait@Module`] for a struct: every field is visited under its own name, a field of a tuple struct
-/// under its number.
+/// under its number. For an enum it visits the fields of the variant that is there; the one nameless field of a variant
+/// stands under the enum's own path.
 ///
 /// On a field,
 /// - `#[module(buffer)]` makes its tensors state that is not trained;
@@ -102,6 +121,16 @@ pub use variable::Variable;
 /// assert_eq!(names, ["hidden.weight", "hidden.bias", "scale"]);
 /// assert_eq!(net.num_parameters(), 2 * 3 + 3);
 /// # assert_eq!(net.name, "net");
+///
+/// #[derive(Module)]
+/// #[module(crate = wgrad_nn)]
+/// enum Norm {
+///     None,
+///     Layer(wgrad_nn::LayerNorm),
+/// }
+///
+/// let norms = [Norm::None, Norm::Layer(wgrad_nn::LayerNorm::new(&[3], &device))];
+/// assert_eq!(norms.named_parameters()[0].0, "1.weight");
 /// ```
 pub use wgrad_derive::Module;
 pub use wgrad_graph::Tensor;

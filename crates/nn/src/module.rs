@@ -2,12 +2,12 @@
 //! derivative; tensors are shared by handle, so two places that hold one tensor stay tied when both are replaced.
 
 use crate::host::{Host, hashed};
-use std::any::TypeId;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
 use wgrad_graph::{
-    ConvOptions, Device, Error, ErrorKind, Generator, Mark, PoolOptions, Result, Tensor, eval,
+    ConvOptions, ConvTransposeOptions, Device, Error, ErrorKind, Generator, Mark, PoolOptions,
+    Result, Tensor, eval,
 };
 
 /// What a tensor of a module is.
@@ -55,7 +55,7 @@ pub enum Kind {
     note = "a field whose type is `Hash + Clone` can be marked `#[module(watch)]`",
     note = "a field that never changes once a compiled function has been called can be marked `#[module(constant)]`"
 )]
-pub trait Module: Send + Sync + 'static {
+pub trait Module: Send + Sync {
     /// Shows every tensor of the tree, in a fixed order, under its name, which starts with `path`.
     fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &Tensor));
 
@@ -78,7 +78,7 @@ pub trait Module: Send + Sync + 'static {
 
     /// A number that tells types apart, for what stands behind a `Box<dyn …>`.
     fn type_key(&self) -> u64 {
-        hashed(&TypeId::of::<Self>())
+        hashed(&std::any::type_name::<Self>())
     }
 
     /// The parameters with their names, in visiting order. A tensor that stands in two places comes twice.
@@ -130,6 +130,49 @@ pub trait Module: Send + Sync + 'static {
             ));
         }
         replace(self, &mut |name, _| given.get(name).map(|&t| t.clone()));
+        Ok(())
+    }
+
+    /// Replaces parameters and buffers by what `f` makes of their names and old values: a tensor, or `None` to keep one.
+    /// Tensors that stand in two places are asked for once, under the first name.
+    ///
+    /// ```
+    /// use wgrad_graph::{Device, Generator};
+    /// use wgrad_nn::{Linear, Module, init};
+    /// let (device, rng) = (Device::cpu(), &mut Generator::new(0));
+    /// let mut net = Linear::new(4, 3, rng, &device);
+    /// net.init(|name, old| match name {
+    ///     "bias" => init::zeros(old.shape(), old.device()),
+    ///     _ => init::orthogonal(old.shape(), 1.0, rng, old.device()),
+    /// })?;
+    /// assert_eq!(net.bias.unwrap().to_vec::<f32>()?, [0.0; 3]);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A new tensor is invalid or has another shape, dtype or device: one error lists them all, and nothing is changed.
+    fn init<T: Into<Option<Tensor>>>(&mut self, mut f: impl FnMut(&str, &Tensor) -> T) -> Result<()>
+    where
+        Self: Sized,
+    {
+        let mut new: HashMap<usize, Option<Tensor>> = HashMap::new();
+        let mut problems = Vec::new();
+        let old = self.state();
+        for (name, tensor) in &old {
+            new.entry(identity(tensor)).or_insert_with(|| {
+                let fresh = f(name, tensor).into()?;
+                problems.extend(mismatch(name, tensor, &fresh));
+                Some(fresh)
+            });
+        }
+        if !problems.is_empty() {
+            return Err(Error::new(ErrorKind::Value, "init", problems.join("; ")));
+        }
+        let mut by_name = HashMap::new();
+        for (name, tensor) in &old {
+            by_name.insert(name.as_str(), new.get(&identity(tensor)).cloned().flatten());
+        }
+        replace(self, &mut |name, _| by_name.get(name).cloned().flatten());
         Ok(())
     }
 
@@ -297,7 +340,7 @@ impl Module for Tensor {
     }
 }
 
-impl<M: Module> Module for Option<M> {
+impl<M: Module + 'static> Module for Option<M> {
     fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &Tensor)) {
         if let Some(m) = self {
             m.visit(path, visitor);
@@ -340,6 +383,26 @@ impl<M: Module + ?Sized> Module for Box<M> {
     }
 }
 
+/// A module that is somebody else's: `(&mut net, &mut optimizer)` can be a compiled function's state.
+impl<M: Module + ?Sized> Module for &mut M {
+    fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &Tensor)) {
+        (**self).visit(path, visitor);
+    }
+
+    fn visit_mut(&mut self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &mut Tensor)) {
+        (**self).visit_mut(path, visitor);
+    }
+
+    fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
+        visitor(Host::Number((**self).type_key()));
+        (**self).visit_host(visitor);
+    }
+
+    fn type_key(&self) -> u64 {
+        (**self).type_key()
+    }
+}
+
 impl<M: Module> Module for [M] {
     fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &Tensor)) {
         for (i, m) in self.iter().enumerate() {
@@ -368,7 +431,7 @@ fn visit_parts<M: Module>(parts: &mut [M], visitor: &mut dyn FnMut(Host<'_>)) {
     }
 }
 
-impl<M: Module> Module for Vec<M> {
+impl<M: Module + 'static> Module for Vec<M> {
     fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &Tensor)) {
         self.as_slice().visit(path, visitor);
     }
@@ -484,7 +547,8 @@ watched! {
     {} f32;
     {} f64;
     {const N: usize} ConvOptions<N>;
-    {} PoolOptions;
+    {const N: usize} ConvTransposeOptions<N>;
+    {const N: usize} PoolOptions<N>;
 }
 
 without_tensors! {

@@ -137,7 +137,7 @@ impl Tensor {
             ]
         };
         // A closure has no caller: the place is taken here.
-        let place = std::panic::Location::caller();
+        let place = crate::place::of(std::panic::Location::caller());
         let fail = |kind, message: String, shape: &[usize]| {
             let first = self.0.error.clone().or_else(|| other.0.error.clone());
             let error = first.unwrap_or_else(|| {

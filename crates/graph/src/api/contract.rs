@@ -22,7 +22,7 @@ impl Tensor {
     pub fn matmul(&self, other: &Tensor) -> Tensor {
         in_f32!([self, other] => |x, other| x.matmul(other));
         // A closure has no caller: the place is taken here.
-        let place = std::panic::Location::caller();
+        let place = crate::place::of(std::panic::Location::caller());
         let invalid = |kind, m: String| {
             let e = Error::new(kind, "matmul", m)
                 .with_operands(vec![
@@ -103,8 +103,8 @@ impl Tensor {
     pub fn linear(&self, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
         in_f32!([self, weight, bias] => |x, weight, bias| x.linear(weight, bias.as_ref()));
         let y = match weight.rank() {
-            1 => self.matmul(weight),
-            2 => self.matmul(&weight.t()),
+            1 => self.matmul(weight).under("linear", &[self, weight]),
+            2 => self.matmul(&weight.t()).under("linear", &[self, weight]),
             _ => self.matmul(&weight.fail("linear", "the weight is not [out, in]")),
         };
         match bias {

@@ -115,7 +115,7 @@ impl<const N: usize> ConvOptions<N> {
 }
 
 /// Optional arguments of a transposed convolution, one number for each spatial dimension.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvTransposeOptions<const N: usize> {
     /// Elements of the result between the windows of neighbouring inputs; 1.
     pub stride: [usize; N],
@@ -296,7 +296,7 @@ impl Tensor {
             Ok(geometry) => geometry,
             Err(m) => return self.fail_with(weight, op, m),
         };
-        let y = Tensor::record(Conv { geometry }, &[&x, weight]);
+        let y = Tensor::record(Conv { geometry }, &[&x, weight]).under(op, &[&x, weight]);
         self.conv_output::<N>(op, y, weight.shape()[0], bias)
     }
 
@@ -329,7 +329,8 @@ impl Tensor {
                 input: plan.size,
             },
             &[&x, weight],
-        );
+        )
+        .under(op, &[&x, weight]);
         if y.check().is_ok() && plan.zeros.iter().any(|&n| n > 0) {
             let zeros = vec![0; N + 2];
             let hi = [&[0, 0], plan.zeros.as_slice()].concat();

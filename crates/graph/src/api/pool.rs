@@ -214,7 +214,7 @@ impl Tensor {
                 return (bad.clone(), bad);
             }
         };
-        let at = Tensor::record(WindowArgMax { frame }, &[self]);
+        let at = Tensor::record(WindowArgMax { frame }, &[self]).under(op, &[self]);
         if at.check().is_err() {
             return (at.clone(), at);
         }
@@ -242,7 +242,7 @@ impl Tensor {
             .iter()
             .zip(&options.padding)
             .any(|(f, &p)| f.1 > p);
-        let sum = Tensor::record(WindowSum { frame }, &[&self.to_float()]);
+        let sum = Tensor::record(WindowSum { frame }, &[&self.to_float()]).under(op, &[self]);
         if sum.check().is_err() {
             return sum;
         }

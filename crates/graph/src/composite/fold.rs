@@ -10,7 +10,7 @@ use crate::tensor::Tensor;
 /// use wgrad_graph::UnfoldOptions;
 /// assert_eq!(UnfoldOptions::new([3, 2]).stride, [1, 1]);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UnfoldOptions {
     /// Height and width of a block.
     pub kernel_size: [usize; 2],

@@ -15,6 +15,7 @@ mod softmax;
 #[cfg(test)]
 mod tests;
 mod units;
+mod unpool;
 
 pub use attention::AttentionOptions;
 pub use class_loss::CrossEntropyOptions;

@@ -6,7 +6,7 @@ use crate::in_f32;
 use crate::tensor::Tensor;
 
 /// How [`Tensor::interpolate`] finds values between elements.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Interpolation {
     /// The element at `⌊i · scale⌋`.
     #[default]

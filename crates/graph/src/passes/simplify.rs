@@ -3,7 +3,7 @@
 //! [`without_barriers`] would undo it.
 
 use super::{Graph, GraphNode};
-use crate::ops::{Lowered, Movement};
+use crate::ops::{Lowered, Movement, Op};
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
 
@@ -51,13 +51,26 @@ pub(crate) fn merge(graph: Graph) -> Graph {
 
 fn hash(node: &GraphNode) -> u64 {
     let mut h = FxHasher::default();
-    (&node.op, &node.inputs, node.leaf, node.scalar).hash(&mut h);
+    match (commutes(node), &node.inputs[..]) {
+        (true, &[a, b]) => [a.min(b), a.max(b)].hash(&mut h),
+        (_, inputs) => inputs.hash(&mut h),
+    }
+    (&node.op, node.leaf, node.scalar).hash(&mut h);
     h.finish()
+}
+
+/// Whether the order of the operands changes no bit. That of a maximum may, between zeros of two signs.
+fn commutes(node: &GraphNode) -> bool {
+    matches!(node.op, Op::Add(_) | Op::Mul(_))
+}
+
+fn same_operands(a: &GraphNode, b: &GraphNode) -> bool {
+    a.inputs == b.inputs || (commutes(a) && a.inputs.iter().eq(b.inputs.iter().rev()))
 }
 
 /// Whether two nodes have the same value.
 fn is_same(a: &GraphNode, b: &GraphNode) -> bool {
-    (&a.inputs, a.leaf, a.scalar) == (&b.inputs, b.leaf, b.scalar) && a.op == b.op
+    (a.leaf, a.scalar) == (b.leaf, b.scalar) && a.op == b.op && same_operands(a, b)
 }
 
 /// Readers of barriers read what stands behind them: nothing may be merged any more.

@@ -408,7 +408,7 @@ fn dependencies<S: Module>(state: &mut S, inputs: &[&Tensor]) -> Vec<(String, St
             Host::Number(n) => all.push((path.to_string(), n.to_string())),
             Host::Value(v) => all.push((path.to_string(), v.show())),
             Host::Optimizer(o) => {
-                let numbers = o.hyperparameters().into_iter();
+                let numbers = o.described().into_iter();
                 all.extend(numbers.map(|(name, v)| (format!("{path}.{name}"), v.to_string())));
             }
             _ => {}

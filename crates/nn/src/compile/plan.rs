@@ -78,7 +78,7 @@ impl Plan {
         let (mut cells, mut variables) = (self.cells.iter(), self.variables.iter());
         let mut outcome = Ok(());
         state.visit_host(&mut |host| match host {
-            Host::Generator(g) => streams.push(g.state()),
+            Host::Generator(g) => streams.push((*g).state()),
             Host::Optimizer(o) => {
                 let renewed = cells.next().map_or(Ok(()), |cells| renew(o, cells));
                 if outcome.is_ok() {

@@ -7,7 +7,7 @@ use super::slots::Updated;
 use super::snapshot::{Guard, Path, Snapshot, each_tensor, named_tensors, put};
 use crate::host::Host;
 use crate::module::{Module, identity};
-use crate::optim::TracedSteps;
+use crate::optim::{Made, TracedSteps};
 use std::collections::HashMap;
 use wgrad_graph::replay::{StreamState, Tracing, bind, peek};
 use wgrad_graph::{Error, ErrorKind, Mark, Number, Result, Tensor};
@@ -27,7 +27,7 @@ enum Seen {
     Stream(Option<(usize, StreamState)>),
     Optimizer {
         lr: u64,
-        hyperparameters: Vec<(&'static str, f64)>,
+        hyperparameters: Vec<(String, f64)>,
         traced: TracedSteps,
         mark: Option<Mark>,
     },
@@ -112,7 +112,7 @@ fn look<S: Module>(state: &mut S, tracing: &Tracing) -> Vec<(String, Seen)> {
             Host::Variable(v) => Seen::Variable(v.cell().clone()),
             Host::Optimizer(o) => Seen::Optimizer {
                 lr: o.learning_rate().to_bits(),
-                hyperparameters: o.hyperparameters(),
+                hyperparameters: o.described(),
                 traced: o.take_traced(),
                 mark: o.binding_mut().clone(),
             },
@@ -193,7 +193,7 @@ impl Done {
         if let Some(reason) = difference(&self.first, &self.last) {
             return Ok(Some(reason));
         }
-        let made: usize = self.made().map(|(_, moments)| moments.len()).sum();
+        let made: usize = self.made().map(|(_, _, moments)| moments.len()).sum();
         let common = before.common(&self.names);
         if common.len() != slots.places.len() || self.names.len() != common.len() + made {
             return Ok(Some("it adds or removes tensors of its state".to_string()));
@@ -204,7 +204,7 @@ impl Done {
     }
 
     /// The moments that were made.
-    fn made(&self) -> impl Iterator<Item = &(String, Vec<(Tensor, Tensor)>)> {
+    fn made(&self) -> impl Iterator<Item = &Made> {
         self.last.iter().flat_map(|(_, seen)| match seen {
             Seen::Optimizer { traced, .. } => traced.made.as_slice(),
             _ => &[],
@@ -214,7 +214,7 @@ impl Done {
     /// Makes the trace a call: stand-ins get the values of what they stood for, or give their places back to it.
     fn bind<S: Module>(&self, state: &mut S, slots: &Slots, inputs: &[&Tensor]) -> Result<()> {
         let current = slots.slots.iter().map(|s| &s.current);
-        let made = self.made().flat_map(|(_, moments)| moments);
+        let made = self.made().flat_map(|(_, _, moments)| moments);
         let pairs = self.own.iter().zip(current);
         let pairs = pairs.chain(made.map(|(first, symbol)| (symbol, first)));
         let mut meant: HashMap<usize, Tensor> = HashMap::new();
@@ -248,7 +248,7 @@ impl Done {
         for (slot, symbol) in slots.slots.iter().zip(&self.own) {
             stand_in.insert(identity(&slot.current), symbol.clone());
         }
-        let made = self.made().flat_map(|(_, moments)| moments);
+        let made = self.made().flat_map(|(_, _, moments)| moments);
         stand_in.extend(made.map(|(first, symbol)| (identity(first), symbol.clone())));
         self.admit_moments(state);
         let (names, tensors) = named_tensors(state);

@@ -1,4 +1,4 @@
-//! Joins dimensions.
+//! Joins and splits dimensions.
 
 use super::layer;
 use crate::Module;
@@ -38,3 +38,40 @@ impl Flatten {
 }
 
 layer!(Flatten, |_f| "Flatten".to_string());
+
+/// Splits a dimension into several.
+///
+/// ```
+/// use wgrad_graph::{DType, Device, Tensor};
+/// let x = Tensor::zeros(&[2, 12], DType::F32, &Device::cpu());
+/// assert_eq!(wgrad_nn::Unflatten::new(1, &[3, -1]).forward(&x).shape(), [2, 3, 4]);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Module)]
+#[module(crate = crate)]
+pub struct Unflatten {
+    /// The dimension that is split.
+    pub dim: isize,
+    /// Sizes it becomes; one may be −1.
+    pub sizes: Vec<isize>,
+}
+
+impl Unflatten {
+    /// Dimension `dim` as these sizes, of which one may be −1.
+    pub fn new(dim: isize, sizes: &[isize]) -> Unflatten {
+        Unflatten {
+            dim,
+            sizes: sizes.to_vec(),
+        }
+    }
+
+    /// `x` with the dimension split.
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        x.unflatten(self.dim, &self.sizes)
+    }
+}
+
+layer!(Unflatten, |u| format!(
+    "Unflatten({}, {:?})",
+    u.dim, u.sizes
+));

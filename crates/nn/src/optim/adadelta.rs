@@ -1,6 +1,7 @@
 //! Adadelta (Zeiler 2012), as PyTorch has it:
 //! `s ← ρ s + (1 − ρ) g²`, `d = √(a + ε) / √(s + ε) · g`, `a ← ρ a + (1 − ρ) d²`, `p ← p − lr · d`.
 
+use super::groups::Groups;
 use super::optimizer;
 use super::state::{Moment, State, Update, fits, require};
 use wgrad_graph::{Result, Tensor};
@@ -31,6 +32,7 @@ pub struct Adadelta {
     pub weight_decay: f64,
     /// Ascends instead; false.
     pub maximize: bool,
+    groups: Groups<Self>,
     state: State,
 }
 
@@ -43,6 +45,7 @@ impl Adadelta {
             eps: 1e-6,
             weight_decay: 0.0,
             maximize: false,
+            groups: Groups::default(),
             state: State::default(),
         }
     }
@@ -111,4 +114,4 @@ impl Adadelta {
     }
 }
 
-optimizer!(Adadelta, Adadelta::moments);
+optimizer!(Adadelta);

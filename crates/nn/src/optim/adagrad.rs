@@ -1,6 +1,7 @@
 //! Adagrad (Duchi et al. 2011), as PyTorch has it. With step `t` from 1:
 //! `s ← s + g²`, `p ← p − lr / (1 + (t − 1) lr_decay) · g / (√s + ε)`.
 
+use super::groups::Groups;
 use super::optimizer;
 use super::state::{Moment, State, Update, fits, require};
 use wgrad_graph::{Result, Tensor};
@@ -33,6 +34,7 @@ pub struct Adagrad {
     pub eps: f64,
     /// Ascends instead; false.
     pub maximize: bool,
+    groups: Groups<Self>,
     state: State,
 }
 
@@ -46,6 +48,7 @@ impl Adagrad {
             initial_accumulator_value: 0.0,
             eps: 1e-10,
             maximize: false,
+            groups: Groups::default(),
             state: State::default(),
         }
     }
@@ -124,4 +127,4 @@ impl Adagrad {
     }
 }
 
-optimizer!(Adagrad, Adagrad::moments);
+optimizer!(Adagrad);

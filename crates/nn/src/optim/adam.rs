@@ -4,6 +4,7 @@
 //! Adam adds `weight_decay · p` to the gradient; AdamW first multiplies `p` by `1 − lr · weight_decay`.
 //! AMSGrad (Reddi et al. 2018) divides by the greatest `v` so far.
 
+use super::groups::Groups;
 use super::optimizer;
 use super::state::{Moment, State, Update, require};
 use wgrad_graph::{Result, Tensor};
@@ -80,14 +81,15 @@ macro_rules! adam {
             pub amsgrad: bool,
             /// Ascends instead; false.
             pub maximize: bool,
-            state: State,
+            groups: Groups<Self>,
+    state: State,
         }
 
         impl $name {
             /// PyTorch's defaults with this learning rate.
             pub fn new(lr: f64) -> $name {
                 let state = State::default();
-                $name { lr, betas: (0.9, 0.999), eps: 1e-8, weight_decay: $decay, amsgrad: false, maximize: false, state }
+                $name { lr, betas: (0.9, 0.999), eps: 1e-8, weight_decay: $decay, amsgrad: false, maximize: false, groups: Groups::default(), state }
             }
 
             /// With other decays of the moments.
@@ -145,7 +147,7 @@ macro_rules! adam {
             }
         }
 
-        optimizer!($name, $name::moments);
+        optimizer!($name);
     };
 }
 

@@ -1,6 +1,7 @@
 //! Adamax (Kingma and Ba 2015, §7.1), as PyTorch has it. With step `t` from 1:
 //! `m ← β₁ m + (1 − β₁) g`, `u ← max(β₂ u, |g| + ε)`, `p ← p − lr / (1 − β₁ᵗ) · m / u`.
 
+use super::groups::Groups;
 use super::optimizer;
 use super::state::{Moment, State, Update, fits, require};
 use wgrad_graph::{Result, Tensor};
@@ -31,6 +32,7 @@ pub struct Adamax {
     pub weight_decay: f64,
     /// Ascends instead; false.
     pub maximize: bool,
+    groups: Groups<Self>,
     state: State,
 }
 
@@ -43,6 +45,7 @@ impl Adamax {
             eps: 1e-8,
             weight_decay: 0.0,
             maximize: false,
+            groups: Groups::default(),
             state: State::default(),
         }
     }
@@ -117,4 +120,4 @@ impl Adamax {
     }
 }
 
-optimizer!(Adamax, Adamax::moments);
+optimizer!(Adamax);

@@ -5,8 +5,14 @@ mod adadelta;
 mod adagrad;
 mod adam;
 mod adamax;
+mod delta_bar_delta;
+mod groups;
 mod half;
+mod lamb;
+mod lion;
+mod muon;
 mod nadam;
+mod parameters;
 mod radam;
 mod rmsprop;
 mod rprop;
@@ -17,11 +23,16 @@ pub use adadelta::Adadelta;
 pub use adagrad::Adagrad;
 pub use adam::{Adam, AdamW};
 pub use adamax::Adamax;
+pub use delta_bar_delta::DeltaBarDelta;
+pub use lamb::Lamb;
+pub use lion::Lion;
+pub use muon::{AdjustLr, Muon};
 pub use nadam::NAdam;
 pub use radam::RAdam;
 pub use rmsprop::RmsProp;
 pub use rprop::Rprop;
 pub use sgd::Sgd;
+pub(crate) use state::Made;
 pub use state::TracedSteps;
 
 use crate::gradients::Gradients;
@@ -52,8 +63,36 @@ pub trait Optimizer: Module {
     /// The learning rate.
     fn lr(&self) -> f64;
 
-    /// Another learning rate from the next step on.
+    /// Another learning rate from the next step on: for the parameters of no group, and of each group that has no rate of
+    /// its own.
     fn set_lr(&mut self, lr: f64);
+
+    /// The names of the parameter groups, with their learning rates, in the order in which they were added.
+    fn groups(&self) -> Vec<(String, f64)>;
+
+    /// The learning rate of a group.
+    fn group_lr(&self, name: &str) -> Option<f64>;
+
+    /// Another learning rate for a group, from the next step on; it has one of its own then.
+    ///
+    /// # Errors
+    /// There is no group of this name.
+    ///
+    /// ```
+    /// use wgrad_nn::{AdamW, Optimizer};
+    /// let mut adamw = AdamW::new(1e-3)
+    ///     .weight_decay(0.1)
+    ///     .group("head", |name, _| name.starts_with("head."), |g| g.with_lr(1e-2))
+    ///     .group("plain", |_, t| t.rank() < 2, |g| g.weight_decay(0.0));
+    /// adamw.set_lr(2e-3); // of the optimiser, and of "plain", which has no rate of its own
+    /// adamw.set_group_lr("head", 5e-3)?;
+    /// assert_eq!(adamw.groups(), [("head".to_string(), 5e-3), ("plain".to_string(), 2e-3)]);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    fn set_group_lr(&mut self, name: &str, lr: f64) -> Result<()>;
+
+    /// The parameters by whose gradients `gradients` are, each with the name of its group if it is in one.
+    fn members(&self, gradients: &Gradients) -> Vec<(String, Option<String>)>;
 
     /// Steps taken.
     fn steps(&self) -> u64;
@@ -80,6 +119,9 @@ pub trait Hooks {
 
     /// The numbers that are built into a compiled step, with their names: it is traced anew when one changes.
     fn hyperparameters(&self) -> Vec<(&'static str, f64)>;
+
+    /// The same numbers with names that tell groups apart, for messages.
+    fn described(&self) -> Vec<(String, f64)>;
 
     /// What was done since the last call while a function was traced.
     fn take_traced(&mut self) -> TracedSteps;
@@ -112,17 +154,17 @@ pub trait Hooks {
     fn restore(&mut self, saved: &Saved) -> bool;
 }
 
-/// Implements [`Optimizer`] for a struct with fields `lr` and `state`, and methods `validate`, `numbers`,
-/// `hyperparameters` and `update`. The third argument gives the moments.
+/// Implements [`Optimizer`] for a struct with fields `lr`, `groups` and `state`, and methods `validate`, `moments`,
+/// `numbers`, `hyperparameters` and `update`.
 macro_rules! optimizer {
-    ($t:ty, $moments:expr) => {
+    ($t:ident) => {
         impl crate::Module for $t {
             fn visit(
                 &self,
                 path: &str,
                 visitor: &mut dyn FnMut(&str, crate::Kind, &wgrad_graph::Tensor),
             ) {
-                self.state.visit(path, &$moments(self), visitor);
+                self.state.visit(path, visitor);
             }
 
             fn visit_mut(
@@ -130,12 +172,14 @@ macro_rules! optimizer {
                 path: &str,
                 visitor: &mut dyn FnMut(&str, crate::Kind, &mut wgrad_graph::Tensor),
             ) {
-                let moments = $moments(self);
-                self.state.visit_mut(path, &moments, visitor);
+                self.state.visit_mut(path, visitor);
             }
 
             fn visit_host(&mut self, visitor: &mut dyn FnMut(crate::Host<'_>)) {
                 visitor(crate::Host::Optimizer(self));
+                if let Some(skipped) = &mut self.state.skipped {
+                    visitor(crate::Host::Tensor(skipped));
+                }
             }
 
             fn duplicate(&self) -> Option<$t> {
@@ -150,19 +194,12 @@ macro_rules! optimizer {
                 model: &mut dyn crate::Module,
                 gradients: &crate::Gradients,
             ) -> wgrad_graph::Result<()> {
-                let own = self.state.calm(self.lr);
-                let kept = std::mem::replace(&mut self.lr, own);
-                let numbers = self
-                    .validate()
-                    .map(|()| self.numbers(self.state.steps() + 1));
-                self.lr = kept;
-                let numbers = numbers?;
-                let rule = |u: &crate::optim::state::Update| self.update(u);
-                let next = self
-                    .state
-                    .next(model, gradients, &$moments(self), &numbers, &rule)?;
-                self.state.commit(model, next);
-                Ok(())
+                let now = (self.state.calm(self.lr), self.state.taken() + 1);
+                let ran = std::cell::Cell::new(false);
+                let next = crate::optim::groups::with_rules(self, now, |rules| {
+                    self.state.next(model, gradients, rules, &ran)
+                });
+                self.state.finish(model, next, ran.get())
             }
 
             #[track_caller]
@@ -178,9 +215,34 @@ macro_rules! optimizer {
             }
 
             #[track_caller]
+            fn groups(&self) -> Vec<(String, f64)> {
+                wgrad_graph::replay::observe("a learning rate is read");
+                self.groups.rates(self.state.calm(self.lr))
+            }
+
+            #[track_caller]
+            fn group_lr(&self, name: &str) -> Option<f64> {
+                let groups = crate::optim::Optimizer::groups(self);
+                groups
+                    .into_iter()
+                    .find(|(n, _)| n == name)
+                    .map(|(_, lr)| lr)
+            }
+
+            #[track_caller]
+            fn set_group_lr(&mut self, name: &str, lr: f64) -> wgrad_graph::Result<()> {
+                wgrad_graph::replay::observe("a learning rate is set");
+                self.groups.set_rate(name, lr)
+            }
+
+            fn members(&self, gradients: &crate::Gradients) -> Vec<(String, Option<String>)> {
+                crate::optim::groups::members(self, gradients)
+            }
+
+            #[track_caller]
             fn steps(&self) -> u64 {
                 wgrad_graph::replay::observe("an optimiser's steps are read");
-                self.state.steps()
+                self.state.taken()
             }
 
             #[track_caller]
@@ -190,7 +252,8 @@ macro_rules! optimizer {
                 steps: u64,
             ) -> wgrad_graph::Result<()> {
                 wgrad_graph::replay::observe("moments are loaded");
-                let loaded = crate::optim::state::State::load(state, &$moments(self), steps)?;
+                let kinds = crate::optim::groups::kinds(self);
+                let loaded = crate::optim::state::State::load(state, &kinds, steps)?;
                 self.state.become_loaded(loaded);
                 Ok(())
             }
@@ -202,12 +265,15 @@ macro_rules! optimizer {
 
         impl crate::optim::Hooks for $t {
             fn numbers(&self, step: u64) -> wgrad_graph::Result<Vec<f64>> {
-                self.validate()?;
-                Ok(self.numbers(step))
+                crate::optim::groups::numbers(self, self.lr, step)
             }
 
             fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
-                self.hyperparameters()
+                crate::optim::groups::hyperparameters(self)
+            }
+
+            fn described(&self) -> Vec<(String, f64)> {
+                crate::optim::groups::described(self)
             }
 
             fn take_traced(&mut self) -> crate::optim::TracedSteps {
@@ -231,7 +297,7 @@ macro_rules! optimizer {
             }
 
             fn steps_taken(&self) -> u64 {
-                self.state.steps()
+                self.state.taken()
             }
 
             fn count(&mut self, steps: u64, outcome: &wgrad_graph::replay::Outcome) {
@@ -256,7 +322,69 @@ macro_rules! optimizer {
             }
         }
 
+        impl crate::optim::groups::Settings for $t {
+            fn rate(&self) -> f64 {
+                self.lr
+            }
+
+            fn set_rate(&mut self, lr: f64) {
+                self.lr = lr;
+            }
+
+            fn groups(&self) -> &crate::optim::groups::Groups<$t> {
+                &self.groups
+            }
+
+            fn validate(&self) -> wgrad_graph::Result<()> {
+                <$t>::validate(self)
+            }
+
+            fn moments(&self) -> Vec<crate::optim::state::Moment> {
+                <$t>::moments(self)
+            }
+
+            fn numbers(&self, step: u64) -> Vec<f64> {
+                <$t>::numbers(self, step)
+            }
+
+            fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+                <$t>::hyperparameters(self)
+            }
+
+            #[track_caller]
+            fn update(
+                &self,
+                update: &crate::optim::state::Update,
+            ) -> (wgrad_graph::Tensor, Vec<wgrad_graph::Tensor>) {
+                <$t>::update(self, update)
+            }
+        }
+
         impl $t {
+            /// With another learning rate, as a group may have.
+            pub fn with_lr(self, lr: f64) -> $t {
+                $t { lr, ..self }
+            }
+
+            /// With a parameter group: the parameters for which `belongs(name, tensor)` is true, and which no group before
+            /// has, get what `change` makes of the hyperparameters that are set so far. All other parameters keep those of
+            /// the optimiser.
+            ///
+            /// A group has the optimiser's learning rate, also when that is set later, unless `change` gives it another
+            /// ([`with_lr`](Self::with_lr)) or [`Optimizer::set_group_lr`](crate::Optimizer::set_group_lr) does. Two groups of
+            /// one name are an error of the step.
+            pub fn group(
+                mut self,
+                name: &str,
+                belongs: impl Fn(&str, &wgrad_graph::Tensor) -> bool + Send + Sync + 'static,
+                change: impl FnOnce($t) -> $t,
+            ) -> $t {
+                let mut base = <$t>::clone(&self).with_state(crate::optim::state::State::default());
+                base.groups = crate::optim::groups::Groups::default();
+                self.groups.add(base, name, belongs, change);
+                self
+            }
+
             fn with_state(mut self, state: crate::optim::state::State) -> $t {
                 self.state = state;
                 self

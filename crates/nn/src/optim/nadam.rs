@@ -2,6 +2,7 @@
 //! `M_t = Π_{i ≤ t} μ_i`: `m ← β₁ m + (1 − β₁) g`, `v ← β₂ v + (1 − β₂) g²`, `d = √(v / (1 − β₂ᵗ)) + ε`,
 //! `p ← p − lr ((1 − μ_t) / (1 − M_t) · g + μ_{t+1} / (1 − M_{t+1}) · m) / d`.
 
+use super::groups::Groups;
 use super::optimizer;
 use super::state::{Moment, State, Update, fits, require};
 use wgrad_graph::{Result, Tensor};
@@ -36,6 +37,7 @@ pub struct NAdam {
     pub decoupled_weight_decay: bool,
     /// Ascends instead; false.
     pub maximize: bool,
+    groups: Groups<Self>,
     state: State,
 }
 
@@ -50,6 +52,7 @@ impl NAdam {
             momentum_decay: 4e-3,
             decoupled_weight_decay: false,
             maximize: false,
+            groups: Groups::default(),
             state: State::default(),
         }
     }
@@ -173,4 +176,4 @@ impl NAdam {
     }
 }
 
-optimizer!(NAdam, NAdam::moments);
+optimizer!(NAdam);

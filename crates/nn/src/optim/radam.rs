@@ -3,6 +3,7 @@
 //! `p ← p − lr · m̂ · r √(1 − β₂ᵗ) / (√v + ε)` with `r² = (ρ − 4)(ρ − 2) ρ∞ / ((ρ∞ − 4)(ρ∞ − 2) ρ)` if `ρ > 5`, else
 //! `p ← p − lr · m̂`.
 
+use super::groups::Groups;
 use super::optimizer;
 use super::state::{Moment, State, Update, fits, require};
 use wgrad_graph::{Result, Tensor};
@@ -35,6 +36,7 @@ pub struct RAdam {
     pub decoupled_weight_decay: bool,
     /// Ascends instead; false.
     pub maximize: bool,
+    groups: Groups<Self>,
     state: State,
 }
 
@@ -48,6 +50,7 @@ impl RAdam {
             weight_decay: 0.0,
             decoupled_weight_decay: false,
             maximize: false,
+            groups: Groups::default(),
             state: State::default(),
         }
     }
@@ -152,4 +155,4 @@ impl RAdam {
     }
 }
 
-optimizer!(RAdam, RAdam::moments);
+optimizer!(RAdam);

@@ -2,6 +2,7 @@
 //! `s ← α s + (1 − α) g²`, `a ← α a + (1 − α) g` if centred, `d = g / (√(s − a²) + ε)`,
 //! `b ← momentum · b + d`, `p ← p − lr · b`; without momentum `p ← p − lr · d`.
 
+use super::groups::Groups;
 use super::optimizer;
 use super::state::{Moment, State, Update, fits, require};
 use wgrad_graph::{Result, Tensor};
@@ -36,6 +37,7 @@ pub struct RmsProp {
     pub centered: bool,
     /// Ascends instead; false.
     pub maximize: bool,
+    groups: Groups<Self>,
     state: State,
 }
 
@@ -50,6 +52,7 @@ impl RmsProp {
             momentum: 0.0,
             centered: false,
             maximize: false,
+            groups: Groups::default(),
             state: State::default(),
         }
     }
@@ -155,4 +158,4 @@ impl RmsProp {
     }
 }
 
-optimizer!(RmsProp, RmsProp::moments);
+optimizer!(RmsProp);

@@ -2,6 +2,7 @@
 //! last gradient `q`: where `g q > 0` the step grows by `η₊`; where `g q < 0` it shrinks by `η₋` and the element rests, `g ← 0`;
 //! `s` stays within bounds, `p ← p − s · sign g`, `q ← g`.
 
+use super::groups::Groups;
 use super::optimizer;
 use super::state::{Moment, State, Update, fits, require};
 use wgrad_graph::{Result, Tensor};
@@ -30,6 +31,7 @@ pub struct Rprop {
     pub step_sizes: (f64, f64),
     /// Ascends instead; false.
     pub maximize: bool,
+    groups: Groups<Self>,
     state: State,
 }
 
@@ -41,6 +43,7 @@ impl Rprop {
             etas: (0.5, 1.2),
             step_sizes: (1e-6, 50.0),
             maximize: false,
+            groups: Groups::default(),
             state: State::default(),
         }
     }
@@ -116,4 +119,4 @@ impl Rprop {
     }
 }
 
-optimizer!(Rprop, Rprop::moments);
+optimizer!(Rprop);

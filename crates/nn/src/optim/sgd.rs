@@ -2,6 +2,7 @@
 //! `g ← g + weight_decay · p`, `b ← momentum · b + (1 − dampening) · g` (the first `b` is `g`),
 //! `p ← p − lr · (g + momentum · b if nesterov, else b)`.
 
+use super::groups::Groups;
 use super::optimizer;
 use super::state::{Moment, State, Update, require};
 use wgrad_graph::{Result, Tensor};
@@ -31,6 +32,7 @@ pub struct Sgd {
     pub nesterov: bool,
     /// Ascends instead; false.
     pub maximize: bool,
+    groups: Groups<Self>,
     state: State,
 }
 
@@ -45,6 +47,7 @@ impl Sgd {
             weight_decay: 0.0,
             nesterov: false,
             maximize: false,
+            groups: Groups::default(),
             state,
         }
     }
@@ -142,4 +145,4 @@ impl Sgd {
     }
 }
 
-optimizer!(Sgd, Sgd::moments);
+optimizer!(Sgd);

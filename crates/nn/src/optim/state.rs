@@ -2,11 +2,13 @@
 //! it has succeeded.
 
 use super::half;
+use super::parameters::{Trained, check_moments, check_update, roll_back, unique};
 use crate::gradients::Gradients;
-use crate::module::{Kind, Module, by_name, identity, join, mismatch, replace};
+use crate::module::{Kind, Module, by_name, join, mismatch, replace};
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use wgrad_graph::replay::{Outcome, is_tracing, stand_in};
-use wgrad_graph::{Error, ErrorKind, Mark, Number, Result, Tensor, eval, eval_update};
+use wgrad_graph::{DType, Error, ErrorKind, Mark, Number, Result, Tensor, eval, eval_update};
 
 /// Moments of every parameter, and the number of steps taken.
 #[derive(Clone, Default)]
@@ -15,7 +17,9 @@ pub(crate) struct State {
     steps: u64,
     /// Runs whose outcome was not known when their steps were counted, with that number.
     pending: Vec<(Outcome, u64)>,
-    slots: BTreeMap<String, Vec<Tensor>>,
+    slots: Slots,
+    /// Steps that were left out for gradients that are not finite, which `steps` counts too; i32, rank 0.
+    pub(crate) skipped: Option<Tensor>,
     traced: TracedSteps,
     pub(crate) binding: Binding,
     /// The learning rate that stands for another one while a function is traced, and that one.
@@ -25,8 +29,12 @@ pub(crate) struct State {
 /// Runs that an optimiser waits for; with more it asks for their outcome.
 const MAX_PENDING: usize = 256;
 
-/// The moments of a parameter that a traced step made: first values, each with the stand-in that was used for it.
-pub(crate) type Made = (String, Vec<(Tensor, Tensor)>);
+/// The moments of each parameter, with what they are called.
+type Slots = BTreeMap<String, Vec<(&'static str, Tensor)>>;
+
+/// The moments of a parameter that a traced step made: what they are called, and first values, each with the stand-in that
+/// was used for it.
+pub(crate) type Made = (String, Vec<&'static str>, Vec<(Tensor, Tensor)>);
 
 /// What an optimiser did while a compiled function was traced.
 #[derive(Clone, Default)]
@@ -100,67 +108,109 @@ pub(crate) fn fits(value: f64) -> bool {
 /// A new parameter and its new moments, from an [`Update`].
 pub(crate) type Rule<'a> = dyn Fn(&Update) -> (Tensor, Vec<Tensor>) + 'a;
 
+/// What is done with some of the parameters in a step.
+pub(crate) struct Setting<'a> {
+    pub(crate) moments: Vec<Moment>,
+    /// The numbers that change from step to step.
+    pub(crate) numbers: Vec<f64>,
+    pub(crate) rule: &'a Rule<'a>,
+}
+
+/// What is done with each parameter in a step.
+pub(crate) struct Rules<'a> {
+    pub(crate) settings: Vec<Setting<'a>>,
+    /// The number of a parameter's setting.
+    pub(crate) of: &'a dyn Fn(&str, &Tensor) -> usize,
+}
+
 /// The evaluated outcome of a step, all leaves.
 pub(crate) struct Next {
     numbers: Vec<Number>,
     made: Vec<Made>,
     outcome: Outcome,
-    slots: BTreeMap<String, Vec<Tensor>>,
+    slots: Slots,
+    skipped: Option<Tensor>,
     tensors: HashMap<String, Tensor>,
 }
 
 impl State {
-    /// Records and evaluates a step, with these numbers that change from step to step. Changes nothing.
+    /// Records and evaluates a step. Changes nothing. Sets `ran` before it evaluates.
     #[track_caller]
     pub(crate) fn next(
         &self,
         model: &dyn Module,
         gradients: &Gradients,
-        moments: &[Moment],
-        numbers: &[f64],
-        rule: &Rule,
+        rules: &Rules,
+        ran: &Cell<bool>,
     ) -> Result<Next> {
-        let numbers: Vec<Number> = numbers.iter().map(|&v| Number::new(v)).collect();
-        let parameters = unique(model, gradients)?;
+        let cell = |s: &Setting| s.numbers.iter().map(|&v| Number::new(v)).collect();
+        let numbers: Vec<Vec<Number>> = rules.settings.iter().map(cell).collect();
+        let (parameters, frozen) = unique(model, gradients, rules)?;
         self.recognise(&parameters)?;
-        let (before, made) = self.moments(&parameters, moments)?;
+        let (before, made) = self.moments(&parameters, rules)?;
         let mut updated = Vec::with_capacity(parameters.len());
-        for ((name, parameter, gradient), old) in parameters.iter().zip(&before) {
+        for (t, old) in parameters.iter().zip(&before) {
             let update = Update {
-                numbers: &numbers,
-                parameter,
-                gradient,
+                numbers: &numbers[t.setting],
+                parameter: &t.parameter,
+                gradient: &t.gradient,
                 moments: old,
             };
-            let (new, new_moments) = half::updated(rule, &update);
-            check_update(name, parameter, &new)?;
-            updated.push((name, new, new_moments));
+            let (mut new, mut new_moments) = half::updated(rules.settings[t.setting].rule, &update);
+            check_update(&t.name, &t.parameter, &new)?;
+            if let Some(skip) = gradients.skip() {
+                new = Tensor::where_(skip, &t.parameter, &new);
+                for (new, old) in new_moments.iter_mut().zip(old) {
+                    *new = Tensor::where_(skip, old, new);
+                }
+            }
+            updated.push((new, new_moments));
         }
         let buffers = model.buffers();
         let mut pairs: Vec<(&Tensor, &Tensor)> = Vec::new();
-        for (((_, parameter, _), old), (_, new, new_moments)) in
-            parameters.iter().zip(&before).zip(&updated)
-        {
-            pairs.push((parameter, new));
+        for ((t, old), (new, new_moments)) in parameters.iter().zip(&before).zip(&updated) {
+            pairs.push((&t.parameter, new));
             pairs.extend(old.iter().zip(new_moments));
         }
         let mut rest = vec![gradients.loss()];
         rest.extend(gradients.extra());
-        rest.extend(buffers.iter().map(|(_, t)| t));
+        // What a forward pass has put into the tree replaces what was there only if the step does not fail.
+        let replaced: Vec<Option<Tensor>> = buffers.iter().map(|(_, t)| t.replaced()).collect();
+        for ((name, new), old) in buffers.iter().zip(&replaced) {
+            match old
+                .as_ref()
+                .filter(|old| mismatch(name, old, new).is_none())
+            {
+                Some(old) => pairs.push((old, new)),
+                None => rest.push(new),
+            }
+        }
+        let skips = gradients.skip().map(|skip| self.skips(skip));
+        pairs.extend(skips.iter().map(|(old, new)| (old, new)));
+        ran.set(true);
         let outcome = eval_update(&pairs, &rest)?;
         let mut next = Next {
-            numbers,
+            numbers: numbers.into_iter().flatten().collect(),
             made,
             outcome,
             slots: BTreeMap::new(),
+            skipped: match skips {
+                Some((_, new)) => Some(new.detach()?),
+                None => self.skipped.clone(),
+            },
             tensors: HashMap::new(),
         };
-        for (name, new, moments) in &updated {
-            next.tensors.insert((*name).clone(), new.detach()?);
-            next.slots.insert(
-                (*name).clone(),
-                moments.iter().map(Tensor::detach).collect::<Result<_>>()?,
-            );
+        let kept = self.slots.iter().filter(|(name, _)| frozen.contains(*name));
+        next.slots
+            .extend(kept.map(|(name, slot)| (name.clone(), slot.clone())));
+        for (t, (new, moments)) in parameters.iter().zip(&updated) {
+            next.tensors.insert(t.name.clone(), new.detach()?);
+            let kinds = rules.settings[t.setting].moments.iter();
+            let slot = kinds
+                .zip(moments)
+                .map(|((kind, _), m)| Ok((*kind, m.detach()?)));
+            next.slots
+                .insert(t.name.clone(), slot.collect::<Result<_>>()?);
         }
         for (name, buffer) in buffers {
             next.tensors.insert(name, buffer.detach()?);
@@ -168,8 +218,36 @@ impl State {
         Ok(next)
     }
 
+    /// The steps that were left out so far, and with one more where `skip` is true.
+    #[track_caller]
+    fn skips(&self, skip: &Tensor) -> (Tensor, Tensor) {
+        let none = || Tensor::from_slice(&[0i32], &[], skip.device());
+        let old = self.skipped.clone().unwrap_or_else(none);
+        let new = &old + skip.cast(DType::I32);
+        (old, new)
+    }
+
+    /// Ends a step. Where its run has failed, buffers that were recorded with the loss are what they were to replace.
+    pub(crate) fn finish(
+        &mut self,
+        model: &mut dyn Module,
+        next: Result<Next>,
+        ran: bool,
+    ) -> Result<()> {
+        match next {
+            Ok(next) => self.commit(model, next),
+            Err(e) => {
+                if ran {
+                    roll_back(model);
+                }
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+
     /// Puts an evaluated step into the tree.
-    pub(crate) fn commit(&mut self, model: &mut dyn Module, mut next: Next) {
+    fn commit(&mut self, model: &mut dyn Module, mut next: Next) {
         let mark = Mark::new();
         let written: Vec<Tensor> = next
             .slots
@@ -180,6 +258,7 @@ impl State {
         written.iter().for_each(|t| mark.put_on(t));
         self.binding = Binding(Some(mark));
         self.slots = next.slots;
+        self.skipped = next.skipped;
         self.count(1, &next.outcome);
         if is_tracing() {
             self.traced.cells.push(next.numbers);
@@ -191,15 +270,15 @@ impl State {
     /// one of whose parameters was written by the last step, or loaded or moved into the place of one that was, or
     /// computed from one. Where none is, all have been replaced; then the last step's parameters are gone, unless there
     /// are two modules.
-    fn recognise(&self, parameters: &[(String, Tensor, Tensor)]) -> Result<()> {
+    fn recognise(&self, parameters: &[Trained]) -> Result<()> {
         let Some(mark) = &self.binding.0 else {
             return Ok(());
         };
-        let known = |f: &dyn Fn(&Tensor) -> bool| parameters.iter().any(|(_, p, _)| f(p));
+        let known = |f: &dyn Fn(&Tensor) -> bool| parameters.iter().any(|t| f(&t.parameter));
         if known(&|p| mark.is_on(p)) || !mark.is_borne() || known(&|p| mark.is_below(p)) {
             return Ok(());
         }
-        let names: Vec<&str> = parameters.iter().map(|(name, ..)| name.as_str()).collect();
+        let names: Vec<&str> = parameters.iter().map(|t| t.name.as_str()).collect();
         let message = format!(
             "this optimiser holds the moments of other parameters, which still exist, and not of {}: give each module an \
              optimiser of its own, or call load_moments if these have taken their place",
@@ -219,6 +298,17 @@ impl State {
         let pending = self.pending.iter();
         let lost: u64 = pending.filter(|(o, _)| failed(o)).map(|(_, n)| n).sum();
         self.steps - lost
+    }
+
+    /// Steps taken, without those that were left out either. While a function is traced, and in a browser, these cannot be
+    /// told apart.
+    pub(crate) fn taken(&self) -> u64 {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(skipped) = self.skipped.as_ref().filter(|_| !is_tracing()) {
+            let skipped = skipped.item::<i32>().map_or(0, i32::unsigned_abs);
+            return self.steps().saturating_sub(u64::from(skipped));
+        }
+        self.steps()
     }
 
     /// Counts the steps of a run.
@@ -261,9 +351,10 @@ impl State {
 
     /// Takes first values of moments.
     pub(crate) fn admit(&mut self, made: &[Made]) {
-        for (name, moments) in made {
+        for (name, kinds, moments) in made {
             let first = moments.iter().map(|(first, _)| first.clone());
-            self.slots.insert(name.clone(), first.collect());
+            let slot = kinds.iter().copied().zip(first).collect();
+            self.slots.insert(name.clone(), slot);
         }
     }
 
@@ -276,15 +367,10 @@ impl State {
     }
 
     /// Shows every moment under its name.
-    pub(crate) fn visit(
-        &self,
-        path: &str,
-        moments: &[Moment],
-        visitor: &mut dyn FnMut(&str, Kind, &Tensor),
-    ) {
-        for (name, tensors) in &self.slots {
+    pub(crate) fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, Kind, &Tensor)) {
+        for (name, slot) in &self.slots {
             let name = join(path, name);
-            for ((kind, _), tensor) in moments.iter().zip(tensors) {
+            for (kind, tensor) in slot {
                 visitor(&join(&name, kind), Kind::Buffer, tensor);
             }
         }
@@ -294,12 +380,11 @@ impl State {
     pub(crate) fn visit_mut(
         &mut self,
         path: &str,
-        moments: &[Moment],
         visitor: &mut dyn FnMut(&str, Kind, &mut Tensor),
     ) {
-        for (name, tensors) in &mut self.slots {
+        for (name, slot) in &mut self.slots {
             let name = join(path, name);
-            for ((kind, _), tensor) in moments.iter().zip(tensors) {
+            for (kind, tensor) in slot {
                 visitor(&join(&name, kind), Kind::Buffer, tensor);
             }
         }
@@ -310,55 +395,51 @@ impl State {
     /// which are given too.
     fn moments(
         &self,
-        parameters: &[(String, Tensor, Tensor)],
-        names: &[Moment],
+        parameters: &[Trained],
+        rules: &Rules,
     ) -> Result<(Vec<Vec<Tensor>>, Vec<Made>)> {
-        let fresh = |p: &Tensor| -> Vec<Tensor> {
-            names.iter().map(|(_, value)| p.full_like(*value)).collect()
-        };
-        let mut all: Vec<Vec<Tensor>> = parameters
-            .iter()
-            .map(|(name, parameter, _)| match self.slots.get(name) {
-                Some(moments) => moments.clone(),
-                None => fresh(parameter),
-            })
-            .collect();
-        for ((name, parameter, _), moments) in parameters.iter().zip(&all) {
-            let problem = moments
-                .iter()
-                .zip(names)
-                .find_map(|(m, (kind, _))| mismatch(&format!("{name}.{kind}"), parameter, m));
-            let count = (moments.len() != names.len())
-                .then(|| format!("{name} has {} moments, not {}", moments.len(), names.len()));
-            if let Some(message) = problem.or(count) {
-                return Err(Error::new(ErrorKind::Shape, "step", message));
-            }
+        let mut all: Vec<Vec<Tensor>> = Vec::with_capacity(parameters.len());
+        for t in parameters {
+            let wanted = &rules.settings[t.setting].moments;
+            all.push(match self.slots.get(&t.name) {
+                Some(slot) => {
+                    check_moments(t, slot, wanted)?;
+                    slot.iter().map(|(_, m)| m.clone()).collect()
+                }
+                None => wanted
+                    .iter()
+                    .map(|(_, v)| t.parameter.full_like(*v))
+                    .collect(),
+            });
         }
         eval(&all.iter().flatten().collect::<Vec<_>>())?;
         let mut made = Vec::new();
         if is_tracing() {
-            for ((name, ..), moments) in parameters.iter().zip(&mut all) {
-                if !self.slots.contains_key(name) {
-                    made.push((name.clone(), traced_moments(moments)?));
+            for (t, moments) in parameters.iter().zip(&mut all) {
+                if !self.slots.contains_key(&t.name) {
+                    let kinds = rules.settings[t.setting].moments.iter();
+                    let kinds = kinds.map(|(kind, _)| *kind).collect();
+                    made.push((t.name.clone(), kinds, traced_moments(moments)?));
                 }
             }
         }
         Ok((all, made))
     }
 
-    /// From moments by name: parameter, dot, kind, as [`State::visit`] shows them.
+    /// From moments by name: parameter, dot, kind, as [`State::visit`] shows them. `kinds` has the lists of kinds that a
+    /// parameter can have.
     pub(crate) fn load(
         state: &[(String, Tensor)],
-        moments: &[Moment],
+        kinds: &[Vec<&'static str>],
         steps: u64,
     ) -> Result<State> {
         let given = by_name("load_state", state)?;
         let mut problems = Vec::new();
-        let mut parameters = BTreeMap::new();
+        let mut parameters: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (&name, tensor) in &given {
             match name.rsplit_once('.') {
-                Some((parameter, kind)) if moments.iter().any(|(m, _)| *m == kind) => {
-                    parameters.insert(parameter, Vec::with_capacity(moments.len()));
+                Some((parameter, kind)) if kinds.iter().flatten().any(|k| *k == kind) => {
+                    parameters.entry(parameter).or_default().push(kind);
                 }
                 _ => problems.push(format!("unexpected {name}")),
             }
@@ -369,13 +450,26 @@ impl State {
                     .map(|e| format!("{name} is invalid: {e}")),
             );
         }
-        for (parameter, tensors) in &mut parameters {
-            for (kind, _) in moments {
+        let mut slots = Slots::new();
+        for (parameter, own) in parameters {
+            let has_all = |list: &&Vec<&'static str>| own.iter().all(|k| list.contains(k));
+            let mut fitting = kinds.iter().filter(has_all);
+            let exact = fitting.clone().find(|list| list.len() == own.len());
+            let Some(list) = exact.or_else(|| fitting.next()) else {
+                let own = own.join(", ");
+                problems.push(format!(
+                    "{parameter} has {own}, which are of several groups"
+                ));
+                continue;
+            };
+            let mut slot = Vec::with_capacity(list.len());
+            for kind in list {
                 match given.get(format!("{parameter}.{kind}").as_str()) {
-                    Some(&t) => tensors.push(t.clone()),
+                    Some(&t) => slot.push((*kind, t.clone())),
                     None => problems.push(format!("missing {parameter}.{kind}")),
                 }
             }
+            slots.insert(parameter.to_string(), slot);
         }
         if !problems.is_empty() {
             return Err(Error::new(
@@ -386,10 +480,7 @@ impl State {
         }
         Ok(State {
             steps,
-            slots: parameters
-                .into_iter()
-                .map(|(name, t)| (name.to_string(), t))
-                .collect(),
+            slots,
             ..State::default()
         })
     }
@@ -403,41 +494,6 @@ fn traced_moments(moments: &mut [Tensor]) -> Result<Vec<(Tensor, Tensor)>> {
         Ok((first, moment.clone()))
     });
     pairs.collect()
-}
-
-/// Name, value and gradient of every parameter; one that stands in two places comes once, by its first name.
-fn unique(model: &dyn Module, gradients: &Gradients) -> Result<Vec<(String, Tensor, Tensor)>> {
-    let mut parameters = Vec::new();
-    model.visit("", &mut |name, kind, tensor| {
-        if kind == Kind::Parameter {
-            parameters.push((name.to_string(), tensor.clone()));
-        }
-    });
-    let of = gradients.of();
-    if parameters.len() != of.len() {
-        let message = format!("{} gradients for {} parameters", of.len(), parameters.len());
-        return Err(Error::new(ErrorKind::Shape, "step", message));
-    }
-    let mut seen = HashMap::new();
-    let mut out = Vec::with_capacity(of.len());
-    for ((name, parameter), gradient) in parameters.into_iter().zip(of) {
-        gradient.check()?;
-        if let Some(problem) = mismatch(&format!("the gradient of {name}"), &parameter, gradient) {
-            return Err(Error::new(ErrorKind::Shape, "step", problem));
-        }
-        if seen.insert(identity(&parameter), ()).is_none() {
-            out.push((name, parameter, gradient.clone()));
-        }
-    }
-    Ok(out)
-}
-
-fn check_update(name: &str, old: &Tensor, new: &Tensor) -> Result<()> {
-    new.check()?;
-    match mismatch(name, old, new) {
-        Some(message) => Err(Error::new(ErrorKind::Internal, "step", message)),
-        None => Ok(()),
-    }
 }
 
 /// An error unless `ok`.

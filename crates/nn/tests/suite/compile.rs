@@ -6,8 +6,8 @@ use wgrad_graph::{CustomOp, Device, Error, Generator, Tensor};
 #[cfg(feature = "gpu")]
 use wgrad_graph::{DeviceClass, Settings};
 use wgrad_nn::{
-    Adam, BatchNorm1d, Context, Dropout, Kind, Layer, Linear, Module, Optimizer, RAdam, Sequential,
-    Sgd, compile, gradients,
+    Adam, BatchNorm1d, Context, Dropout, Kind, Linear, Module, Optimizer, RAdam, Sequential, Sgd,
+    compile, gradients,
 };
 
 type State = (Sequential, Box<dyn Optimizer>, Context);

@@ -66,7 +66,7 @@ fn a_number_of_the_state_changed_inside_takes_effect() {
     for device in devices() {
         let step = |(net, norm, count): &mut (Linear, BatchNorm1d, usize), x: &[Tensor]| {
             *count += 1;
-            norm.momentum = 1.0 / *count as f64;
+            norm.momentum = Some(1.0 / *count as f64);
             Ok(norm.forward(&Linear::forward(net, &x[0]), &mut Context::train(0)) * *count as f64)
         };
         let fresh = || (linear(&device), BatchNorm1d::new(2, &device), 0);

@@ -139,7 +139,12 @@ fn pools() {
 fn layer_norm() {
     for d in devices() {
         let layer = LayerNorm {
-            weight: Tensor::from_slice(&[1.0f32, 2.0, -1.0, 0.5, 3.0, 1.0], &[2, 3], &d),
+            normalized_shape: vec![2, 3],
+            weight: Some(Tensor::from_slice(
+                &[1.0f32, 2.0, -1.0, 0.5, 3.0, 1.0],
+                &[2, 3],
+                &d,
+            )),
             bias: Some(Tensor::from_slice(
                 &[0.0f32, 1.0, 0.0, 2.0, 0.0, -1.0],
                 &[2, 3],
@@ -149,7 +154,10 @@ fn layer_norm() {
         };
         let x = spread(24);
         let y = layer.forward(&Tensor::from_slice(&x, &[4, 2, 3], &d));
-        let (w, b) = (values(&layer.weight), values(layer.bias.as_ref().unwrap()));
+        let (w, b) = (
+            values(layer.weight.as_ref().unwrap()),
+            values(layer.bias.as_ref().unwrap()),
+        );
         let mut want = Vec::new();
         for row in x.chunks(6) {
             let mean = row.iter().map(|&v| f64::from(v)).sum::<f64>() / 6.0;
@@ -179,9 +187,8 @@ fn layer_norm() {
 #[test]
 fn embedding() {
     for d in devices() {
-        let table = Embedding {
-            weight: Tensor::from_slice(&[0.0f32, 1.0, 10.0, 11.0, 20.0, 21.0], &[3, 2], &d),
-        };
+        let rows = [0.0f32, 1.0, 10.0, 11.0, 20.0, 21.0];
+        let table = Embedding::from_pretrained(&Tensor::from_slice(&rows, &[3, 2], &d));
         let y = table.forward(&Tensor::from_slice(&[2, 0, 1, 1], &[2, 2], &d));
         assert_eq!(y.shape(), [2, 2, 2]);
         assert_eq!(values(&y), [20.0, 21.0, 0.0, 1.0, 10.0, 11.0, 10.0, 11.0]);

@@ -1,23 +1,30 @@
 //! Modules, layers and optimisers against hand-computed numbers and plain f64 loops, on every device.
 #![cfg(feature = "cpu")]
 
+mod averages;
 mod batch_norm;
 mod compile;
 mod course;
 mod dropout;
 mod effects;
 mod gradients;
+mod groups;
 mod inside;
 mod layers;
+mod models;
 mod module;
 mod optim;
+mod pytorch;
+mod pytorch_cases;
 mod random_states;
 mod recurrent;
 mod rules;
 mod schedules;
 mod sequences;
 mod sequential;
+mod sharing;
 mod state;
+mod structure;
 mod training;
 mod warnings;
 

@@ -313,7 +313,7 @@ fn one(seed: u64, device: &Device) {
         }
         for w in [&mut plain, &mut world] {
             match call {
-                2 => w.norm.momentum = 0.3,
+                2 => w.norm.momentum = Some(0.3),
                 3 => w.drop.layer.p = 0.5,
                 4 => w.adam.lr = 0.02,
                 _ => {}

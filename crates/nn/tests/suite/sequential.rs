@@ -2,7 +2,7 @@
 
 use wgrad_graph::{ConvOptions, DType, Device, Generator, Tensor};
 use wgrad_nn::{
-    BatchNorm2d, Context, Conv2d, Dropout, Embedding, Flatten, Layer, LayerInfo, Linear, MaxPool2d,
+    BatchNorm2d, Context, Conv2d, Dropout, Embedding, Flatten, LayerInfo, Linear, MaxPool2d,
     Module, Relu, Sequential,
 };
 

@@ -313,7 +313,7 @@ fn numbers_that_change_between_calls_take_effect() {
         for n in 0..12 {
             for s in [&mut plain, &mut state] {
                 match n {
-                    2 => s.1.momentum = 0.5,
+                    2 => s.1.momentum = Some(0.5),
                     4 => s.2.layer.p = 0.75,
                     6 => s.3.training = false,
                     7 => s.1.eps = 0.5,

@@ -3,7 +3,7 @@
 use super::{close, devices, values};
 use wgrad_graph::{Device, Generator, Tensor};
 use wgrad_nn::{
-    Adam, BatchNorm1d, Context, Dropout, Layer, Linear, Module, Optimizer, Sequential, Sgd, Tanh,
+    Adam, BatchNorm1d, Context, Dropout, Linear, Module, Optimizer, Sequential, Sgd, Tanh,
     gradients, loss,
 };
 

@@ -5,7 +5,7 @@ use std::error::Error;
 
 use wgrad_data::{DeviceDataset, ImageDataset, Loader, digits};
 use wgrad_graph::{ConvOptions, Device, Generator, Reduction, Tensor};
-use wgrad_nn::{Adam, Context, Conv2d, Flatten, Layer, Linear, MaxPool2d, Relu, Sequential};
+use wgrad_nn::{Adam, Context, Conv2d, Flatten, Linear, MaxPool2d, Relu, Sequential};
 use wgrad_nn::{Optimizer, gradients};
 
 /// Of the digits, of the weights and of the order of the batches.
