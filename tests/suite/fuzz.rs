@@ -9,6 +9,7 @@ mod linear;
 mod losses;
 mod parts;
 mod picking;
+mod sequences;
 mod sums;
 mod windows;
 
@@ -47,6 +48,7 @@ fn every_call() -> Vec<&'static Call> {
         losses::CALLS,
         parts::CALLS,
         picking::CALLS,
+        sequences::CALLS,
         sums::CALLS,
         windows::CALLS,
     ];

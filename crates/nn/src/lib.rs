@@ -27,6 +27,7 @@
 mod average;
 mod compile;
 mod context;
+mod generate;
 mod gradients;
 mod host;
 pub mod init;
@@ -43,6 +44,9 @@ mod variable;
 pub use average::Average;
 pub use compile::{Compiled, Outputs, compile};
 pub use context::Context;
+#[cfg(not(target_arch = "wasm32"))]
+pub use generate::generate;
+pub use generate::{GenerateOptions, LanguageModel, generate_async};
 pub use gradients::{Gradients, gradients, gradients_where, gradients_with};
 pub use host::{Host, Saved, Value, Variant, Watched};
 pub use layer::{Layer, LayerInfo, Sequential};
@@ -65,6 +69,13 @@ pub use layers::{
     SeparableConv2d, Sigmoid, Silu, Softmax, Softmax2d, Softmin, Softplus, Softshrink, Softsign,
     SpectralNorm, SwiGlu, Tanh, Tanhshrink, Threshold, TiledConv2d, Unflatten, Unfold, Upsample,
     WeightNorm, Weighted, WordVectors, ZeroPad1d, ZeroPad2d, ZeroPad3d,
+};
+pub use layers::{
+    Aggregate, AttentionMasks, Cache, FeedForwardActivation, GatConv, GatOptions, GcnConv, GruCell,
+    KvCache, LearnedPositions, Lengths, LstmCell, MultiheadAttention, MultiheadAttentionOptions,
+    RnnCell, RotaryEmbedding, SimpleRnn, SinusoidalPositions, Transformer, TransformerDecoder,
+    TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer, TransformerOptions,
+    propagate, sinusoidal_positions,
 };
 pub use module::{Kind, Module, join, to_device_async};
 pub use optim::{

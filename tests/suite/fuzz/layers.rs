@@ -4,7 +4,7 @@ use super::{Fuzz, calls};
 use wgrad::nn::*;
 use wgrad::{ConvOptions, ConvTransposeOptions, Generator, PoolOptions};
 
-fn recurrent(f: &mut Fuzz) -> RecurrentOptions {
+pub(super) fn recurrent(f: &mut Fuzz) -> RecurrentOptions {
     let options = RecurrentOptions::default()
         .batch_first(f.b())
         .bidirectional(f.b())
@@ -27,7 +27,7 @@ fn recurrent(f: &mut Fuzz) -> RecurrentOptions {
 }
 
 /// What a layer draws, in training or not.
-fn context(f: &mut Fuzz) -> Context {
+pub(super) fn context(f: &mut Fuzz) -> Context {
     if f.b() {
         Context::train(7)
     } else {

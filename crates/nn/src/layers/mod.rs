@@ -2,6 +2,7 @@
 //! anything else that a forward pass changes but its buffers.
 
 mod activation;
+pub(crate) mod attention;
 mod batch_norm;
 mod bilinear;
 mod checkpointed;
@@ -11,15 +12,18 @@ mod conv_transpose;
 mod dropout;
 mod embedding;
 mod flatten;
+mod graph;
 mod group_norm;
 mod layer_norm;
 mod linear;
 mod local;
 mod pad;
 mod pool;
+mod positions;
 mod recurrent;
 mod reparametrized;
 mod resize;
+mod transformer;
 mod units;
 mod word_vectors;
 
@@ -28,6 +32,9 @@ pub use activation::{
     Identity, LeakyRelu, LogSigmoid, LogSoftmax, Mish, PRelu, RRelu, ReGlu, Relu, Relu6, Selu,
     Sigmoid, Silu, Softmax, Softmax2d, Softmin, Softplus, Softshrink, Softsign, SwiGlu, Tanh,
     Tanhshrink, Threshold,
+};
+pub use attention::{
+    AttentionMasks, Cache, KvCache, MultiheadAttention, MultiheadAttentionOptions,
 };
 pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d};
 pub use bilinear::Bilinear;
@@ -41,6 +48,7 @@ pub use dropout::{
 };
 pub use embedding::{BagMode, Embedding, EmbeddingBag};
 pub use flatten::{Flatten, Unflatten};
+pub use graph::{Aggregate, GatConv, GatOptions, GcnConv, propagate};
 pub use group_norm::{
     GroupNorm, InstanceNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, LocalResponseNorm,
 };
@@ -58,9 +66,16 @@ pub use pool::{
     GlobalMaxPool, LpPool1d, LpPool2d, LpPool3d, MaxPool1d, MaxPool2d, MaxPool3d, MaxUnpool1d,
     MaxUnpool2d, MaxUnpool3d,
 };
-pub use recurrent::{Gru, Lstm, Nonlinearity, RecurrentOptions, Rnn};
+pub use positions::{LearnedPositions, RotaryEmbedding, SinusoidalPositions, sinusoidal_positions};
+pub use recurrent::{
+    Gru, GruCell, Lengths, Lstm, LstmCell, Nonlinearity, RecurrentOptions, Rnn, RnnCell, SimpleRnn,
+};
 pub use reparametrized::{SpectralNorm, WeightNorm, Weighted};
 pub use resize::{ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold, Upsample};
+pub use transformer::{
+    FeedForwardActivation, Transformer, TransformerDecoder, TransformerDecoderLayer,
+    TransformerEncoder, TransformerEncoderLayer, TransformerOptions,
+};
 pub use units::{Maxout, Rbf};
 pub use word_vectors::WordVectors;
 
@@ -68,7 +83,7 @@ use wgrad_graph::{Error, ErrorKind, Tensor};
 
 /// The invalid result of a layer `op` at `x`; an invalid input's own error goes first.
 #[track_caller]
-fn fail(op: &str, kind: ErrorKind, message: String, x: &Tensor) -> Tensor {
+pub(crate) fn fail(op: &str, kind: ErrorKind, message: String, x: &Tensor) -> Tensor {
     let error = match x.check() {
         Err(e) => e,
         Ok(_) => Error::new(kind, op, message).with_operands(vec![(x.shape().to_vec(), x.dtype())]),

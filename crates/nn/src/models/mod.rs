@@ -1,5 +1,5 @@
-//! Ready models for images, with torchvision's names of parameters, so that its weights load, and its initial
-//! distributions. They compose layers of this crate and hold no arithmetic of their own.
+//! Ready models for images and texts, with the names of parameters of torchvision and Hugging Face, so that their weights
+//! load, and their initial distributions. They compose layers of this crate and hold no arithmetic of their own.
 //!
 //! | model | input | parameters, 1000 classes |
 //! |---|---|---|
@@ -10,25 +10,34 @@
 //! | [`MobileNetV2`] | `[batch, 3, 224, 224]` | 3,504,872 |
 //! | [`EfficientNet::b0`] | `[batch, 3, 224, 224]` | 5,288,548 |
 //! | [`UNet`] | `[batch, channels, height, width]` | 31,037,698 (2 classes, 3 channels) |
+//! | [`VisionTransformer`] | `[batch, 3, 224, 224]` | 86,567,656 |
+//! | [`Gpt2`] | tokens `[batch, time]` | 124,439,808 |
+//! | [`Bert`] | tokens `[batch, time]` | 109,482,240 |
 //!
-//! All but [`UNet`] end in logits `[batch, classes]`, for [`crate::loss::cross_entropy`]. Other sizes than 224 work
-//! where five halvings leave something.
+//! All for images but [`UNet`] end in logits `[batch, classes]`, for [`crate::loss::cross_entropy`]. The convolutional ones
+//! take other sizes than 224, where five halvings leave something.
 
 mod alexnet;
+mod bert;
 mod efficientnet;
+mod gpt2;
 mod lenet;
 mod mobilenet;
 mod resnet;
 mod unet;
 mod vgg;
+mod vit;
 
 pub use alexnet::AlexNet;
+pub use bert::{Bert, BertConfig, BertOutput};
 pub use efficientnet::EfficientNet;
+pub use gpt2::{Gpt2, Gpt2Config};
 pub use lenet::LeNet;
 pub use mobilenet::MobileNetV2;
 pub use resnet::ResNet;
 pub use unet::UNet;
 pub use vgg::Vgg;
+pub use vit::{VisionTransformer, VisionTransformerConfig};
 
 use crate::init::{self, Fan};
 use crate::{BatchNorm2d, Conv2d, Layer, Linear, Sequential};
@@ -115,3 +124,39 @@ fn head(from: usize, to: usize, rng: &mut Generator, device: &Device) -> Linear 
         bias: Some(init::zeros(&[to], device)),
     }
 }
+
+/// Implements [`crate::Module`] for a struct whose parts have names that are no field's: `"self.query" => query`.
+macro_rules! named {
+    ($t:ty { $($name:literal => $field:ident),* $(,)? }) => {
+        impl crate::Module for $t {
+            fn visit(
+                &self,
+                path: &str,
+                visitor: &mut dyn FnMut(&str, crate::Kind, &wgrad_graph::Tensor),
+            ) {
+                $(self.$field.visit(&crate::join(path, $name), visitor);)*
+            }
+
+            fn visit_mut(
+                &mut self,
+                path: &str,
+                visitor: &mut dyn FnMut(&str, crate::Kind, &mut wgrad_graph::Tensor),
+            ) {
+                $(self.$field.visit_mut(&crate::join(path, $name), visitor);)*
+            }
+
+            fn visit_host(&mut self, visitor: &mut dyn FnMut(crate::Host<'_>)) {
+                $(
+                    visitor(crate::Host::Enter(&$name));
+                    self.$field.visit_host(visitor);
+                    visitor(crate::Host::Leave);
+                )*
+            }
+
+            fn duplicate(&self) -> Option<$t> {
+                Some(self.clone())
+            }
+        }
+    };
+}
+use named;

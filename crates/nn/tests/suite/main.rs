@@ -20,6 +20,7 @@ mod random_states;
 mod recurrent;
 mod rules;
 mod schedules;
+mod sequences;
 mod sequential;
 mod sharing;
 mod state;
