@@ -60,7 +60,7 @@ impl Tensor {
         long + (below * LN_2).exp().log1p() * LOG2_E
     }
 
-    /// 0 below 0, 1 above, `values` at 0; NaN stays. No gradient flows.
+    /// 0 below 0 and for NaN, 1 above, `values` at 0. No gradient flows.
     ///
     /// ```
     /// # use wgrad_graph::{Device, Tensor};
@@ -73,11 +73,6 @@ impl Tensor {
     pub fn heaviside(&self, values: &Tensor) -> Tensor {
         let x = self.stop_gradient();
         let step = x.gt_scalar(0.0).cast(x.dtype());
-        let step = if x.dtype().is_float() {
-            Tensor::where_(&x.isnan(), &x, &step)
-        } else {
-            step
-        };
         Tensor::where_(&x.eq_scalar(0.0), &values.stop_gradient(), &step)
     }
 
@@ -196,7 +191,7 @@ impl Tensor {
             })
             .collect();
         let half = (&far * 0.5).exp();
-        let large = far.recip().polynomial(&tail) / (&far * (2.0 * PI)).sqrt() * &half * half;
+        let large = far.recip().polynomial(&tail) / (far.sqrt() * (2.0 * PI).sqrt()) * &half * half;
         Tensor::where_(&near, &small, &large)
     }
 
