@@ -52,6 +52,7 @@ mod transform;
 mod tune;
 
 pub use api::{ConvOptions, ConvTransposeOptions, Padding, PoolOptions, Scalar};
+pub use api::{Dim, QuantileInterpolation, Reduce, Unique};
 pub use api::{EmbeddingOptions, GeluApproximation, MatrixNorm, PadMode, Subscript, Subscripts};
 pub use autodiff::{GradOptions, grad, grad_with, value_and_grad};
 pub use checkpoint::{Tensors, checkpoint};
@@ -59,9 +60,9 @@ pub use checkpoint::{Tensors, checkpoint};
 pub use cluster::kmeans;
 pub use cluster::{KMeans, KMeansOptions, kmeans_async};
 pub use composite::{
-    AttentionOptions, CrossEntropyOptions, InterpolateOptions, Interpolation,
-    LocalResponseNormOptions, LossOptions, PoissonNllOptions, Reduction, TripletMarginOptions,
-    UnfoldOptions,
+    AttentionOptions, CrossEntropyOptions, FftNorm, GridMode, GridPadding, GridSampleOptions,
+    InterpolateOptions, Interpolation, LocalResponseNormOptions, LossOptions, PoissonNllOptions,
+    Reduction, TripletMarginOptions, UnfoldOptions,
 };
 pub use debug::{Departure, NonFinite, graph_dot};
 #[cfg(not(target_arch = "wasm32"))]

@@ -17,6 +17,7 @@ pub mod report;
 pub mod session;
 pub mod summary;
 mod table;
+pub mod weights;
 
 pub use checkpoint::{Array, Checkpoint, CheckpointError, DType};
 #[cfg(not(target_arch = "wasm32"))]
@@ -29,3 +30,4 @@ pub use progress::Progress;
 pub use report::{Report, ReportError, Tile};
 pub use session::{Counters, SessionError};
 pub use summary::{Summary, SummaryRow};
+pub use weights::{LoadOptions, LoadReport, ModelInfo, Weights, WeightsError};

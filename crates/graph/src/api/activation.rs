@@ -86,7 +86,7 @@ impl Tensor {
         in_f32!([self] => |x| x.gelu());
         let x = self.to_float();
         // Φ(x) = erfc(−x/√2) / 2: 1 + erf would cancel where Φ is small.
-        (&x * -FRAC_1_SQRT_2).erfc() * (x * 0.5)
+        (x.settled() * -FRAC_1_SQRT_2).erfc() * (x * 0.5)
     }
 
     /// [`gelu`](Tensor::gelu), exact or approximate.
@@ -111,7 +111,18 @@ impl Tensor {
     pub fn silu(&self) -> Tensor {
         in_f32!([self] => |x| x.silu());
         let x = self.to_float();
-        &x * x.sigmoid()
+        &x * x.settled().sigmoid()
+    }
+
+    /// `x`, or ±200 with no slope where it is finite and beyond: a gate is 0 or 1 long before, but a gradient times
+    /// `x` may overflow before it meets the gate's slope of 0.
+    #[track_caller]
+    fn settled(&self) -> Tensor {
+        let size = self.abs();
+        let beyond = size
+            .gt_scalar(200.0)
+            .logical_and(&size.le_scalar(self.dtype().range().1));
+        Tensor::where_(&beyond, &(self.stop_gradient().sign() * 200.0), self)
     }
 
     /// `x · tanh(softplus(x))`.
@@ -119,7 +130,7 @@ impl Tensor {
     pub fn mish(&self) -> Tensor {
         in_f32!([self] => |x| x.mish());
         let x = self.to_float();
-        &x * x.softplus().tanh()
+        &x * x.settled().softplus().tanh()
     }
 
     /// `log(1 + exp(x))`, without overflow.

@@ -1,5 +1,6 @@
 //! Picking and placing by index, and sorting.
 
+use super::order::Dim;
 use crate::dtype::DType;
 use crate::in_f32;
 use crate::ops::argsort::ArgSort;
@@ -143,9 +144,10 @@ impl Tensor {
         }
     }
 
-    /// Positions (i32) that sort along `dim`; stable; NaN is greatest.
+    /// Positions (i32) that sort along `dim`, the last one if none is named; stable; NaN is greatest.
     #[track_caller]
-    pub fn argsort(&self, dim: isize, descending: bool) -> Tensor {
+    pub fn argsort(&self, along: impl Dim, descending: bool) -> Tensor {
+        let dim = along.dim().unwrap_or(-1);
         if matches!(self.dtype(), DType::Bool | DType::U8) {
             return self.cast(DType::I32).argsort(dim, descending);
         }
@@ -161,7 +163,7 @@ impl Tensor {
         }
     }
 
-    /// Elements in order along `dim`, and the positions they came from.
+    /// Elements in order along `dim`, the last one if none is named, and the positions they came from.
     ///
     /// ```
     /// # use wgrad_graph::{Device, Tensor};
@@ -170,7 +172,8 @@ impl Tensor {
     /// # Ok::<(), wgrad_graph::Error>(())
     /// ```
     #[track_caller]
-    pub fn sort(&self, dim: isize, descending: bool) -> (Tensor, Tensor) {
+    pub fn sort(&self, along: impl Dim, descending: bool) -> (Tensor, Tensor) {
+        let dim = along.dim().unwrap_or(-1);
         let order = self.argsort(dim, descending);
         let values = if self.rank() == 0 {
             self.clone()

@@ -1,5 +1,6 @@
 //! Picking and placing by index beyond gather and scatter-add: one-hot vectors, the largest elements.
 
+use super::order::Dim;
 use crate::dtype::DType;
 use crate::error::ErrorKind;
 use crate::in_f32;
@@ -165,7 +166,8 @@ impl Tensor {
             .cast(DType::I32)
     }
 
-    /// The `k` greatest (or least) elements along `dim`, in order, and their positions (i32).
+    /// The `k` greatest (or least) elements along `dim`, the last one if none is named, in order, and their positions
+    /// (i32).
     ///
     /// ```
     /// # use wgrad_graph::{Device, Tensor};
@@ -174,7 +176,8 @@ impl Tensor {
     /// # Ok::<(), wgrad_graph::Error>(())
     /// ```
     #[track_caller]
-    pub fn topk(&self, k: usize, along: isize, largest: bool) -> (Tensor, Tensor) {
+    pub fn topk(&self, k: usize, along: impl Dim, largest: bool) -> (Tensor, Tensor) {
+        let along = along.dim().unwrap_or(-1);
         let (values, order) = self.sort(along, largest);
         if self.rank() == 0 && k == 1 {
             return (values, order);

@@ -1,5 +1,6 @@
 //! Reductions and scans.
 
+use super::order::Dim;
 use crate::dtype::DType;
 use crate::in_f32;
 use crate::ops::argmax::ArgMax;
@@ -89,9 +90,11 @@ impl Tensor {
         if n < 2 || self.dtype() != DType::F32 {
             return self.average(over, keepdim);
         }
-        // Scaling by a power of 2 changes no bit of what does not overflow, but below 2⁻¹²⁶ n.
+        let plain = self.average(over, keepdim);
+        // Scaling by a power of 2 would lose bits of what is below 2⁻¹²⁶ n: only what overflows is scaled.
         let scale = (n.checked_next_power_of_two().unwrap_or(n) as f64).recip();
-        (self * scale).sum_dims(over, keepdim) / (n as f64 * scale)
+        let scaled = (self * scale).sum_dims(over, keepdim) / (n as f64 * scale);
+        Tensor::where_(&plain.isfinite(), &plain, &scaled)
     }
 
     /// How many elements are reduced over some dimensions.
@@ -168,17 +171,22 @@ impl Tensor {
         }
     }
 
-    /// Position (i32) of the first greatest element along `dim`.
+    /// Position (i32) of the first greatest element along `dim`, or among all elements in row-major order; NaN wins.
     ///
     /// ```
     /// # use wgrad_graph::{Device, Tensor};
     /// let x = Tensor::from_slice(&[1.0f32, 9.0, 3.0, 4.0], &[2, 2], &Device::cpu());
     /// assert_eq!(x.argmax(1, false).to_vec::<i32>()?, [1, 1]);
+    /// assert_eq!(x.argmax(None, false).item::<i32>()?, 1);
     /// # Ok::<(), wgrad_graph::Error>(())
     /// ```
     #[track_caller]
-    pub fn argmax(&self, dim: isize, keepdim: bool) -> Tensor {
-        let list = match dims(&[dim], self.rank()) {
+    pub fn argmax(&self, along: impl Dim, keepdim: bool) -> Tensor {
+        let Some(d) = along.dim() else {
+            let all = self.along(None).0;
+            return all.argmax(0, false).like_rank(self, keepdim);
+        };
+        let list = match dims(&[d], self.rank()) {
             Ok(list) => list,
             Err(m) => return self.fail("argmax", m),
         };

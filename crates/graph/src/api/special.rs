@@ -270,19 +270,40 @@ impl Tensor {
         Tensor::where_(&move_up, &(&r + other), &r)
     }
 
-    /// `self / other` rounded down. Integers must stay below 2²⁴ in magnitude: they are divided as f32, after the
-    /// remainder is taken off, and are i32 again.
-    /// A float divided by 0 is infinite, or NaN.
+    /// `self / other` rounded down, Python's and PyTorch's `floor_divide`; of integers exactly. A float divided by 0 is
+    /// infinite, or NaN.
+    ///
+    /// ```
+    /// # use wgrad_graph::{Device, Tensor};
+    /// let d = Device::cpu();
+    /// let q = Tensor::new(&[2_000_000_011, -7], &d).floor_divide(&Tensor::new(&[2, 2], &d));
+    /// assert_eq!(q.to_vec::<i32>()?, [1_000_000_005, -4]);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn floor_divide(&self, other: &Tensor) -> Tensor {
         in_f32!([self, other] => |x, other| x.floor_divide(other));
-        let rest = self.remainder(other);
-        let dtype = rest.dtype();
-        let rounded = ((self - rest) / other).round();
-        if !dtype.is_float() {
-            return rounded.cast(dtype);
+        let rest = self.fmod(other);
+        let opposite = rest.lt_scalar(0.0).ne(&other.lt_scalar(0.0));
+        let below = rest.ne_scalar(0.0).logical_and(&opposite);
+        if !rest.dtype().is_float() {
+            // f32 is off by some units of the last place; what is left over is divided once more.
+            let whole = self - &rest;
+            let first = (&whole / other).round().cast(rest.dtype());
+            let more = ((whole - &first * other) / other).round();
+            return first + more.cast(rest.dtype()) - below.cast(rest.dtype());
         }
-        Tensor::where_(&other.eq_scalar(0.0), &(self / other), &rounded).cast(dtype)
+        let quotient = (self - &rest) / other - below.cast(rest.dtype());
+        let rounded = quotient.floor();
+        let up = (&quotient - &rounded).gt_scalar(0.5);
+        let rounded = Tensor::where_(&up, &(&rounded + 1.0), &rounded);
+        let plain = self / other;
+        let zero = quotient.eq_scalar(0.0);
+        let signed = Tensor::where_(&zero, &plain.zeros_like().copysign(&plain), &rounded);
+        let value = Tensor::where_(&other.eq_scalar(0.0), &plain, &signed).stop_gradient();
+        // A gradient of zeros flows.
+        let always = value.full_like_dtype(1.0, DType::Bool);
+        Tensor::where_(&always, &Tensor::where_(&always, &value, self), other)
     }
 
     /// `self + weight · (end − self)`, exact at both ends.

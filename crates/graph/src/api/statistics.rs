@@ -1,5 +1,6 @@
 //! Reductions beyond sum and maximum: products, truth, spread, least positions, and those that skip NaN.
 
+use super::order::Dim;
 use crate::dtype::DType;
 use crate::in_f32;
 use crate::plan::ScanKind;
@@ -179,10 +180,11 @@ impl Tensor {
         self.cast(DType::Bool).sum_dims(over, keepdim)
     }
 
-    /// Position (i32) of the first least element along `dim`; NaN counts as least.
+    /// Position (i32) of the first least element along `dim`, or among all elements in row-major order; NaN counts as
+    /// least.
     #[track_caller]
-    pub fn argmin(&self, dim: isize, keepdim: bool) -> Tensor {
-        self.mirrored().argmax(dim, keepdim)
+    pub fn argmin(&self, along: impl Dim, keepdim: bool) -> Tensor {
+        self.mirrored().argmax(along.dim(), keepdim)
     }
 
     /// Running minima along `dim`; NaN wins.
@@ -206,9 +208,12 @@ impl Tensor {
             Ok(n) => n,
             Err(m) => return self.fail("nanmean", m),
         };
+        let x = self.to_float();
+        let plain = x.nansum(over, keepdim) / counted.to_float();
         // As in `mean_dims`: a sum that overflows does not matter.
         let scale = (n.max(1).next_power_of_two() as f64).recip();
-        (self.to_float() * scale).nansum(over, keepdim) / (counted.to_float() * scale)
+        let scaled = (x * scale).nansum(over, keepdim) / (counted.to_float() * scale);
+        Tensor::where_(&plain.isfinite(), &plain, &scaled)
     }
 
     /// Means and variances over some dimensions, which stay with size 1.
@@ -231,7 +236,8 @@ impl Tensor {
         }
     }
 
-    /// The lesser of the middle elements along `dim`, and its position (i32); the first NaN where there is one.
+    /// The lesser of the middle elements along `dim`, or of all, and its position (i32); the first NaN where there is
+    /// one. Without a dimension the position counts all elements in row-major order.
     ///
     /// ```
     /// # use wgrad_graph::{Device, Tensor};
@@ -243,7 +249,11 @@ impl Tensor {
     /// # Ok::<(), wgrad_graph::Error>(())
     /// ```
     #[track_caller]
-    pub fn median(&self, dim: isize, keepdim: bool) -> (Tensor, Tensor) {
+    pub fn median(&self, along: impl Dim, keepdim: bool) -> (Tensor, Tensor) {
+        let Some(dim) = along.dim() else {
+            let (value, at) = self.along(None).0.median(0, false);
+            return (value.like_rank(self, keepdim), at.like_rank(self, keepdim));
+        };
         let middle = self.size(dim).max(1).div_ceil(2);
         if !self.dtype().is_float() || self.rank() == 0 || self.size(dim) == 0 {
             return self.kthvalue(middle, dim, keepdim);

@@ -222,6 +222,9 @@ impl Tensor {
         if delta.is_nan() || delta <= 0.0 {
             return d.bad_value("huber_loss", format!("delta {delta} is not positive"));
         }
+        if delta.is_infinite() {
+            return options.apply("huber_loss", &(d.square() * 0.5));
+        }
         let size = d.abs();
         let near = size.le_scalar(delta);
         let inner = Tensor::where_(&near, &d, &d.zeros_like());

@@ -113,12 +113,6 @@ fn finite(a: MatRef<f64>) -> Result<(), String> {
 }
 
 impl Tensor {
-    /// Transposed matrices.
-    #[track_caller]
-    fn mt(&self) -> Tensor {
-        self.transpose(-2, -1)
-    }
-
     /// `[…]` as `[…, 1, 1]`, to scale matrices.
     #[track_caller]
     fn scales(&self) -> Tensor {

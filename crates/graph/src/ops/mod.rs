@@ -420,7 +420,7 @@ primitives! {
     tanh::Tanh, erf::Erf, sigmoid::Sigmoid, log2::Log2, asinh::Asinh, erfc::Erfc, erfinv::Erfinv, lgamma::Lgamma, digamma::Digamma, polygamma::Polygamma, sqrt::Sqrt, recip::Recip, floor::Floor, round::Round, trunc::Trunc, is_nan::IsNan,
     cast::Cast, not::Not,
     add::Add, mul::Mul, div::Div, max::Max, min::Min, pow::Pow, fmod::Fmod, atan2::Atan2, compare::Compare,
-    shift_right::ShiftRight, where_::Where,
+    shift_right::ShiftRight, bitwise::Bitwise, where_::Where,
     reduce_sum::ReduceSum, reduce_max::ReduceMax, argmax::ArgMax, scan::Scan, linear_scan::LinearScan,
     reshape::Reshape, permute::Permute, expand::Expand, slice::Slice, flip::Flip, pad::Pad, concat::Concat,
     matmul::Matmul, conv::Conv, conv_input_grad::ConvInputGrad, conv_weight_grad::ConvWeightGrad,

@@ -156,6 +156,12 @@ pub trait Hooks {
 
     /// Becomes what was saved. False if that is another optimiser.
     fn restore(&mut self, saved: &Saved) -> bool;
+
+    /// Goes on from moments by name, a number of steps and a learning rate, as a file holds them.
+    ///
+    /// # Errors
+    /// As [`Optimizer::load_moments`].
+    fn resume(&mut self, moments: &[(String, Tensor)], steps: u64, lr: f64) -> Result<()>;
 }
 
 /// Implements [`Optimizer`] for a struct with fields `lr`, `groups` and `state`, and methods `validate`, `moments`,
@@ -323,6 +329,17 @@ macro_rules! optimizer {
                     *self = saved.clone().with_state(saved.state.saved());
                 }
                 saved.is_some()
+            }
+
+            fn resume(
+                &mut self,
+                moments: &[(String, wgrad_graph::Tensor)],
+                steps: u64,
+                lr: f64,
+            ) -> wgrad_graph::Result<()> {
+                crate::optim::Optimizer::load_moments(self, moments, steps)?;
+                self.lr = lr;
+                Ok(())
             }
         }
 
