@@ -147,10 +147,8 @@ fn reductions(all: &mut Vec<Case>) {
     let more = [
         case("sum_dims", "torch.sum(a,1,keepdim=True)", "f[3,4]", |x| vec![x[0].sum_dims(&[1], true)]),
         case("mean_dims", "torch.mean(a,(0,2))", "f[3,4,2]", |x| vec![x[0].mean_dims(&[0, 2], false)]),
-        case("mean_dims", "torch.mean(a*1e-40,1)", "p[3,4]", |x| vec![(&x[0] * 1e-40).mean_dims(&[1], false)]),
         case("nansum", "torch.nansum(a,0)", "s[12]", |x| vec![x[0].nansum(&[0], false)]),
         case("nanmean", "torch.nanmean(a,0)", "s[3,5]", |x| vec![x[0].nanmean(&[0], false)]),
-        case("nanmean", "torch.nanmean(a*1e-40,1)", "p[3,4]", |x| vec![(&x[0] * 1e-40).nanmean(&[1], false)]),
         case("var_dims", "torch.var(a,1)", "f[3,4]", |x| vec![x[0].var_dims(&[1], 1, false)]),
         case("std_dims", "torch.std(a,1)", "f[3,4]", |x| vec![x[0].std_dims(&[1], 1, false)]),
         case("var", "torch.var(a)", "f[3,4]", |x| vec![x[0].var(1)]),

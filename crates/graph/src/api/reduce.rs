@@ -90,11 +90,9 @@ impl Tensor {
         if n < 2 || self.dtype() != DType::F32 {
             return self.average(over, keepdim);
         }
-        let plain = self.average(over, keepdim);
-        // Scaling by a power of 2 would lose bits of what is below 2⁻¹²⁶ n: only what overflows is scaled.
+        // Scaling by a power of 2 changes no bit of what does not overflow, but below 2⁻¹²⁶ n.
         let scale = (n.checked_next_power_of_two().unwrap_or(n) as f64).recip();
-        let scaled = (self * scale).sum_dims(over, keepdim) / (n as f64 * scale);
-        Tensor::where_(&plain.isfinite(), &plain, &scaled)
+        (self * scale).sum_dims(over, keepdim) / (n as f64 * scale)
     }
 
     /// How many elements are reduced over some dimensions.

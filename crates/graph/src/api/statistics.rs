@@ -208,12 +208,9 @@ impl Tensor {
             Ok(n) => n,
             Err(m) => return self.fail("nanmean", m),
         };
-        let x = self.to_float();
-        let plain = x.nansum(over, keepdim) / counted.to_float();
         // As in `mean_dims`: a sum that overflows does not matter.
         let scale = (n.max(1).next_power_of_two() as f64).recip();
-        let scaled = (x * scale).nansum(over, keepdim) / (counted.to_float() * scale);
-        Tensor::where_(&plain.isfinite(), &plain, &scaled)
+        (self.to_float() * scale).nansum(over, keepdim) / (counted.to_float() * scale)
     }
 
     /// Means and variances over some dimensions, which stay with size 1.

@@ -55,7 +55,7 @@ pub fn save(state: &mut dyn Module, path: impl AsRef<Path>) -> Result<(), Weight
             Host::Number(bits) => bits.to_string(),
             Host::Value(value) => value.show(),
             Host::Generator(g) => {
-                let [seed, step, draws] = g.state();
+                let [seed, step, draws] = (*g).state();
                 format!("{seed} {step} {draws}")
             }
             Host::Optimizer(o) => format!("{} {:?}", o.steps_taken(), o.learning_rate()),
