@@ -115,12 +115,28 @@ const ONE_STEP: &str = "abs add all all_dims any any_dims arange arange_step arg
     stack stop_gradient sub t take_along_dim tanh topk transpose tril triu trunc unbind unflatten unfold2d unsqueeze where_ \
     zeros zeros_like name scalar with";
 
+/// Methods that are not swept: they move elements, give no floats, or compose operations and may round f16 between them
+/// (those are listed under "Not there yet" in ARCHITECTURE.md).
+const NOT_SWEPT: &str = "nonzero nonzero_as_tuple nonzero_static masked_select bincount unique unique_dim unique_consecutive logspace \
+    geomspace tril_indices triu_indices hann_window hamming_window blackman_window bartlett_window kaiser_window \
+    unravel_index quantile nanquantile quantiles nanmedian aminmax mode bitwise_and bitwise_or bitwise_xor \
+    bitwise_not bitwise_left_shift bitwise_right_shift gcd lcm searchsorted bucketize histc histogram index_put \
+    index index_copy take put masked_scatter diagonal_scatter as_strided_scatter scatter_reduce index_reduce \
+    atleast_1d atleast_2d atleast_3d hstack vstack dstack column_stack tensor_split tensor_split_at tile rot90 \
+    fliplr flipud mt diag diagflat block_diag meshgrid cartesian_prod combinations as_strided unfold sum_to_size \
+    isclose allclose equal isin broadcast_tensors addcmul addcdiv logaddexp2 heaviside ldexp signbit isposinf \
+    isneginf deg2rad rad2deg rsub mvlgamma i0 fractional_max_pool2d grid_sample affine_grid addmm addmv addr baddbmm \
+    addbmm multi_dot tensordot inner kron cross vander dist cdist pdist cov corrcoef renorm fft ifft rfft irfft fftn \
+    ifftn rfftn irfftn stft istft fftfreq rfftfreq fftshift ifftshift diff gradient trapezoid trapezoid_over \
+    cumulative_trapezoid cumulative_trapezoid_over";
+
 #[test]
-fn every_method_of_tensors_is_swept_or_takes_one_step() {
+fn every_method_of_tensors_is_swept_or_listed() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/graph/src");
     let listed: BTreeSet<&str> = all_cases()
         .flat_map(|c| c.0.split(' '))
         .chain(ONE_STEP.split_whitespace())
+        .chain(NOT_SWEPT.split_whitespace())
         .collect();
     let (mut missing, mut count) = (Vec::new(), 0);
     for folder in ["api", "composite"] {

@@ -150,7 +150,7 @@ fn a_profile_is_a_trace_of_steps_with_their_lines() {
     let of = |phase: &'static str| events.iter().filter(move |e| e["ph"] == phase);
     let step = of("X").find(|e| e["args"]["kernel"] == "matmul").unwrap();
     let line = step["args"]["line"].as_str().unwrap();
-    assert!(line.contains("linear.rs:"), "{line}");
+    assert!(line.contains("model.rs:"), "{line}");
     assert!(step["dur"].as_f64().unwrap() > 0.0 && step["ts"].as_f64().unwrap() > 0.0);
     assert!(of("X").any(|e| e["name"].as_str().unwrap().starts_with("plan of")));
     assert!(of("C").all(|e| e["args"]["live"].as_u64().unwrap() > 0));

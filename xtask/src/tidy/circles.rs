@@ -56,6 +56,11 @@ const KNOWN: &[(&str, &[&str], &str)] = &[
         "an update in f16 is the update in f32 between casts, and the state asks for either",
     ),
     (
+        "crates/train/src/weights",
+        &["error", "load"],
+        "loading fails with an error that holds the report which loading makes",
+    ),
+    (
         "crates/cli/src/bench",
         &["case", "kernels", "roofline"],
         "a case is timed by what lists the cases, and judged by the roofline, which is measured as a case is",

@@ -346,18 +346,7 @@ impl<'a> Machine<'a> {
                 let n = self.number(8)?;
                 self.text(n)?
             }
-            b'U' | b'T' => {
-                // Python 2's text, which is bytes.
-                let n = self.number(if code == b'U' { 1 } else { 4 })?;
-                let start = self.at;
-                match self.text(n) {
-                    Ok(text) => text,
-                    Err(_) => {
-                        self.at = start;
-                        self.bytes(n)?
-                    }
-                }
-            }
+            b'U' | b'T' => self.old_text(if code == b'U' { 1 } else { 4 })?,
             b'C' => {
                 let n = self.number(1)?;
                 self.bytes(n)?
@@ -392,6 +381,16 @@ impl<'a> Machine<'a> {
         };
         self.stack.push(value);
         Ok(())
+    }
+
+    /// Python 2's text, which is bytes, after its length in `n` bytes.
+    fn old_text(&mut self, n: usize) -> Step<Value> {
+        let n = self.number(n)?;
+        let start = self.at;
+        self.text(n).or_else(|_| {
+            self.at = start;
+            self.bytes(n)
+        })
     }
 
     /// A whole number of `n` bytes, two's complement.
