@@ -374,7 +374,8 @@ impl Tensor {
         in_f32!([self] => |x| x.corrcoef());
         let c = self.cov(1, None, None);
         if c.rank() == 0 {
-            return &c / &c;
+            let same = c.clone();
+            return c / same;
         }
         let scale = c.diagonal(0, 0, 1).sqrt();
         (c / scale.unsqueeze(1) / scale.unsqueeze(0)).clamp(-1.0, 1.0)

@@ -452,10 +452,8 @@ impl<'a> Machine<'a> {
             Some(Value::Int(n)) => n.to_string().into(),
             _ => text(2)?,
         };
-        if let Some(view) = items.get(5) {
-            if *view != Value::None {
-                return Err("a view of a storage, which PyTorch no longer writes".into());
-            }
+        if items.get(5).is_some_and(|view| *view != Value::None) {
+            return Err("a view of a storage, which PyTorch no longer writes".into());
         }
         let numel = u64::try_from(numel).map_err(|_| "a negative size")?;
         self.push(Node::Storage(Storage { class, key, numel }));

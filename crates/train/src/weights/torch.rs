@@ -245,9 +245,9 @@ fn elements<'d>(
     if bytes == 0 {
         return Ok((shape, Cow::Borrowed(&[])));
     }
-    let reach = tensor.size.iter().zip(&tensor.stride);
-    let last = reach.fold(Some(tensor.offset), |at, (&n, &s)| {
-        at?.checked_add((n - 1).checked_mul(s)?)
+    let mut reach = tensor.size.iter().zip(&tensor.stride);
+    let last = reach.try_fold(tensor.offset, |at, (&n, &s)| {
+        at.checked_add((n - 1).checked_mul(s)?)
     });
     let have = (data.len() / size) as u64;
     if last.is_none_or(|last| last >= have) {
