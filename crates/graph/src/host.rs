@@ -33,15 +33,18 @@ pub(crate) fn realise_blocking(tensors: &[&Tensor]) -> Result<()> {
                 "reads its operands back, which cannot be waited for here; use eval_async";
             Err(Error::new(ErrorKind::Unsupported, t.op_name(), message).at(t.location()))
         }
-        None => {
-            // Nothing has to be waited for, so that the first poll is the last.
-            use std::task::{Context, Poll, Waker};
-            let mut context = Context::from_waker(Waker::noop());
-            match std::pin::pin!(realise(tensors)).poll(&mut context) {
-                Poll::Ready(done) => done,
-                Poll::Pending => Ok(()),
-            }
-        }
+        None => at_once(realise(tensors)).unwrap_or(Ok(())),
+    }
+}
+
+/// What a future gives that has nothing to wait for: its first poll is the last.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    use std::task::{Context, Poll, Waker};
+    let mut context = Context::from_waker(Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }
 

@@ -6,12 +6,16 @@ use crate::plan::Step;
 #[derive(Clone, Copy)]
 pub enum Never {}
 
+/// No time.
 pub fn begin() -> Option<Never> {
     None
 }
 
+/// Nothing.
 pub fn cpu_step(_: Option<Never>, _: &Step) {}
 
+/// Nothing.
 pub fn plan(_: Option<Never>, _: usize, _: &[(&str, u64)]) {}
 
+/// Nothing.
 pub fn planning(_: Option<Never>, _: &str) {}

@@ -1,6 +1,7 @@
 //! Comparisons within a tolerance, of whole tensors, and with sets of values.
 
 use crate::dtype::DType;
+#[cfg(not(target_arch = "wasm32"))]
 use crate::error::Result;
 use crate::shape::broadcast;
 use crate::tensor::Tensor;

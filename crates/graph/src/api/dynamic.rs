@@ -45,7 +45,7 @@ impl Tensor {
         #[cfg(not(target_arch = "wasm32"))]
         let bytes = pollster::block_on(self.to_bytes_async());
         #[cfg(target_arch = "wasm32")]
-        let bytes = futures::FutureExt::now_or_never(self.to_bytes_async()).unwrap_or_else(|| {
+        let bytes = crate::host::at_once(self.to_bytes_async()).unwrap_or_else(|| {
             let m = "reads its operand back, which cannot be waited for here";
             Err(Error::new(ErrorKind::Unsupported, op, m))
         });

@@ -3,9 +3,9 @@
 //! Knows no operation. Rust never contracts or reorders float arithmetic, so every level gives the same bits, unless
 //! a body asks `FUSED`, which is true where the level has fused multiply-adds.
 
-#[cfg(target_arch = "x86_64")]
 pub mod exponential;
 
+#[cfg(target_arch = "x86_64")]
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A value held in a 32-bit lane.
