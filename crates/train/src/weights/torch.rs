@@ -38,10 +38,7 @@ fn zipped(bytes: &[u8], origin: &str) -> Result<Content, WeightsError> {
     let wrong = |m: String| WeightsError::format(origin, m);
     let damaged = |e: zip::result::ZipError| WeightsError::format(origin, e);
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
-    let names = archive
-        .file_names()
-        .map(|n| Ok(n.map_err(damaged)?.into_owned()))
-        .collect::<Result<Vec<String>, WeightsError>>()?;
+    let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
     let pickle = names
         .iter()
         .find(|n| *n == "data.pkl" || n.ends_with("/data.pkl"))
