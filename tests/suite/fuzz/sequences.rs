@@ -69,8 +69,8 @@ calls! {
         let lengths = [f.sizes(), f.sizes()];
         [
             loss::ctc(&x, &y, &lengths[0], &lengths[1], &loss::CtcOptions { blank: f.n(), ..loss::CtcOptions::default() }),
-            loss::focal(&x, &y, f.one_of(&[0.0, 1.0, 2.0, f64::NAN]), Reduction::Mean),
-            loss::sigmoid_focal(&x, &y, 0.25, f.one_of(&[0.0, 1.0, 2.0, f64::NAN]), Reduction::Sum),
+            loss::focal(&x, &y, f.one_of(&[0.0, 0.5, 1.0, 1.5, 2.0, 3.7, -1.0, f64::NAN]), Reduction::Mean),
+            loss::sigmoid_focal(&x, &y, 0.25, f.one_of(&[0.0, 0.5, 1.0, 1.5, 2.0, 3.7, -1.0, f64::NAN]), Reduction::Sum),
             loss::dice(&x, &y, f.x()),
             loss::contrastive(&x, &f.t(), &y, f.x(), Reduction::None),
             loss::info_nce(&x, &y, f.x()),

@@ -99,7 +99,12 @@ fn weight(wrong: &Tensor, gamma: f64) -> Tensor {
         0.0 => wrong.ones_like(),
         1.0 => wrong.clone(),
         2.0 => wrong.square(),
-        gamma => wrong.powf(gamma),
+        // At 0 its derivative may be infinite, where the loss is 0 beside it: held above, it has none there.
+        gamma if gamma > 0.0 => wrong.clamp_min(1e-30).powf(gamma),
+        gamma => {
+            let message = format!("gamma {gamma} is not at least 0");
+            fail("focal", ErrorKind::Value, message, wrong)
+        }
     }
 }
 
