@@ -120,7 +120,9 @@ fn maps_draws_gathers_and_concatenations_of_all_sizes_agree_with_the_cpu() {
             move |d| {
                 let x = wholes(&[n], 1 << 20, d);
                 let picked = x.gather(0, &wholes(&[n], n, d));
-                let long = Tensor::cat(&[&x, &picked, &x.narrow(0, 5, 70_000)], 0);
+                // Together they stay within the 128 MiB that an adapter has to bind at least.
+                let half = x.narrow(0, 0, n / 2);
+                let long = Tensor::cat(&[&half, &picked, &x.narrow(0, 5, 70_000)], 0);
                 vec![long.flip(&[0]).narrow(0, 3, n), picked]
             },
         );
