@@ -114,16 +114,18 @@ impl Generator {
         advanced(state, at, now)
     }
 
-    /// Goes on to a state in which a run leaves the stream; a run that turns out to have failed does not count.
-    pub fn go_to(&mut self, state: [u64; 3], outcome: &Outcome) {
+    /// Goes on as a run has taken the stream, from the state that it began with to another one; a run that turns out to
+    /// have failed does not count. That may have become known of an earlier run since this one began.
+    pub fn go_on(&mut self, from: [u64; 3], to: [u64; 3], outcome: &Outcome) {
         self.settle();
         let before = [self.seed, self.step, u64::from(self.draws)];
-        self.set(state);
+        let after = advanced(before, from, to);
+        self.set(after);
         if outcome.known().is_none() {
             self.pending.push(Pending {
                 outcome: outcome.clone(),
                 before,
-                after: state,
+                after,
             });
         }
     }
@@ -221,5 +223,26 @@ impl Generator {
         // 1 − u lies in (0, 1], so the logarithm is finite.
         let radius = ((1.0 - u).log() * -2.0).sqrt();
         radius * (v * std::f64::consts::TAU).cos()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_back_while_a_run_is_under_way_stays_so() {
+        // The run began with 9 steps, one of which turns out to belong to a run that has failed.
+        let mut stream = Generator::from_state([1, 8, 0]);
+        stream.go_on([1, 9, 0], [1, 10, 3], &Outcome::default());
+        assert_eq!(stream.peek(), [1, 9, 3]);
+        // And with 4 draws, one of them such.
+        let mut stream = Generator::from_state([1, 0, 3]);
+        stream.go_on([1, 0, 4], [1, 0, 6], &Outcome::default());
+        assert_eq!(stream.peek(), [1, 0, 5]);
+        // One that nothing has come between ends where the run did; so does one that takes another's place.
+        let mut stream = Generator::from_state([1, 8, 2]);
+        stream.go_on([1, 8, 2], [7, 3, 1], &Outcome::default());
+        assert_eq!(stream.peek(), [7, 3, 1]);
     }
 }

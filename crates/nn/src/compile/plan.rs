@@ -102,12 +102,12 @@ impl Plan {
         streams: &[StreamState],
         outcome: &Outcome,
     ) {
-        let mut advances = self.advances.iter();
+        let mut advances = streams.iter().zip(&self.advances);
         let mut optimizers = 0..self.cells.len();
         state.visit_host(&mut |host| match host {
             Host::Generator(g) => {
-                if let Some(advance) = advances.next() {
-                    g.go_to(advance.apply(streams), outcome);
+                if let Some((&from, advance)) = advances.next() {
+                    g.go_on(from, advance.apply(streams), outcome);
                 }
             }
             Host::Optimizer(o) => {
