@@ -44,11 +44,7 @@ const MAY: [(&str, &[&str], &[&str]); 18] = [
         &[],
     ),
     ("wgrad-cli", &["wgrad"], &[]),
-    (
-        "wgrad-tests",
-        &[],
-        &["wgrad", "wgrad-graph", "wgrad-shaders"],
-    ),
+    ("wgrad-tests", &[], &["wgrad"]),
     ("wgrad-benches", &[], &["wgrad"]),
     // The page's training runs on the parts, so that they can be tested without a browser.
     (

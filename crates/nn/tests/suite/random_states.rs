@@ -231,18 +231,14 @@ fn parts(w: &mut World) -> (Vec<String>, Vec<f64>) {
     (numbers(w), values)
 }
 
-struct Case {
-    actions: Vec<usize>,
-    steady: bool,
-}
-
-fn case(rng: &mut Random) -> Case {
+/// What a program does, by number.
+fn actions(rng: &mut Random) -> Vec<usize> {
     let steady = rng.below(2) == 0;
     let all = if steady { STEADY } else { ACTIONS };
     let mut actions: Vec<usize> = (0..2 + rng.below(6)).map(|_| rng.below(all)).collect();
     // One index at least, and not as the last thing.
     actions.insert(rng.below(actions.len()), 8);
-    Case { actions, steady }
+    actions
 }
 
 #[track_caller]
@@ -259,15 +255,14 @@ fn near(got: &[f64], want: &[f64], context: &str) {
 
 fn one(seed: u64, device: &Device) {
     let mut rng = Random(seed);
-    let case = case(&mut rng);
+    let actions = actions(&mut rng);
     let (mut plain, mut world) = (World::new(seed, device), World::new(seed, device));
     let failure = Cell::new(None);
-    let mut run =
-        compile(|w: &mut World, x: &[Tensor]| perform(w, &case.actions, x, failure.get()));
+    let mut run = compile(|w: &mut World, x: &[Tensor]| perform(w, &actions, x, failure.get()));
     let [good, bad] = [[0, 3, 1], [2, 9, 0]].map(|i| Tensor::new(&i, device));
     let on_host = !device.to_string().contains("gpu") && device.to_string() != "reference";
     let is_gpu = !on_host && device.to_string() != "reference";
-    let context = format!("seed {seed} on {device}: actions {:?}", case.actions);
+    let context = format!("seed {seed} on {device}: actions {:?}", actions);
     for call in 0..6 {
         let x = Tensor::from_slice(
             &crate::spread(3 * WIDTH + call)[call..],
@@ -281,7 +276,7 @@ fn one(seed: u64, device: &Device) {
                 Failure::Invalid,
                 Failure::Index,
             ][rng.below(4)];
-            let at = rng.below(case.actions.len());
+            let at = rng.below(actions.len());
             // A GPU tells of an index later: a plan's first run has made moments by then, which are zeros.
             if how == Failure::Index && is_gpu && call == 0 {
                 continue;
@@ -320,7 +315,7 @@ fn one(seed: u64, device: &Device) {
             }
             w.beta.set(0.5 + call as f64 * 0.1);
         }
-        let want = perform(&mut plain, &case.actions, &[x.clone(), good.clone()], None);
+        let want = perform(&mut plain, &actions, &[x.clone(), good.clone()], None);
         let got = run.call(&mut world, &[&x, &good]);
         let (got, want) = match (got, want) {
             (Ok(got), Ok(want)) => (got, want),
