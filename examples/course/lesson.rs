@@ -4,6 +4,7 @@ use crate::chapters::Entry;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use wgrad::Device;
+use wgrad::data::{DeviceDataset, Mnist, digits};
 use wgrad::plot::{Figure, Grid};
 
 /// Whatever may stop a lesson.
@@ -154,7 +155,6 @@ impl Lesson {
         }
     }
 
-    #[expect(dead_code, reason = "the chapters that need files come next")]
     /// A file of the course's data folder, if it is there.
     pub fn data(&mut self, path: &str) -> Option<PathBuf> {
         let given = self.settings.data.clone();
@@ -167,6 +167,20 @@ impl Lesson {
             ));
         }
         there.then_some(file)
+    }
+
+    /// The first images of MNIST's training and test set or, without its files, digits that the library draws; pixels from
+    /// 0 to 1.
+    pub fn digits(&mut self, train: usize, test: usize) -> Result<(DeviceDataset, DeviceDataset)> {
+        let sets = match self.data("mnist") {
+            Some(folder) => Mnist::load(folder)?,
+            None => digits::train_test(train, test, self.seed),
+        };
+        let first = DeviceDataset::new(&sets.0.truncated(train), &self.device)?;
+        Ok((
+            first,
+            DeviceDataset::new(&sets.1.truncated(test), &self.device)?,
+        ))
     }
 
     pub fn end(mut self, outcome: std::result::Result<(), String>) -> Record {
