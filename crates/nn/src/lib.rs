@@ -134,4 +134,6 @@ pub use variable::Variable;
 /// assert_eq!(norms.named_parameters()[0].0, "1.weight");
 /// ```
 pub use wgrad_derive::Module;
+/// Implements [`trait@Outputs`] for a struct of tensors.
+pub use wgrad_derive::Outputs;
 pub use wgrad_graph::Tensor;
