@@ -86,7 +86,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let filters: Vec<Picture> = columns
         .chunks_exact(784)
         .take(32)
-        .map(|w| Picture::floats(28, 28, w, (-1.0, 1.0)))
+        .map(|w| Picture::floats(28, 28, w, (-0.5, 0.5)))
         .collect();
     let rebuilt = rbm.down(&rbm.up(&unseen)).to_vec::<f32>()?;
     let unseen = unseen.to_vec::<f32>()?;
