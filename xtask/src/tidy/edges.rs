@@ -12,9 +12,10 @@ use crate::run::Invocation;
 
 /// Which of the project's crates each may depend on: at run time, and in its tests beyond that. An executor sees no
 /// tensor, the layers see no executor, and nobody sees who comes after.
-const MAY: [(&str, &[&str], &[&str]); 19] = [
+const MAY: [(&str, &[&str], &[&str]); 20] = [
     ("wgrad-plan", &[], &[]),
     ("wgrad-plot", &[], &[]),
+    ("wgrad-report", &["wgrad-plot"], &[]),
     ("wgrad-device", &[], &[]),
     ("wgrad-shaders", &[], &["wgrad-device", "wgrad-plan"]),
     ("wgrad-derive", &[], &[]),
@@ -32,7 +33,11 @@ const MAY: [(&str, &[&str], &[&str]); 19] = [
     ),
     ("wgrad-nn", &["wgrad-derive", "wgrad-graph"], &[]),
     ("wgrad-data", &["wgrad-graph"], &[]),
-    ("wgrad-train", &["wgrad-graph", "wgrad-nn"], &[]),
+    (
+        "wgrad-train",
+        &["wgrad-graph", "wgrad-nn", "wgrad-plot", "wgrad-report"],
+        &[],
+    ),
     (
         "wgrad",
         &[
@@ -41,6 +46,7 @@ const MAY: [(&str, &[&str], &[&str]); 19] = [
             "wgrad-graph",
             "wgrad-nn",
             "wgrad-plot",
+            "wgrad-report",
             "wgrad-train",
         ],
         &[],
