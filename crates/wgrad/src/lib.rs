@@ -39,17 +39,30 @@
 //! ```
 //!
 //! This crate only gathers the others: tensors and differentiation from `wgrad-graph`, layers and optimisers as
-//! [`nn`], datasets as [`data`], metrics, checkpoints and reports as [`train`], kernels of one's own on [`device`].
+//! [`nn`], datasets as [`data`], metrics as [`metrics`],
+//! checkpoints and reports as [`train`], kernels of one's own on [`device`].
 
 pub use wgrad_data as data;
 #[cfg(feature = "gpu")]
 pub use wgrad_device as device;
 pub use wgrad_graph::*;
+pub use wgrad_metrics as metrics;
 pub use wgrad_nn as nn;
 pub use wgrad_nn::{Module, Optimizer};
+#[cfg(feature = "stats")]
+pub use wgrad_stats as stats;
 pub use wgrad_train as train;
 
 /// The programs of the README compile and run.
 #[cfg(all(doctest, feature = "gpu", feature = "cpu"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// So do those of the guide.
+#[cfg(all(doctest, feature = "cpu"))]
+#[doc = include_str!("../../../docs/guide/metrics.md")]
+struct GuideToMetrics;
+
+#[cfg(all(doctest, feature = "cpu", feature = "stats"))]
+#[doc = include_str!("../../../docs/guide/statistics.md")]
+struct GuideToStatistics;

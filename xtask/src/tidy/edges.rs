@@ -12,7 +12,7 @@ use crate::run::Invocation;
 
 /// Which of the project's crates each may depend on: at run time, and in its tests beyond that. An executor sees no
 /// tensor, the layers see no executor, and nobody sees who comes after.
-const MAY: [(&str, &[&str], &[&str]); 18] = [
+const MAY: [(&str, &[&str], &[&str]); 20] = [
     ("wgrad-plan", &[], &[]),
     ("wgrad-device", &[], &[]),
     ("wgrad-shaders", &[], &["wgrad-device", "wgrad-plan"]),
@@ -31,14 +31,22 @@ const MAY: [(&str, &[&str], &[&str]); 18] = [
     ),
     ("wgrad-nn", &["wgrad-derive", "wgrad-graph"], &[]),
     ("wgrad-data", &["wgrad-graph"], &[]),
-    ("wgrad-train", &["wgrad-graph", "wgrad-nn"], &[]),
+    ("wgrad-metrics", &["wgrad-graph", "wgrad-nn"], &[]),
+    ("wgrad-stats", &["wgrad-graph"], &[]),
+    (
+        "wgrad-train",
+        &["wgrad-graph", "wgrad-metrics", "wgrad-nn"],
+        &[],
+    ),
     (
         "wgrad",
         &[
             "wgrad-data",
             "wgrad-device",
             "wgrad-graph",
+            "wgrad-metrics",
             "wgrad-nn",
+            "wgrad-stats",
             "wgrad-train",
         ],
         &[],
