@@ -4,7 +4,7 @@ use crate::chapters::Entry;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use wgrad::Device;
-use wgrad::data::{DeviceDataset, Mnist, digits};
+use wgrad::data::{DeviceDataset, ImageDataset, Mnist, digits};
 use wgrad::plot::{Figure, Grid};
 
 /// Whatever may stop a lesson.
@@ -169,9 +169,20 @@ impl Lesson {
         there.then_some(file)
     }
 
-    /// The first images of MNIST's training and test set or, without its files, digits that the library draws; pixels from
-    /// 0 to 1.
-    pub fn digits(&mut self, train: usize, test: usize) -> Result<(DeviceDataset, DeviceDataset)> {
+    /// Training and test digits: MNIST where its files are, else built-in ones that look handwritten.
+    pub fn digits(&mut self) -> Result<(ImageDataset, ImageDataset)> {
+        Ok(match self.data("mnist") {
+            Some(folder) => Mnist::load(folder)?,
+            None => digits::train_test(20_000, 2_000, self.seed),
+        })
+    }
+
+    /// The first of them on the device, pixels from 0 to 1; as many built-in ones where MNIST is not there.
+    pub fn some_digits(
+        &mut self,
+        train: usize,
+        test: usize,
+    ) -> Result<(DeviceDataset, DeviceDataset)> {
         let sets = match self.data("mnist") {
             Some(folder) => Mnist::load(folder)?,
             None => digits::train_test(train, test, self.seed),

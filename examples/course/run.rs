@@ -24,7 +24,9 @@ mod losses;
 mod optimisation;
 mod probability;
 mod regularisation;
+mod reinforcement;
 mod tensors;
+mod zoo;
 
 use chapters::{CHAPTERS, Entry};
 use clap::Parser;

@@ -11,7 +11,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let rng = &mut Generator::new(lesson.seed);
     let (images, epochs) = lesson.pick((60_000, 6), (4000, 4));
-    let (train, test) = lesson.digits(images, lesson.pick(10_000, 2000))?;
+    let (train, test) = lesson.some_digits(images, lesson.pick(10_000, 2000))?;
     let (x_test, y_test) = test.gather(&Tensor::arange(test.len(), device));
     let x_test = x_test.flatten(1, -1);
     let right = |logits: &Tensor| -> wgrad::Result<f64> {

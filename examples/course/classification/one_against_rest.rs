@@ -22,7 +22,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let rng = &mut Generator::new(lesson.seed);
     let (images, tests, epochs) = lesson.pick((20_000, 10_000, 5), (3000, 2000, 5));
-    let (train, test) = lesson.digits(images, tests)?;
+    let (train, test) = lesson.some_digits(images, tests)?;
     let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));
     let x_test = x_test.flatten(1, -1);
     let mut logits = Vec::new();

@@ -40,7 +40,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
 
     // Trained on digits.
     let (images, tests, epochs) = lesson.pick((10_000, 2000, 2), (2000, 500, 2));
-    let (train, test) = lesson.digits(images, tests)?;
+    let (train, test) = lesson.some_digits(images, tests)?;
     let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));
     let halves = ConvOptions::default().stride([2, 2]).padding([1, 1]);
     let second: [(&str, Box<dyn Layer>); 2] = [

@@ -16,7 +16,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let rng = &mut Generator::new(lesson.seed);
     let (images, tests, epochs) = lesson.pick((30_000, 5000, 2), (3000, 1000, 3));
-    let (train, test) = lesson.digits(images, tests)?;
+    let (train, test) = lesson.some_digits(images, tests)?;
     let net = LeNet::new(1, 10, rng, device);
     lesson.close("weights", net.num_parameters() as f64, 61_706.0, 0.0)?;
     let mut state = (net, Adam::new(2e-3), Context::train(lesson.seed));

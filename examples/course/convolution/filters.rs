@@ -27,7 +27,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let photograph = match lesson.data("images/china.jpg") {
         Some(file) => read_image(file, device)?.narrow(1, 20, 320).narrow(2, 100, 480),
         None => {
-            let (images, _) = lesson.digits(24, 1)?;
+            let (images, _) = lesson.some_digits(24, 1)?;
             let (x, _) = images.gather(&Tensor::arange(24, device));
             let rows = x.reshape(&[4, 6, 28, 28]).permute(&[0, 2, 1, 3]);
             rows.reshape(&[1, 112, 168])

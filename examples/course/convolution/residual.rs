@@ -44,7 +44,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let rng = &mut Generator::new(lesson.seed);
     let (images, tests, epochs) = lesson.pick((8000, 1000, 3), (2000, 500, 2));
-    let (train, test) = lesson.digits(images, tests)?;
+    let (train, test) = lesson.some_digits(images, tests)?;
     let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));
     let mut figure = Figure::new("20 convolutions").x("images seen").y("cross-entropy, nats").size(440, 340);
     let mut by_layer = Figure::new("Before training").x("convolution").y("length of its weight's gradient").log_y().size(440, 340);

@@ -35,7 +35,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
 
     // Learned on few digits, where fewer weights need fewer examples.
     let (images, tests, epochs) = lesson.pick((2000, 4000, 8), (1000, 1000, 6));
-    let (train, test) = lesson.digits(images, tests)?;
+    let (train, test) = lesson.some_digits(images, tests)?;
     let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));
     let layers: [(&str, Box<dyn Layer>); 3] = [
         ("shared", Box::new(Conv2d::new(1, 8, [5, 5], plain, rng, device))),

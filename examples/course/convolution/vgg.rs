@@ -34,7 +34,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     drop(large);
 
     let (images, tests, epochs) = lesson.pick((20_000, 4000, 2), (2000, 1000, 3));
-    let (train, test) = lesson.digits(images, tests)?;
+    let (train, test) = lesson.some_digits(images, tests)?;
     let net = block(Sequential::new(), 1, 1, 8, rng, device);
     let net = block(net, 2, 8, 16, rng, device);
     let mut net = net

@@ -71,7 +71,7 @@ fn learn(
 pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let (images, tests, epochs) = lesson.pick((20_000, 10_000, 4), (3000, 2000, 4));
-    let (train, test) = lesson.digits(images, tests)?;
+    let (train, test) = lesson.some_digits(images, tests)?;
     let (sets, rng) = ((&train, &test), &mut Generator::new(lesson.seed));
     let plain = [
         "rectifier", "leaky", "parametric", "absolute", "elu", "softplus", "sigmoid", "tanh",

@@ -33,7 +33,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
 
     // Ten layers of sigmoids on digits.
     let (images, tests, epochs) = lesson.pick((10_000, 2000, 4), (3000, 1000, 4));
-    let (train, test) = lesson.digits(images, tests)?;
+    let (train, test) = lesson.some_digits(images, tests)?;
     let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));
     let mut curves = Figure::new("Ten layers of sigmoids").x("images seen").y("cross-entropy, nats").size(440, 360);
     let mut shares = Vec::new();

@@ -45,7 +45,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let rng = &mut Generator::new(lesson.seed);
     let (images, tests, steps) = lesson.pick((20_000, 5000, 1500), (4000, 1000, 400));
-    let (train, test) = lesson.digits(images, tests)?;
+    let (train, test) = lesson.some_digits(images, tests)?;
     let (x, y) = train.gather(&Tensor::arange(images, device));
     let (x, y) = (x.flatten(1, -1).detach()?, y.detach()?);
     let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));

@@ -23,7 +23,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let rng = &mut Generator::new(lesson.seed);
     let (images, tests, steps, hinted) = lesson.pick((20_000, 4000, 1200, 1200), (4000, 1000, 300, 300));
-    let (train, test) = lesson.digits(images, tests)?;
+    let (train, test) = lesson.some_digits(images, tests)?;
     let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));
     let x_test = x_test.flatten(1, -1).detach()?;
     let eval = &mut Context::eval();

@@ -31,7 +31,7 @@ struct Point(Tensor);
 pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let (images, steps) = lesson.pick((10_000, 800), (2000, 150));
-    let (train, _) = lesson.digits(images, 1)?;
+    let (train, _) = lesson.some_digits(images, 1)?;
     let mut figure = Figure::new("A network of 64 hidden units on digits").x("step").y("cross-entropy, nats").log_y();
     let valley = |x: f64, y: f64| 0.5 * x * x + 5.0 * (y - 0.3 * x * x + 1.0).powi(2);
     let surface = Surface::of((-3.2, 3.2), (-2.0, 2.5), 81, 61, valley);

@@ -45,7 +45,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let rng = &mut Generator::new(lesson.seed);
     let (images, labelled, before, steps) = lesson.pick((10_000, 1000, 800, 600), (3000, 1000, 250, 200));
-    let (train, test) = lesson.digits(images, lesson.pick(5000, 1000))?;
+    let (train, test) = lesson.some_digits(images, lesson.pick(5000, 1000))?;
     let (x, _) = train.gather(&Tensor::arange(images, device));
     let (x_test, y_test) = test.gather(&Tensor::arange(test.len(), device));
 

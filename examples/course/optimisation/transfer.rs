@@ -73,7 +73,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let rng = &mut Generator::new(lesson.seed);
     let (images, tests, steps) = lesson.pick((20_000, 4000, 500), (4000, 1000, 120));
-    let (set, test) = lesson.digits(images, tests)?;
+    let (set, test) = lesson.some_digits(images, tests)?;
     let low = places(&set, (0, 5), usize::MAX, device)?;
     let few = places(&set, (5, 10), 10, device)?;
     let (x, y) = test.gather(&places(&test, (5, 10), usize::MAX, device)?);

@@ -43,7 +43,7 @@ fn right(said: &Tensor, y: &Tensor) -> wgrad::Result<f64> {
 pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let (images, tests, epochs) = lesson.pick((20_000, 5000, 4), (3000, 1000, 5));
-    let (train, test) = lesson.digits(images, tests)?;
+    let (train, test) = lesson.some_digits(images, tests)?;
     let (x, y) = test.gather(&Tensor::arange(tests, device));
     let mut nets = Vec::new();
     for adversarial in [false, true] {

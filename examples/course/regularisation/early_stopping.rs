@@ -41,7 +41,7 @@ where
 pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let (tests, every, patience) = lesson.pick((10_000, 10, 15), (2000, 10, 8));
-    let (set, test) = lesson.digits(600, tests)?;
+    let (set, test) = lesson.some_digits(600, tests)?;
     let (x, y) = set.gather(&Tensor::arange(600, device));
     let (x, y) = (x.flatten(1, -1).detach()?, y.detach()?);
     let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));

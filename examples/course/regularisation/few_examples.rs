@@ -99,7 +99,7 @@ fn learn(with: With, train: &DeviceDataset, test: (&Tensor, &Tensor), steps: usi
 pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let (images, tests, steps) = lesson.pick((500, 10_000, 1500), (300, 2000, 400));
-    let (train, test) = lesson.digits(images, tests)?;
+    let (train, test) = lesson.some_digits(images, tests)?;
     let (x, y) = test.gather(&Tensor::arange(tests, device));
     let ways = [
         ("nothing", With::Nothing),

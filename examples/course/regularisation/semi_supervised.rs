@@ -26,7 +26,7 @@ impl Net {
 pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let (images, tests, steps) = lesson.pick((20_000, 5000, 1500), (3000, 1000, 250));
-    let (train, test) = lesson.digits(images, tests)?;
+    let (train, test) = lesson.some_digits(images, tests)?;
     let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));
     // Ten labelled images of each digit.
     let labels = train.gather(&Tensor::arange(images, device)).1.to_vec::<i32>()?;
