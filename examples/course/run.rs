@@ -9,7 +9,6 @@
 //! A lesson is a function of a [`Lesson`]: what it prints, draws and checks goes through that. It uses the public library
 //! and nothing of other lessons.
 
-mod advertising;
 mod calculus;
 mod capacity;
 mod chapters;

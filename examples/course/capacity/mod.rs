@@ -3,4 +3,3 @@
 pub mod bias_variance;
 pub mod polynomials;
 pub mod splines;
-pub mod validation;

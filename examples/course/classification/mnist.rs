@@ -28,9 +28,9 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let mut by_hand = compile(|(w, b): &mut (Tensor, Tensor), index: &[Tensor]| {
         let (x, y) = train.gather(&index[0]);
         let (x, hot) = (x.flatten(1, -1), y.one_hot(10).cast(DType::F32));
-        let p = (x.matmul(w) + &*b).softmax(1);
-        let wrong = (&p - &hot) / x.size(0) as f64;
-        let loss = -(p.log() * &hot).sum() / x.size(0) as f64;
+        let z = x.matmul(w) + &*b;
+        let loss = -(z.log_softmax(1) * &hot).sum() / x.size(0) as f64;
+        let wrong = (z.softmax(1) - &hot) / x.size(0) as f64; // p − y, by the batch
         *w = &*w - x.t().matmul(&wrong) * rate;
         *b = &*b - wrong.sum_dims(&[0], false) * rate;
         Ok(loss)

@@ -63,7 +63,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
         lesson.at_most(&format!("{name} on even ground"), number(&seen)?, 1e-5)?;
     }
     lesson.close("mean light of the blurred image by the image's", number(&blur.mean())? / number(&grey.mean())?, 1.0, 0.02)?;
-    let roughness = |t: &Tensor| t.diff(1, 3).square().mean();
+    let roughness = |t: &Tensor| t.diff(1, 3, None, None).square().mean();
     let rough = number(&roughness(&grey))?;
     lesson.at_most("roughness, blurred by original", number(&roughness(&blur))? / rough, 0.5)?;
     lesson.at_least("roughness, sharpened by original", number(&roughness(&sharp))? / rough, 2.0)?;

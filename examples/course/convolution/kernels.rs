@@ -69,7 +69,7 @@ fn last_layer(train: (&Tensor, &Tensor), test: (&Tensor, &Tensor), rng: &mut Gen
 pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let rng = &mut Generator::new(lesson.seed);
-    let (images, tests) = lesson.pick((3000, 4000), (1000, 1000));
+    let (images, tests) = lesson.pick((3000, 3000), (1000, 1000));
     let (train, test) = lesson.some_digits(images, tests)?;
     let (x, y) = train.gather(&Tensor::arange(images, device));
     let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));

@@ -32,7 +32,9 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let shape = [WIDTH, WIDTH];
     let layers: Vec<usize> = (0..=DEPTH).collect();
     let mut all = Grid::new(2);
-    for (name, unit) in [("tanh", Tensor::tanh as fn(&Tensor) -> Tensor), ("rectifier", Tensor::relu)] {
+    let units: [(&str, fn(&Tensor) -> Tensor); 2] =
+        [("tanh", |x| x.tanh()), ("rectifier", |x| x.relu())];
+    for (name, unit) in units {
         let panel = |what: &str| Figure::new(format!("{name}: {what}")).x("layer").y("spread").log_y().size(440, 340);
         let (mut forward, mut backward) = (panel("values"), panel("gradients"));
         let mut ends = Vec::new();
