@@ -21,7 +21,8 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let fresh = truth(&grid).reshape(&[-1, 1]) + rng.normal(&[100, sets], device) * NOISE;
     let want = truth(&grid).reshape(&[-1, 1]);
     let degrees: Vec<usize> = (0..=9).collect();
-    let (mut biases, mut variances, mut sums, mut measured) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut biases, mut variances, mut sums, mut measured) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut all = Grid::new(3);
     for &degree in &degrees {
         let powers = |x: &Tensor| x.vander(Some(degree + 1), true);
@@ -36,21 +37,54 @@ pub fn run(lesson: &mut Lesson) -> Result {
         measured.push(number(&(&said - &fresh).square().mean())?);
         if [1, 3, 9].contains(&degree) {
             let xs = grid.to_vec::<f32>()?;
-            let mut figure = Figure::new(format!("Degree {degree}")).x("x").y("y").size(320, 300).y_range(-1.8, 1.8);
+            let mut figure = Figure::new(format!("Degree {degree}"))
+                .x("x")
+                .y("y")
+                .size(320, 300)
+                .y_range(-1.8, 1.8);
             for set in 0..8 {
                 let name = if set == 0 { "fits" } else { "" };
                 figure = figure.dashed(name, &xs, &said.select(1, set).to_vec::<f32>()?);
             }
-            all = all.figure(figure.line("their mean", &xs, &mean.to_vec::<f32>()?).line("truth", &xs, &want.to_vec::<f32>()?));
+            all = all.figure(figure.line("their mean", &xs, &mean.to_vec::<f32>()?).line(
+                "truth",
+                &xs,
+                &want.to_vec::<f32>()?,
+            ));
         }
     }
-    let worst = sums.iter().zip(&measured).map(|(s, m)| (s / m - 1.0).abs()).fold(0.0, f64::max);
-    lesson.at_most("bias² + variance + noise against the measured error, relative", worst, 0.05)?;
-    lesson.at_least("bias² of degree 1 by that of 5", biases[1] / biases[5], 20.0)?;
-    lesson.at_least("variance of degree 9 by that of 1", variances[9] / variances[1], 3.0)?;
+    let worst = sums
+        .iter()
+        .zip(&measured)
+        .map(|(s, m)| (s / m - 1.0).abs())
+        .fold(0.0, f64::max);
+    lesson.at_most(
+        "bias² + variance + noise against the measured error, relative",
+        worst,
+        0.05,
+    )?;
+    lesson.at_least(
+        "bias² of degree 1 by that of 5",
+        biases[1] / biases[5],
+        20.0,
+    )?;
+    lesson.at_least(
+        "variance of degree 9 by that of 1",
+        variances[9] / variances[1],
+        3.0,
+    )?;
     let expected = NOISE * NOISE * 4.0 / n as f64;
-    lesson.close("variance of degree 3 by p σ² / n", variances[3] / expected, 1.0, 0.3)?;
-    lesson.grid("fits", "Stiff fits agree and are wrong; free fits differ", &all)?;
+    lesson.close(
+        "variance of degree 3 by p σ² / n",
+        variances[3] / expected,
+        1.0,
+        0.3,
+    )?;
+    lesson.grid(
+        "fits",
+        "Stiff fits agree and are wrong; free fits differ",
+        &all,
+    )?;
     let figure = Figure::new("Where the error comes from")
         .x("degree")
         .y("squared error")

@@ -32,7 +32,10 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let trials = lesson.pick(40, 15);
     let (x_test, y_test) = points(1000, rng, device);
     let grid = Tensor::linspace(-1.0, 1.0, 200, device).reshape(&[-1, 1]);
-    let mut errors = [vec![Vec::new(); degrees.len()], vec![Vec::new(); degrees.len()]];
+    let mut errors = [
+        vec![Vec::new(); degrees.len()],
+        vec![Vec::new(); degrees.len()],
+    ];
     let mut all = Grid::new(3);
     for trial in 0..trials {
         let (x, y) = points(15, rng, device);
@@ -66,11 +69,26 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let train: Vec<f64> = errors[0].iter().map(median).collect();
     let test: Vec<f64> = errors[1].iter().map(median).collect();
     let rises = train.windows(2).filter(|w| w[1] > w[0] + 1e-3).count();
-    lesson.close("degrees at which the training error rises", rises as f64, 0.0, 0.0)?;
-    let best = (0..test.len()).min_by(|a, b| test[*a].total_cmp(&test[*b])).ok_or("a degree")?;
+    lesson.close(
+        "degrees at which the training error rises",
+        rises as f64,
+        0.0,
+        0.0,
+    )?;
+    let best = (0..test.len())
+        .min_by(|a, b| test[*a].total_cmp(&test[*b]))
+        .ok_or("a degree")?;
     lesson.close("degree of the least test error", best as f64, 4.0, 1.0)?;
-    lesson.at_least("test error of degree 1 by the least", test[1] / test[best], 1.5)?;
-    lesson.at_least("test error of degree 12 by the least", test[12] / test[best], 2.0)?;
+    lesson.at_least(
+        "test error of degree 1 by the least",
+        test[1] / test[best],
+        1.5,
+    )?;
+    lesson.at_least(
+        "test error of degree 12 by the least",
+        test[12] / test[best],
+        2.0,
+    )?;
     lesson.grid("fits", "Too stiff, right, too free", &all)?;
     let figure = Figure::new("15 points")
         .x("degree")

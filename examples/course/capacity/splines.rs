@@ -51,11 +51,30 @@ pub fn run(lesson: &mut Lesson) -> Result {
             );
         }
     }
-    let best = (0..test.len()).min_by(|a, b| test[*a].total_cmp(&test[*b])).ok_or("a count")?;
-    lesson.close("knots of the least test error", counts[best] as f64, 9.0, 4.0)?;
-    lesson.at_least("test error without knots by the least", test[0] / test[best], 4.0)?;
-    lesson.at_least("test error with 40 knots by the least", test[10] / test[best], 1.5)?;
-    lesson.at_most("training error with 40 knots by that without", train[10] / train[0], 0.3)?;
+    let best = (0..test.len())
+        .min_by(|a, b| test[*a].total_cmp(&test[*b]))
+        .ok_or("a count")?;
+    lesson.close(
+        "knots of the least test error",
+        counts[best] as f64,
+        9.0,
+        4.0,
+    )?;
+    lesson.at_least(
+        "test error without knots by the least",
+        test[0] / test[best],
+        4.0,
+    )?;
+    lesson.at_least(
+        "test error with 40 knots by the least",
+        test[10] / test[best],
+        1.5,
+    )?;
+    lesson.at_most(
+        "training error with 40 knots by that without",
+        train[10] / train[0],
+        0.3,
+    )?;
     lesson.grid("fits", "Too few, right, too many", &all)?;
     let counts_shown: Vec<usize> = counts.iter().map(|c| c + 4).collect();
     let figure = Figure::new("60 points")

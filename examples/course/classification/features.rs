@@ -26,11 +26,16 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let (points, truth) = (x.to_vec::<f32>()?, inside.to_vec::<bool>()?);
     let part = |class: bool, at: usize| -> Vec<f32> {
         let rows = points.chunks_exact(2).zip(&truth);
-        rows.filter(|(_, t)| **t == class).map(|(p, _)| p[at]).collect()
+        rows.filter(|(_, t)| **t == class)
+            .map(|(p, _)| p[at])
+            .collect()
     };
     let side = 81;
     let line = Tensor::linspace(-2.0, 2.0, side, device);
-    let plane = Tensor::stack(&[&line.repeat(&[side]), &line.repeat_interleave(side, 0)], 1);
+    let plane = Tensor::stack(
+        &[&line.repeat(&[side]), &line.repeat_interleave(side, 0)],
+        1,
+    );
     let (mut all, mut shares) = (Grid::new(2), Vec::new());
     let models: [(&str, fn(&Tensor) -> Tensor); 2] =
         [("x₁, x₂", plain), ("x₁, x₂, x₁², x₂², x₁x₂", conic)];
@@ -53,7 +58,13 @@ pub fn run(lesson: &mut Lesson) -> Result {
                 .x("x₁")
                 .y("x₂")
                 .size(400, 380)
-                .regions(&Surface::new((-2.0, 2.0), (-2.0, 2.0), side, side, &regions))
+                .regions(&Surface::new(
+                    (-2.0, 2.0),
+                    (-2.0, 2.0),
+                    side,
+                    side,
+                    &regions,
+                ))
                 .scatter("outside", &part(false, 0), &part(false, 1))
                 .scatter("inside", &part(true, 0), &part(true, 1)),
         );

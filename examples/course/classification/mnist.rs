@@ -57,7 +57,11 @@ pub fn run(lesson: &mut Lesson) -> Result {
         shares[1].push(right(&concise.0.forward(&x_test))?);
     }
     let least = lesson.pick(0.918, 0.78);
-    lesson.at_least("from scratch: test images right", shares[0][epochs - 1], least)?;
+    lesson.at_least(
+        "from scratch: test images right",
+        shares[0][epochs - 1],
+        least,
+    )?;
     lesson.at_least("concise: test images right", shares[1][epochs - 1], least)?;
     let apart = (shares[0][epochs - 1] - shares[1][epochs - 1]).abs();
     lesson.at_most("difference of both", apart, 0.01)?;
@@ -77,5 +81,9 @@ pub fn run(lesson: &mut Lesson) -> Result {
         .map(|(digit, w)| Picture::floats(28, 28, w, (-0.6, 0.6)).caption(digit.to_string()))
         .collect();
     let figure = Figure::new("Weights of each digit").image_grid(5, &templates);
-    lesson.figure("templates", "White speaks for the digit, black against it", &figure)
+    lesson.figure(
+        "templates",
+        "White speaks for the digit, black against it",
+        &figure,
+    )
 }

@@ -53,30 +53,45 @@ pub fn run(lesson: &mut Lesson) -> Result {
     for (name, z) in ["one against the rest", "softmax"].iter().zip(&logits) {
         let right = z.argmax(1, false).eq(&y_test).cast(DType::F32).mean();
         let least = lesson.pick(0.895, 0.78);
-        lesson.at_least(&format!("{name}: test images right"), right.item::<f32>()?.into(), least)?;
+        lesson.at_least(
+            &format!("{name}: test images right"),
+            right.item::<f32>()?.into(),
+            least,
+        )?;
     }
 
     let names: Vec<String> = (0..10).map(|digit| digit.to_string()).collect();
     let said = logits[0].argmax(1, false);
     let counts = (&y_test * 10 + &said).bincount(None, 100).to_vec::<i32>()?;
     let diagonal: i32 = counts.iter().step_by(11).sum();
-    lesson.say(format!("{diagonal} of {tests} on the confusion matrix's diagonal"));
+    lesson.say(format!(
+        "{diagonal} of {tests} on the confusion matrix's diagonal"
+    ));
     lesson.figure(
         "confusion",
         "Which digit is taken for which",
-        &Figure::new("One against the rest").size(560, 520).confusion(&names, &counts),
+        &Figure::new("One against the rest")
+            .size(560, 520)
+            .confusion(&names, &counts),
     )?;
 
     let mut roc = Figure::new("Each digit against the rest").size(620, 520);
     let mut least = 1.0f64;
     for (digit, name) in names.iter().enumerate() {
-        let (scores, is) = (logits[0].select(1, digit as isize), y_test.eq_scalar(digit as f64));
+        let (scores, is) = (
+            logits[0].select(1, digit as isize),
+            y_test.eq_scalar(digit as f64),
+        );
         least = least.min(auc(&scores, &is)?);
         if [0, 1, 5, 8].contains(&digit) {
             roc = roc.roc(name, &scores.to_vec::<f32>()?, &is.to_vec::<bool>()?);
         }
     }
-    lesson.at_least("least area under a digit's curve", least, lesson.pick(0.96, 0.9))?;
+    lesson.at_least(
+        "least area under a digit's curve",
+        least,
+        lesson.pick(0.96, 0.9),
+    )?;
     let guess = rng.uniform(&[tests], device);
     let chance = auc(&guess, &y_test.eq_scalar(5.0))?;
     lesson.close("area under that of guesses", chance, 0.5, 0.06)?;

@@ -19,7 +19,10 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let mut all = Grid::new(2);
     for (title, b) in [
         ("Without far points", right.clone()),
-        ("With far points of class 1", Tensor::cat(&[&right, &far], 0)),
+        (
+            "With far points of class 1",
+            Tensor::cat(&[&right, &far], 0),
+        ),
     ] {
         let x = Tensor::cat(&[&left, &b], 0);
         let (n, zeros) = (x.size(0), Tensor::zeros(&[60], DType::F32, device));
@@ -49,7 +52,10 @@ pub fn run(lesson: &mut Lesson) -> Result {
         };
         wrong.push((mistakes(&linear), mistakes(&logistic)));
         let column = |from: usize, to: usize, at: usize| -> Vec<f32> {
-            points[2 * from..2 * to].chunks_exact(2).map(|p| p[at]).collect()
+            points[2 * from..2 * to]
+                .chunks_exact(2)
+                .map(|p| p[at])
+                .collect()
         };
         let boundary = |w: &[f32]| [-3.0f32, 9.0].map(|x| -(w[0] + w[1] * x) / w[2]);
         all = all.figure(
@@ -65,8 +71,16 @@ pub fn run(lesson: &mut Lesson) -> Result {
                 .line("logistic", &[-3.0f32, 9.0], &boundary(&logistic)),
         );
     }
-    lesson.at_most("linear, without far points: mistakes", wrong[0].0 as f64, 2.0)?;
+    lesson.at_most(
+        "linear, without far points: mistakes",
+        wrong[0].0 as f64,
+        2.0,
+    )?;
     lesson.at_least("linear, with far points: mistakes", wrong[1].0 as f64, 3.0)?;
-    lesson.at_most("logistic, with far points: mistakes", wrong[1].1 as f64, 2.0)?;
+    lesson.at_most(
+        "logistic, with far points: mistakes",
+        wrong[1].1 as f64,
+        2.0,
+    )?;
     lesson.grid("far", "Too right is wrong for squared error", &all)
 }

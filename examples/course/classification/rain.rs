@@ -50,7 +50,9 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let number = wet.cast(DType::I32);
 
     let linear = fit(&x, 1, rng, |z| z.mse_loss(&y, Reduction::Mean) * 0.1)?;
-    let sigmoid = fit(&x, 1, rng, |z| z.binary_cross_entropy_with_logits(&y, Reduction::Mean))?;
+    let sigmoid = fit(&x, 1, rng, |z| {
+        z.binary_cross_entropy_with_logits(&y, Reduction::Mean)
+    })?;
     let softmax = fit(&x, 2, rng, |z| z.cross_entropy(&number, Reduction::Mean))?;
     let rain = [
         linear.forward(&x).select(1, 0),
@@ -62,32 +64,56 @@ pub fn run(lesson: &mut Lesson) -> Result {
         lesson.at_least(&format!("{name}: days right"), right, 0.9)?;
     }
     let apart = (&rain[1] - &rain[2]).abs().amax().item::<f32>()?;
-    lesson.at_most("σ and a softmax of two say the same, within", apart.into(), 0.02)?;
+    lesson.at_most(
+        "σ and a softmax of two say the same, within",
+        apart.into(),
+        0.02,
+    )?;
     let beyond = share(&rain[0].lt_scalar(0.0).logical_or(&rain[0].gt_scalar(1.0)))?;
-    lesson.at_least("share of the linear model's answers that are no probabilities", beyond, 0.02)?;
+    lesson.at_least(
+        "share of the linear model's answers that are no probabilities",
+        beyond,
+        0.02,
+    )?;
 
     // Three classes.
     let hot = class.one_hot(3).cast(DType::F32);
-    let each = fit(&x, 3, rng, |z| z.binary_cross_entropy_with_logits(&hot, Reduction::Mean))?;
+    let each = fit(&x, 3, rng, |z| {
+        z.binary_cross_entropy_with_logits(&hot, Reduction::Mean)
+    })?;
     let all = fit(&x, 3, rng, |z| z.cross_entropy(&class, Reduction::Mean))?;
     let sums = each.forward(&x).sigmoid().sum_dims(&[1], false);
     let off = (&sums - 1.0).abs().mean().item::<f32>()?;
-    lesson.at_least("sigmoids per class miss a sum of 1 by, on average", off.into(), 0.03)?;
+    lesson.at_least(
+        "sigmoids per class miss a sum of 1 by, on average",
+        off.into(),
+        0.03,
+    )?;
     let softmax_right = share(&all.forward(&x).argmax(1, false).eq(&class))?;
     let sigmoid_right = share(&each.forward(&x).argmax(1, false).eq(&class))?;
-    lesson.say(format!("three classes: sigmoids {sigmoid_right:.3}, softmax {softmax_right:.3} right"));
+    lesson.say(format!(
+        "three classes: sigmoids {sigmoid_right:.3}, softmax {softmax_right:.3} right"
+    ));
     lesson.at_least("softmax of three: days right", softmax_right, 0.85)?;
 
     let (side, lo, hi) = (81, -1.5, 3.5);
     let line = Tensor::linspace(lo, hi, side, device);
-    let plane = Tensor::stack(&[&line.repeat(&[side]), &line.repeat_interleave(side, 0)], 1);
+    let plane = Tensor::stack(
+        &[&line.repeat(&[side]), &line.repeat_interleave(side, 0)],
+        1,
+    );
     let (points, classes) = (x.to_vec::<f32>()?, class.to_vec::<i32>()?);
     let part = |wanted: i32, at: usize| -> Vec<f32> {
         let rows = points.chunks_exact(2).zip(&classes);
-        rows.filter(|(_, c)| **c == wanted).map(|(p, _)| p[at] * 10.0).collect()
+        rows.filter(|(_, c)| **c == wanted)
+            .map(|(p, _)| p[at] * 10.0)
+            .collect()
     };
     let draw = |title: &str, says: &Tensor| -> wgrad::Result<Figure> {
-        let (range, says) = ((lo * 10.0, hi * 10.0), says.cast(DType::F32).to_vec::<f32>()?);
+        let (range, says) = (
+            (lo * 10.0, hi * 10.0),
+            says.cast(DType::F32).to_vec::<f32>()?,
+        );
         let mut figure = Figure::new(title)
             .x("yesterday, °C")
             .y("today, °C")
@@ -99,9 +125,18 @@ pub fn run(lesson: &mut Lesson) -> Result {
         Ok(figure)
     };
     let grid = Grid::new(2)
-        .figure(draw("Linear, above ½", &linear.forward(&plane).gt_scalar(0.5))?)
-        .figure(draw("Sigmoid, above ½", &sigmoid.forward(&plane).gt_scalar(0.0))?)
-        .figure(draw("A sigmoid per class", &each.forward(&plane).argmax(1, false))?)
+        .figure(draw(
+            "Linear, above ½",
+            &linear.forward(&plane).gt_scalar(0.5),
+        )?)
+        .figure(draw(
+            "Sigmoid, above ½",
+            &sigmoid.forward(&plane).gt_scalar(0.0),
+        )?)
+        .figure(draw(
+            "A sigmoid per class",
+            &each.forward(&plane).argmax(1, false),
+        )?)
         .figure(draw("Softmax", &all.forward(&plane).argmax(1, false))?);
     lesson.grid("boundaries", "Rain from two temperatures", &grid)
 }

@@ -11,7 +11,9 @@ use wgrad::{ConvOptions, DType, Device, Tensor, eval};
 fn scene(rows: usize, columns: usize, device: &Device) -> Tensor {
     let y = Tensor::linspace(-1.0, 1.0, rows, device).reshape(&[-1, 1]);
     let x = Tensor::linspace(-1.0, 1.0, columns, device).reshape(&[1, -1]);
-    let disc = ((&x + 0.3).square() + y.square()).lt_scalar(0.2).cast(DType::F32);
+    let disc = ((&x + 0.3).square() + y.square())
+        .lt_scalar(0.2)
+        .cast(DType::F32);
     let bar = (&x - &y * 0.4 - 0.5).abs().lt_scalar(0.1).cast(DType::F32);
     let slope = (&x + &y) * 0.1 + 0.3;
     (slope + disc * 0.4 + bar * 0.3).reshape(&[1, 1, rows as isize, columns as isize])
@@ -37,11 +39,20 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let edges = run(&image)?;
     // Two products and a sum for each pixel of the result.
     let operations = edges.numel() * 3;
-    lesson.close("operations of the convolution", operations as f64, 267_960.0, 0.0)?;
+    lesson.close(
+        "operations of the convolution",
+        operations as f64,
+        267_960.0,
+        0.0,
+    )?;
     let entries = (rows * columns * edges.numel()) as f64;
     lesson.at_least("entries of the matrix", entries, 8e9)?;
     let ratio = 2.0 * entries / operations as f64;
-    lesson.at_least("operations of the full matrix by those of the kernel", ratio, 50_000.0)?;
+    lesson.at_least(
+        "operations of the full matrix by those of the kernel",
+        ratio,
+        50_000.0,
+    )?;
 
     // Small enough that the matrix fits: 35 by 40.
     let small = scene(35, 40, device);
@@ -54,9 +65,17 @@ pub fn run(lesson: &mut Lesson) -> Result {
         Ok(y)
     })?;
     let off = (by_kernel.flatten(0, -1) - by_matrix).abs().amax();
-    lesson.at_most("difference of both at 35 by 40", off.item::<f32>()?.into(), 1e-6)?;
-    lesson.say(format!("35 by 40: kernel {:.0} µs, matrix of {} entries {:.0} µs",
-        kernel_seconds * 1e6, matrix.numel(), matrix_seconds * 1e6));
+    lesson.at_most(
+        "difference of both at 35 by 40",
+        off.item::<f32>()?.into(),
+        1e-6,
+    )?;
+    lesson.say(format!(
+        "35 by 40: kernel {:.0} µs, matrix of {} entries {:.0} µs",
+        kernel_seconds * 1e6,
+        matrix.numel(),
+        matrix_seconds * 1e6
+    ));
 
     let picture = |t: &Tensor, range, caption: &str| -> wgrad::Result<Picture> {
         Ok(Picture::floats(t.size(3), t.size(2), &t.to_vec::<f32>()?, range).caption(caption))

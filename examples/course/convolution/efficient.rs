@@ -5,7 +5,7 @@
 
 use crate::lesson::{Lesson, Result};
 use wgrad::nn::{
-    Adam, BatchNorm2d, Context, Conv2d, GlobalAvgPool, Layer, Linear, Sequential, SeparableConv2d,
+    Adam, BatchNorm2d, Context, Conv2d, GlobalAvgPool, Layer, Linear, SeparableConv2d, Sequential,
     Silu, compile, gradients, models::EfficientNet,
 };
 use wgrad::plot::{Figure, Grid};
@@ -20,11 +20,21 @@ pub fn run(lesson: &mut Lesson) -> Result {
     for phi in 0..=7 {
         let by = |base: f64| base.powi(phi);
         let cost = by(alpha * beta.powi(2) * gamma.powi(2));
-        table += &format!("{phi}  {:.2}   {:.2}   {:<10.0}  {cost:.1}\n", by(alpha), by(beta), 224.0 * by(gamma));
+        table += &format!(
+            "{phi}  {:.2}   {:.2}   {:<10.0}  {cost:.1}\n",
+            by(alpha),
+            by(beta),
+            224.0 * by(gamma)
+        );
     }
     lesson.say(table);
     let b0 = EfficientNet::b0(1000, rng, device);
-    lesson.close("weights of EfficientNet-B0", b0.num_parameters() as f64, 5_288_548.0, 0.0)?;
+    lesson.close(
+        "weights of EfficientNet-B0",
+        b0.num_parameters() as f64,
+        5_288_548.0,
+        0.0,
+    )?;
 
     // The same layer, full and separable: multiply-adds as planned, and weights.
     let same = ConvOptions::default().padding([1, 1]);
@@ -32,11 +42,23 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let mut full = Conv2d::new(32, 64, [3, 3], same, rng, device).without_bias();
     let mut separable = SeparableConv2d::new(32, 64, [3, 3], same, rng, device).without_bias();
     let ratio = separable.num_parameters() as f64 / full.num_parameters() as f64;
-    lesson.close("weights, separable by full", ratio, 1.0 / 64.0 + 1.0 / 9.0, 1e-9)?;
+    lesson.close(
+        "weights, separable by full",
+        ratio,
+        1.0 / 64.0 + 1.0 / 9.0,
+        1e-9,
+    )?;
     let cost = |cost: Option<wgrad::PlanCost>| cost.map_or(0.0, |c| c.multiply_adds as f64);
-    let dear = compile(|net: &mut Conv2d, x: &[Tensor]| Ok(net.forward(&x[0]))).cost(&mut full, &[&x])?;
-    let cheap = compile(|net: &mut SeparableConv2d, x: &[Tensor]| Ok(net.forward(&x[0]))).cost(&mut separable, &[&x])?;
-    lesson.close("multiply-adds, separable by full", cost(cheap) / cost(dear), ratio, 0.02)?;
+    let dear =
+        compile(|net: &mut Conv2d, x: &[Tensor]| Ok(net.forward(&x[0]))).cost(&mut full, &[&x])?;
+    let cheap = compile(|net: &mut SeparableConv2d, x: &[Tensor]| Ok(net.forward(&x[0])))
+        .cost(&mut separable, &[&x])?;
+    lesson.close(
+        "multiply-adds, separable by full",
+        cost(cheap) / cost(dear),
+        ratio,
+        0.02,
+    )?;
 
     // Trained on digits.
     let (images, tests, epochs) = lesson.pick((10_000, 2000, 2), (2000, 500, 2));
@@ -44,8 +66,14 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));
     let halves = ConvOptions::default().stride([2, 2]).padding([1, 1]);
     let second: [(&str, Box<dyn Layer>); 2] = [
-        ("full", Box::new(Conv2d::new(16, 32, [3, 3], halves, rng, device))),
-        ("separable", Box::new(SeparableConv2d::new(16, 32, [3, 3], halves, rng, device))),
+        (
+            "full",
+            Box::new(Conv2d::new(16, 32, [3, 3], halves, rng, device)),
+        ),
+        (
+            "separable",
+            Box::new(SeparableConv2d::new(16, 32, [3, 3], halves, rng, device)),
+        ),
     ];
     let (mut names, mut shares, mut weights) = (Vec::new(), Vec::new(), Vec::new());
     for (name, layer) in second {
@@ -61,27 +89,41 @@ pub fn run(lesson: &mut Lesson) -> Result {
             .with("mean", GlobalAvgPool)
             .with("out", Linear::new(32, 10, rng, device));
         let mut state = (net, Adam::new(1e-2), Context::train(lesson.seed));
-        let mut step = compile(|(net, adam, cx): &mut (Sequential, Adam, Context), index: &[Tensor]| {
-            let (x, y) = train.gather(&index[0]);
-            let loss = net.forward(&x, cx).cross_entropy(&y, Reduction::Mean);
-            let gradients = gradients(&loss, net)?;
-            adam.step(net, &gradients)?;
-            Ok(loss)
-        });
+        let mut step = compile(
+            |(net, adam, cx): &mut (Sequential, Adam, Context), index: &[Tensor]| {
+                let (x, y) = train.gather(&index[0]);
+                let loss = net.forward(&x, cx).cross_entropy(&y, Reduction::Mean);
+                let gradients = gradients(&loss, net)?;
+                adam.step(net, &gradients)?;
+                Ok(loss)
+            },
+        );
         for _ in 0..epochs {
             let order = rng.permutation(images, device);
             for at in (0..images).step_by(100) {
                 step.call(&mut state, &[&order.narrow(0, at, 100)])?;
             }
         }
-        let said = state.0.forward(&x_test, &mut Context::eval()).argmax(1, false);
+        let said = state
+            .0
+            .forward(&x_test, &mut Context::eval())
+            .argmax(1, false);
         let right = said.eq(&y_test).cast(DType::F32).mean().item::<f32>()?;
-        lesson.at_least(&format!("{name}: test images right"), right.into(), lesson.pick(0.75, 0.4))?;
+        lesson.at_least(
+            &format!("{name}: test images right"),
+            right.into(),
+            lesson.pick(0.75, 0.4),
+        )?;
         shares.push(f64::from(right));
     }
-    let bars = |title: &str, values: &[f64]| Figure::new(title).size(400, 320).bar("", &names, values);
+    let bars =
+        |title: &str, values: &[f64]| Figure::new(title).size(400, 320).bar("", &names, values);
     let grid = Grid::new(2)
         .figure(bars("Second layer", &weights).y("weights"))
-        .figure(bars("On digits", &shares).y("test images right").percent_y());
+        .figure(
+            bars("On digits", &shares)
+                .y("test images right")
+                .percent_y(),
+        );
     lesson.grid("bars", "A seventh of the weights", &grid)
 }

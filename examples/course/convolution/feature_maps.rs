@@ -20,13 +20,17 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let net = LeNet::new(1, 10, rng, device);
     lesson.close("weights", net.num_parameters() as f64, 61_706.0, 0.0)?;
     let mut state = (net, Adam::new(2e-3), Context::train(lesson.seed));
-    let mut step = compile(|(net, adam, cx): &mut (LeNet, Adam, Context), index: &[Tensor]| {
-        let (x, y) = train.gather(&index[0]);
-        let loss = net.forward(&padded(&x), cx).cross_entropy(&y, Reduction::Mean);
-        let gradients = gradients(&loss, net)?;
-        adam.step(net, &gradients)?;
-        Ok(loss)
-    });
+    let mut step = compile(
+        |(net, adam, cx): &mut (LeNet, Adam, Context), index: &[Tensor]| {
+            let (x, y) = train.gather(&index[0]);
+            let loss = net
+                .forward(&padded(&x), cx)
+                .cross_entropy(&y, Reduction::Mean);
+            let gradients = gradients(&loss, net)?;
+            adam.step(net, &gradients)?;
+            Ok(loss)
+        },
+    );
     let (mut seen, mut losses) = (Vec::new(), Vec::new());
     for epoch in 0..epochs {
         let order = rng.permutation(images, device);
@@ -46,7 +50,11 @@ pub fn run(lesson: &mut Lesson) -> Result {
         let correct = said.argmax(1, false).eq(&y.narrow(0, at, 1000));
         right += f64::from(correct.cast(DType::F32).sum().item::<f32>()?);
     }
-    lesson.at_least("test images right", right / tests as f64, lesson.pick(0.975, 0.85))?;
+    lesson.at_least(
+        "test images right",
+        right / tests as f64,
+        lesson.pick(0.975, 0.85),
+    )?;
     let figure = Figure::new("LeNet on MNIST")
         .x("images seen")
         .y("cross-entropy, nats")
@@ -57,16 +65,30 @@ pub fn run(lesson: &mut Lesson) -> Result {
     // One digit through the network.
     let digit = padded(&x.narrow(0, 0, 1));
     let first = net.conv1.forward(&digit).relu();
-    let second = net.conv2.forward(&first.max_pool2d(&PoolOptions::new(2))).relu();
-    let active = second.amax_dims(&[2, 3], false).gt_scalar(0.1).cast(DType::F32).sum();
-    lesson.at_least("of 16 later maps those that answer to this digit", active.item::<f32>()?.into(), 4.0)?;
-    let mut pictures = vec![Picture::floats(32, 32, &digit.to_vec::<f32>()?, (0.0, 1.0)).caption("input")];
+    let second = net
+        .conv2
+        .forward(&first.max_pool2d(&PoolOptions::new(2)))
+        .relu();
+    let active = second
+        .amax_dims(&[2, 3], false)
+        .gt_scalar(0.1)
+        .cast(DType::F32)
+        .sum();
+    lesson.at_least(
+        "of 16 later maps those that answer to this digit",
+        active.item::<f32>()?.into(),
+        4.0,
+    )?;
+    let mut pictures =
+        vec![Picture::floats(32, 32, &digit.to_vec::<f32>()?, (0.0, 1.0)).caption("input")];
     for (name, maps) in [("first", &first), ("second", &second)] {
         let side = maps.size(2);
         let top = f64::from(maps.amax().item::<f32>()?);
         let values = maps.to_vec::<f32>()?;
         for (at, map) in values.chunks_exact(side * side).enumerate() {
-            pictures.push(Picture::floats(side, side, map, (0.0, top)).caption(format!("{name} {}", at + 1)));
+            pictures.push(
+                Picture::floats(side, side, map, (0.0, top)).caption(format!("{name} {}", at + 1)),
+            );
         }
     }
     let figure = Figure::new("What each kernel answers").image_grid(8, &pictures);

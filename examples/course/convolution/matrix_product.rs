@@ -27,7 +27,11 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let rng = &mut Generator::new(lesson.seed);
     let off = |a: &Tensor, b: &Tensor| -> wgrad::Result<f64> {
-        Ok((a.flatten(0, -1) - b.flatten(0, -1)).abs().amax().item::<f32>()?.into())
+        Ok((a.flatten(0, -1) - b.flatten(0, -1))
+            .abs()
+            .amax()
+            .item::<f32>()?
+            .into())
     };
 
     // One dimension: the Toeplitz matrix of a kernel of 3 for 10 inputs.
@@ -40,26 +44,65 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let x = rng.normal(&[1, 1, 10], device);
     let weight = Tensor::from_slice(&kernel, &[1, 1, 3], device);
     let y = x.conv1d(&weight, None, &ConvOptions::default());
-    lesson.at_most("Toeplitz matrix against conv1d", off(&matrix.mv(&x.flatten(0, -1)), &y)?, 1e-6)?;
+    lesson.at_most(
+        "Toeplitz matrix against conv1d",
+        off(&matrix.mv(&x.flatten(0, -1)), &y)?,
+        1e-6,
+    )?;
 
     // Two dimensions: loops, blocks as columns, and the operation.
     let (h, w, side) = (9, 12, 3);
     let image = rng.normal(&[1, 1, h, w], device);
     let kernel = rng.normal(&[1, 1, side, side], device);
     let y = image.conv2d(&kernel, None, &ConvOptions::default());
-    let loops = by_loops(&image.to_vec::<f32>()?, (h, w), &kernel.to_vec::<f32>()?, side);
-    lesson.at_most("loops against conv2d", off(&Tensor::new(&loops, device), &y)?, 1e-5)?;
+    let loops = by_loops(
+        &image.to_vec::<f32>()?,
+        (h, w),
+        &kernel.to_vec::<f32>()?,
+        side,
+    );
+    lesson.at_most(
+        "loops against conv2d",
+        off(&Tensor::new(&loops, device), &y)?,
+        1e-5,
+    )?;
     let columns = image.unfold2d(&UnfoldOptions::new([side, side]));
-    lesson.say(format!("{} blocks of {} pixels: {:?}", columns.size(2), columns.size(1), columns.shape()));
+    lesson.say(format!(
+        "{} blocks of {} pixels: {:?}",
+        columns.size(2),
+        columns.size(1),
+        columns.shape()
+    ));
     let product = kernel.reshape(&[1, -1]).matmul(&columns.squeeze(0));
     lesson.at_most("blocks as columns against conv2d", off(&product, &y)?, 1e-5)?;
 
     // The same by the doubly blocked Toeplitz matrix of the image: the operation's derivative by its input.
-    let eye = Tensor::eye(h * w, DType::F32, device).reshape(&[(h * w) as isize, 1, h as isize, w as isize]);
-    let blocked = eye.conv2d(&kernel, None, &ConvOptions::default()).flatten(1, -1).t();
-    lesson.at_most("doubly blocked matrix against conv2d", off(&blocked.mv(&image.flatten(0, -1)), &y)?, 1e-5)?;
-    let zero = blocked.eq_scalar(0.0).cast(DType::F32).mean().item::<f32>()?;
-    lesson.close("share of that matrix that is 0", zero.into(), 1.0 - 9.0 / 108.0, 1e-6)?;
+    let eye = Tensor::eye(h * w, DType::F32, device).reshape(&[
+        (h * w) as isize,
+        1,
+        h as isize,
+        w as isize,
+    ]);
+    let blocked = eye
+        .conv2d(&kernel, None, &ConvOptions::default())
+        .flatten(1, -1)
+        .t();
+    lesson.at_most(
+        "doubly blocked matrix against conv2d",
+        off(&blocked.mv(&image.flatten(0, -1)), &y)?,
+        1e-5,
+    )?;
+    let zero = blocked
+        .eq_scalar(0.0)
+        .cast(DType::F32)
+        .mean()
+        .item::<f32>()?;
+    lesson.close(
+        "share of that matrix that is 0",
+        zero.into(),
+        1.0 - 9.0 / 108.0,
+        1e-6,
+    )?;
 
     let grid = Grid::new(2)
         .figure(

@@ -45,7 +45,11 @@ pub fn run(lesson: &mut Lesson) -> Result {
     };
     let strided = x.conv2d(&kernel, None, &ConvOptions::default().stride([2, 2]));
     let kept = conv(&x).slice(2, None, None, 2).slice(3, None, None, 2);
-    lesson.at_most("stride 2 against every second result", off(&strided, &kept)?, 1e-6)?;
+    lesson.at_most(
+        "stride 2 against every second result",
+        off(&strided, &kept)?,
+        1e-6,
+    )?;
 
     // Equivariance, on an image with an empty border so that nothing is pushed out.
     let framed = x.pad(&[4, 4, 4, 4], PadMode::Constant(0.0));
@@ -54,13 +58,24 @@ pub fn run(lesson: &mut Lesson) -> Result {
     lesson.at_most("conv(shift(x)) against shift(conv(x))", moved, 1e-5)?;
     let turn = |x: &Tensor| x.rot90(1, [2, 3]);
     let turned = off(&conv(&turn(&framed)), &turn(&conv(&framed)))?;
-    lesson.at_least("conv(turn(x)) against turn(conv(x)): not equivariant", turned, 0.5)?;
+    lesson.at_least(
+        "conv(turn(x)) against turn(conv(x)): not equivariant",
+        turned,
+        0.5,
+    )?;
 
     // Invariance.
     let pool = PoolOptions::windows([3, 3]);
-    let pool = PoolOptions { stride: [1, 1], ..pool };
+    let pool = PoolOptions {
+        stride: [1, 1],
+        ..pool
+    };
     let everywhere = |x: &Tensor| conv(x).relu().amax_dims(&[2, 3], false);
-    lesson.at_most("the maximum over all places, shifted", off(&everywhere(&shift(&framed)), &everywhere(&framed))?, 1e-5)?;
+    lesson.at_most(
+        "the maximum over all places, shifted",
+        off(&everywhere(&shift(&framed)), &everywhere(&framed))?,
+        1e-5,
+    )?;
     let seen = conv(&framed).relu();
     let once = seen.roll(&[1], &[3]);
     let changed = |a: &Tensor, b: &Tensor| -> wgrad::Result<f64> {
@@ -68,7 +83,11 @@ pub fn run(lesson: &mut Lesson) -> Result {
     };
     let before = changed(&seen, &once)?;
     let after = changed(&seen.max_pool2d(&pool), &once.max_pool2d(&pool))?;
-    lesson.at_most("values that a shift by 1 changes: after 3x3 pooling by before", after / before, 0.75)?;
+    lesson.at_most(
+        "values that a shift by 1 changes: after 3x3 pooling by before",
+        after / before,
+        0.75,
+    )?;
 
     let pixels = |t: &Tensor| t.get((0, 0, 10)).to_vec::<f32>();
     let columns: Vec<usize> = (0..seen.size(3)).collect();
@@ -81,5 +100,9 @@ pub fn run(lesson: &mut Lesson) -> Result {
         .dashed("moved", &columns, &pixels(&once)?)
         .line("pooled", &short, &pixels(&pooled[0])?)
         .dashed("moved, pooled", &short, &pixels(&pooled[1])?);
-    lesson.figure("pooling", "Pooling widens what counts as the same place", &figure)
+    lesson.figure(
+        "pooling",
+        "Pooling widens what counts as the same place",
+        &figure,
+    )
 }

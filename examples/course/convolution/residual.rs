@@ -46,13 +46,22 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let (images, tests, epochs) = lesson.pick((8000, 1000, 3), (2000, 500, 2));
     let (train, test) = lesson.some_digits(images, tests)?;
     let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));
-    let mut figure = Figure::new("20 convolutions").x("images seen").y("cross-entropy, nats").size(440, 340);
-    let mut by_layer = Figure::new("Before training").x("convolution").y("length of its weight's gradient").log_y().size(440, 340);
+    let mut figure = Figure::new("20 convolutions")
+        .x("images seen")
+        .y("cross-entropy, nats")
+        .size(440, 340);
+    let mut by_layer = Figure::new("Before training")
+        .x("convolution")
+        .y("length of its weight's gradient")
+        .log_y()
+        .size(440, 340);
     let mut shares = Vec::new();
     for (name, residual) in [("plain", false), ("residual", true)] {
         let mut net = network(residual, rng, device);
         let (x, y) = train.gather(&Tensor::arange(100, device));
-        let loss = net.forward(&x, &mut Context::eval()).cross_entropy(&y, Reduction::Mean);
+        let loss = net
+            .forward(&x, &mut Context::eval())
+            .cross_entropy(&y, Reduction::Mean);
         let lengths = gradients(&loss, &net)?
             .iter()
             .filter(|(name, g)| g.rank() == 4 && name.contains("pair"))
@@ -62,13 +71,15 @@ pub fn run(lesson: &mut Lesson) -> Result {
         by_layer = by_layer.dotted_line(name, &layers, &lengths);
 
         let mut state = (net, Adam::new(3e-3), Context::train(lesson.seed));
-        let mut step = compile(|(net, adam, cx): &mut (Sequential, Adam, Context), index: &[Tensor]| {
-            let (x, y) = train.gather(&index[0]);
-            let loss = net.forward(&x, cx).cross_entropy(&y, Reduction::Mean);
-            let gradients = gradients(&loss, net)?;
-            adam.step(net, &gradients)?;
-            Ok(loss)
-        });
+        let mut step = compile(
+            |(net, adam, cx): &mut (Sequential, Adam, Context), index: &[Tensor]| {
+                let (x, y) = train.gather(&index[0]);
+                let loss = net.forward(&x, cx).cross_entropy(&y, Reduction::Mean);
+                let gradients = gradients(&loss, net)?;
+                adam.step(net, &gradients)?;
+                Ok(loss)
+            },
+        );
         let (mut seen, mut losses) = (Vec::new(), Vec::new());
         for epoch in 0..epochs {
             let order = rng.permutation(images, device);
@@ -78,12 +89,23 @@ pub fn run(lesson: &mut Lesson) -> Result {
                 losses.push(loss.item::<f32>()?);
             }
         }
-        let said = state.0.forward(&x_test, &mut Context::eval()).argmax(1, false);
+        let said = state
+            .0
+            .forward(&x_test, &mut Context::eval())
+            .argmax(1, false);
         let right = said.eq(&y_test).cast(DType::F32).mean().item::<f32>()?;
         shares.push(f64::from(right));
         figure = figure.smoothed(name, &seen, &losses, 0.9);
     }
     lesson.at_most("plain: test images right", shares[0], lesson.pick(0.5, 0.3))?;
-    lesson.at_least("residual: test images right", shares[1], lesson.pick(0.85, 0.5))?;
-    lesson.grid("curves", "The way around lets the gradient pass", &Grid::new(2).figure(figure).figure(by_layer))
+    lesson.at_least(
+        "residual: test images right",
+        shares[1],
+        lesson.pick(0.85, 0.5),
+    )?;
+    lesson.grid(
+        "curves",
+        "The way around lets the gradient pass",
+        &Grid::new(2).figure(figure).figure(by_layer),
+    )
 }

@@ -11,7 +11,14 @@ use wgrad::plot::Figure;
 use wgrad::{ConvOptions, DType, Device, Generator, Module, Optimizer, Reduction, Tensor};
 
 /// `convolutions` of 3 by 3 to `to` channels, then a pooling of 2 by 2.
-fn block(net: Sequential, convolutions: usize, from: usize, to: usize, rng: &mut Generator, device: &Device) -> Sequential {
+fn block(
+    net: Sequential,
+    convolutions: usize,
+    from: usize,
+    to: usize,
+    rng: &mut Generator,
+    device: &Device,
+) -> Sequential {
     let same = ConvOptions::default().padding([1, 1]);
     let mut net = net;
     for at in 0..convolutions {
@@ -44,17 +51,24 @@ pub fn run(lesson: &mut Lesson) -> Result {
         .push(Linear::new(64, 10, rng, device));
     let mut rows = String::new();
     for row in net.summary(&[1, 1, 28, 28], device)? {
-        rows += &format!("{:<28} {:<16} {}\n", row.kind, format!("{:?}", row.output_shape), row.parameters);
+        rows += &format!(
+            "{:<28} {:<16} {}\n",
+            row.kind,
+            format!("{:?}", row.output_shape),
+            row.parameters
+        );
     }
     lesson.say(rows);
     let mut state = (net, Adam::new(2e-3), Context::train(lesson.seed));
-    let mut step = compile(|(net, adam, cx): &mut (Sequential, Adam, Context), index: &[Tensor]| {
-        let (x, y) = train.gather(&index[0]);
-        let loss = net.forward(&x, cx).cross_entropy(&y, Reduction::Mean);
-        let gradients = gradients(&loss, net)?;
-        adam.step(net, &gradients)?;
-        Ok(loss)
-    });
+    let mut step = compile(
+        |(net, adam, cx): &mut (Sequential, Adam, Context), index: &[Tensor]| {
+            let (x, y) = train.gather(&index[0]);
+            let loss = net.forward(&x, cx).cross_entropy(&y, Reduction::Mean);
+            let gradients = gradients(&loss, net)?;
+            adam.step(net, &gradients)?;
+            Ok(loss)
+        },
+    );
     let (mut seen, mut losses) = (Vec::new(), Vec::new());
     for epoch in 0..epochs {
         let order = rng.permutation(images, device);
@@ -73,7 +87,11 @@ pub fn run(lesson: &mut Lesson) -> Result {
         let correct = said.argmax(1, false).eq(&y.narrow(0, at, 500));
         right += f64::from(correct.cast(DType::F32).sum().item::<f32>()?);
     }
-    lesson.at_least("small VGG: test images right", right / tests as f64, lesson.pick(0.97, 0.85))?;
+    lesson.at_least(
+        "small VGG: test images right",
+        right / tests as f64,
+        lesson.pick(0.97, 0.85),
+    )?;
     let figure = Figure::new("A small VGG on MNIST")
         .x("images seen")
         .y("cross-entropy, nats")

@@ -47,7 +47,10 @@ pub fn run(lesson: &mut Lesson) -> Result {
         .with("waves", waves(784, width, 0.05, rng, device))
         .with("cosine", Cosine)
         .with("dropout", Dropout::new(0.1))
-        .with("waves2", waves(width, width, (2.0 / width as f64).sqrt(), rng, device))
+        .with(
+            "waves2",
+            waves(width, width, (2.0 / width as f64).sqrt(), rng, device),
+        )
         .with("cosine2", Cosine)
         .with("dropout2", Dropout::new(0.1))
         .with("out", Linear::new(width, 10, rng, device));
@@ -84,7 +87,11 @@ pub fn run(lesson: &mut Lesson) -> Result {
         errors.push(wrong(&mut state.0, &test, device)?);
     }
     let last = errors[errors.len() - 1];
-    lesson.at_most("share of test images wrong", last, lesson.pick(0.0099, 0.12))?;
+    lesson.at_most(
+        "share of test images wrong",
+        last,
+        lesson.pick(0.0099, 0.12),
+    )?;
     let count: Vec<usize> = (1..=epochs).collect();
     let figure = Figure::new("Cosine units on MNIST")
         .x("epoch")

@@ -38,7 +38,11 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let truth = ripples(&grid);
     let picture = |title: String, z: &Tensor| -> wgrad::Result<Figure> {
         let z = Surface::new((-1.0, 1.0), (-1.0, 1.0), side, side, &z.to_vec::<f32>()?);
-        Ok(Figure::new(title).x("x₁").y("x₂").size(330, 330).surface(&z))
+        Ok(Figure::new(title)
+            .x("x₁")
+            .y("x₂")
+            .size(330, 330)
+            .surface(&z))
     };
     let mut all = Grid::new(3).figure(picture("What is to be learned".into(), &truth)?);
     let (mut depths, mut losses) = (Vec::new(), Vec::new());
@@ -46,14 +50,16 @@ pub fn run(lesson: &mut Lesson) -> Result {
         let net = network(depth, width, rng, device);
         let weights = net.num_parameters();
         let mut state = (net, Adam::new(3e-3), Context::train(lesson.seed));
-        let mut step = compile(|(net, adam, cx): &mut (Sequential, Adam, Context), _: &[Tensor]| {
-            let x = cx.rng.uniform(&[512, 2], device) * 2.0 - 1.0;
-            cx.next_step();
-            let loss = net.forward(&x, cx).mse_loss(&ripples(&x), Reduction::Mean);
-            let gradients = gradients(&loss, net)?;
-            adam.step(net, &gradients)?;
-            Ok(loss)
-        });
+        let mut step = compile(
+            |(net, adam, cx): &mut (Sequential, Adam, Context), _: &[Tensor]| {
+                let x = cx.rng.uniform(&[512, 2], device) * 2.0 - 1.0;
+                cx.next_step();
+                let loss = net.forward(&x, cx).mse_loss(&ripples(&x), Reduction::Mean);
+                let gradients = gradients(&loss, net)?;
+                adam.step(net, &gradients)?;
+                Ok(loss)
+            },
+        );
         for at in 0..steps {
             state.1.set_lr(3e-3 * (1.0 - at as f64 / steps as f64));
             step.call(&mut state, &[])?;
@@ -66,8 +72,16 @@ pub fn run(lesson: &mut Lesson) -> Result {
         depths.push(depth);
         losses.push(f64::from(loss));
     }
-    lesson.at_least("loss of one layer by that of three", losses[0] / losses[2], lesson.pick(4.0, 2.0))?;
-    lesson.at_most("loss of three layers; the wave's own variance is 0.5", losses[2], lesson.pick(0.05, 0.25))?;
+    lesson.at_least(
+        "loss of one layer by that of three",
+        losses[0] / losses[2],
+        lesson.pick(4.0, 2.0),
+    )?;
+    lesson.at_most(
+        "loss of three layers; the wave's own variance is 0.5",
+        losses[2],
+        lesson.pick(0.05, 0.25),
+    )?;
     lesson.grid("ripples", "As many weights, more layers", &all)?;
     let figure = Figure::new("Depth with about 2,400 weights")
         .x("hidden layers")

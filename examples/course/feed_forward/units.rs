@@ -74,7 +74,14 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let (train, test) = lesson.some_digits(images, tests)?;
     let (sets, rng) = ((&train, &test), &mut Generator::new(lesson.seed));
     let plain = [
-        "rectifier", "leaky", "parametric", "absolute", "elu", "softplus", "sigmoid", "tanh",
+        "rectifier",
+        "leaky",
+        "parametric",
+        "absolute",
+        "elu",
+        "softplus",
+        "sigmoid",
+        "tanh",
         "hard tanh",
     ];
     let mut shares = Vec::new();

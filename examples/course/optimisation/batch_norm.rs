@@ -17,25 +17,45 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let w = Tensor::full(&[depth], 1.2, wgrad::DType::F32, device);
     let value = |w: &Tensor| w.prod();
     let (y, g) = (value(&w), grad(&value(&w), &[&w])?.swap_remove(0));
-    let rates: Vec<f64> = (0..=30).map(|i| 10f64.powf(-5.0 + 0.1 * f64::from(i))).collect();
+    let rates: Vec<f64> = (0..=30)
+        .map(|i| 10f64.powf(-5.0 + 0.1 * f64::from(i)))
+        .collect();
     let (mut promised, mut happened) = (Vec::new(), Vec::new());
     for &rate in &rates {
         promised.push(f64::from((g.square().sum() * rate).item::<f32>()?));
         happened.push(f64::from((&y - value(&(&w - &g * rate))).item::<f32>()?));
     }
-    lesson.close("ε = 1e-5: change by promise", happened[0] / promised[0], 1.0, 0.05)?;
-    lesson.at_most("ε = 1e-2: change by promise", happened[30] / promised[30], 0.1)?;
+    lesson.close(
+        "ε = 1e-5: change by promise",
+        happened[0] / promised[0],
+        1.0,
+        0.05,
+    )?;
+    lesson.at_most(
+        "ε = 1e-2: change by promise",
+        happened[30] / promised[30],
+        0.1,
+    )?;
     // x's batch normalised after the chain: the scale of the lower weights does not matter.
     let x = rng.normal(&[64], device);
     let normal = |t: &Tensor| (t - t.mean()) / t.std(0.0);
-    let off = (normal(&(&x * value(&w))) - normal(&(&x * value(&(&w * 0.9))))).abs().amax();
-    lesson.at_most("normalised: change by lower layers' scale", off.item::<f32>()?.into(), 1e-4)?;
+    let off = (normal(&(&x * value(&w))) - normal(&(&x * value(&(&w * 0.9)))))
+        .abs()
+        .amax();
+    lesson.at_most(
+        "normalised: change by lower layers' scale",
+        off.item::<f32>()?.into(),
+        1e-4,
+    )?;
 
     // Ten layers of sigmoids on digits.
     let (images, tests, epochs) = lesson.pick((10_000, 2000, 4), (3000, 1000, 4));
     let (train, test) = lesson.some_digits(images, tests)?;
     let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));
-    let mut curves = Figure::new("Ten layers of sigmoids").x("images seen").y("cross-entropy, nats").size(440, 360);
+    let mut curves = Figure::new("Ten layers of sigmoids")
+        .x("images seen")
+        .y("cross-entropy, nats")
+        .size(440, 360);
     let mut shares = Vec::new();
     for (name, normalised) in [("without", false), ("with batch normalisation", true)] {
         let (mut net, mut from) = (Sequential::new(), 784);
@@ -49,13 +69,17 @@ pub fn run(lesson: &mut Lesson) -> Result {
         }
         let net = net.with("out", Linear::new(64, 10, rng, device));
         let mut state = (net, Adam::new(3e-3), Context::train(lesson.seed));
-        let mut step = compile(|(net, adam, cx): &mut (Sequential, Adam, Context), index: &[Tensor]| {
-            let (x, y) = train.gather(&index[0]);
-            let loss = net.forward(&x.flatten(1, -1), cx).cross_entropy(&y, Reduction::Mean);
-            let gradients = gradients(&loss, net)?;
-            adam.step(net, &gradients)?;
-            Ok(loss)
-        });
+        let mut step = compile(
+            |(net, adam, cx): &mut (Sequential, Adam, Context), index: &[Tensor]| {
+                let (x, y) = train.gather(&index[0]);
+                let loss = net
+                    .forward(&x.flatten(1, -1), cx)
+                    .cross_entropy(&y, Reduction::Mean);
+                let gradients = gradients(&loss, net)?;
+                adam.step(net, &gradients)?;
+                Ok(loss)
+            },
+        );
         let (mut seen, mut losses) = (Vec::new(), Vec::new());
         for epoch in 0..epochs {
             let order = rng.permutation(images, device);
@@ -65,8 +89,15 @@ pub fn run(lesson: &mut Lesson) -> Result {
                 losses.push(loss.item::<f32>()?);
             }
         }
-        let said = state.0.forward(&x_test.flatten(1, -1), &mut Context::eval()).argmax(1, false);
-        let right = said.eq(&y_test).cast(wgrad::DType::F32).mean().item::<f32>()?;
+        let said = state
+            .0
+            .forward(&x_test.flatten(1, -1), &mut Context::eval())
+            .argmax(1, false);
+        let right = said
+            .eq(&y_test)
+            .cast(wgrad::DType::F32)
+            .mean()
+            .item::<f32>()?;
         shares.push(f64::from(right));
         curves = curves.smoothed(name, &seen, &losses, 0.9);
     }
@@ -80,5 +111,9 @@ pub fn run(lesson: &mut Lesson) -> Result {
         .size(440, 360)
         .line("the gradient's promise, ε gᵀg", &rates, &promised)
         .line("what happens", &rates, &happened);
-    lesson.grid("curves", "Steps of all layers at once", &Grid::new(2).figure(chain).figure(curves))
+    lesson.grid(
+        "curves",
+        "Steps of all layers at once",
+        &Grid::new(2).figure(chain).figure(curves),
+    )
 }

@@ -23,7 +23,10 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let x = (rng.normal(&[n, features], device) * sizes).detach()?;
     let truth = rng.normal(&[features, 1], device);
     let y = (x.matmul(&truth) + rng.normal(&[n, 1], device)).detach()?;
-    let best = x.matmul(&x.lstsq(&y, None)).mse_loss(&y, Reduction::Mean).item::<f32>()?;
+    let best = x
+        .matmul(&x.lstsq(&y, None))
+        .mse_loss(&y, Reduction::Mean)
+        .item::<f32>()?;
 
     let tau = steps * 4 / 5;
     let ways = [
@@ -31,11 +34,22 @@ pub fn run(lesson: &mut Lesson) -> Result {
         ("constant, low", (0.002, 0.002, tau)),
         ("decay to τ", (0.05, 0.0005, tau)),
     ];
-    let mut losses = Figure::new("Above the least loss").x("step").y("loss beyond the least").log_y().size(440, 360);
-    let mut rates = Figure::new("Rates").x("step").y("learning rate").log_y().size(440, 360);
+    let mut losses = Figure::new("Above the least loss")
+        .x("step")
+        .y("loss beyond the least")
+        .log_y()
+        .size(440, 360);
+    let mut rates = Figure::new("Rates")
+        .x("step")
+        .y("learning rate")
+        .log_y()
+        .size(440, 360);
     let mut left = Vec::new();
     for (name, schedule) in ways {
-        let mut state = (Linear::new(features, 1, &mut Generator::new(1), device), Sgd::new(schedule.0));
+        let mut state = (
+            Linear::new(features, 1, &mut Generator::new(1), device),
+            Sgd::new(schedule.0),
+        );
         let mut step = compile(|(net, sgd): &mut (Linear, Sgd), index: &[Tensor]| {
             let (x, y) = (x.index_select(0, &index[0]), y.index_select(0, &index[0]));
             let loss = net.forward(&x).mse_loss(&y, Reduction::Mean);
@@ -48,7 +62,11 @@ pub fn run(lesson: &mut Lesson) -> Result {
             state.1.set_lr(rate(k, schedule));
             step.call(&mut state, &[&rng.integers(0, n as i32, &[4], device)])?;
             if (k + 1) % (steps / 60) == 0 {
-                let loss = state.0.forward(&x).mse_loss(&y, Reduction::Mean).item::<f32>()?;
+                let loss = state
+                    .0
+                    .forward(&x)
+                    .mse_loss(&y, Reduction::Mean)
+                    .item::<f32>()?;
                 at.push(k);
                 beyond.push(f64::from(loss - best).max(1e-6));
                 used.push(rate(k, schedule));
@@ -58,8 +76,23 @@ pub fn run(lesson: &mut Lesson) -> Result {
         losses = losses.line(name, &at, &beyond);
         rates = rates.line(name, &at, &used);
     }
-    lesson.say(format!("beyond the least loss of {best:.4}: high {:.4}, low {:.4}, decayed {:.4}", left[0], left[1], left[2]));
-    lesson.at_least("left by the constant high rate, by that of decay", left[0] / left[2], 3.0)?;
-    lesson.at_least("left by the constant low rate, by that of decay", left[1] / left[2], 1.5)?;
-    lesson.grid("curves", "Fast first, then quiet", &Grid::new(2).figure(losses).figure(rates))
+    lesson.say(format!(
+        "beyond the least loss of {best:.4}: high {:.4}, low {:.4}, decayed {:.4}",
+        left[0], left[1], left[2]
+    ));
+    lesson.at_least(
+        "left by the constant high rate, by that of decay",
+        left[0] / left[2],
+        3.0,
+    )?;
+    lesson.at_least(
+        "left by the constant low rate, by that of decay",
+        left[1] / left[2],
+        1.5,
+    )?;
+    lesson.grid(
+        "curves",
+        "Fast first, then quiet",
+        &Grid::new(2).figure(losses).figure(rates),
+    )
 }

@@ -63,27 +63,60 @@ pub fn run(lesson: &mut Lesson) -> Result {
         .map(|(at, _)| at as i32)
         .collect();
     let others = Tensor::new(&others, device);
-    let (x, y) = (x.index_select(0, &others).detach()?, y.index_select(0, &others).detach()?);
+    let (x, y) = (
+        x.index_select(0, &others).detach()?,
+        y.index_select(0, &others).detach()?,
+    );
     let told = says(&mut teacher, &x).detach()?;
     let by_labels = fit(network(30, rng, device), (&x, &y, &told), steps, rng, hard)?;
     let temperature = 8.0;
-    let distilled = fit(network(30, rng, device), (&x, &y, &told), steps, rng, |z, y, told| {
-        loss::distillation(z, told, y, temperature, 1.0)
-    })?;
+    let distilled = fit(
+        network(30, rng, device),
+        (&x, &y, &told),
+        steps,
+        rng,
+        |z, y, told| loss::distillation(z, told, y, temperature, 1.0),
+    )?;
 
     let threes = y_test.eq_scalar(3.0);
     let mut shares = Vec::new();
-    for (name, mut net) in [("teacher", teacher), ("student of labels", by_labels), ("student of the teacher", distilled)] {
+    for (name, mut net) in [
+        ("teacher", teacher),
+        ("student of labels", by_labels),
+        ("student of the teacher", distilled),
+    ] {
         let right = says(&mut net, &x_test).argmax(1, false).eq(&y_test);
         let all = right.cast(DType::F32).mean().item::<f32>()?;
-        let of_threes = right.masked_select(&threes).cast(DType::F32).mean().item::<f32>()?;
-        lesson.say(format!("{name}: {all:.4} of all right, {of_threes:.4} of the threes"));
+        let of_threes = right
+            .masked_select(&threes)
+            .cast(DType::F32)
+            .mean()
+            .item::<f32>()?;
+        lesson.say(format!(
+            "{name}: {all:.4} of all right, {of_threes:.4} of the threes"
+        ));
         shares.push([f64::from(all), f64::from(of_threes)]);
     }
-    lesson.at_least("teacher: test images right", shares[0][0], lesson.pick(0.95, 0.85))?;
-    lesson.at_most("student of labels without threes: threes right", shares[1][1], 0.0)?;
-    lesson.at_least("student of the teacher without threes: threes right", shares[2][1], lesson.pick(0.6, 0.3))?;
-    lesson.at_least("student of the teacher: test images right", shares[2][0], lesson.pick(0.9, 0.75))?;
+    lesson.at_least(
+        "teacher: test images right",
+        shares[0][0],
+        lesson.pick(0.95, 0.85),
+    )?;
+    lesson.at_most(
+        "student of labels without threes: threes right",
+        shares[1][1],
+        0.0,
+    )?;
+    lesson.at_least(
+        "student of the teacher without threes: threes right",
+        shares[2][1],
+        lesson.pick(0.6, 0.3),
+    )?;
+    lesson.at_least(
+        "student of the teacher: test images right",
+        shares[2][0],
+        lesson.pick(0.9, 0.75),
+    )?;
     let names = ["all digits", "threes"];
     let figure = Figure::new("Students that never saw a 3")
         .y("test images right")

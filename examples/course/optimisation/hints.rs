@@ -14,7 +14,9 @@ fn thin(from: usize, depth: usize, rng: &mut Generator, device: &Device) -> Sequ
     let mut net = Sequential::new();
     for at in 0..depth {
         let inputs = if at == 0 { from } else { THIN };
-        net = net.push(Linear::new(inputs, THIN, rng, device)).push(Sigmoid);
+        net = net
+            .push(Linear::new(inputs, THIN, rng, device))
+            .push(Sigmoid);
     }
     net
 }
@@ -22,46 +24,64 @@ fn thin(from: usize, depth: usize, rng: &mut Generator, device: &Device) -> Sequ
 pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let rng = &mut Generator::new(lesson.seed);
-    let (images, tests, steps, hinted) = lesson.pick((20_000, 4000, 1200, 1200), (4000, 1000, 300, 300));
+    let (images, tests, steps, hinted) =
+        lesson.pick((20_000, 4000, 1200, 1200), (4000, 1000, 300, 300));
     let (train, test) = lesson.some_digits(images, tests)?;
     let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));
     let x_test = x_test.flatten(1, -1).detach()?;
     let eval = &mut Context::eval();
 
     // The teacher: one wide hidden layer.
-    let mut teacher = (Linear::new(784, 400, rng, device), Linear::new(400, 10, rng, device), Adam::new(1e-3));
-    let mut step = compile(|(hidden, out, adam): &mut (Linear, Linear, Adam), index: &[Tensor]| {
-        let (x, y) = train.gather(&index[0]);
-        let z = out.forward(&hidden.forward(&x.flatten(1, -1)).relu());
-        let loss = z.cross_entropy(&y, Reduction::Mean);
-        let mut both = (&mut *hidden, &mut *out);
-        let gradients = gradients(&loss, &both)?;
-        adam.step(&mut both, &gradients)?;
-        Ok(loss)
-    });
+    let mut teacher = (
+        Linear::new(784, 400, rng, device),
+        Linear::new(400, 10, rng, device),
+        Adam::new(1e-3),
+    );
+    let mut step = compile(
+        |(hidden, out, adam): &mut (Linear, Linear, Adam), index: &[Tensor]| {
+            let (x, y) = train.gather(&index[0]);
+            let z = out.forward(&hidden.forward(&x.flatten(1, -1)).relu());
+            let loss = z.cross_entropy(&y, Reduction::Mean);
+            let mut both = (&mut *hidden, &mut *out);
+            let gradients = gradients(&loss, &both)?;
+            adam.step(&mut both, &gradients)?;
+            Ok(loss)
+        },
+    );
     for _ in 0..steps {
-        step.call(&mut teacher, &[&rng.integers(0, images as i32, &[100], device)])?;
+        step.call(
+            &mut teacher,
+            &[&rng.integers(0, images as i32, &[100], device)],
+        )?;
     }
     let wide = teacher.0;
 
-    let mut figure = Figure::new("A student of six thin layers").x("step").y("test images right").percent_y();
+    let mut figure = Figure::new("A student of six thin layers")
+        .x("step")
+        .y("test images right")
+        .percent_y();
     let mut shares = Vec::new();
     for (name, hint) in [("from random weights", false), ("after a hint", true)] {
         let mut lower = thin(784, 3, rng, device);
         if hint {
             let mut state = (lower, Linear::new(THIN, 400, rng, device), Adam::new(2e-3));
-            let mut step = compile(|(lower, map, adam): &mut (Sequential, Linear, Adam), index: &[Tensor]| {
-                let x = train.gather(&index[0]).0.flatten(1, -1);
-                let wanted = wide.forward(&x).relu();
-                let said = map.forward(&lower.forward(&x, &mut Context::eval()));
-                let loss = said.mse_loss(&wanted, Reduction::Mean);
-                let mut both = (&mut *lower, &mut *map);
-                let gradients = gradients(&loss, &both)?;
-                adam.step(&mut both, &gradients)?;
-                Ok(loss)
-            });
+            let mut step = compile(
+                |(lower, map, adam): &mut (Sequential, Linear, Adam), index: &[Tensor]| {
+                    let x = train.gather(&index[0]).0.flatten(1, -1);
+                    let wanted = wide.forward(&x).relu();
+                    let said = map.forward(&lower.forward(&x, &mut Context::eval()));
+                    let loss = said.mse_loss(&wanted, Reduction::Mean);
+                    let mut both = (&mut *lower, &mut *map);
+                    let gradients = gradients(&loss, &both)?;
+                    adam.step(&mut both, &gradients)?;
+                    Ok(loss)
+                },
+            );
             for _ in 0..hinted {
-                step.call(&mut state, &[&rng.integers(0, images as i32, &[100], device)])?;
+                step.call(
+                    &mut state,
+                    &[&rng.integers(0, images as i32, &[100], device)],
+                )?;
             }
             lower = state.0;
         }
@@ -80,7 +100,10 @@ pub fn run(lesson: &mut Lesson) -> Result {
         });
         let (mut at, mut right) = (Vec::new(), Vec::new());
         for count in 1..=steps {
-            step.call(&mut state, &[&rng.integers(0, images as i32, &[100], device)])?;
+            step.call(
+                &mut state,
+                &[&rng.integers(0, images as i32, &[100], device)],
+            )?;
             if count % (steps / 10) == 0 {
                 let said = state.0.forward(&x_test, eval).argmax(1, false).eq(&y_test);
                 at.push(count);
@@ -90,7 +113,14 @@ pub fn run(lesson: &mut Lesson) -> Result {
         shares.push(f64::from(right[right.len() - 1]));
         figure = figure.dotted_line(name, &at, &right);
     }
-    lesson.say(format!("random {:.4}, after a hint {:.4}", shares[0], shares[1]));
-    lesson.at_least("after a hint, beyond random weights: test images right", shares[1] - shares[0], lesson.pick(0.1, 0.05))?;
+    lesson.say(format!(
+        "random {:.4}, after a hint {:.4}",
+        shares[0], shares[1]
+    ));
+    lesson.at_least(
+        "after a hint, beyond random weights: test images right",
+        shares[1] - shares[0],
+        lesson.pick(0.1, 0.05),
+    )?;
     lesson.figure("right", "A hint starts what is too deep to start", &figure)
 }

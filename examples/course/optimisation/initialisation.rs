@@ -11,7 +11,12 @@ const WIDTH: usize = 256;
 const DEPTH: usize = 30;
 
 /// The spread of each layer's values, and the length of the gradient by each layer's input, both by the first's (last's).
-fn passes(draw: impl Fn(&mut Generator) -> Tensor, unit: fn(&Tensor) -> Tensor, rng: &mut Generator, device: &Device) -> wgrad::Result<[Vec<f64>; 2]> {
+fn passes(
+    draw: impl Fn(&mut Generator) -> Tensor,
+    unit: fn(&Tensor) -> Tensor,
+    rng: &mut Generator,
+    device: &Device,
+) -> wgrad::Result<[Vec<f64>; 2]> {
     let mut layers = vec![rng.normal(&[256, WIDTH], device)];
     for at in 0..DEPTH {
         layers.push(unit(&layers[at].matmul(&draw(rng).t())));
@@ -20,9 +25,17 @@ fn passes(draw: impl Fn(&mut Generator) -> Tensor, unit: fn(&Tensor) -> Tensor, 
     let loss = (out * rng.normal(out.shape(), device)).sum();
     let by: Vec<&Tensor> = layers.iter().collect();
     let slopes = grad(&loss, &by)?;
-    let spread = |t: &Tensor| -> wgrad::Result<f64> { Ok(f64::from(t.square().mean().sqrt().item::<f32>()?).max(1e-30)) };
-    let values = layers.iter().map(spread).collect::<wgrad::Result<Vec<f64>>>()?;
-    let slopes = slopes.iter().map(spread).collect::<wgrad::Result<Vec<f64>>>()?;
+    let spread = |t: &Tensor| -> wgrad::Result<f64> {
+        Ok(f64::from(t.square().mean().sqrt().item::<f32>()?).max(1e-30))
+    };
+    let values = layers
+        .iter()
+        .map(spread)
+        .collect::<wgrad::Result<Vec<f64>>>()?;
+    let slopes = slopes
+        .iter()
+        .map(spread)
+        .collect::<wgrad::Result<Vec<f64>>>()?;
     Ok([values, slopes])
 }
 
@@ -35,7 +48,13 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let units: [(&str, fn(&Tensor) -> Tensor); 2] =
         [("tanh", |x| x.tanh()), ("rectifier", |x| x.relu())];
     for (name, unit) in units {
-        let panel = |what: &str| Figure::new(format!("{name}: {what}")).x("layer").y("spread").log_y().size(440, 340);
+        let panel = |what: &str| {
+            Figure::new(format!("{name}: {what}"))
+                .x("layer")
+                .y("spread")
+                .log_y()
+                .size(440, 340)
+        };
         let (mut forward, mut backward) = (panel("values"), panel("gradients"));
         let mut ends = Vec::new();
         for (start, kind) in [("σ = 0.01", 0), ("σ = 0.2", 1), ("Glorot", 2), ("He", 3)] {
@@ -51,17 +70,44 @@ pub fn run(lesson: &mut Lesson) -> Result {
             backward = backward.line(start, &layers, &slopes);
         }
         all = all.figure(forward).figure(backward);
-        lesson.at_most(&format!("{name}, σ = 0.01: last spread by first"), ends[0].0, 1e-10)?;
+        lesson.at_most(
+            &format!("{name}, σ = 0.01: last spread by first"),
+            ends[0].0,
+            1e-10,
+        )?;
         match name {
             "tanh" => {
                 lesson.at_least("tanh, Glorot: last spread by first", ends[2].0, 0.05)?;
-                lesson.close("tanh, Glorot: logarithm to 10 of first gradient by last", ends[2].1.log10(), 0.0, 1.0)?;
-                lesson.at_least("tanh, σ = 0.2: first gradient by last, it explodes", ends[1].1, 100.0)?;
+                lesson.close(
+                    "tanh, Glorot: logarithm to 10 of first gradient by last",
+                    ends[2].1.log10(),
+                    0.0,
+                    1.0,
+                )?;
+                lesson.at_least(
+                    "tanh, σ = 0.2: first gradient by last, it explodes",
+                    ends[1].1,
+                    100.0,
+                )?;
             }
             _ => {
-                lesson.close("rectifier, He: logarithm to 10 of last spread by first", ends[3].0.log10(), 0.0, 0.5)?;
-                lesson.close("rectifier, He: of first gradient by last", ends[3].1.log10(), 0.0, 0.5)?;
-                lesson.at_most("rectifier, Glorot: last spread by first, 2^(−15) expected", ends[2].0, 1e-3)?;
+                lesson.close(
+                    "rectifier, He: logarithm to 10 of last spread by first",
+                    ends[3].0.log10(),
+                    0.0,
+                    0.5,
+                )?;
+                lesson.close(
+                    "rectifier, He: of first gradient by last",
+                    ends[3].1.log10(),
+                    0.0,
+                    0.5,
+                )?;
+                lesson.at_most(
+                    "rectifier, Glorot: last spread by first, 2^(−15) expected",
+                    ends[2].0,
+                    1e-3,
+                )?;
                 lesson.at_least("rectifier, σ = 0.2: last spread by first", ends[1].0, 1e6)?;
             }
         }

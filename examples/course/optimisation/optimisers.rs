@@ -14,13 +14,37 @@ use wgrad::{Generator, Module, Optimizer, Reduction, Tensor};
 fn all() -> Vec<(&'static str, Box<dyn Optimizer>, Box<dyn Optimizer>)> {
     vec![
         ("SGD", Box::new(Sgd::new(0.1)), Box::new(Sgd::new(0.01))),
-        ("momentum", Box::new(Sgd::new(0.05).momentum(0.9)), Box::new(Sgd::new(0.01).momentum(0.8))),
-        ("Nesterov", Box::new(Sgd::new(0.05).momentum(0.9).nesterov(true)), Box::new(Sgd::new(0.01).momentum(0.8).nesterov(true))),
-        ("AdaGrad", Box::new(Adagrad::new(0.02)), Box::new(Adagrad::new(0.4))),
-        ("RMSProp", Box::new(RmsProp::new(0.001)), Box::new(RmsProp::new(0.02))),
-        ("AdaDelta", Box::new(Adadelta::new(1.0)), Box::new(Adadelta::new(20.0))),
+        (
+            "momentum",
+            Box::new(Sgd::new(0.05).momentum(0.9)),
+            Box::new(Sgd::new(0.01).momentum(0.8)),
+        ),
+        (
+            "Nesterov",
+            Box::new(Sgd::new(0.05).momentum(0.9).nesterov(true)),
+            Box::new(Sgd::new(0.01).momentum(0.8).nesterov(true)),
+        ),
+        (
+            "AdaGrad",
+            Box::new(Adagrad::new(0.02)),
+            Box::new(Adagrad::new(0.4)),
+        ),
+        (
+            "RMSProp",
+            Box::new(RmsProp::new(0.001)),
+            Box::new(RmsProp::new(0.02)),
+        ),
+        (
+            "AdaDelta",
+            Box::new(Adadelta::new(1.0)),
+            Box::new(Adadelta::new(20.0)),
+        ),
         ("Adam", Box::new(Adam::new(0.002)), Box::new(Adam::new(0.1))),
-        ("delta-bar-delta", Box::new(DeltaBarDelta::new(0.1)), Box::new(DeltaBarDelta::new(0.005))),
+        (
+            "delta-bar-delta",
+            Box::new(DeltaBarDelta::new(0.1)),
+            Box::new(DeltaBarDelta::new(0.005)),
+        ),
     ]
 }
 
@@ -32,10 +56,19 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let (images, steps) = lesson.pick((10_000, 800), (2000, 150));
     let (train, _) = lesson.some_digits(images, 1)?;
-    let mut figure = Figure::new("A network of 64 hidden units on digits").x("step").y("cross-entropy, nats").log_y();
+    let mut figure = Figure::new("A network of 64 hidden units on digits")
+        .x("step")
+        .y("cross-entropy, nats")
+        .log_y();
     let valley = |x: f64, y: f64| 0.5 * x * x + 5.0 * (y - 0.3 * x * x + 1.0).powi(2);
     let surface = Surface::of((-3.2, 3.2), (-2.0, 2.5), 81, 61, valley);
-    let mut paths = Figure::new("In a bent valley").x("x").y("y").size(700, 520).contour(&surface, 16).x_range(-3.2, 3.2).y_range(-2.0, 2.5);
+    let mut paths = Figure::new("In a bent valley")
+        .x("x")
+        .y("y")
+        .size(700, 520)
+        .contour(&surface, 16)
+        .x_range(-3.2, 3.2)
+        .y_range(-2.0, 2.5);
     let mut last = Vec::new();
     for (name, on_digits, in_valley) in all() {
         let rng = &mut Generator::new(lesson.seed); // the same start and batches for all
@@ -44,17 +77,23 @@ pub fn run(lesson: &mut Lesson) -> Result {
             .with("relu", Relu)
             .with("out", Linear::new(64, 10, rng, device));
         let mut state = (net, on_digits);
-        let mut step = compile(|(net, optimizer): &mut (Sequential, Box<dyn Optimizer>), index: &[Tensor]| {
-            let (x, y) = train.gather(&index[0]);
-            let logits = net.forward(&x.flatten(1, -1), &mut Context::eval());
-            let loss = logits.cross_entropy(&y, Reduction::Mean);
-            let gradients = gradients(&loss, net)?;
-            optimizer.step(net, &gradients)?;
-            Ok(loss)
-        });
+        let mut step = compile(
+            |(net, optimizer): &mut (Sequential, Box<dyn Optimizer>), index: &[Tensor]| {
+                let (x, y) = train.gather(&index[0]);
+                let logits = net.forward(&x.flatten(1, -1), &mut Context::eval());
+                let loss = logits.cross_entropy(&y, Reduction::Mean);
+                let gradients = gradients(&loss, net)?;
+                optimizer.step(net, &gradients)?;
+                Ok(loss)
+            },
+        );
         // Delta-bar-delta compares signs of gradients: it needs the whole set, or a large part, at once.
         let batch = if name == "delta-bar-delta" { 1000 } else { 100 };
-        let steps = if name == "delta-bar-delta" { steps / 4 } else { steps };
+        let steps = if name == "delta-bar-delta" {
+            steps / 4
+        } else {
+            steps
+        };
         let fixed = rng.integers(0, images as i32, &[batch], device).detach()?;
         let (mut at, mut losses) = (Vec::new(), Vec::new());
         for count in 0..steps {
@@ -81,13 +120,25 @@ pub fn run(lesson: &mut Lesson) -> Result {
             optimizer.step(&mut point, &gradients)?;
         }
         let end = valley(f64::from(xs[59]), f64::from(ys[59]));
-        lesson.at_most(&format!("{name}: left of the valley's 5.0 after 60 steps"), end, 2.5)?;
+        lesson.at_most(
+            &format!("{name}: left of the valley's 5.0 after 60 steps"),
+            end,
+            2.5,
+        )?;
         paths = paths.line(name, &xs, &ys);
     }
     for (name, loss) in &last {
-        lesson.at_most(&format!("{name}: loss at the end, from 2.3"), *loss, lesson.pick(0.4, 1.3))?;
+        lesson.at_most(
+            &format!("{name}: loss at the end, from 2.3"),
+            *loss,
+            lesson.pick(0.4, 1.3),
+        )?;
     }
-    lesson.at_least("loss of plain descent by that of momentum", last[0].1 / last[1].1, lesson.pick(1.2, 1.2))?;
+    lesson.at_least(
+        "loss of plain descent by that of momentum",
+        last[0].1 / last[1].1,
+        lesson.pick(1.2, 1.2),
+    )?;
     lesson.figure("losses", "Eight optimisers, one model", &figure)?;
     lesson.figure("paths", "Eight ways down", &paths)
 }

@@ -36,12 +36,19 @@ impl Net {
     }
 
     fn forward(&mut self, x: &Tensor) -> Tensor {
-        self.head.forward(&self.features.forward(x, &mut Context::eval()))
+        self.head
+            .forward(&self.features.forward(x, &mut Context::eval()))
     }
 }
 
 /// Trains on images of these places; classes count from `first`.
-fn train(net: Net, set: &DeviceDataset, places: &Tensor, (first, frozen, steps): (i32, bool, usize), rng: &mut Generator) -> wgrad::Result<Net> {
+fn train(
+    net: Net,
+    set: &DeviceDataset,
+    places: &Tensor,
+    (first, frozen, steps): (i32, bool, usize),
+    rng: &mut Generator,
+) -> wgrad::Result<Net> {
     let device = &places.device().clone();
     let mut state = (net, Adam::new(2e-3));
     let mut step = compile(|(net, adam): &mut (Net, Adam), index: &[Tensor]| {
@@ -59,8 +66,16 @@ fn train(net: Net, set: &DeviceDataset, places: &Tensor, (first, frozen, steps):
 }
 
 /// Places of images whose digit lies in `from..to`, at most `most` of each.
-fn places(set: &DeviceDataset, (from, to): (i32, i32), most: usize, device: &Device) -> wgrad::Result<Tensor> {
-    let labels = set.gather(&Tensor::arange(set.len(), device)).1.to_vec::<i32>()?;
+fn places(
+    set: &DeviceDataset,
+    (from, to): (i32, i32),
+    most: usize,
+    device: &Device,
+) -> wgrad::Result<Tensor> {
+    let labels = set
+        .gather(&Tensor::arange(set.len(), device))
+        .1
+        .to_vec::<i32>()?;
     let mut chosen = Vec::new();
     for digit in from..to {
         let of = (0..labels.len()).filter(|at| labels[*at] == digit);
@@ -80,21 +95,47 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let first = train(Net::new(rng, device), &set, &low, (0, false, steps), rng)?;
     let learned = first.features.state();
     let mut shares = Vec::new();
-    let ways = [("from the beginning", false, false), ("frozen layers, new head", true, true), ("all layers tuned", true, false)];
+    let ways = [
+        ("from the beginning", false, false),
+        ("frozen layers, new head", true, true),
+        ("all layers tuned", true, false),
+    ];
     for (name, transferred, frozen) in ways {
         let mut net = Net::new(rng, device);
         if transferred {
             net.features.load_state(&learned)?;
         }
         let mut net = train(net, &set, &few, (5, frozen, 200), rng)?;
-        let right = (net.forward(&x).argmax(1, false) + 5).eq(&y).cast(DType::F32).mean();
+        let right = (net.forward(&x).argmax(1, false) + 5)
+            .eq(&y)
+            .cast(DType::F32)
+            .mean();
         shares.push(f64::from(right.item::<f32>()?));
-        lesson.say(format!("{name}: {:.4} of the digits 5 to 9 right", shares[shares.len() - 1]));
+        lesson.say(format!(
+            "{name}: {:.4} of the digits 5 to 9 right",
+            shares[shares.len() - 1]
+        ));
     }
-    lesson.at_least("frozen, beyond from the beginning", shares[1] - shares[0], lesson.pick(0.01, 0.0))?;
-    lesson.at_least("tuned, beyond from the beginning", shares[2] - shares[0], lesson.pick(0.01, 0.0))?;
-    lesson.at_least("tuned: test images right", shares[2], lesson.pick(0.85, 0.6))?;
+    lesson.at_least(
+        "frozen, beyond from the beginning",
+        shares[1] - shares[0],
+        lesson.pick(0.01, 0.0),
+    )?;
+    lesson.at_least(
+        "tuned, beyond from the beginning",
+        shares[2] - shares[0],
+        lesson.pick(0.01, 0.0),
+    )?;
+    lesson.at_least(
+        "tuned: test images right",
+        shares[2],
+        lesson.pick(0.85, 0.6),
+    )?;
     let names = ways.map(|(name, ..)| name);
-    let figure = Figure::new("Ten images of each of 5 to 9").y("test images right").percent_y().y_range(0.5, 1.0).bar("", &names, &shares);
+    let figure = Figure::new("Ten images of each of 5 to 9")
+        .y("test images right")
+        .percent_y()
+        .y_range(0.5, 1.0)
+        .bar("", &names, &shares);
     lesson.figure("bars", "What 0 to 4 teach about 5 to 9", &figure)
 }

@@ -25,7 +25,8 @@ impl Net {
     }
 
     fn forward(&self, x: &Tensor) -> Tensor {
-        self.out.forward(&self.hidden.forward(&x.flatten(1, -1)).relu())
+        self.out
+            .forward(&self.hidden.forward(&x.flatten(1, -1)).relu())
     }
 
     /// Images changed by ε in each pixel, within 0 and 1.
@@ -71,22 +72,47 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let mut shares = Vec::new();
     for net in &nets {
         let worse = net.attack(&x, &y)?.detach()?;
-        shares.push([right(&net.forward(&x), &y)?, right(&net.forward(&worse), &y)?]);
+        shares.push([
+            right(&net.forward(&x), &y)?,
+            right(&net.forward(&worse), &y)?,
+        ]);
     }
-    lesson.at_least("before: test images right", shares[0][0], lesson.pick(0.95, 0.8))?;
+    lesson.at_least(
+        "before: test images right",
+        shares[0][0],
+        lesson.pick(0.95, 0.8),
+    )?;
     lesson.at_most("under attack", shares[0][1], lesson.pick(0.4, 0.45))?;
-    lesson.at_least("after adversarial training", shares[1][0], lesson.pick(0.95, 0.8))?;
+    lesson.at_least(
+        "after adversarial training",
+        shares[1][0],
+        lesson.pick(0.95, 0.8),
+    )?;
     lesson.at_least("under attack", shares[1][1], lesson.pick(0.75, 0.5))?;
     // As far, but at random.
-    let noise = Generator::new(lesson.seed + 1).normal(x.shape(), device).sign() * EPSILON;
+    let noise = Generator::new(lesson.seed + 1)
+        .normal(x.shape(), device)
+        .sign()
+        * EPSILON;
     let random = right(&nets[0].forward(&(&x + noise).clamp(0.0, 1.0)), &y)?;
-    lesson.at_least("before, with signs at random", random, lesson.pick(0.9, 0.7))?;
+    lesson.at_least(
+        "before, with signs at random",
+        random,
+        lesson.pick(0.9, 0.7),
+    )?;
 
     let names = ["as they are", "attacked"];
-    let figure = Figure::new("Test images right").y("share").percent_y().y_range(0.0, 1.0)
+    let figure = Figure::new("Test images right")
+        .y("share")
+        .percent_y()
+        .y_range(0.0, 1.0)
         .bar("trained as usual", &names, &shares[0])
         .bar("trained on attacks too", &names, &shares[1]);
-    lesson.figure("shares", "Before, under attack, and after adversarial training", &figure)?;
+    lesson.figure(
+        "shares",
+        "Before, under attack, and after adversarial training",
+        &figure,
+    )?;
 
     // The adversarial grid: digits, the change, and what they are then taken for.
     let (some, is) = (x.narrow(0, 0, 8), y.narrow(0, 0, 8));
@@ -96,15 +122,25 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let [before, after] = said;
     let (before, after, is) = (before?, after?, is.to_vec::<i32>()?);
     let mut pictures = Vec::new();
-    for (images, said) in [(some.to_vec::<f32>()?, Some(&before)), (change, None), (worse.to_vec::<f32>()?, Some(&after))] {
+    for (images, said) in [
+        (some.to_vec::<f32>()?, Some(&before)),
+        (change, None),
+        (worse.to_vec::<f32>()?, Some(&after)),
+    ] {
         for (at, image) in images.chunks_exact(784).enumerate() {
             let picture = Picture::floats(28, 28, image, (0.0, 1.0));
             pictures.push(match said {
-                Some(said) => picture.caption(said[at].to_string()).right(said[at] == is[at]),
+                Some(said) => picture
+                    .caption(said[at].to_string())
+                    .right(said[at] == is[at]),
                 None => picture.caption("change"),
             });
         }
     }
     let figure = Figure::new("A tenth of the grey scale is enough").image_grid(8, &pictures);
-    lesson.figure("grid", "Digits, changes, and what they are taken for", &figure)
+    lesson.figure(
+        "grid",
+        "Digits, changes, and what they are taken for",
+        &figure,
+    )
 }

@@ -44,22 +44,35 @@ pub fn run(lesson: &mut Lesson) -> Result {
         said.push(net.forward(&grid, &mut Context::eval()).detach()?);
     }
     let all = Tensor::stack(&said.iter().collect::<Vec<_>>(), 0);
-    let error = |t: &Tensor| -> wgrad::Result<f64> { Ok((t - &truth).square().mean().item::<f32>()?.into()) };
+    let error = |t: &Tensor| -> wgrad::Result<f64> {
+        Ok((t - &truth).square().mean().item::<f32>()?.into())
+    };
     let alone = error(&all)?;
     let mut by_count = Vec::new();
     for k in 1..=models {
         by_count.push(error(&all.narrow(0, 0, k).mean_dims(&[0], false))?);
     }
     let bagged = by_count[models - 1];
-    lesson.say(format!("mean error of one model {alone:.4}, of the mean of {models} {bagged:.4}"));
-    lesson.at_most("squared error, bagged by single", bagged / alone, lesson.pick(0.7, 0.8))?;
+    lesson.say(format!(
+        "mean error of one model {alone:.4}, of the mean of {models} {bagged:.4}"
+    ));
+    lesson.at_most(
+        "squared error, bagged by single",
+        bagged / alone,
+        lesson.pick(0.7, 0.8),
+    )?;
     // The formula: v is the mean square of the errors, c the mean product of different models'.
     let errors = (&all - &truth).flatten(1, -1);
     let products = errors.matmul(&errors.t()) / grid.size(0) as f64;
     let v = f64::from(products.diagonal(0, 0, 1).mean().item::<f32>()?);
     let k = models as f64;
     let c = (f64::from(products.sum().item::<f32>()?) - k * v) / (k * (k - 1.0));
-    lesson.close("v/k + (k − 1)/k · c by the error", (v / k + (k - 1.0) / k * c) / bagged, 1.0, 1e-3)?;
+    lesson.close(
+        "v/k + (k − 1)/k · c by the error",
+        (v / k + (k - 1.0) / k * c) / bagged,
+        1.0,
+        1e-3,
+    )?;
 
     let xs = grid.to_vec::<f32>()?;
     let mut figure = Figure::new("40 points, overfitted and averaged")
@@ -70,9 +83,15 @@ pub fn run(lesson: &mut Lesson) -> Result {
         figure = figure.dashed(&format!("model {}", at + 1), &xs, &one.to_vec::<f32>()?);
     }
     let mean = all.mean_dims(&[0], false).to_vec::<f32>()?;
-    figure = figure.line("mean of all", &xs, &mean).line("truth", &xs, &truth.to_vec::<f32>()?);
+    figure = figure
+        .line("mean of all", &xs, &mean)
+        .line("truth", &xs, &truth.to_vec::<f32>()?);
     lesson.figure("curves", "Errors that differ cancel", &figure)?;
     let counts: Vec<usize> = (1..=models).collect();
-    let figure = Figure::new("Error of the mean").x("models").y("squared error").dotted_line("bagged", &counts, &by_count).horizontal("one model, on average", alone);
+    let figure = Figure::new("Error of the mean")
+        .x("models")
+        .y("squared error")
+        .dotted_line("bagged", &counts, &by_count)
+        .horizontal("one model, on average", alone);
     lesson.figure("count", "More models, less error", &figure)
 }

@@ -34,8 +34,14 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let (w, b) = (rng.normal(&[INPUTS, 4], device), rng.normal(&[4], device));
     let x = rng.normal(&[INPUTS], device);
     let ensemble = ((&masks * &x).matmul(&w) + &b).log_softmax(1);
-    let scaled = (x.reshape(&[1, -1]).matmul(&(&w * 0.5)) + &b).softmax(1).squeeze(0);
-    lesson.at_most("softmax regression: scaled weights against the ensemble", off(&geometric(&ensemble), &scaled)?, 1e-5)?;
+    let scaled = (x.reshape(&[1, -1]).matmul(&(&w * 0.5)) + &b)
+        .softmax(1)
+        .squeeze(0);
+    lesson.at_most(
+        "softmax regression: scaled weights against the ensemble",
+        off(&geometric(&ensemble), &scaled)?,
+        1e-5,
+    )?;
 
     // A hidden layer of tanh: near, not equal.
     let hidden = rng.normal(&[INPUTS, 16], device) * 0.3;
@@ -60,12 +66,26 @@ pub fn run(lesson: &mut Lesson) -> Result {
         row.push(off(&scaled, &exact)?);
         errors.push(row);
     }
-    let same = Tensor::stack(&guesses.iter().collect::<Vec<_>>(), 0).cast(DType::F32).mean();
-    lesson.at_most("hidden layer: greatest difference of a probability", worst, 0.25)?;
-    lesson.at_least("share of inputs with the same answer", same.item::<f32>()?.into(), 0.85)?;
+    let same = Tensor::stack(&guesses.iter().collect::<Vec<_>>(), 0)
+        .cast(DType::F32)
+        .mean();
+    lesson.at_most(
+        "hidden layer: greatest difference of a probability",
+        worst,
+        0.25,
+    )?;
+    lesson.at_least(
+        "share of inputs with the same answer",
+        same.item::<f32>()?.into(),
+        0.85,
+    )?;
     let mean = |at: usize| errors.iter().map(|row| row[at]).sum::<f64>() / errors.len() as f64;
     let means: Vec<f64> = (0..5).map(mean).collect();
-    lesson.at_most("one pass with scaled weights against one random member", mean(5) / means[0], 0.5)?;
+    lesson.at_most(
+        "one pass with scaled weights against one random member",
+        mean(5) / means[0],
+        0.5,
+    )?;
     let figure = Figure::new("Distance from the whole ensemble of 1,024")
         .x("members that are averaged")
         .y("greatest difference of a probability")

@@ -20,7 +20,8 @@ fn fresh(seed: u64, device: &Device) -> State {
 }
 
 fn loss(net: &mut Sequential, (x, y): (&Tensor, &Tensor)) -> Tensor {
-    net.forward(x, &mut Context::eval()).cross_entropy(y, Reduction::Mean)
+    net.forward(x, &mut Context::eval())
+        .cross_entropy(y, Reduction::Mean)
 }
 
 fn right(net: &mut Sequential, (x, y): (&Tensor, &Tensor)) -> wgrad::Result<f64> {
@@ -29,12 +30,20 @@ fn right(net: &mut Sequential, (x, y): (&Tensor, &Tensor)) -> wgrad::Result<f64>
 }
 
 /// A step on a batch of 50 of these examples.
-fn train<F>(step: &mut Compiled<State, Tensor, F>, state: &mut State, (x, y): (&Tensor, &Tensor), rng: &mut Generator) -> wgrad::Result<()>
+fn train<F>(
+    step: &mut Compiled<State, Tensor, F>,
+    state: &mut State,
+    (x, y): (&Tensor, &Tensor),
+    rng: &mut Generator,
+) -> wgrad::Result<()>
 where
     F: FnMut(&mut State, &[Tensor]) -> wgrad::Result<Tensor>,
 {
     let some = rng.integers(0, x.size(0) as i32, &[50], x.device());
-    step.call(state, &[&x.index_select(0, &some), &y.index_select(0, &some)])?;
+    step.call(
+        state,
+        &[&x.index_select(0, &some), &y.index_select(0, &some)],
+    )?;
     Ok(())
 }
 
@@ -48,7 +57,10 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let (x_test, y_test) = (x_test.flatten(1, -1).detach()?, y_test.detach()?);
     let all = (&x, &y);
     let part = (x.narrow(0, 0, 400).detach()?, y.narrow(0, 0, 400).detach()?);
-    let held = (x.narrow(0, 400, 200).detach()?, y.narrow(0, 400, 200).detach()?);
+    let held = (
+        x.narrow(0, 400, 200).detach()?,
+        y.narrow(0, 400, 200).detach()?,
+    );
     let (part, held, test) = ((&part.0, &part.1), (&held.0, &held.1), (&x_test, &y_test));
 
     let mut step = compile(|(net, adam): &mut State, b: &[Tensor]| {
@@ -80,8 +92,16 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let (least, stop, reached, kept) = best;
     lesson.say(format!("best after {stop} of {count} steps"));
     let last = held_losses[held_losses.len() - 1];
-    lesson.at_least("validation loss at the end beyond the least", f64::from(last - least), 0.003)?;
-    lesson.at_most("training loss at the end by that at the best", f64::from(train_losses[train_losses.len() - 1] / reached), 0.8)?;
+    lesson.at_least(
+        "validation loss at the end beyond the least",
+        f64::from(last - least),
+        0.003,
+    )?;
+    lesson.at_most(
+        "training loss at the end by that at the best",
+        f64::from(train_losses[train_losses.len() - 1] / reached),
+        0.8,
+    )?;
     state.0.load_state(&kept)?;
     let stopped = right(&mut state.0, test)?;
 
@@ -104,7 +124,11 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let on = right(&mut on.0, test)?;
     lesson.say(format!("400 examples, stopped: {stopped:.4}; all 600 again: {again:.4}; all 600 on, {more} steps: {on:.4}"));
     lesson.at_least("stopped: test images right", stopped, lesson.pick(0.8, 0.7))?;
-    lesson.at_least("second run from the beginning, beyond that", again - stopped, 0.0)?;
+    lesson.at_least(
+        "second run from the beginning, beyond that",
+        again - stopped,
+        0.0,
+    )?;
     lesson.at_least("second run going on, beyond that", on - stopped, 0.0)?;
     let figure = Figure::new("400 digits")
         .x("step")

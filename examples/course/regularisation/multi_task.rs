@@ -41,7 +41,10 @@ pub fn run(lesson: &mut Lesson) -> Result {
             step.call(&mut state, &[])?;
         }
         let said = state.0.forward(&x_test, &mut Context::eval());
-        Ok(said.mse_loss(&y_test, Reduction::Mean).item::<f32>()?.into())
+        Ok(said
+            .mse_loss(&y_test, Reduction::Mean)
+            .item::<f32>()?
+            .into())
     };
     let counts = [1usize, 2, 5, 10, 20];
     let mut errors = Vec::new();
@@ -53,12 +56,20 @@ pub fn run(lesson: &mut Lesson) -> Result {
         }
         errors.push(sum / groups as f64);
     }
-    lesson.at_most("test error of 20 tasks together by that of each alone", errors[4] / errors[0], lesson.pick(0.6, 0.75))?;
+    lesson.at_most(
+        "test error of 20 tasks together by that of each alone",
+        errors[4] / errors[0],
+        lesson.pick(0.6, 0.75),
+    )?;
     let figure = Figure::new("30 examples of 20 tasks")
         .x("tasks that share a hidden layer")
         .y("test error of a task")
         .log_x()
         .log_y()
         .dotted_line("mean over the tasks", &counts, &errors);
-    lesson.figure("sharing", "The more tasks share, the fewer examples each needs", &figure)
+    lesson.figure(
+        "sharing",
+        "The more tasks share, the fewer examples each needs",
+        &figure,
+    )
 }
