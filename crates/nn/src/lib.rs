@@ -42,7 +42,7 @@ pub mod schedule;
 mod variable;
 
 pub use average::Average;
-pub use compile::{Compiled, Outputs, compile};
+pub use compile::{Compiled, Outputs, Snapshot, compile};
 pub use context::Context;
 #[cfg(not(target_arch = "wasm32"))]
 pub use generate::generate;

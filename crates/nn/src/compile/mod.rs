@@ -8,12 +8,13 @@ mod snapshot;
 mod trace;
 
 pub use outputs::Outputs;
+pub use snapshot::Snapshot;
 
 use crate::host::Host;
 use crate::module::{Module, NAMELESS};
 use plan::Plan;
 use slots::{Slots, push_type};
-use snapshot::{Guard, Path, Snapshot, each_tensor, named_tensors};
+use snapshot::{Guard, Path, each_tensor, named_tensors};
 use std::marker::PhantomData;
 use std::panic::Location;
 use trace::{Traced, trace};
@@ -157,6 +158,38 @@ where
             let message = format!("{count} outputs are not as many as its type says");
             Error::new(ErrorKind::Internal, "compile", message)
         })
+    }
+
+    /// Traces the function for this state and these inputs and plans it, without running the plan, so that mistakes in
+    /// shapes are found before anything is computed. The state is as before, but for moments that an optimiser makes. Says
+    /// whether calls will run a plan; a function that no plan can stand for has been run, and the state has been put back.
+    ///
+    /// ```
+    /// use wgrad_graph::{Device, Tensor};
+    /// use wgrad_nn::compile;
+    /// let device = Device::cpu();
+    /// let mut product = compile(|w: &mut Tensor, x: &[Tensor]| Ok(x[0].matmul(w)));
+    /// let mut w = Tensor::from_slice(&[1.0f32, 2.0], &[2, 1], &device);
+    /// let x = |columns: usize| Tensor::from_slice(&vec![1.0f32; columns], &[1, columns], &device);
+    /// assert!(product.prepare(&mut w, &[&x(2)])?);
+    /// assert!(product.prepare(&mut w, &[&x(3)]).is_err());
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Compiled::call`], but for those of running.
+    #[track_caller]
+    pub fn prepare(&mut self, state: &mut S, inputs: &[&Tensor]) -> Result<bool> {
+        if let Some(kind) = self.known(state, inputs)? {
+            return Ok(matches!(kind, Kind::Plan(_)));
+        }
+        let before = Snapshot::of(state);
+        let guard = Guard::new(state, &before);
+        match self.trace(guard.state, inputs, &before) {
+            Ok(None) => guard.end(Ok(true)),
+            Ok(Some(_)) => guard.leave(Ok(false)),
+            Err(e) => guard.end(Err(e)),
+        }
     }
 
     /// How many plans it has traced and kept.

@@ -142,6 +142,12 @@ pub trait Hooks {
     /// Ends that: the learning rate is what it was, or what it has been set to.
     fn calm(&mut self);
 
+    /// The groups with the learning rates of their own, if they have one.
+    fn group_rates(&self) -> Vec<(String, Option<f64>)>;
+
+    /// Puts back what [`Hooks::group_rates`] gave. False if the groups have other names.
+    fn set_group_rates(&mut self, rates: &[(String, Option<f64>)]) -> bool;
+
     /// The number of steps taken, without being noticed by a trace.
     fn steps_taken(&self) -> u64;
 
@@ -304,6 +310,14 @@ macro_rules! optimizer {
 
             fn calm(&mut self) {
                 self.lr = self.state.calm(self.lr);
+            }
+
+            fn group_rates(&self) -> Vec<(String, Option<f64>)> {
+                self.groups.own_rates()
+            }
+
+            fn set_group_rates(&mut self, rates: &[(String, Option<f64>)]) -> bool {
+                self.groups.set_own_rates(rates)
             }
 
             fn steps_taken(&self) -> u64 {
