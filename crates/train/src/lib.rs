@@ -14,9 +14,13 @@ pub mod metrics;
 pub mod progress;
 #[cfg(feature = "report")]
 pub mod report;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod select;
 pub mod session;
 pub mod summary;
 mod table;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod trainer;
 pub mod weights;
 
 pub use checkpoint::{Array, Checkpoint, CheckpointError, DType};
@@ -30,4 +34,9 @@ pub use progress::Progress;
 pub use report::{Report, ReportError, Tile};
 pub use session::{Counters, SessionError};
 pub use summary::{Summary, SummaryRow};
+#[cfg(not(target_arch = "wasm32"))]
+pub use trainer::{
+    At, Callback, EarlyStopping, EpochScores, Event, Every, Fitted, RateRange, RateSearch,
+    RunFolder, Scalars, StepRecord, TrainError, Trainer, gradient_norms,
+};
 pub use weights::{LoadOptions, LoadReport, ModelInfo, Weights, WeightsError};

@@ -31,7 +31,7 @@ const MAY: [(&str, &[&str], &[&str]); 18] = [
     ),
     ("wgrad-nn", &["wgrad-derive", "wgrad-graph"], &[]),
     ("wgrad-data", &["wgrad-graph"], &[]),
-    ("wgrad-train", &["wgrad-graph", "wgrad-nn"], &[]),
+    ("wgrad-train", &["wgrad-data", "wgrad-graph", "wgrad-nn"], &[]),
     (
         "wgrad",
         &[

@@ -41,6 +41,10 @@ use crate::module::Module;
 use wgrad_graph::replay::Outcome;
 use wgrad_graph::{Mark, Result, Tensor};
 
+/// Where an optimiser shows the number of steps that it has left out, which [`Hooks::steps_taken`] does not count. No field
+/// has such a name.
+pub const LEFT_OUT: &str = "steps left out";
+
 /// Moves the parameters of a module against a gradient. As a [`Module`] it is the tree of its moments, which are
 /// buffers, so that it can be part of the state of a compiled step.
 pub trait Optimizer: Module {
@@ -194,7 +198,9 @@ macro_rules! optimizer {
             fn visit_host(&mut self, visitor: &mut dyn FnMut(crate::Host<'_>)) {
                 visitor(crate::Host::Optimizer(self));
                 if let Some(skipped) = &mut self.state.skipped {
+                    visitor(crate::Host::Enter(&crate::optim::LEFT_OUT));
                     visitor(crate::Host::Tensor(skipped));
+                    visitor(crate::Host::Leave);
                 }
             }
 

@@ -1,0 +1,700 @@
+//! The loop: epochs, steps, events, and what is done with what callbacks ask for. Everything else takes part as a callback.
+
+use super::error::{Result, TrainError};
+use super::event::{At, EpochScores, Event, Fitted, StepRecord, Wishes};
+use super::interrupt::Interrupt;
+use super::save::Progress;
+use super::validate::next_batch;
+use super::{Resume, Trainer};
+use crate::checkpoint::Checkpoint;
+use crate::files::FileError;
+use crate::weights::WeightsError;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use wgrad_data::{Batch, Batches, LoaderState};
+use wgrad_graph::{DType, ErrorKind, Tensor, detect_anomaly};
+use wgrad_nn::{Kind, Module, Snapshot};
+
+/// The last checkpoint of a folder.
+pub(super) const LAST: &str = "last.safetensors";
+
+/// Steps and time between two copies of the state.
+const GUARD_STEPS: u64 = 64;
+const GUARD_AGE: Duration = Duration::from_secs(30);
+
+/// A run as it was when all was well.
+pub(super) struct Guarded {
+    state: Snapshot,
+    loader: LoaderState,
+    progress: Progress,
+    sums: Vec<(String, f64)>,
+    taken: Instant,
+}
+
+/// A call of `fit`.
+struct Call {
+    epochs: u64,
+    began: Instant,
+    training: Duration,
+    samples: u64,
+    last: EpochScores,
+}
+
+type Loader<'l, B> = dyn Batches<Item = B> + 'l;
+
+impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
+    /// Trains until `epochs` epochs have been trained in all, those before a resume and of earlier calls among them, or
+    /// something stops it.
+    ///
+    /// # Errors
+    /// See [`TrainError`]. The state is that of after the last good step, and training can go on from it.
+    pub fn fit(&mut self, mut loader: impl Batches<Item = B>, epochs: u64) -> Result<Fitted> {
+        match self.options.overfit {
+            Some(n) => self.fit_with(&mut Few::new(&mut loader, n)?, epochs),
+            None => self.fit_with(&mut loader, epochs),
+        }
+    }
+
+    fn fit_with(&mut self, loader: &mut Loader<'_, B>, epochs: u64) -> Result<Fitted> {
+        let interrupt = Interrupt::watch();
+        let mut call = Call {
+            epochs,
+            began: Instant::now(),
+            training: Duration::ZERO,
+            samples: 0,
+            last: EpochScores::default(),
+        };
+        let result = self.run(loader, &mut call, &interrupt);
+        self.guard = None;
+        self.between = false;
+        result.map_err(|e| self.failed(e, loader))
+    }
+
+    fn run(
+        &mut self,
+        loader: &mut Loader<'_, B>,
+        call: &mut Call,
+        interrupt: &Interrupt,
+    ) -> Result<Fitted> {
+        self.begin(loader, call)?;
+        while !self.is_over(call.epochs) {
+            self.epoch(loader, call, interrupt)?;
+        }
+        self.dispatch(&Event::Stopping, loader)?;
+        let failed = self.unsaved.take();
+        let fitted = Fitted {
+            steps: self.progress.step,
+            epochs: self.progress.epoch,
+            samples: call.samples,
+            seconds: call.began.elapsed().as_secs_f64(),
+            training_seconds: call.training.as_secs_f64(),
+            stopped: self.stopped.take(),
+            last: std::mem::take(&mut call.last),
+        };
+        self.dispatch(&Event::End(&fitted), loader)?;
+        self.progress.set_loader(&loader.state());
+        match failed {
+            Some(e) => Err(e),
+            None => Ok(fitted),
+        }
+    }
+
+    /// All before the first step: a resume, shapes, and the event.
+    fn begin(&mut self, loader: &mut Loader<'_, B>, call: &Call) -> Result<()> {
+        let options = &self.options;
+        let limit = options.limit_batches;
+        let batches = loader.batches_per_epoch();
+        let batches = match limit {
+            Some(n) => Some(batches.map_or(n as usize, |b| b.min(n as usize))),
+            None => batches,
+        };
+        let messages = std::mem::take(&mut self.at.wishes.messages);
+        self.at = At {
+            epochs: call.epochs,
+            batches,
+            limit,
+            max_steps: options.max_steps,
+            dry: options.dev_run,
+            folder: options.folder.clone(),
+            wishes: Wishes {
+                messages,
+                ..Wishes::default()
+            },
+            ..At::default()
+        };
+        self.stopped = None;
+        self.unsaved = None;
+        self.pending.clear();
+        self.take_up(loader)?;
+        if self.loaded {
+            loader.set_state(self.progress.loader())?;
+            self.loaded = false;
+            self.at.resumed = true;
+            let (path, step) = (self.saved.clone(), self.progress.step);
+            let path = path.map_or(String::new(), |p| format!(" from {}", p.display()));
+            self.at.message(format!("goes on{path} after step {step}"));
+        }
+        self.average();
+        if !self.is_over(call.epochs) {
+            self.prepare(loader)?;
+        }
+        let description = self.step.description().unwrap_or_default();
+        self.dispatch(&Event::Begin(&description), loader)
+    }
+
+    /// Traces the step for the next batch, so that shapes that do not fit are found before anything runs.
+    fn prepare(&mut self, loader: &mut Loader<'_, B>) -> Result<()> {
+        let Some(batch) = self.first(loader)? else {
+            // A run that was kept between its last batch and the end of the epoch.
+            return match self.progress.batch {
+                0 => Err(TrainError::Empty("the loader")),
+                _ => Ok(()),
+            };
+        };
+        let prepared = self.step.prepare(&mut self.state, &batch.tensors());
+        prepared.map_err(TrainError::doing("the step, before training"))
+    }
+
+    /// The next batch, if the epoch has one; the loader is set back.
+    fn first(&self, loader: &mut Loader<'_, B>) -> Result<Option<B>> {
+        let before = loader.state();
+        let first = next_batch(loader, self.progress.epoch, self.progress.batch)?;
+        loader.set_state(before)?;
+        Ok(first)
+    }
+
+    fn take_up(&mut self, loader: &mut Loader<'_, B>) -> Result<()> {
+        let path = match (
+            std::mem::take(&mut self.options.resume),
+            &self.options.folder,
+        ) {
+            _ if self.options.dev_run => return Ok(()),
+            (Resume::No, _) => return Ok(()),
+            (Resume::From(path), _) => path,
+            (Resume::Last, Some(folder)) => folder.join(LAST),
+            (Resume::Last, None) => {
+                let message = "resume needs Trainer::checkpoint, which says where checkpoints are";
+                return Err(TrainError::Setup(message.to_string()));
+            }
+        };
+        let asked = self.options.folder.as_ref().map(|f| f.join(LAST));
+        if asked.as_ref() == Some(&path) && !path.exists() {
+            self.at.message(format!(
+                "{} is not there: from the beginning",
+                path.display()
+            ));
+            return Ok(());
+        }
+        let checkpoint = Checkpoint::load(&path)?;
+        let warnings = match self.put_back(&checkpoint, &path) {
+            Ok(warnings) => warnings,
+            Err(e) => self.put_back_grown(&checkpoint, &path, e, loader)?,
+        };
+        for warning in warnings {
+            self.at.message(format!("warning: {warning}"));
+        }
+        self.saved = Some(path);
+        Ok(())
+    }
+
+    /// Puts a run back into a state that does not have all its parts yet, because steps make some: takes one step first.
+    /// The error is `first` if it does not fit then either.
+    fn put_back_grown(
+        &mut self,
+        checkpoint: &Checkpoint,
+        path: &Path,
+        first: TrainError,
+        loader: &mut Loader<'_, B>,
+    ) -> Result<Vec<String>> {
+        if !matches!(first, TrainError::Checkpoint(WeightsError::State { .. })) {
+            return Err(first);
+        }
+        let before = Snapshot::of(&mut self.state);
+        let batch = self.first(loader)?;
+        let grown = batch.map(|batch| self.step.call(&mut self.state, &batch));
+        let put = grown.map(|called| called.map(|_| self.put_back(checkpoint, path)));
+        match put {
+            Some(Ok(Ok(warnings))) => Ok(warnings),
+            _ => {
+                let _ = before.restore(&mut self.state);
+                Err(first)
+            }
+        }
+    }
+
+    fn is_over(&self, epochs: u64) -> bool {
+        let steps = self.options.max_steps;
+        self.stopped.is_some()
+            || self.progress.epoch >= epochs
+            || steps.is_some_and(|n| self.progress.step >= n)
+    }
+
+    fn epoch(
+        &mut self,
+        loader: &mut Loader<'_, B>,
+        call: &mut Call,
+        interrupt: &Interrupt,
+    ) -> Result<()> {
+        let (began, first) = (Instant::now(), call.samples);
+        self.dispatch(&Event::EpochBegin, loader)?;
+        if self.guard.is_none() {
+            self.take_guard(loader);
+        }
+        let ended = self.run_steps(loader, call, interrupt)?;
+        self.read(loader)?;
+        call.training += began.elapsed();
+        if interrupt.is_hit() {
+            return Err(self.interrupted(loader));
+        }
+        if !ended {
+            return Ok(());
+        }
+        if self.progress.batch == 0 {
+            return Err(TrainError::Empty("the loader"));
+        }
+        self.between = true;
+        self.dispatch(&Event::EpochEnd, loader)?;
+        self.between = false;
+        let record = EpochScores {
+            epoch: self.progress.epoch + 1,
+            step: self.progress.step,
+            samples: call.samples - first,
+            seconds: began.elapsed().as_secs_f64(),
+            training: self.at.means.clone(),
+            scores: self.at.scores.clone(),
+        };
+        self.progress.epoch += 1;
+        self.progress.batch = 0;
+        self.progress.samples = 0;
+        self.sums.clear();
+        call.last = record;
+        let record = call.last.clone();
+        self.dispatch(&Event::Epoch(&record), loader)?;
+        self.at.scores.clear();
+        self.at.means.clear();
+        if interrupt.is_hit() {
+            return Err(self.interrupted(loader));
+        }
+        Ok(())
+    }
+
+    /// Steps until the epoch ends, which it says, or the run is to end.
+    fn run_steps(
+        &mut self,
+        loader: &mut Loader<'_, B>,
+        call: &mut Call,
+        interrupt: &Interrupt,
+    ) -> Result<bool> {
+        while !self.is_over(call.epochs) && !interrupt.is_hit() {
+            let Some(batch) = self.next_in_epoch(loader)? else {
+                return Ok(true);
+            };
+            self.at.batch_samples = batch.len();
+            self.dispatch(&Event::StepBegin, loader)?;
+            if std::mem::take(&mut self.at.wishes.skip) {
+                self.progress.batch += 1;
+                continue;
+            }
+            let scalars = self.step.call(&mut self.state, &batch);
+            let scalars = scalars.map_err(|e| self.broken(e))?;
+            self.progress.step += 1;
+            self.progress.batch += 1;
+            call.samples += batch.len() as u64;
+            self.at.samples = call.samples;
+            self.pending.push(self.progress.step, batch.len(), scalars);
+            self.dispatch(&Event::StepEnd, loader)?;
+            if self.pending.is_due() {
+                self.read(loader)?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// The next batch of the epoch. What is beyond the limit is passed over.
+    fn next_in_epoch(&mut self, loader: &mut Loader<'_, B>) -> Result<Option<B>> {
+        let (epoch, batch) = (self.progress.epoch, self.progress.batch);
+        if self.options.limit_batches.is_some_and(|n| batch >= n) {
+            while next_batch(loader, epoch, batch)?.is_some() {}
+            return Ok(None);
+        }
+        next_batch(loader, epoch, batch)
+    }
+
+    /// Tells everybody, and does what they ask for.
+    pub(super) fn dispatch(&mut self, event: &Event<'_>, loader: &mut Loader<'_, B>) -> Result<()> {
+        let progress = &self.progress;
+        (self.at.step, self.at.epoch, self.at.batch) =
+            (progress.step, progress.epoch, progress.batch);
+        for callback in &mut self.callbacks {
+            callback.on(event, &mut self.state, &mut self.at)?;
+        }
+        let wishes = &mut self.at.wishes;
+        if let Some(reason) = wishes.stop.take() {
+            self.stopped.get_or_insert(reason);
+        }
+        if wishes.messages.is_empty()
+            && !wishes.read
+            && wishes.scored == 0
+            && wishes.saves.is_empty()
+        {
+            return Ok(());
+        }
+        self.grant(loader)
+    }
+
+    fn grant(&mut self, loader: &mut Loader<'_, B>) -> Result<()> {
+        let wishes = &mut self.at.wishes;
+        let messages = std::mem::take(&mut wishes.messages);
+        let read = std::mem::take(&mut wishes.read);
+        let scored = std::mem::take(&mut wishes.scored);
+        let saves = std::mem::take(&mut wishes.saves);
+        for text in &messages {
+            for callback in &mut self.callbacks {
+                callback.on(&Event::Message(text), &mut self.state, &mut self.at)?;
+            }
+        }
+        if scored > 0 {
+            let scores = self.at.scores[self.at.scores.len() - scored..].to_vec();
+            self.dispatch(&Event::Scored(&scores), loader)?;
+        }
+        if read {
+            self.read(loader)?;
+        }
+        if self.between {
+            // The loader has begun the next epoch, and the counts have not: a resume would be one epoch behind.
+            self.at.wishes.saves.extend(saves);
+        } else if !saves.is_empty() && !self.options.dev_run {
+            self.write(saves, loader)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the scalars of all steps since the last time.
+    fn read(&mut self, loader: &mut Loader<'_, B>) -> Result<()> {
+        let records = self.pending.read(&self.step.names());
+        let records = records.map_err(|e| self.unreadable(e))?;
+        let Some(last) = records.last() else {
+            return Ok(());
+        };
+        self.at.last = Some(last.clone());
+        for record in &records {
+            self.add(record);
+        }
+        self.average();
+        self.dispatch(&Event::Read(&records), loader)?;
+        let bad = records.iter().find_map(|r| Some((r, odd_loss(r)?)));
+        match bad {
+            Some((record, (name, value))) => self.not_finite(loader, record.step, name, value),
+            None => {
+                let since = self
+                    .guard
+                    .as_ref()
+                    .map(|g| (g.progress.step, g.taken.elapsed()));
+                if since.is_none_or(|(step, age)| {
+                    self.progress.step >= step + GUARD_STEPS || age > GUARD_AGE
+                }) {
+                    self.take_guard(loader);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The epoch's means, from its sums.
+    fn average(&mut self) {
+        let samples = self.progress.samples.max(1) as f64;
+        let sums = self.sums.iter();
+        let means = sums.map(|(name, sum)| (name.clone(), sum / samples));
+        self.at.means = means.collect();
+    }
+
+    /// Adds a step to the epoch's sums.
+    fn add(&mut self, record: &StepRecord) {
+        self.progress.samples += record.samples as u64;
+        for (name, value) in record.iter() {
+            let value = value * record.samples as f64;
+            match self.sums.iter_mut().find(|(n, _)| n == name) {
+                Some((_, sum)) => *sum += value,
+                None => self.sums.push((name.to_owned(), value)),
+            }
+        }
+    }
+
+    /// Writes the run to files. One that cannot be written is told, and an error at the end of the run if nothing has been
+    /// written since.
+    fn write(&mut self, paths: Vec<PathBuf>, loader: &mut Loader<'_, B>) -> Result<()> {
+        self.read(loader)?;
+        for path in &paths {
+            self.dispatch(&Event::Saving(path), loader)?;
+        }
+        self.progress.set_loader(&loader.state());
+        let checkpoint = self.gathered().map_err(|e| self.unreadable(e))?;
+        for path in paths {
+            let folder = path.parent().unwrap_or(Path::new("."));
+            let made = std::fs::create_dir_all(folder).map_err(FileError::at(folder, "make it"));
+            let written = made
+                .map_err(TrainError::from)
+                .and_then(|()| Ok(checkpoint.save(&path)?));
+            match written {
+                Ok(()) => {
+                    self.unsaved = None;
+                    if path.file_name().is_some_and(|name| name == LAST) {
+                        self.saved = Some(path.clone());
+                    }
+                    self.dispatch(&Event::Saved(&path), loader)?;
+                }
+                Err(e) => {
+                    self.at.message(format!(
+                        "warning: {e}; training goes on, and tries again at the next checkpoint"
+                    ));
+                    self.unsaved = Some(e);
+                    self.grant(loader)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_guard(&mut self, loader: &mut Loader<'_, B>) {
+        if self.options.keep_good {
+            self.guard = Some(Guarded {
+                state: Snapshot::of(&mut self.state),
+                loader: loader.state(),
+                progress: self.progress.clone(),
+                sums: self.sums.clone(),
+                taken: Instant::now(),
+            });
+        }
+    }
+
+    /// A step's error. A lost device says what is left.
+    fn broken(&self, source: wgrad_graph::Error) -> TrainError {
+        let step = self.progress.step + 1;
+        match source.kind() {
+            ErrorKind::DeviceLost => TrainError::DeviceLost {
+                step,
+                checkpoint: self.saved.clone(),
+                source,
+            },
+            _ => TrainError::doing(format!("step {step}"))(source),
+        }
+    }
+
+    fn unreadable(&self, error: TrainError) -> TrainError {
+        match error {
+            TrainError::Step { source, .. }
+            | TrainError::Checkpoint(WeightsError::Tensor(source))
+                if source.kind() == ErrorKind::DeviceLost =>
+            {
+                self.broken(source)
+            }
+            other => other,
+        }
+    }
+
+    fn interrupted(&mut self, loader: &mut Loader<'_, B>) -> TrainError {
+        if let Err(e) = self.dispatch(&Event::Stopping, loader) {
+            return e;
+        }
+        TrainError::Interrupted {
+            step: self.progress.step,
+            checkpoint: self.saved.clone(),
+        }
+    }
+
+    /// Tells everybody; a second error on the way says less than the first.
+    fn failed(&mut self, error: TrainError, loader: &mut Loader<'_, B>) -> TrainError {
+        if matches!(error, TrainError::NotFinite { .. }) && self.at_good {
+            let _ = self.dispatch(&Event::Stopping, loader);
+        }
+        self.at_good = false;
+        let _ = self.dispatch(&Event::Failed(&error), loader);
+        self.progress.set_loader(&loader.state());
+        error
+    }
+
+    /// A loss is no finite number. If the parameters are all the same, as where a loss scale is found, training goes on.
+    /// Otherwise the steps since the last copy are repeated up to the one that breaks the state, which is then run again
+    /// operation by operation.
+    fn not_finite(
+        &mut self,
+        loader: &mut Loader<'_, B>,
+        step: u64,
+        scalar: String,
+        value: f64,
+    ) -> Result<()> {
+        if is_finite(&self.state)? {
+            if !self.told {
+                self.told = true;
+                self.at.message(format!(
+                    "step {step}: {scalar} is {value}; the weights are finite, and training goes on"
+                ));
+                self.grant(loader)?;
+            }
+            return Ok(());
+        }
+        let Some(guard) = self.guard.take() else {
+            return Err(TrainError::NotFinite {
+                step,
+                scalar,
+                value,
+                cause: None,
+                kept: false,
+            });
+        };
+        self.pending.clear();
+        let lost = |_| TrainError::Setup("the state cannot be put back".to_string());
+        guard.state.restore(&mut self.state).map_err(lost)?;
+        loader.set_state(guard.loader)?;
+        (self.progress, self.sums) = (guard.progress, guard.sums);
+        self.at_good = true;
+        let cause = self.repeat(loader, step)?;
+        Err(TrainError::NotFinite {
+            step: self.progress.step + 1,
+            scalar,
+            value,
+            cause,
+            kept: true,
+        })
+    }
+
+    /// Repeats steps up to number `last`, or to the one that breaks the state: its error, and the state of before it.
+    fn repeat(
+        &mut self,
+        loader: &mut Loader<'_, B>,
+        last: u64,
+    ) -> Result<Option<wgrad_graph::Error>> {
+        let lost = |_| TrainError::Setup("the state cannot be put back".to_string());
+        while self.progress.step < last {
+            let at = loader.state();
+            let Some(batch) = self.next_in_epoch(loader)? else {
+                self.progress.epoch += 1;
+                self.progress.batch = 0;
+                continue;
+            };
+            let before = Snapshot::of(&mut self.state);
+            self.dispatch(&Event::StepBegin, loader)?;
+            if std::mem::take(&mut self.at.wishes.skip) {
+                self.progress.batch += 1;
+                continue;
+            }
+            let ready = Snapshot::of(&mut self.state);
+            let scalars = self.step.call(&mut self.state, &batch)?;
+            self.pending
+                .push(self.progress.step + 1, batch.len(), scalars);
+            let records = self.pending.read(&self.step.names())?;
+            let odd = records.iter().any(|r| odd_loss(r).is_some());
+            if odd || !is_finite(&self.state)? {
+                ready.restore(&mut self.state).map_err(lost)?;
+                let (step, state) = (&mut self.step, &mut self.state);
+                let watched = detect_anomaly(|| {
+                    let scalars = step.record(state, &batch)?;
+                    scalars
+                        .iter()
+                        .try_for_each(|(_, t)| t.to_vec_f32().map(|_| ()))
+                });
+                before.restore(&mut self.state).map_err(lost)?;
+                loader.set_state(at)?;
+                return Ok(watched.err());
+            }
+            self.progress.step += 1;
+            self.progress.batch += 1;
+        }
+        Ok(None)
+    }
+}
+
+/// Reading a scalar of any dtype.
+trait ToVecF32 {
+    fn to_vec_f32(&self) -> wgrad_graph::Result<Vec<f32>>;
+}
+
+impl ToVecF32 for Tensor {
+    fn to_vec_f32(&self) -> wgrad_graph::Result<Vec<f32>> {
+        self.cast(DType::F32).to_vec::<f32>()
+    }
+}
+
+/// The first loss of a step that is no finite number: of those named so, or else the first scalar.
+fn odd_loss(record: &StepRecord) -> Option<(String, f64)> {
+    let is_loss = |name: &str| name == "loss" || name.ends_with("_loss");
+    let named = record.iter().any(|(name, _)| is_loss(name));
+    let losses = record.iter().enumerate();
+    let mut losses = losses.filter(|(at, (name, _))| if named { is_loss(name) } else { *at == 0 });
+    let odd = losses.find(|(_, (_, value))| !value.is_finite());
+    odd.map(|(_, (name, value))| (name.to_owned(), value))
+}
+
+/// Whether all parameters are finite numbers.
+fn is_finite(state: &dyn Module) -> Result<bool> {
+    let mut odd = Vec::new();
+    state.visit("", &mut |_, kind, t| {
+        if kind == Kind::Parameter && t.dtype().is_float() {
+            odd.push(
+                t.isfinite()
+                    .logical_not()
+                    .cast(DType::F32)
+                    .sum()
+                    .reshape(&[1]),
+            );
+        }
+    });
+    if odd.is_empty() {
+        return Ok(false);
+    }
+    let all = Tensor::cat(&odd.iter().collect::<Vec<_>>(), 0).sum();
+    Ok(all.item::<f32>()? == 0.0)
+}
+
+/// The first batches of a loader, again and again.
+struct Few<B> {
+    batches: Vec<B>,
+    epoch: u64,
+    position: usize,
+}
+
+impl<B: Batch> Few<B> {
+    fn new(loader: &mut Loader<'_, B>, n: usize) -> Result<Few<B>> {
+        let mut batches = Vec::new();
+        while batches.len() < n {
+            match next_batch(loader, 0, batches.len() as u64)? {
+                Some(batch) => batches.push(batch),
+                None => break,
+            }
+        }
+        Ok(Few {
+            batches,
+            epoch: 0,
+            position: 0,
+        })
+    }
+}
+
+impl<B: Batch> Batches for Few<B> {
+    type Item = B;
+
+    fn next(&mut self) -> wgrad_data::Result<Option<B>> {
+        let Some(batch) = self.batches.get(self.position) else {
+            (self.epoch, self.position) = (self.epoch + 1, 0);
+            return Ok(None);
+        };
+        self.position += 1;
+        Ok(Some(B::from_tensors(&batch.tensors())))
+    }
+
+    fn batches_per_epoch(&self) -> Option<usize> {
+        Some(self.batches.len())
+    }
+
+    fn state(&self) -> LoaderState {
+        let fields = [("epoch", self.epoch), ("position", self.position as u64)];
+        fields.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    fn set_state(&mut self, state: LoaderState) -> wgrad_data::Result<()> {
+        let number = |name: &str| state.get(name).copied().unwrap_or(0);
+        self.epoch = number("epoch");
+        self.position = (number("position") as usize).min(self.batches.len());
+        Ok(())
+    }
+}
