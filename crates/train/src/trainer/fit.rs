@@ -2,8 +2,8 @@
 
 use super::error::{Result, TrainError};
 use super::event::{At, EpochScores, Event, Fitted, StepRecord, Wishes};
+use super::few::Few;
 use super::interrupt::Interrupt;
-use super::save::Progress;
 use super::validate::next_batch;
 use super::{Resume, Trainer};
 use crate::checkpoint::Checkpoint;
@@ -11,25 +11,12 @@ use crate::files::FileError;
 use crate::weights::WeightsError;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use wgrad_data::{Batch, Batches, LoaderState};
-use wgrad_graph::{DType, ErrorKind, Tensor, detect_anomaly};
-use wgrad_nn::{Kind, Module, Snapshot};
+use wgrad_data::{Batch, Batches};
+use wgrad_graph::ErrorKind;
+use wgrad_nn::{Module, Snapshot};
 
 /// The last checkpoint of a folder.
 pub(super) const LAST: &str = "last.safetensors";
-
-/// Steps and time between two copies of the state.
-const GUARD_STEPS: u64 = 64;
-const GUARD_AGE: Duration = Duration::from_secs(30);
-
-/// A run as it was when all was well.
-pub(super) struct Guarded {
-    state: Snapshot,
-    loader: LoaderState,
-    progress: Progress,
-    sums: Vec<(String, f64)>,
-    taken: Instant,
-}
 
 /// A call of `fit`.
 struct Call {
@@ -40,7 +27,7 @@ struct Call {
     last: EpochScores,
 }
 
-type Loader<'l, B> = dyn Batches<Item = B> + 'l;
+pub(super) type Loader<'l, B> = dyn Batches<Item = B> + 'l;
 
 impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
     /// Trains until `epochs` epochs have been trained in all, those before a resume and of earlier calls among them, or
@@ -311,7 +298,7 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
     }
 
     /// The next batch of the epoch. What is beyond the limit is passed over.
-    fn next_in_epoch(&mut self, loader: &mut Loader<'_, B>) -> Result<Option<B>> {
+    pub(super) fn next_in_epoch(&mut self, loader: &mut Loader<'_, B>) -> Result<Option<B>> {
         let (epoch, batch) = (self.progress.epoch, self.progress.batch);
         if self.options.limit_batches.is_some_and(|n| batch >= n) {
             while next_batch(loader, epoch, batch)?.is_some() {}
@@ -342,7 +329,7 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
         self.grant(loader)
     }
 
-    fn grant(&mut self, loader: &mut Loader<'_, B>) -> Result<()> {
+    pub(super) fn grant(&mut self, loader: &mut Loader<'_, B>) -> Result<()> {
         let wishes = &mut self.at.wishes;
         let messages = std::mem::take(&mut wishes.messages);
         let read = std::mem::take(&mut wishes.read);
@@ -382,22 +369,7 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
         }
         self.average();
         self.dispatch(&Event::Read(&records), loader)?;
-        let bad = records.iter().find_map(|r| Some((r, odd_loss(r)?)));
-        match bad {
-            Some((record, (name, value))) => self.not_finite(loader, record.step, name, value),
-            None => {
-                let since = self
-                    .guard
-                    .as_ref()
-                    .map(|g| (g.progress.step, g.taken.elapsed()));
-                if since.is_none_or(|(step, age)| {
-                    self.progress.step >= step + GUARD_STEPS || age > GUARD_AGE
-                }) {
-                    self.take_guard(loader);
-                }
-                Ok(())
-            }
-        }
+        self.look(&records, loader)
     }
 
     /// The epoch's means, from its sums.
@@ -455,18 +427,6 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
         Ok(())
     }
 
-    fn take_guard(&mut self, loader: &mut Loader<'_, B>) {
-        if self.options.keep_good {
-            self.guard = Some(Guarded {
-                state: Snapshot::of(&mut self.state),
-                loader: loader.state(),
-                progress: self.progress.clone(),
-                sums: self.sums.clone(),
-                taken: Instant::now(),
-            });
-        }
-    }
-
     /// A step's error. A lost device says what is left.
     fn broken(&self, source: wgrad_graph::Error) -> TrainError {
         let step = self.progress.step + 1;
@@ -511,190 +471,5 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
         let _ = self.dispatch(&Event::Failed(&error), loader);
         self.progress.set_loader(&loader.state());
         error
-    }
-
-    /// A loss is no finite number. If the parameters are all the same, as where a loss scale is found, training goes on.
-    /// Otherwise the steps since the last copy are repeated up to the one that breaks the state, which is then run again
-    /// operation by operation.
-    fn not_finite(
-        &mut self,
-        loader: &mut Loader<'_, B>,
-        step: u64,
-        scalar: String,
-        value: f64,
-    ) -> Result<()> {
-        if is_finite(&self.state)? {
-            if !self.told {
-                self.told = true;
-                self.at.message(format!(
-                    "step {step}: {scalar} is {value}; the weights are finite, and training goes on"
-                ));
-                self.grant(loader)?;
-            }
-            return Ok(());
-        }
-        let Some(guard) = self.guard.take() else {
-            return Err(TrainError::NotFinite {
-                step,
-                scalar,
-                value,
-                cause: None,
-                kept: false,
-            });
-        };
-        self.pending.clear();
-        let lost = |_| TrainError::Setup("the state cannot be put back".to_string());
-        guard.state.restore(&mut self.state).map_err(lost)?;
-        loader.set_state(guard.loader)?;
-        (self.progress, self.sums) = (guard.progress, guard.sums);
-        self.at_good = true;
-        let cause = self.repeat(loader, step)?;
-        Err(TrainError::NotFinite {
-            step: self.progress.step + 1,
-            scalar,
-            value,
-            cause,
-            kept: true,
-        })
-    }
-
-    /// Repeats steps up to number `last`, or to the one that breaks the state: its error, and the state of before it.
-    fn repeat(
-        &mut self,
-        loader: &mut Loader<'_, B>,
-        last: u64,
-    ) -> Result<Option<wgrad_graph::Error>> {
-        let lost = |_| TrainError::Setup("the state cannot be put back".to_string());
-        while self.progress.step < last {
-            let at = loader.state();
-            let Some(batch) = self.next_in_epoch(loader)? else {
-                self.progress.epoch += 1;
-                self.progress.batch = 0;
-                continue;
-            };
-            let before = Snapshot::of(&mut self.state);
-            self.dispatch(&Event::StepBegin, loader)?;
-            if std::mem::take(&mut self.at.wishes.skip) {
-                self.progress.batch += 1;
-                continue;
-            }
-            let ready = Snapshot::of(&mut self.state);
-            let scalars = self.step.call(&mut self.state, &batch)?;
-            self.pending
-                .push(self.progress.step + 1, batch.len(), scalars);
-            let records = self.pending.read(&self.step.names())?;
-            let odd = records.iter().any(|r| odd_loss(r).is_some());
-            if odd || !is_finite(&self.state)? {
-                ready.restore(&mut self.state).map_err(lost)?;
-                let (step, state) = (&mut self.step, &mut self.state);
-                let watched = detect_anomaly(|| {
-                    let scalars = step.record(state, &batch)?;
-                    scalars
-                        .iter()
-                        .try_for_each(|(_, t)| t.to_vec_f32().map(|_| ()))
-                });
-                before.restore(&mut self.state).map_err(lost)?;
-                loader.set_state(at)?;
-                return Ok(watched.err());
-            }
-            self.progress.step += 1;
-            self.progress.batch += 1;
-        }
-        Ok(None)
-    }
-}
-
-/// Reading a scalar of any dtype.
-trait ToVecF32 {
-    fn to_vec_f32(&self) -> wgrad_graph::Result<Vec<f32>>;
-}
-
-impl ToVecF32 for Tensor {
-    fn to_vec_f32(&self) -> wgrad_graph::Result<Vec<f32>> {
-        self.cast(DType::F32).to_vec::<f32>()
-    }
-}
-
-/// The first loss of a step that is no finite number: of those named so, or else the first scalar.
-fn odd_loss(record: &StepRecord) -> Option<(String, f64)> {
-    let is_loss = |name: &str| name == "loss" || name.ends_with("_loss");
-    let named = record.iter().any(|(name, _)| is_loss(name));
-    let losses = record.iter().enumerate();
-    let mut losses = losses.filter(|(at, (name, _))| if named { is_loss(name) } else { *at == 0 });
-    let odd = losses.find(|(_, (_, value))| !value.is_finite());
-    odd.map(|(_, (name, value))| (name.to_owned(), value))
-}
-
-/// Whether all parameters are finite numbers.
-fn is_finite(state: &dyn Module) -> Result<bool> {
-    let mut odd = Vec::new();
-    state.visit("", &mut |_, kind, t| {
-        if kind == Kind::Parameter && t.dtype().is_float() {
-            odd.push(
-                t.isfinite()
-                    .logical_not()
-                    .cast(DType::F32)
-                    .sum()
-                    .reshape(&[1]),
-            );
-        }
-    });
-    if odd.is_empty() {
-        return Ok(false);
-    }
-    let all = Tensor::cat(&odd.iter().collect::<Vec<_>>(), 0).sum();
-    Ok(all.item::<f32>()? == 0.0)
-}
-
-/// The first batches of a loader, again and again.
-struct Few<B> {
-    batches: Vec<B>,
-    epoch: u64,
-    position: usize,
-}
-
-impl<B: Batch> Few<B> {
-    fn new(loader: &mut Loader<'_, B>, n: usize) -> Result<Few<B>> {
-        let mut batches = Vec::new();
-        while batches.len() < n {
-            match next_batch(loader, 0, batches.len() as u64)? {
-                Some(batch) => batches.push(batch),
-                None => break,
-            }
-        }
-        Ok(Few {
-            batches,
-            epoch: 0,
-            position: 0,
-        })
-    }
-}
-
-impl<B: Batch> Batches for Few<B> {
-    type Item = B;
-
-    fn next(&mut self) -> wgrad_data::Result<Option<B>> {
-        let Some(batch) = self.batches.get(self.position) else {
-            (self.epoch, self.position) = (self.epoch + 1, 0);
-            return Ok(None);
-        };
-        self.position += 1;
-        Ok(Some(B::from_tensors(&batch.tensors())))
-    }
-
-    fn batches_per_epoch(&self) -> Option<usize> {
-        Some(self.batches.len())
-    }
-
-    fn state(&self) -> LoaderState {
-        let fields = [("epoch", self.epoch), ("position", self.position as u64)];
-        fields.map(|(name, value)| (name.to_owned(), value)).into()
-    }
-
-    fn set_state(&mut self, state: LoaderState) -> wgrad_data::Result<()> {
-        let number = |name: &str| state.get(name).copied().unwrap_or(0);
-        self.epoch = number("epoch");
-        self.position = (number("position") as usize).min(self.batches.len());
-        Ok(())
     }
 }

@@ -8,7 +8,9 @@ mod checks;
 mod describe;
 mod error;
 mod event;
+mod few;
 mod fit;
+mod guard;
 mod interrupt;
 mod logs;
 mod norms;
@@ -30,7 +32,7 @@ pub use step::Scalars;
 pub use stopping::{EarlyStopping, Stopped};
 pub use supervised::{Fit, Supervised, SupervisedWith};
 
-use crate::trainer::fit::Guarded;
+use guard::Guarded;
 use save::Progress;
 use std::cell::RefCell;
 use std::marker::PhantomData;

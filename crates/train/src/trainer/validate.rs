@@ -124,6 +124,7 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
             every,
             due: Due::new(every),
             evaluator,
+            first: loader.state(),
             loader,
         })
     }
@@ -176,6 +177,8 @@ struct Validate<'a, S: Module, L> {
     due: Due,
     evaluator: Rc<RefCell<Option<Evaluator<'a, S>>>>,
     loader: L,
+    /// Where each validation begins, so that one does not depend on how many there were.
+    first: LoaderState,
 }
 
 impl<'a, S: Module + 'a, B: Batch, L: Batches<Item = B>> Validate<'a, S, L> {
@@ -183,10 +186,9 @@ impl<'a, S: Module + 'a, B: Batch, L: Batches<Item = B>> Validate<'a, S, L> {
     fn try_first(&mut self, state: &mut S) -> Result<()> {
         let mut evaluator = self.evaluator.borrow_mut();
         let evaluator = evaluator.as_mut().ok_or_else(no_evaluation)?;
-        let before: LoaderState = self.loader.state();
         let first = next_batch(&mut self.loader, 0, 0)?;
         let batch = first.ok_or(TrainError::Empty("the loader of the validation"))?;
-        self.loader.set_state(before)?;
+        self.loader.set_state(self.first.clone())?;
         evaluator.prepare(state, &batch)
     }
 }
@@ -207,6 +209,7 @@ impl<'a, S: Module + 'a, B: Batch, L: Batches<Item = B>> Callback<S> for Validat
         }
         let mut evaluator = self.evaluator.borrow_mut();
         let evaluator = evaluator.as_mut().ok_or_else(no_evaluation)?;
+        self.loader.set_state(self.first.clone())?;
         let scores = evaluator.run(state, &mut self.loader, at.limit_batches())?;
         for (name, value) in scores {
             at.give(format!("validation_{name}"), value);

@@ -38,7 +38,7 @@ fn shapes_that_do_not_fit_are_told_before_training() {
         .fit(pairs(5, &device), 1)
         .expect_err("5 are not 4")
         .to_string();
-    for part in ["before training", "\"in\"", "[8, 5]", "[8, 4]"] {
+    for part in ["before training", "\"in\"", "[8, 5]", "[4, 8]"] {
         assert!(text.contains(part), "{text} lacks {part}");
     }
     assert_eq!(trainer.steps(), 0);
@@ -212,14 +212,14 @@ fn a_nan_stops_with_the_operation_named_and_the_last_good_weights() {
 fn a_nan_of_an_operation_is_named() {
     let device = Device::cpu();
     // log of what falls below 0; √ whose derivative at 0 is infinite.
-    for (op, backward) in [("log", false), ("div", true)] {
+    for backward in [false, true] {
         let weight = Tensor::new(&[0.35f32], &device);
         let mut trainer = Trainer::new(
             (weight, Sgd::new(0.1)),
             move |(w, sgd): &mut (Tensor, Sgd), x: Tensor| {
                 let loss = match backward {
                     false => w.log().sum() + x.sum(),
-                    true => (&*w - w.relu()).square().sqrt().sum() + (w.sum() + x.sum()),
+                    true => (&*w * &x).sqrt().sum(),
                 };
                 let g = gradients(&loss, w)?;
                 sgd.step(w, &g)?;
@@ -236,8 +236,9 @@ fn a_nan_of_an_operation_is_named() {
         else {
             panic!("{text}");
         };
-        assert!(text.contains("faults.rs"), "{text}");
-        assert!(cause.op() == op || backward, "{text}");
+        let place = if backward { "sqrt" } else { "faults.rs" };
+        assert!(text.contains(place), "{text}");
+        assert_eq!(cause.op(), if backward { "div" } else { "log" }, "{text}");
         assert!(trainer.state.0.item::<f32>().expect("a weight").is_finite());
     }
 }
