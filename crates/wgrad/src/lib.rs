@@ -39,7 +39,8 @@
 //! ```
 //!
 //! This crate only gathers the others: tensors and differentiation from `wgrad-graph`, layers and optimisers as
-//! [`nn`], datasets as [`data`], metrics, checkpoints and reports as [`train`], kernels of one's own on [`device`].
+//! [`nn`], datasets as [`data`], metrics, checkpoints and reports as [`train`], figures as [`plot`], kernels of one's own on
+//! [`device`].
 
 pub use wgrad_data as data;
 #[cfg(feature = "gpu")]
@@ -47,6 +48,8 @@ pub use wgrad_device as device;
 pub use wgrad_graph::*;
 pub use wgrad_nn as nn;
 pub use wgrad_nn::{Module, Optimizer};
+#[cfg(feature = "plot")]
+pub use wgrad_plot as plot;
 pub use wgrad_train as train;
 
 /// The programs of the README compile and run.

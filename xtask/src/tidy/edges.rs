@@ -12,8 +12,9 @@ use crate::run::Invocation;
 
 /// Which of the project's crates each may depend on: at run time, and in its tests beyond that. An executor sees no
 /// tensor, the layers see no executor, and nobody sees who comes after.
-const MAY: [(&str, &[&str], &[&str]); 18] = [
+const MAY: [(&str, &[&str], &[&str]); 19] = [
     ("wgrad-plan", &[], &[]),
+    ("wgrad-plot", &[], &[]),
     ("wgrad-device", &[], &[]),
     ("wgrad-shaders", &[], &["wgrad-device", "wgrad-plan"]),
     ("wgrad-derive", &[], &[]),
@@ -39,6 +40,7 @@ const MAY: [(&str, &[&str], &[&str]); 18] = [
             "wgrad-device",
             "wgrad-graph",
             "wgrad-nn",
+            "wgrad-plot",
             "wgrad-train",
         ],
         &[],

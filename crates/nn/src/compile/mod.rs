@@ -19,7 +19,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use trace::{Traced, trace};
 use wgrad_graph::replay::{device_key, is_tracing, is_watched};
-use wgrad_graph::{Device, Error, ErrorKind, Mark, Result, Tensor, eval};
+use wgrad_graph::{Device, Error, ErrorKind, Mark, PlanCost, Result, Tensor, eval};
 
 /// Plans kept by one compiled function; the one that was used longest ago goes when there are more.
 const MAX_TRACES: usize = 32;
@@ -160,36 +160,49 @@ where
         })
     }
 
-    /// Traces the function for this state and these inputs and plans it, without running the plan, so that mistakes in
-    /// shapes are found before anything is computed. The state is as before, but for moments that an optimiser makes. Says
-    /// whether calls will run a plan; a function that no plan can stand for has been run, and the state has been put back.
-    ///
-    /// ```
-    /// use wgrad_graph::{Device, Tensor};
-    /// use wgrad_nn::compile;
-    /// let device = Device::cpu();
-    /// let mut product = compile(|w: &mut Tensor, x: &[Tensor]| Ok(x[0].matmul(w)));
-    /// let mut w = Tensor::from_slice(&[1.0f32, 2.0], &[2, 1], &device);
-    /// let x = |columns: usize| Tensor::from_slice(&vec![1.0f32; columns], &[1, columns], &device);
-    /// assert!(product.prepare(&mut w, &[&x(2)])?);
-    /// assert!(product.prepare(&mut w, &[&x(3)]).is_err());
-    /// # Ok::<(), wgrad_graph::Error>(())
-    /// ```
+    /// What a call takes, before anything of it runs: kernels, multiply-adds and the most memory that is held at once. The call
+    /// is traced and planned if it was not yet, so the next one does not wait for that; an optimiser gets the first values
+    /// of its moments. `None` where the function runs itself, and not as a plan: it has not been called then.
     ///
     /// # Errors
-    /// As [`Compiled::call`], but for those of running.
+    /// As [`Compiled::call`]; the state is as it was then.
+    ///
+    /// ```
+    /// use wgrad_graph::{DType, Device, Generator, Tensor};
+    /// use wgrad_nn::{Adam, Linear, Optimizer, compile, gradients};
+    /// let device = Device::cpu();
+    /// let mut state = (Linear::new(64, 10, &mut Generator::new(0), &device), Adam::new(0.1));
+    /// let mut step = compile(|(net, adam): &mut (Linear, Adam), x: &[Tensor]| {
+    ///     let loss = net.forward(&x[0]).square().mean();
+    ///     let gradients = gradients(&loss, net)?;
+    ///     adam.step(net, &gradients)?;
+    ///     Ok(loss)
+    /// });
+    /// let x = Tensor::ones(&[32, 64], DType::F32, &device);
+    /// let cost = step.cost(&mut state, &[&x])?.expect("a plan");
+    /// assert_eq!(cost.multiply_adds, 2 * 32 * 64 * 10); // the product, and the gradient of the weight
+    /// assert!(cost.peak_bytes > 4 * (32 * 64 + 3 * 64 * 10)); // input, weight and its two moments
+    /// assert_eq!(state.1.steps(), 0);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
     #[track_caller]
-    pub fn prepare(&mut self, state: &mut S, inputs: &[&Tensor]) -> Result<bool> {
-        if let Some(kind) = self.known(state, inputs)? {
-            return Ok(matches!(kind, Kind::Plan(_)));
+    pub fn cost(&mut self, state: &mut S, inputs: &[&Tensor]) -> Result<Option<PlanCost>> {
+        match self.known(state, inputs)? {
+            Some(Kind::Plan(plan)) => return Ok(Some(plan.replay.cost())),
+            Some(Kind::Eager | Kind::Never) => return Ok(None),
+            None => {}
         }
         let before = Snapshot::of(state);
         let guard = Guard::new(state, &before);
         match self.trace(guard.state, inputs, &before) {
-            Ok(None) => guard.end(Ok(true)),
-            Ok(Some(_)) => guard.leave(Ok(false)),
-            Err(e) => guard.end(Err(e)),
+            // The function has been called, which a cost must not show.
+            Ok(Some(_)) => guard.leave(Ok(()))?,
+            traced => guard.end(traced.map(|_| ()))?,
         }
+        Ok(match self.traces.last().map(|t| &t.kind) {
+            Some(Kind::Plan(plan)) => Some(plan.replay.cost()),
+            _ => None,
+        })
     }
 
     /// How many plans it has traced and kept.

@@ -403,9 +403,14 @@ impl State {
                     check_moments(t, slot, wanted)?;
                     slot.iter().map(|(_, m)| m.clone()).collect()
                 }
+                // Each of a number of its own: equal ones would be computed once and lie in one buffer, which every moment
+                // that is then updated in its place would have to leave by a copy.
                 None => wanted
                     .iter()
-                    .map(|(_, v)| t.parameter.full_like(*v))
+                    .map(|(_, v)| {
+                        let first = Number::new(*v).like(&t.parameter);
+                        first.broadcast_to(t.parameter.shape())
+                    })
                     .collect(),
             });
         }

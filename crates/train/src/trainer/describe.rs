@@ -66,7 +66,11 @@ impl fmt::Display for Description {
             m,
         ]));
         let (left, right) = (Align::Left, Align::Right);
-        write_table(f, &[left, left, left, right, right], &rows)
+        write_table(f, &[left, left, left, right, right], &rows)?;
+        match self.predicted_peak_bytes {
+            Some(bytes) => write!(f, "\npeak memory about {:.1} MiB", bytes as f64 / 1048576.0),
+            None => Ok(()),
+        }
     }
 }
 

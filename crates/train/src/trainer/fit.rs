@@ -12,7 +12,7 @@ use crate::weights::WeightsError;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use wgrad_data::{Batch, Batches};
-use wgrad_graph::ErrorKind;
+use wgrad_graph::{ErrorKind, Tensor};
 use wgrad_nn::{Module, Snapshot};
 
 /// The last checkpoint of a folder.
@@ -125,7 +125,7 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
         if !self.is_over(call.epochs) {
             self.prepare(loader)?;
         }
-        let description = self.step.description().unwrap_or_default();
+        let description = self.description().unwrap_or_default();
         self.dispatch(&Event::Begin(&description), loader)
     }
 
@@ -139,7 +139,14 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
             };
         };
         let prepared = self.step.prepare(&mut self.state, &batch.tensors());
-        prepared.map_err(TrainError::doing("the step, before training"))
+        let peak = prepared.map_err(TrainError::doing("the step, before training"))?;
+        // Beside what the plan takes there is the copy to go back to.
+        let copy = match self.options.keep_good {
+            true => self.state.state().iter().map(|(_, t)| bytes(t)).sum(),
+            false => 0,
+        };
+        self.predicted = peak.map(|peak| peak + copy);
+        Ok(())
     }
 
     /// The next batch, if the epoch has one; the loader is set back.
@@ -472,4 +479,8 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
         self.progress.set_loader(&loader.state());
         error
     }
+}
+
+fn bytes(tensor: &Tensor) -> u64 {
+    (tensor.numel() * tensor.dtype().size()) as u64
 }

@@ -118,6 +118,8 @@ pub struct Trainer<'a, S: Module, B> {
     saved: Option<PathBuf>,
     /// Why the last checkpoint could not be written.
     unsaved: Option<TrainError>,
+    /// The most memory that the step will take.
+    predicted: Option<u64>,
     options: Options,
     batch: PhantomData<fn(B)>,
 }
@@ -175,6 +177,7 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
             stopped: None,
             saved: None,
             unsaved: None,
+            predicted: None,
             options: Options {
                 max_steps: None,
                 limit_batches: None,
@@ -272,6 +275,10 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
 
     /// The step's layers, their shapes and multiply-adds, once it has been traced: from [`Event::Begin`] on.
     pub fn description(&self) -> Option<Description> {
-        self.step.description()
+        let description = self.step.description()?;
+        Some(Description {
+            predicted_peak_bytes: self.predicted,
+            ..description
+        })
     }
 }

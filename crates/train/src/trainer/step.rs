@@ -115,10 +115,16 @@ impl<'a, S: Module + 'a> Stepper<'a, S> {
         }
     }
 
-    /// Traces and plans the function for this batch without running it.
-    pub(super) fn prepare(&mut self, state: &mut S, batch: &[Tensor]) -> wgrad_graph::Result<()> {
+    /// Traces and plans the function for this batch without running it; the most memory that it will take, if it runs as a
+    /// plan.
+    pub(super) fn prepare(
+        &mut self,
+        state: &mut S,
+        batch: &[Tensor],
+    ) -> wgrad_graph::Result<Option<u64>> {
         let inputs: Vec<&Tensor> = batch.iter().collect();
-        self.compiled.prepare(state, &inputs).map(|_| ())
+        let cost = self.compiled.cost(state, &inputs)?;
+        Ok(cost.map(|cost| cost.peak_bytes))
     }
 
     /// Calls it; the scalars stay on the device.

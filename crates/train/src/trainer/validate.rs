@@ -25,8 +25,9 @@ impl<'a, S: Module + 'a> Evaluator<'a, S> {
 
     /// Finds mistakes in shapes before anything runs.
     pub(super) fn prepare(&mut self, state: &mut S, batch: &impl Batch) -> Result<()> {
-        self.0
-            .prepare(state, &batch.tensors())
+        let prepared = self.0.prepare(state, &batch.tensors());
+        prepared
+            .map(|_| ())
             .map_err(TrainError::doing("the evaluation, before training"))
     }
 
