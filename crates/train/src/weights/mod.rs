@@ -17,6 +17,8 @@ pub use error::WeightsError;
 pub use load::{LoadOptions, LoadReport};
 pub use model::ModelInfo;
 #[cfg(not(target_arch = "wasm32"))]
+pub(crate) use state::{Part, STATE, gather, has, spread};
+#[cfg(not(target_arch = "wasm32"))]
 pub use state::{load, save};
 
 use crate::checkpoint::Array;
