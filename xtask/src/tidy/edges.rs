@@ -12,9 +12,10 @@ use crate::run::Invocation;
 
 /// Which of the project's crates each may depend on: at run time, and in its tests beyond that. An executor sees no
 /// tensor, the layers see no executor, and nobody sees who comes after.
-const MAY: [(&str, &[&str], &[&str]); 19] = [
+const MAY: [(&str, &[&str], &[&str]); 22] = [
     ("wgrad-plan", &[], &[]),
     ("wgrad-plot", &[], &[]),
+    ("wgrad-report", &["wgrad-plot"], &[]),
     ("wgrad-device", &[], &[]),
     ("wgrad-shaders", &[], &["wgrad-device", "wgrad-plan"]),
     ("wgrad-derive", &[], &[]),
@@ -32,15 +33,31 @@ const MAY: [(&str, &[&str], &[&str]); 19] = [
     ),
     ("wgrad-nn", &["wgrad-derive", "wgrad-graph"], &[]),
     ("wgrad-data", &["wgrad-graph"], &[]),
-    ("wgrad-train", &["wgrad-data", "wgrad-graph", "wgrad-nn"], &[]),
+    ("wgrad-metrics", &["wgrad-graph", "wgrad-nn"], &[]),
+    ("wgrad-stats", &["wgrad-graph"], &[]),
+    (
+        "wgrad-train",
+        &[
+            "wgrad-data",
+            "wgrad-graph",
+            "wgrad-metrics",
+            "wgrad-nn",
+            "wgrad-plot",
+            "wgrad-report",
+        ],
+        &[],
+    ),
     (
         "wgrad",
         &[
             "wgrad-data",
             "wgrad-device",
             "wgrad-graph",
+            "wgrad-metrics",
             "wgrad-nn",
             "wgrad-plot",
+            "wgrad-report",
+            "wgrad-stats",
             "wgrad-train",
         ],
         &[],
