@@ -316,7 +316,7 @@ impl At {
 pub enum Every {
     /// After this many steps.
     Steps(u64),
-    /// After this many epochs.
+    /// After this many epochs, before their lines are written: a score that is given then belongs to the epoch.
     Epochs(u64),
     /// After this many seconds of wall time, at the end of a step.
     Seconds(f64),
@@ -344,7 +344,7 @@ impl Due {
     pub fn at(&mut self, event: &Event<'_>, at: &At) -> bool {
         match (event, self.every) {
             (Event::StepEnd, Every::Steps(n)) => n > 0 && at.step().is_multiple_of(n),
-            (Event::Epoch(_), Every::Epochs(n)) => n > 0 && at.epoch().is_multiple_of(n),
+            (Event::EpochEnd, Every::Epochs(n)) => n > 0 && (at.epoch() + 1).is_multiple_of(n),
             (Event::StepEnd, Every::Seconds(s)) => self.passed(s),
             (Event::StepEnd, Every::Minutes(m)) => self.passed(60.0 * m),
             _ => false,

@@ -91,7 +91,8 @@ impl From<&std::path::Path> for RunFolder {
 
 impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
     /// Logs the run into a folder: `run.json` says what it is, `metrics.jsonl` has a line for each step with its scalars and
-    /// learning rates, one for each epoch, and one at the end. A run that is resumed cuts off the lines that come again.
+    /// learning rates, one for each epoch, and one at the end; and, with the feature `report`, `report.html` shows them. A run
+    /// that is resumed cuts off the lines that come again.
     pub fn log(self, folder: impl Into<RunFolder>) -> Self {
         let folder = folder.into();
         self.callback(Logs {
@@ -215,6 +216,19 @@ impl Logs {
         self.lines.push(&line("end", &fields));
     }
 
+    /// Writes `report.html`. A report that cannot be made takes nothing from the run.
+    #[cfg(feature = "report")]
+    fn report(&self, at: &mut At) {
+        let written = wgrad_report::Run::read(&self.folder.path).and_then(|run| run.write_html());
+        match written {
+            Ok(path) => at.message(format!("report {}", path.display())),
+            Err(e) => at.message(format!("warning: no report: {e}")),
+        }
+    }
+
+    #[cfg(not(feature = "report"))]
+    fn report(&self, _: &mut At) {}
+
     /// Writes what there is. A disk that is full is told once, and tried again.
     fn flush(&mut self, at: &mut At) {
         match self.lines.flush() {
@@ -232,7 +246,7 @@ impl Logs {
 }
 
 /// The learning rates of all optimisers of a state: the first is `lr`, others and groups with a rate of their own `lr.<path>`.
-fn learning_rates<S: Module>(state: &mut S) -> Vec<(String, f64)> {
+pub(super) fn learning_rates<S: Module>(state: &mut S) -> Vec<(String, f64)> {
     let mut path: Vec<String> = Vec::new();
     let mut rates: Vec<(String, f64)> = Vec::new();
     state.visit_host(&mut |host| match host {
@@ -277,6 +291,7 @@ impl<S: Module> Callback<S> for Logs {
                 self.lines
                     .flush()
                     .map_err(FileError::at(&file, "write the log"))?;
+                self.report(at);
             }
             _ => {}
         }

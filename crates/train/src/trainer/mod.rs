@@ -43,6 +43,8 @@ use validate::Evaluator;
 use wgrad_data::Batch;
 use wgrad_graph::Tensor;
 use wgrad_nn::Module;
+use wgrad_report::View;
+use wgrad_report::view::Nothing;
 
 /// Trains a state with a step.
 ///
@@ -189,7 +191,8 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
             },
             batch: PhantomData,
         };
-        trainer.callbacks.push(Box::new(show::Show::new()));
+        let show = show::Show::new(<dyn View>::automatic());
+        trainer.callbacks.push(Box::new(show));
         trainer
     }
 
@@ -199,11 +202,16 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
         self
     }
 
-    /// Shows nothing: neither progress nor a line for each epoch.
-    pub fn quiet(mut self) -> Self {
+    /// Shows the run in this view; [`View::automatic`](wgrad_report::View) is there from the beginning.
+    pub fn view(mut self, view: impl View + Send + 'static) -> Self {
         // What shows is the first, from the beginning.
-        self.callbacks[0] = Box::new(|_: &Event<'_>, _: &mut S, _: &mut At| Ok(()));
+        self.callbacks[0] = Box::new(show::Show::new(Box::new(view)));
         self
+    }
+
+    /// Shows nothing: neither progress nor a line for each epoch.
+    pub fn quiet(self) -> Self {
+        self.view(Nothing)
     }
 
     /// Ends the run after so many steps in all.

@@ -1,108 +1,95 @@
-//! What a person sees of a run: the layers before it, a bar or lines while it trains, a line for each epoch. Reads no device.
+//! Showing a run: events of the trainer as those of a view. Reads no device, and shows nothing itself.
 
 use super::error::Result;
 use super::event::{At, Callback, EpochScores, Event, StepRecord};
-use crate::Progress;
-use std::time::Instant;
+use super::logs::learning_rates;
+use wgrad_graph::Device;
+use wgrad_nn::Module;
+use wgrad_report::View;
+use wgrad_report::view::Event as Seen;
 
-/// Shows a run: tables and lines of epochs on standard output, progress and messages on standard error.
+/// Tells a view what happens.
 pub(super) struct Show {
-    progress: Option<Progress>,
-    began: Option<Instant>,
-    first_step: u64,
+    view: Box<dyn View + Send>,
+    device: Option<Device>,
+    /// Samples of the epoch.
     samples: u64,
 }
 
 impl Show {
-    pub(super) fn new() -> Show {
+    pub(super) fn new(view: Box<dyn View + Send>) -> Show {
         Show {
-            progress: None,
-            began: None,
-            first_step: 0,
+            view,
+            device: None,
             samples: 0,
         }
     }
 
-    fn say(&mut self, text: &str) {
-        match &mut self.progress {
-            Some(progress) => progress.println(text),
-            None => eprintln!("{text}"),
-        }
-    }
-
-    fn read(&mut self, records: &[StepRecord], at: &At) {
-        let Some(progress) = &mut self.progress else {
+    fn read<S: Module>(&mut self, records: &[StepRecord], state: &mut S, at: &At) {
+        self.samples += records.iter().map(|r| r.samples as u64).sum::<u64>();
+        let Some(last) = records.last() else {
             return;
         };
-        self.samples += records.iter().map(|r| r.samples as u64).sum::<u64>();
-        let last = records.last();
-        let loss = last.and_then(|r| r.get("loss").or_else(|| r.iter().next().map(|(_, v)| v)));
-        let accuracy = at.score("train_accuracy");
-        progress.update(at.batch(), self.samples, loss.map(|v| v as f32), accuracy);
+        let rates = learning_rates(state);
+        let rates = rates.iter().map(|(name, lr)| (name.as_str(), *lr));
+        let scalars: Vec<(&str, f64)> = last.iter().chain(rates).collect();
+        self.view.event(&Seen::Step {
+            step: last.step,
+            in_epoch: at.batch(),
+            samples: self.samples,
+            scalars: &scalars,
+            memory: self.device.as_ref().map(|d| d.memory().live_bytes),
+        });
     }
 
-    fn line(&self, epoch: &EpochScores, at: &At) -> String {
-        let mut line = format!("epoch {}/{}:", epoch.epoch, at.epochs());
-        for (name, value) in &epoch.training {
-            // A norm's mean says little, and there may be one for each layer.
-            if !name.starts_with("grad_norm") {
-                line.push_str(&format!(" train_{name} {},", number(*value)));
-            }
-        }
-        for (name, value) in &epoch.scores {
-            line.push_str(&format!(" {name} {},", number(*value)));
-        }
-        line.push_str(&format!(" {:.1} s", epoch.seconds));
-        let done = at.step() - self.first_step;
-        if let (Some(total), Some(began)) = (at.total_steps(), self.began)
-            && done > 0
-            && at.step() < total
-        {
-            let left = began.elapsed().as_secs_f64() * (total - at.step()) as f64 / done as f64;
-            line.push_str(&format!(", about {left:.0} s left"));
-        }
-        line
+    fn epoch(&mut self, epoch: &EpochScores) {
+        let training = epoch.training.iter();
+        let training: Vec<(String, f64)> =
+            training.map(|(n, v)| (format!("train_{n}"), *v)).collect();
+        let all = training.iter().chain(&epoch.scores);
+        let scores: Vec<(&str, f64)> = all.map(|(n, v)| (n.as_str(), *v)).collect();
+        self.view.event(&Seen::Epoch {
+            epoch: epoch.epoch,
+            step: epoch.step,
+            scores: &scores,
+            seconds: epoch.seconds,
+        });
     }
 }
 
-/// Four digits that say something.
-fn number(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".to_string(),
-        a if (1e-3..1e4).contains(&a) => format!("{value:.4}"),
-        _ => format!("{value:.3e}"),
-    }
-}
-
-impl<S> Callback<S> for Show {
-    fn on(&mut self, event: &Event<'_>, _: &mut S, at: &mut At) -> Result<()> {
+impl<S: Module> Callback<S> for Show {
+    fn on(&mut self, event: &Event<'_>, state: &mut S, at: &mut At) -> Result<()> {
+        let view = &mut self.view;
         match event {
             Event::Begin(model) => {
-                self.began = Some(Instant::now());
-                self.first_step = at.step();
+                state.visit("", &mut |_, _, t| {
+                    self.device.get_or_insert_with(|| t.device().clone());
+                });
                 if !model.layers.is_empty() {
-                    println!("{model}");
+                    view.event(&Seen::Message(&model.to_string()));
                 }
+                view.event(&Seen::Begin {
+                    name: "",
+                    steps: at.total_steps(),
+                    epochs: at.epochs(),
+                });
             }
             Event::EpochBegin => {
-                let title = format!("epoch {}/{}", at.epoch() + 1, at.epochs());
-                let batches = at.batches().unwrap_or(0) as u64;
                 self.samples = 0;
-                self.progress = Some(Progress::new(title, batches));
+                view.event(&Seen::EpochBegin {
+                    epoch: at.epoch() + 1,
+                    steps: at.batches().map(|b| b as u64),
+                });
             }
-            Event::Read(records) => self.read(records, at),
-            Event::EpochEnd | Event::Stopping | Event::Failed(_) => {
-                if let Some(progress) = self.progress.take() {
-                    progress.finish();
-                }
-            }
-            Event::Epoch(epoch) => println!("{}", self.line(epoch, at)),
-            Event::Message(text) => self.say(text),
-            Event::End(fitted) => {
-                if let Some(reason) = &fitted.stopped {
-                    println!("stopped after step {}: {reason}", fitted.steps);
-                }
-            }
+            Event::Read(records) => self.read(records, state, at),
+            Event::Epoch(epoch) => self.epoch(epoch),
+            Event::Message(text) => view.event(&Seen::Message(text)),
+            Event::End(fitted) => view.event(&Seen::End {
+                stopped: fitted.stopped.as_deref(),
+            }),
+            Event::Failed(error) => view.event(&Seen::End {
+                stopped: Some(&error.to_string()),
+            }),
             _ => {}
         }
         Ok(())

@@ -122,7 +122,6 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
     pub fn validate_every(self, every: Every, loader: impl Batches<Item = B> + 'a) -> Self {
         let evaluator = self.evaluator.clone();
         self.callback(Validate {
-            every,
             due: Due::new(every),
             evaluator,
             first: loader.state(),
@@ -174,7 +173,6 @@ fn no_evaluation() -> TrainError {
 }
 
 struct Validate<'a, S: Module, L> {
-    every: Every,
     due: Due,
     evaluator: Rc<RefCell<Option<Evaluator<'a, S>>>>,
     loader: L,
@@ -199,13 +197,7 @@ impl<'a, S: Module + 'a, B: Batch, L: Batches<Item = B>> Callback<S> for Validat
         if let Event::Begin(_) = event {
             return self.try_first(state);
         }
-        let due = match (event, self.every) {
-            // At the end of an epoch the scores are to be a part of it.
-            (Event::EpochEnd, Every::Epochs(n)) => n > 0 && (at.epoch() + 1).is_multiple_of(n),
-            (_, Every::Epochs(_)) => false,
-            _ => self.due.at(event, at),
-        };
-        if !due {
+        if !self.due.at(event, at) {
             return Ok(());
         }
         let mut evaluator = self.evaluator.borrow_mut();

@@ -1,6 +1,6 @@
 //! A small GPT-2 that learns a text byte by byte: warm-up and cosine, clipping, weight decay for matrices alone, an average.
 //!
-//!     cargo run --release --example gpt -- --text FILE --resume
+//!     cargo run --release --example language_model -- --text FILE --resume
 
 use wgrad::data::from_fn;
 use wgrad::nn::models::{Gpt2, Gpt2Config};
@@ -81,10 +81,10 @@ fn main() -> Result<(), TrainError> {
         .rate(|s| &mut s.adamw, WarmUp::new(50, CosineAnnealing::new(3e-3, total)?))
         .evaluation(|s, tokens: Tensor| Ok(loss(&s.average.module, &tokens, &mut Context::eval())))
         .validate(from_fn(10, move |_, batch| Ok(windows(&held_out, 1 << 40, batch))))
-        .checkpoint("out/gpt/checkpoints", Every::Steps(100), 2)
+        .checkpoint("out/language_model/checkpoints", Every::Steps(100), 2)
         .best("validation_loss", false)
         .resume(arguments.iter().any(|a| a == "--resume"))
-        .log(RunFolder::new("out/gpt").seed(1).setting("n_embd", config.n_embd).setting("n_layer", config.n_layer));
+        .log(RunFolder::new("out/language_model").seed(1).setting("n_embd", config.n_embd).setting("n_layer", config.n_layer));
     trainer.fit(from_fn(STEPS, move |epoch, batch| Ok(windows(&train, epoch, batch))), EPOCHS)?;
     let options = GenerateOptions::new(200).sample(true).temperature(0.8);
     let begin = tokens.narrow(0, 0, 16).reshape(&[1, 16]);
