@@ -77,4 +77,22 @@ chapters! {
         xor, 2, "XOR: impossible for a line, easy for two";
         folding, 1, "Absolute values fold space";
     }
+    zoo, "The zoo": {
+        markov_chain, 1, "Markov chain";
+        radial_basis, 1, "Radial basis network";
+        hopfield, 1, "Hopfield network";
+        boltzmann, 2, "Boltzmann machine";
+        rbm, 20, "Restricted Boltzmann machine";
+        deep_belief, 40, "Deep belief network";
+        extreme_learning, 15, "Extreme learning machine";
+        echo_state, 5, "Echo-state network";
+        liquid_state, 1, "Liquid state machine";
+        kohonen, 3, "Self-organising map";
+        support_vector, 3, "Support vector machine";
+        clusters, 10, "k-means and principal components";
+    }
+    reinforcement, "Reinforcement learning": {
+        bandit, 3, "Ten arms";
+        cart_pole, 30, "Balancing a pole";
+    }
 }

@@ -4,6 +4,7 @@ use crate::chapters::Entry;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use wgrad::Device;
+use wgrad::data::{ImageDataset, Mnist, digits};
 use wgrad::plot::{Figure, Grid};
 
 /// Whatever may stop a lesson.
@@ -154,7 +155,6 @@ impl Lesson {
         }
     }
 
-    #[expect(dead_code, reason = "the chapters that need files come next")]
     /// A file of the course's data folder, if it is there.
     pub fn data(&mut self, path: &str) -> Option<PathBuf> {
         let given = self.settings.data.clone();
@@ -167,6 +167,14 @@ impl Lesson {
             ));
         }
         there.then_some(file)
+    }
+
+    /// Training and test digits: MNIST where its files are, else built-in ones that look handwritten.
+    pub fn digits(&mut self) -> Result<(ImageDataset, ImageDataset)> {
+        Ok(match self.data("mnist") {
+            Some(folder) => Mnist::load(folder)?,
+            None => digits::train_test(20_000, 2_000, self.seed),
+        })
     }
 
     pub fn end(mut self, outcome: std::result::Result<(), String>) -> Record {

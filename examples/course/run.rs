@@ -18,7 +18,9 @@ mod lesson;
 mod linear_regression;
 mod losses;
 mod probability;
+mod reinforcement;
 mod tensors;
+mod zoo;
 
 use chapters::{CHAPTERS, Entry};
 use clap::Parser;

@@ -12,9 +12,10 @@ use crate::run::Invocation;
 
 /// Which of the project's crates each may depend on: at run time, and in its tests beyond that. An executor sees no
 /// tensor, the layers see no executor, and nobody sees who comes after.
-const MAY: [(&str, &[&str], &[&str]); 21] = [
+const MAY: [(&str, &[&str], &[&str]); 22] = [
     ("wgrad-plan", &[], &[]),
     ("wgrad-plot", &[], &[]),
+    ("wgrad-report", &["wgrad-plot"], &[]),
     ("wgrad-device", &[], &[]),
     ("wgrad-shaders", &[], &["wgrad-device", "wgrad-plan"]),
     ("wgrad-derive", &[], &[]),
@@ -36,7 +37,14 @@ const MAY: [(&str, &[&str], &[&str]); 21] = [
     ("wgrad-stats", &["wgrad-graph"], &[]),
     (
         "wgrad-train",
-        &["wgrad-graph", "wgrad-metrics", "wgrad-nn"],
+        &[
+            "wgrad-data",
+            "wgrad-graph",
+            "wgrad-metrics",
+            "wgrad-nn",
+            "wgrad-plot",
+            "wgrad-report",
+        ],
         &[],
     ),
     (
@@ -48,6 +56,7 @@ const MAY: [(&str, &[&str], &[&str]); 21] = [
             "wgrad-metrics",
             "wgrad-nn",
             "wgrad-plot",
+            "wgrad-report",
             "wgrad-stats",
             "wgrad-train",
         ],
