@@ -16,6 +16,7 @@ mod models;
 mod ops;
 mod outcomes;
 mod plans;
+mod predicted;
 mod programs;
 mod replay;
 mod resume;

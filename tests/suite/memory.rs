@@ -126,9 +126,15 @@ fn long(device: &Device) {
 
 /// Runs an ignored test of this program in a process of its own.
 fn alone(test: &str) {
+    alone_with(test, &[]);
+}
+
+/// The same, with variables of the environment.
+pub fn alone_with(test: &str, variables: &[(&str, &str)]) {
     let program = std::env::current_exe().expect("the path of this program");
     let out = Command::new(program)
         .args(["--exact", test, "--ignored", "--nocapture"])
+        .envs(variables.iter().copied())
         .output()
         .expect("the program starts");
     let text = String::from_utf8_lossy(&out.stdout);

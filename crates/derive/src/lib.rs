@@ -1,8 +1,9 @@
-//! `#[derive(Module)]`: makes a struct or an enum a tree of named tensors. It generates the visits of `wgrad_nn::Module` and
-//! nothing else; names, state and checks are provided by the trait. It knows no tensor type and depends on no crate
+//! `#[derive(Module)]`: makes a struct or an enum a tree of named tensors. It generates the visits of `wgrad_nn::Module`, and
+//! `#[derive(Outputs)]` a struct of tensors, and nothing else; names, state and checks are provided by the trait. It knows no tensor type and depends on no crate
 //! of wgrad: the paths it emits start at `::wgrad::nn` unless `#[module(crate = …)]` says otherwise.
 
 mod enums;
+mod outputs;
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
@@ -25,6 +26,16 @@ use syn::{
 pub fn derive_module(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let input = syn::parse_macro_input!(input as DeriveInput);
     expand(&input)
+        .unwrap_or_else(Error::into_compile_error)
+        .into()
+}
+
+/// Implements `Outputs` for a struct of tensors, so that a compiled function can return it. `#[outputs(crate = path)]` on the
+/// struct says where `wgrad_nn` is found; `::wgrad::nn` if absent.
+#[proc_macro_derive(Outputs, attributes(outputs))]
+pub fn derive_outputs(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let input = syn::parse_macro_input!(input as DeriveInput);
+    outputs::expand(&input)
         .unwrap_or_else(Error::into_compile_error)
         .into()
 }

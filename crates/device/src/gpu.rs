@@ -192,6 +192,12 @@ impl Gpu {
         }
     }
 
+    /// What a buffer of `bytes` bytes takes: memory is handed out in classes of size.
+    #[must_use]
+    pub fn class_bytes(&self, bytes: u64) -> u64 {
+        crate::pool::size_class(bytes, self.shared.limits.max_buffer_bytes)
+    }
+
     /// The loss of the device, or the first error that came outside any call.
     ///
     /// # Errors

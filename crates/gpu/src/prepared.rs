@@ -115,6 +115,12 @@ impl Prepared {
         of_step.map(|(_, text)| text.as_ref()).collect()
     }
 
+    /// Bytes of the buffers that it holds.
+    pub fn bytes(&self) -> u64 {
+        let all = self.temps.iter().chain(&self.scratch).chain([&self.params]);
+        all.map(Buffer::capacity).sum()
+    }
+
     /// Whether a result lies where something else does.
     pub(super) fn is_shared(&self, result: usize) -> bool {
         let place = self.results[result].0;

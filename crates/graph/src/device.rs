@@ -79,6 +79,8 @@ pub struct DeviceMemory {
     pub live_bytes: u64,
     /// Bytes that wait to be used again.
     pub pooled_bytes: u64,
+    /// The most bytes that were ever in use.
+    pub peak_bytes: u64,
 }
 
 /// Plans kept for a device; the oldest goes when there are more.
@@ -385,12 +387,14 @@ impl Device {
             return DeviceMemory {
                 live_bytes: memory.live_bytes,
                 pooled_bytes: memory.pooled_bytes,
+                peak_bytes: memory.peak_bytes,
             };
         }
         let [live_bytes, pooled_bytes] = crate::storage::held();
         DeviceMemory {
             live_bytes,
             pooled_bytes,
+            peak_bytes: crate::storage::peak(),
         }
     }
 

@@ -18,6 +18,7 @@ mod autodiff;
 mod checkpoint;
 mod cluster;
 mod composite;
+mod cost;
 mod debug;
 mod depth;
 mod device;
@@ -64,6 +65,7 @@ pub use composite::{
     InterpolateOptions, Interpolation, LocalResponseNormOptions, LossOptions, PoissonNllOptions,
     Reduction, TripletMarginOptions, UnfoldOptions,
 };
+pub use cost::PlanCost;
 pub use debug::{Departure, NonFinite, graph_dot};
 #[cfg(not(target_arch = "wasm32"))]
 pub use debug::{find_departure, find_nonfinite};

@@ -2,6 +2,7 @@
 //! computed from them unevaluated; [`Replay`] is the plan of what came out, with the places of leaves and numbers found
 //! beforehand, so that a run records, hashes and plans nothing. Knows no modules: see `wgrad_nn::compile`.
 
+use crate::cost::PlanCost;
 use crate::device::{CachedPlan, Device, Kind};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
@@ -371,6 +372,11 @@ impl Replay {
     /// its own place anything may be given, as [`Replay::hollow`].
     pub fn in_place(&self) -> &[bool] {
         &self.in_place
+    }
+
+    /// What a first run takes.
+    pub fn cost(&self) -> PlanCost {
+        crate::cost::of(&self.device, &self.plan, &self.in_place)
     }
 
     /// A tensor that stands where another is lent to a run.

@@ -289,6 +289,43 @@ pub(crate) fn run_and_read(
     }
 }
 
+/// Bytes of a plan's temporaries.
+#[derive(Default)]
+pub(crate) struct Temporaries {
+    pub(crate) kept: u64,
+    /// How many of them it holds already.
+    pub(crate) held: u64,
+    /// The most that a step takes besides.
+    pub(crate) within_a_step: u64,
+}
+
+pub(crate) fn temporaries(device: &Device, cached: &CachedPlan) -> Temporaries {
+    match &device.0.kind {
+        #[cfg(feature = "cpu")]
+        Kind::Cpu(_) => {
+            let Some(prepared) = &cached.on_cpu else {
+                return Temporaries::default();
+            };
+            let (kept, within_a_step) = prepared.bytes(&cached.plan);
+            Temporaries {
+                kept,
+                held: 0,
+                within_a_step,
+            }
+        }
+        #[cfg(feature = "gpu")]
+        Kind::Gpu(_) => {
+            let kept = cached.prepared.as_ref().map_or(0, |p| p.bytes());
+            Temporaries {
+                kept,
+                held: kept,
+                within_a_step: 0,
+            }
+        }
+        _ => Temporaries::default(),
+    }
+}
+
 /// The memory of one plan that is run again and again.
 pub(crate) struct Memory {
     #[cfg(feature = "cpu")]

@@ -71,9 +71,10 @@ pub use layers::{
     WeightNorm, Weighted, WordVectors, ZeroPad1d, ZeroPad2d, ZeroPad3d,
 };
 pub use layers::{
-    Aggregate, AttentionMasks, Cache, FeedForwardActivation, GatConv, GatOptions, GcnConv, GruCell,
-    KvCache, LearnedPositions, Lengths, LstmCell, MultiheadAttention, MultiheadAttentionOptions,
-    RnnCell, RotaryEmbedding, SimpleRnn, SinusoidalPositions, Transformer, TransformerDecoder,
+    AdaptiveLogSoftmax, Aggregate, AttentionMasks, Cache, CosineSimilarity, FeedForwardActivation,
+    GatConv, GatOptions, GcnConv, GruCell, GumbelSoftmax, KvCache, LearnedPositions, Lengths,
+    LstmCell, MultiheadAttention, MultiheadAttentionOptions, PairwiseDistance, RnnCell,
+    RotaryEmbedding, SimpleRnn, SinusoidalPositions, Transformer, TransformerDecoder,
     TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer, TransformerOptions,
     propagate, sinusoidal_positions,
 };
@@ -134,4 +135,6 @@ pub use variable::Variable;
 /// assert_eq!(norms.named_parameters()[0].0, "1.weight");
 /// ```
 pub use wgrad_derive::Module;
+/// Implements [`trait@Outputs`] for a struct of tensors.
+pub use wgrad_derive::Outputs;
 pub use wgrad_graph::Tensor;

@@ -18,6 +18,8 @@ static POOL: Mutex<Pool> = Mutex::new(Pool {
 });
 /// Lines of all buffers that somebody holds.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
+/// The most that [`LIVE`] ever was.
+static PEAK: AtomicUsize = AtomicUsize::new(0);
 const POOL_LIMIT_LINES: usize = (512 << 20) / 64;
 
 struct Pool {
@@ -117,7 +119,8 @@ impl HostBufferMut {
             Some(lines) => lines,
             None => new_lines(n).ok_or(bytes)?,
         };
-        LIVE.fetch_add(n, Ordering::Relaxed);
+        let live = LIVE.fetch_add(n, Ordering::Relaxed) + n;
+        PEAK.fetch_max(live, Ordering::Relaxed);
         Ok(HostBufferMut {
             lines,
             bytes,
@@ -269,6 +272,16 @@ impl Pool {
 pub fn held() -> [u64; 2] {
     let pooled = POOL.lock().map_or(0, |pool| pool.lines);
     [LIVE.load(Ordering::Relaxed), pooled].map(|lines| 64 * lines as u64)
+}
+
+/// The most bytes that buffers held at once.
+pub fn peak() -> u64 {
+    64 * PEAK.load(Ordering::Relaxed) as u64
+}
+
+/// What a buffer of `bytes` bytes takes.
+pub fn class_bytes(bytes: usize) -> u64 {
+    64 * size_class(bytes.div_ceil(64)) as u64
 }
 
 /// Rounds up so that buffers of nearly equal size share a class: at most an eighth is wasted.

@@ -1,4 +1,4 @@
-//! What surrounds a training loop: checkpoints, metrics, logs, progress, summaries and the report picture.
+//! What surrounds a training loop: checkpoints, logs, progress, summaries and the report picture.
 //!
 //! All but `session` works on plain data (numbers, bytes, strings), so that each part can be used and tested alone.
 //! It must not know how tensors are computed, and nothing but the progress bar, the report's
@@ -9,21 +9,18 @@ pub mod checkpoint;
 #[cfg(not(target_arch = "wasm32"))]
 mod files;
 pub mod log;
-pub mod metrics;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod progress;
 #[cfg(feature = "report")]
 pub mod report;
 pub mod session;
 pub mod summary;
-mod table;
 pub mod weights;
 
 pub use checkpoint::{Array, Checkpoint, CheckpointError, DType};
 #[cfg(not(target_arch = "wasm32"))]
 pub use files::FileError;
 pub use log::{EndRecord, EpochRecord, LogError, MetricsWriter};
-pub use metrics::{Accuracy, ConfusionMatrix, MetricsError, RunningMean};
 #[cfg(not(target_arch = "wasm32"))]
 pub use progress::Progress;
 #[cfg(feature = "report")]
@@ -31,3 +28,6 @@ pub use report::{Report, ReportError, Tile};
 pub use session::{Counters, SessionError};
 pub use summary::{Summary, SummaryRow};
 pub use weights::{LoadOptions, LoadReport, ModelInfo, Weights, WeightsError};
+pub use wgrad_metrics::running::Accuracy;
+use wgrad_metrics::table;
+pub use wgrad_metrics::{self as metrics, ConfusionMatrix, MetricsError, RunningMean};

@@ -39,21 +39,48 @@
 //! ```
 //!
 //! This crate only gathers the others: tensors and differentiation from `wgrad-graph`, layers and optimisers as
-//! [`nn`], datasets as [`data`], metrics, checkpoints and reports as [`train`], figures as [`plot`], what a person sees of a run as [`report`],
-//! kernels of one's own on [`device`].
+//! [`nn`], datasets as [`data`], training loops and checkpoints as [`train`], [`metrics`], figures as [`plot`], what a person
+//! sees of a run as [`report`], kernels of one's own on [`device`].
 
 pub use wgrad_data as data;
 #[cfg(feature = "gpu")]
 pub use wgrad_device as device;
 pub use wgrad_graph::*;
+pub use wgrad_metrics as metrics;
 pub use wgrad_nn as nn;
 pub use wgrad_nn::{Module, Optimizer};
 #[cfg(feature = "plot")]
 pub use wgrad_plot as plot;
 pub use wgrad_report as report;
+#[cfg(feature = "stats")]
+pub use wgrad_stats as stats;
 pub use wgrad_train as train;
 
 /// The programs of the README compile and run.
 #[cfg(all(doctest, feature = "gpu", feature = "cpu"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// So do those of the guide.
+#[cfg(all(doctest, feature = "gpu", feature = "cpu"))]
+mod guide {
+    #[doc = include_str!("../../../docs/guide/autodiff.md")]
+    struct Autodiff;
+    #[doc = include_str!("../../../docs/guide/custom-kernels.md")]
+    struct CustomKernels;
+    #[doc = include_str!("../../../docs/guide/devices.md")]
+    struct Devices;
+    #[doc = include_str!("../../../docs/guide/memory.md")]
+    struct Memory;
+    #[doc = include_str!("../../../docs/guide/metrics.md")]
+    struct Metrics;
+    #[doc = include_str!("../../../docs/guide/saving.md")]
+    struct Saving;
+    #[doc = include_str!("../../../docs/guide/speed.md")]
+    struct Speed;
+    #[doc = include_str!("../../../docs/guide/tensors.md")]
+    struct Tensors;
+    #[cfg(feature = "stats")]
+    #[doc = include_str!("../../../docs/guide/statistics.md")]
+    struct Statistics;
+}

@@ -12,7 +12,7 @@ use crate::run::Invocation;
 
 /// Which of the project's crates each may depend on: at run time, and in its tests beyond that. An executor sees no
 /// tensor, the layers see no executor, and nobody sees who comes after.
-const MAY: [(&str, &[&str], &[&str]); 20] = [
+const MAY: [(&str, &[&str], &[&str]); 22] = [
     ("wgrad-plan", &[], &[]),
     ("wgrad-plot", &[], &[]),
     ("wgrad-report", &["wgrad-plot"], &[]),
@@ -33,9 +33,18 @@ const MAY: [(&str, &[&str], &[&str]); 20] = [
     ),
     ("wgrad-nn", &["wgrad-derive", "wgrad-graph"], &[]),
     ("wgrad-data", &["wgrad-graph"], &[]),
+    ("wgrad-metrics", &["wgrad-graph", "wgrad-nn"], &[]),
+    ("wgrad-stats", &["wgrad-graph"], &[]),
     (
         "wgrad-train",
-        &["wgrad-graph", "wgrad-nn", "wgrad-plot", "wgrad-report"],
+        &[
+            "wgrad-data",
+            "wgrad-graph",
+            "wgrad-metrics",
+            "wgrad-nn",
+            "wgrad-plot",
+            "wgrad-report",
+        ],
         &[],
     ),
     (
@@ -44,9 +53,11 @@ const MAY: [(&str, &[&str], &[&str]); 20] = [
             "wgrad-data",
             "wgrad-device",
             "wgrad-graph",
+            "wgrad-metrics",
             "wgrad-nn",
             "wgrad-plot",
             "wgrad-report",
+            "wgrad-stats",
             "wgrad-train",
         ],
         &[],

@@ -6,6 +6,7 @@ mod chart;
 mod compare;
 pub mod first_step;
 mod fma;
+mod groups;
 mod kernels;
 mod memory;
 mod planning;
@@ -50,6 +51,9 @@ pub struct Options {
     /// Instead of the cases: show what it takes to plan programs of up to 100,000 operations; --filter picks rows
     #[arg(long, conflicts_with_all = ["kernel", "memory"])]
     pub planning: bool,
+    /// Instead of the cases: what parameter groups with clipping add to a step, in turns; --filter picks rows
+    #[arg(long, conflicts_with_all = ["kernel", "memory", "planning"])]
+    pub groups: bool,
     #[command(flatten)]
     pub user: user_kernel::KernelOptions,
     /// Seconds a kernel is timed for, after warming up
@@ -70,6 +74,9 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<()> {
     if options.planning {
         return planning::run(options);
+    }
+    if options.groups {
+        return groups::run(options);
     }
     let cases = chosen(options.filter.as_deref())?;
     if options.list {

@@ -4,7 +4,7 @@
 
 use crate::Result;
 use std::time::Instant;
-use wgrad::nn::{Context, Lstm, RecurrentOptions, Sgd, compile, gradients};
+use wgrad::nn::{Context, Gru, Lengths, Lstm, RecurrentOptions, Sgd, compile, gradients};
 use wgrad::{Device, Generator, Module, Optimizer, Tensor, eval};
 
 /// A program whose size is to grow.
@@ -12,33 +12,70 @@ use wgrad::{Device, Generator, Module, Optimizer, Tensor, eval};
 enum Program {
     /// A chain of this many multiplications and additions on 256 numbers, one after the other.
     Chain(usize),
-    /// A training step of LSTM layers on so many steps in time, features and hidden size 32, 8 sequences.
-    Lstm {
-        steps: usize,
-        layers: usize,
-        bidirectional: bool,
-    },
+    /// A training step of recurrent layers on so many steps in time, features and hidden size 32, 8 sequences.
+    Recurrent(Recurrent),
+}
+
+/// Recurrent layers; one of the LSTM in one direction, on whole sequences, if nothing else is said.
+#[derive(Clone, Copy, Debug)]
+struct Recurrent {
+    steps: usize,
+    layers: usize,
+    bidirectional: bool,
+    gru: bool,
+    /// The sequences end at different lengths, an input.
+    lengths: bool,
+}
+
+/// A recurrent network.
+#[derive(Module)]
+enum Net {
+    Lstm(Lstm),
+    Gru(Gru),
+}
+
+impl Net {
+    /// The mean square of the outputs of `x`, up to lengths if there are any.
+    fn loss(&self, x: &Tensor, lengths: Option<&Tensor>) -> Tensor {
+        let cx = &mut Context::eval();
+        let lengths = lengths.map(Lengths::from);
+        let outputs = match (self, lengths) {
+            (Net::Lstm(net), None) => net.forward(x, None, cx).0,
+            (Net::Lstm(net), Some(n)) => net.forward_lengths(x, n, None, cx).0,
+            (Net::Gru(net), None) => net.forward(x, None, cx).0,
+            (Net::Gru(net), Some(n)) => net.forward_lengths(x, n, None, cx).0,
+        };
+        outputs.square().mean()
+    }
 }
 
 /// The rows of the table, by name.
 fn rows() -> Vec<(String, Program)> {
     let chain = [1_000, 10_000, 100_000].map(|n| (format!("chain_{n}"), Program::Chain(n)));
-    let lstm = [64, 512, 2048].map(|steps| {
-        let program = Program::Lstm {
-            steps,
-            layers: 1,
-            bidirectional: false,
-        };
-        (format!("lstm_{steps}"), program)
-    });
-    let both_ways = Program::Lstm {
+    let plain = Recurrent {
         steps: 200,
-        layers: 2,
-        bidirectional: true,
+        layers: 1,
+        bidirectional: false,
+        gru: false,
+        lengths: false,
     };
+    let both = Recurrent {
+        bidirectional: true,
+        ..plain
+    };
+    let (lengths, layers) = (true, 2);
+    let mut recurrent: Vec<(String, Recurrent)> = [64, 512, 2048]
+        .map(|steps| (format!("lstm_{steps}"), Recurrent { steps, ..plain }))
+        .to_vec();
+    let stacked = Recurrent { layers, ..both };
+    recurrent.push(("lstm_200_two_layers_both_ways".into(), stacked));
+    let lstm = Recurrent { lengths, ..both };
+    recurrent.push(("lstm_200_both_ways_lengths".into(), lstm));
+    let gru = Recurrent { gru: true, ..lstm };
+    recurrent.push(("gru_200_both_ways_lengths".into(), gru));
+    let recurrent = recurrent.into_iter();
     let mut rows = chain.to_vec();
-    rows.extend(lstm);
-    rows.push(("lstm_200_two_layers_both_ways".into(), both_ways));
+    rows.extend(recurrent.map(|(name, r)| (name, Program::Recurrent(r))));
     rows
 }
 
@@ -75,13 +112,13 @@ impl Program {
                     wait(device)
                 })
             }
-            Program::Lstm { .. } => {
-                let (x, mut lstm) = self.lstm(device)?;
+            Program::Recurrent(recurrent) => {
+                let (inputs, mut net) = recurrent.net(device)?;
                 let mut sgd = Sgd::new(0.01);
                 Times::of(|| {
-                    let loss = loss(&lstm, &x);
-                    let gradients = gradients(&loss, &lstm)?;
-                    sgd.step(&mut lstm, &gradients)?;
+                    let loss = net.loss(&inputs[0], inputs.get(1));
+                    let gradients = gradients(&loss, &net)?;
+                    sgd.step(&mut net, &gradients)?;
                     loss.item::<f32>()?;
                     Ok(())
                 })
@@ -100,42 +137,44 @@ impl Program {
                     wait(device)
                 })
             }
-            Program::Lstm { .. } => {
-                let (x, lstm) = self.lstm(device)?;
-                let mut state = (lstm, Sgd::new(0.01));
-                let mut step = compile(|(lstm, sgd): &mut (Lstm, Sgd), x: &[Tensor]| {
-                    let loss = loss(lstm, &x[0]);
-                    let gradients = gradients(&loss, lstm)?;
-                    sgd.step(lstm, &gradients)?;
+            Program::Recurrent(recurrent) => {
+                let (inputs, net) = recurrent.net(device)?;
+                let mut state = (net, Sgd::new(0.01));
+                let mut step = compile(|(net, sgd): &mut (Net, Sgd), x: &[Tensor]| {
+                    let loss = net.loss(&x[0], x.get(1));
+                    let gradients = gradients(&loss, net)?;
+                    sgd.step(net, &gradients)?;
                     Ok(loss)
                 });
+                let inputs: Vec<&Tensor> = inputs.iter().collect();
                 Times::of(|| {
-                    step.call(&mut state, &[&x])?.item::<f32>()?;
+                    step.call(&mut state, &inputs)?.item::<f32>()?;
                     Ok(())
                 })
             }
         }
     }
+}
 
-    /// Input and layer of an LSTM, with values.
-    fn lstm(self, device: &Device) -> Result<(Tensor, Lstm)> {
-        let Program::Lstm {
-            steps,
-            layers,
-            bidirectional,
-        } = self
-        else {
-            return Err("is no LSTM".into());
-        };
-        let mut rng = Generator::new(1);
+impl Recurrent {
+    /// Inputs, with lengths from an eighth of the steps to all of them, and layers, with values.
+    fn net(self, device: &Device) -> Result<(Vec<Tensor>, Net)> {
+        let rng = &mut Generator::new(1);
         let options = RecurrentOptions::default()
-            .num_layers(layers)
-            .bidirectional(bidirectional);
-        let lstm = Lstm::new(32, 32, &options, &mut rng, device);
-        let x = rng.uniform(&[steps, 8, 32], device).detach()?;
-        eval(&lstm.parameters().iter().collect::<Vec<_>>())?;
+            .num_layers(self.layers)
+            .bidirectional(self.bidirectional);
+        let net = match self.gru {
+            true => Net::Gru(Gru::new(32, 32, &options, rng, device)),
+            false => Net::Lstm(Lstm::new(32, 32, &options, rng, device)),
+        };
+        let mut inputs = vec![rng.uniform(&[self.steps, 8, 32], device).detach()?];
+        if self.lengths {
+            let lengths: Vec<i32> = (1..=8).map(|i| (self.steps * i / 8) as i32).collect();
+            inputs.push(Tensor::new(&lengths, device));
+        }
+        eval(&net.parameters().iter().collect::<Vec<_>>())?;
         wait(device)?;
-        Ok((x, lstm))
+        Ok((inputs, net))
     }
 }
 
@@ -150,11 +189,6 @@ fn operands(device: &Device) -> Result<[Tensor; 3]> {
 /// `n` nodes.
 fn chain(n: usize, x: &Tensor, a: &Tensor, b: &Tensor) -> Tensor {
     (0..n / 2).fold(x.clone(), |t, _| t * a + b)
-}
-
-fn loss(lstm: &Lstm, x: &Tensor) -> Tensor {
-    let (outputs, _) = lstm.forward(x, None, &mut Context::eval());
-    outputs.square().mean()
 }
 
 fn wait(device: &Device) -> Result<()> {

@@ -32,6 +32,50 @@ const PARTS: usize = 32;
 /// Most elements of all partial sums together.
 const PARTIALS: usize = 1 << 24;
 
+/// Bytes that [`run`] takes of the pool while it runs: partial sums of a weight gradient, an unfolded tile for one thread.
+pub(crate) fn step_bytes(conv: &Conv) -> usize {
+    let shape = unfold_of(conv);
+    if is_empty(conv, &shape) || winograd(conv, false).is_some() {
+        return 0;
+    }
+    let tile = |shape: &Unfold, from: usize| {
+        let k = from * shape.taps();
+        4 * k * tiles(shape, k)[0].len
+    };
+    match conv.kind {
+        ConvKind::Forward => {
+            match choice::forward(&shape, conv.batch, conv.in_channels, conv.out_channels) {
+                Forward::Rows | Forward::Unfold => tile(&shape, conv.in_channels),
+                Forward::Winograd | Forward::Product | Forward::Implicit => 0,
+            }
+        }
+        ConvKind::InputGrad => match choice::input_grad(conv, &adjoint(&shape)) {
+            InputGrad::AsForward(Forward::Rows | Forward::Unfold) => {
+                tile(&adjoint(&shape), conv.out_channels)
+            }
+            InputGrad::AsForward(_) => 0,
+            InputGrad::Fold => tile(&shape, conv.in_channels),
+        },
+        ConvKind::WeightGrad => match Sums::new(conv, &shape) {
+            Some(sums) => sums.step_bytes(),
+            None => {
+                let size = conv.groups * conv.out_channels * conv.in_channels * shape.taps();
+                let unfolded = match shape.is_identity() {
+                    true => 0,
+                    false => tile(&shape, conv.in_channels),
+                };
+                4 * weight_parts(conv, &shape, size) * size + unfolded
+            }
+        },
+    }
+}
+
+/// Partial sums of a weight gradient of `size` elements that is unfolded.
+fn weight_parts(conv: &Conv, shape: &Unfold, size: usize) -> usize {
+    let items = conv.batch * tiles(shape, conv.in_channels * shape.taps()).len();
+    PARTS.min(PARTIALS / size).clamp(1, items)
+}
+
 /// Runs `conv`.
 pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
     let (a, b): (&[f32], &[f32]) = (
@@ -343,7 +387,7 @@ fn weight_grad(conv: &Conv, shape: &Unfold, x: &[f32], y: &[f32], out: &mut [f32
     }
     let tiles = tiles(shape, conv.in_channels * shape.taps());
     let items = conv.batch * tiles.len();
-    let parts = PARTS.min(PARTIALS / out.len()).clamp(1, items);
+    let parts = weight_parts(conv, shape, out.len());
     let (size, inside) = (
         out.len(),
         if parts < par.threads() {

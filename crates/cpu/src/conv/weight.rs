@@ -78,6 +78,11 @@ impl<'c> Sums<'c> {
         PARTS.min(PARTIALS / self.len()).clamp(1, items)
     }
 
+    /// Bytes that [`Sums::run`] takes while it runs.
+    pub(crate) fn step_bytes(&self) -> usize {
+        4 * self.parts() * self.len()
+    }
+
     /// Whether each of the partial sums is that of one of `parts` equal parts of the batch.
     pub(crate) fn has_parts(&self, parts: usize) -> bool {
         self.parts() == parts && self.conv.batch.is_multiple_of(parts)

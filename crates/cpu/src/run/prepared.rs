@@ -5,6 +5,7 @@ use crate::matmul;
 use crate::matmul::gemm::packed_len;
 use crate::plan::{Kernel, Matrix, Plan, SlotId, Step};
 use crate::run::segments::{self, Segment};
+use crate::storage::class_bytes;
 use rustc_hash::FxHashMap;
 
 /// The steps of a plan made ready.
@@ -45,6 +46,22 @@ impl Prepared {
             segments: segments::find(plan),
             first_in_place: plan.first_in_place(),
         }
+    }
+
+    /// Bytes that the first run takes and the plan then keeps, temporaries and packed operands, and the most that one of its
+    /// steps takes besides while it runs.
+    pub fn bytes(&self, plan: &Plan) -> (u64, u64) {
+        let packs = self.packs.iter().map(|floats| floats * 4);
+        let kept = plan.temps.iter().copied().chain(packs);
+        // What runs part by part works in memory of its threads.
+        let by_parts = |at: usize| self.segments.iter().any(|s| s.steps.contains(&at));
+        let steps = plan.steps.iter().enumerate();
+        let within = steps.map(|(at, step)| match &step.kernel {
+            Kernel::Conv(conv) if !by_parts(at) => crate::conv::step_bytes(conv),
+            _ => 0,
+        });
+        let within = within.max().unwrap_or(0);
+        (kept.map(class_bytes).sum(), class_bytes(within))
     }
 }
 

@@ -234,6 +234,7 @@ pub(super) static SOLVE: Function = Function {
     },
 };
 
+#[cfg(any(test, feature = "samples"))]
 pub(super) const DET_LIKE: [&Function; 5] = [&DET, &COFACTORS, &LOG, &INV, &SIGN];
 
 impl Tensor {

@@ -6,6 +6,7 @@ mod exponential;
 mod factor;
 mod lu;
 mod pca;
+#[cfg(any(test, feature = "samples"))]
 mod samples;
 mod spectral;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 mod triangle;
 
 pub use pca::Pca;
+#[cfg(any(test, feature = "samples"))]
 pub(crate) use samples::samples;
 pub use spectral::PinvOptions;
 pub use triangle::Triangle;

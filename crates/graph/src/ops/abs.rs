@@ -1,7 +1,9 @@
 //! `|x|` for floats and integers (`i32` wraps at its least value).
 //! Derivative: `sign(x)`, so 0 at 0 (PyTorch's convention).
 
-use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, Operand, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::{Class, DType};
 use crate::simd::block1;
 use crate::plan::ScalarOp;
@@ -48,6 +50,7 @@ impl Elementwise for Abs {
         }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let special = [
             0.0,

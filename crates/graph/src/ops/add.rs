@@ -2,7 +2,9 @@
 //! Derivative: the upstream gradient, to both.
 
 use super::elementwise::same_dtype;
-use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, Operand, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::{Class, DType};
 use crate::simd::block2;
 use crate::plan::{Function, ScalarOp};
@@ -48,6 +50,7 @@ impl Elementwise for Add {
         x[0] + x[1]
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let f = |shape: &[usize]| SampleInput::f32(shape, -2.0, 2.0);
         vec![

@@ -1,11 +1,15 @@
 //! Position (i32) of the first maximum in row-major order of the reduced dimensions, which are dropped; NaN counts
 //! as greatest. Derivative: none, an index.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::ops::reduce_max::refuse_empty;
-use crate::ops::reduce_sum::{for_each_reduced, reduced_shape, sample_dims};
+#[cfg(any(test, feature = "samples"))]
+use crate::ops::reduce_sum::sample_dims;
+use crate::ops::reduce_sum::{for_each_reduced, reduced_shape};
 use crate::plan::ReduceKind;
 use crate::tensor::Tensor;
 
@@ -59,6 +63,7 @@ impl Primitive for ArgMax {
         Lowered::Reduce { kind: ReduceKind::ArgMax, dims: self.dims.clone() }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let mut all: Vec<_> = sample_dims()
             .into_iter()

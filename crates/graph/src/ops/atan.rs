@@ -1,7 +1,9 @@
 //! `atan(x)`, the arc tangent in radians. Domain: all reals; ±π/2 at ±∞.
 //! Derivative: `1 / (1 + x²)`.
 
-use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block1;
 use crate::math;
@@ -33,6 +35,7 @@ impl Elementwise for Atan {
         x[0].atan()
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         vec![
             Sample::new(Atan, vec![SampleInput::f32(&[5, 7], -5.0, 5.0)]),

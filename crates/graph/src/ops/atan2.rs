@@ -1,7 +1,9 @@
 //! `atan2(y, x)`, the angle of the point `(x, y)` in `[-π, π]`, with C's special cases.
 //! Derivative: `x / (x² + y²)` for y and `-y / (x² + y²)` for x; NaN at the origin (PyTorch's).
 
-use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block2;
 use crate::math;
@@ -48,6 +50,7 @@ impl Elementwise for Atan2 {
         x[0].atan2(x[1])
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let f = |shape: &[usize]| {
             vec![

@@ -2,7 +2,9 @@
 //! itself, so it is computed again, later. A recomputation stands on barriers (JAX calls it `optimization_barrier`).
 //! Costs nothing: the planner takes it away after it has merged common subexpressions. Derivative: the identity.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::tensor::Tensor;
@@ -42,6 +44,7 @@ impl Primitive for Barrier {
         Lowered::Barrier
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         vec![
             Sample::new(Barrier, vec![SampleInput::f32(&[3, 2], -1.0, 1.0)]),

@@ -3,7 +3,9 @@
 //! Derivative: none, integers.
 
 use super::elementwise::same_dtype;
-use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, Tolerance, elementwise};
+use super::{Derivative, Derive, Elementwise, Operand, Tolerance, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::{Class, DType};
 use crate::plan::ScalarOp;
 use crate::simd::block2;
@@ -128,6 +130,7 @@ impl Elementwise for Bitwise {
         }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let signed = [0.0, 1.0, -1.0, 255.0, -256.0, 2_147_483_647.0, -2_147_483_648.0];
         let unsigned = [0.0, 1.0, 255.0, 65_537.0, 4_294_967_295.0, 2_147_483_648.0, 6.0];

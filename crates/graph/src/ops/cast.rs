@@ -5,7 +5,9 @@
 //! rule). Integer to integer: wraps. Derivative: the upstream gradient in the operand's dtype,
 //! between floats; none flows through other casts.
 
-use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, Operand, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::{Class, DType};
 use crate::simd::block1;
 use crate::math;
@@ -184,6 +186,7 @@ impl Elementwise for Cast {
         }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let mut all = Vec::new();
         for from in DType::ALL {
@@ -222,6 +225,7 @@ impl Elementwise for Cast {
 }
 
 /// Values at the limits of the targets.
+#[cfg(any(test, feature = "samples"))]
 fn sample_values(from: DType) -> &'static [f64] {
     match from {
         DType::F32 | DType::F16 => &[

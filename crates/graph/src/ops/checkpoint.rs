@@ -7,7 +7,9 @@
 //! Where the gradient of a tensor between `y` and the `b`s is asked for, this is the identity.
 
 use super::barrier::Barrier;
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::autodiff::pulled_back;
 use crate::dtype::DType;
 use crate::reference::Array;
@@ -134,6 +136,7 @@ impl Primitive for Checkpoint {
         Lowered::Identity
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let x = || SampleInput::f32(&[3, 2], -1.0, 1.0);
         vec![

@@ -3,7 +3,9 @@
 //! Derivative: none flows through a truth value.
 
 use super::elementwise::same_dtype;
-use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, Operand, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::{Class, DType};
 use crate::simd::block2;
 use crate::plan::{Function, ScalarOp};
@@ -116,6 +118,7 @@ impl Elementwise for Compare {
         f64::from(u8::from(holds))
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let (nan, inf) = (f64::NAN, f64::INFINITY);
         let floats = (

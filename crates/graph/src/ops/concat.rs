@@ -1,6 +1,8 @@
 //! Operands one after another along one dimension. Derivative: each operand's part of the upstream gradient.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput, Region};
+use super::{Derivative, Derive, Lowered, Operand, Primitive, Region};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::ops::elementwise::same_dtype;
@@ -83,6 +85,7 @@ impl Primitive for Concat {
         Lowered::Regions { fill: false, regions: self.starts().map(region).collect() }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let case = |dim: usize, shapes: &[&[usize]]| {
             let op = Concat { dim, shapes: shapes.iter().map(|s| s.to_vec()).collect() };

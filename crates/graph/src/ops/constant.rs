@@ -2,7 +2,9 @@
 //! enters the plan's key, so a changing learning rate reuses the plan. A number in a cell never enters it.
 //! Derivative: nothing flows further.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::Sample;
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::number::Number;
@@ -106,6 +108,7 @@ impl Primitive for Constant {
         Lowered::Constant { literal: self.literal(), bits: self.bits() }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         [0.0, 1.0, -1.0, 2.5, f64::NAN, f64::INFINITY]
             .map(|value| Sample::special(Constant::new(value, DType::F32), Vec::new()))

@@ -4,7 +4,9 @@
 //! Derivatives: [`ConvInputGrad`](super::conv_input_grad) and [`ConvWeightGrad`](super::conv_weight_grad), with
 //! which it forms a closed set.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::ops::conv_input_grad::ConvInputGrad;
@@ -152,6 +154,7 @@ pub struct Conv {
 }
 
 /// Input shape, weight shape and geometry of test cases for the three products.
+#[cfg(any(test, feature = "samples"))]
 pub(crate) fn sample_cases() -> Vec<(Vec<usize>, Vec<usize>, Geometry, bool)> {
     let g = |stride: &[usize], padding: &[(usize, usize)], dilation: &[usize], groups: usize| Geometry {
         stride: stride.to_vec(),
@@ -221,6 +224,7 @@ impl Primitive for Conv {
         Lowered::Conv { kind: ConvKind::Forward, geometry: self.geometry.clone() }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let case = |(x, w, geometry, smooth): (Vec<usize>, Vec<usize>, Geometry, bool)| Sample {
             op: Conv { geometry },

@@ -2,7 +2,9 @@
 //! padding = i`. It is also PyTorch's `conv_transpose`. Operands: `y`, `w`.
 //! Derivatives: `Conv(u, w)` and `ConvWeightGrad(u, y)`.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::ops::conv::{self, Conv, Geometry, float_pair, from_channels, into_channels, into_rows};
@@ -66,6 +68,7 @@ impl Primitive for ConvInputGrad {
         Lowered::Conv { kind: ConvKind::InputGrad, geometry: self.geometry.clone() }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let case = |(x, w, geometry, smooth): (Vec<usize>, Vec<usize>, Geometry, bool)| {
             let y = geometry.output_shape(&x, &w).unwrap_or_default();

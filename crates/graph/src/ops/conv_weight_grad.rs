@@ -1,7 +1,9 @@
 //! The adjoint of [`Conv`](super::conv) in its weight: `dw[t] = Σ x[p · stride + t · dilation − padding] · y[p]`.
 //! Operands: `x`, `y`. Derivatives: `ConvInputGrad(y, u)` and `Conv(x, u)`.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::ops::conv::{self, Conv, Geometry, float_pair, into_channels};
@@ -66,6 +68,7 @@ impl Primitive for ConvWeightGrad {
         Lowered::Conv { kind: ConvKind::WeightGrad, geometry: self.geometry.clone() }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let case = |(x, w, geometry, smooth): (Vec<usize>, Vec<usize>, Geometry, bool)| {
             let y = geometry.output_shape(&x, &w).unwrap_or_default();

@@ -1,12 +1,15 @@
 //! `cos(x)`, x in radians. Domain: all reals, range reduction is exact for large ones; NaN at ±∞.
 //! Derivative: `-sin(x)`.
 
-use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block1;
 use crate::math;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
+#[cfg(any(test, feature = "samples"))]
 use std::f64::consts::{FRAC_PI_2, PI};
 
 /// See the module.
@@ -47,6 +50,7 @@ impl Elementwise for Cos {
         x[0].cos()
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         vec![
             Sample::new(Cos, vec![SampleInput::f32(&[5, 7], -6.0, 6.0)]),

@@ -1,7 +1,9 @@
 //! `ψ(x) = Γ'(x) / Γ(x)`. Domain: all reals; ∓∞ at ±0, NaN at −1, −2 … and −∞.
 //! Derivative: `ψ'(x)`, see [`polygamma`](super::polygamma).
 
-use super::{Derivative, Derive, Elementwise, Sample, SampleInput, Tolerance, elementwise};
+use super::{Derivative, Derive, Elementwise, Tolerance, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block1;
 use crate::math;
@@ -61,6 +63,7 @@ impl Elementwise for Digamma {
         psi(x[0])
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let special = [
             0.0,

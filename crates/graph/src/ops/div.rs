@@ -2,7 +2,9 @@
 //! 754).
 //! Derivative: `1 / b` and `-a / b²`.
 
-use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block2;
 use crate::plan::{Function, ScalarOp};
@@ -43,6 +45,7 @@ impl Elementwise for Div {
         (constant(1) == Some(1.0)).then_some(0)
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let f = |shape: &[usize]| {
             vec![

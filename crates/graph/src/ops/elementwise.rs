@@ -1,7 +1,9 @@
 //! What element-wise primitives share: the shape rule, the reference loop, the lowering. An element-wise op file
 //! implements [`Elementwise`] and names itself to [`elementwise!`].
 
-use super::{Derivative, Derive, Operand, Sample, Tolerance};
+#[cfg(any(test, feature = "samples"))]
+use super::Sample;
+use super::{Derivative, Derive, Operand, Tolerance};
 use crate::dtype::DType;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
@@ -34,6 +36,7 @@ pub(crate) trait Elementwise:
         None
     }
     /// See [`super::Primitive::samples`].
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>>;
     /// See [`super::Primitive::tolerance`].
     fn tolerance() -> Tolerance {
@@ -115,6 +118,7 @@ macro_rules! elementwise {
                 $crate::ops::Elementwise::simplify(self, constant)
             }
 
+            #[cfg(any(test, feature = "samples"))]
             fn samples() -> Vec<$crate::ops::Sample<Self>> {
                 <$t as $crate::ops::Elementwise>::samples()
             }

@@ -1,7 +1,9 @@
 //! `erf(x) = 2/√π ∫₀ˣ exp(-t²) dt`, the error function. Domain: all reals; ±1 at ±∞.
 //! Derivative: `2/√π exp(-x²)`.
 
-use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block1;
 use crate::math;
@@ -51,6 +53,7 @@ impl Elementwise for Erf {
         series(x[0])
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         vec![
             Sample::new(Erf, vec![SampleInput::f32(&[5, 7], -3.0, 3.0)]),

@@ -1,7 +1,9 @@
 //! `erfc(x) = 1 − erf(x)`, accurate where it vanishes. Domain: all reals; 2 and 0 at ∓∞.
 //! Derivative: `−2/√π exp(−x²)`.
 
-use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block1;
 use crate::math;
@@ -62,6 +64,7 @@ impl Elementwise for Erfc {
         complement(x[0])
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         vec![
             Sample::new(Erfc, vec![SampleInput::f32(&[5, 7], -3.0, 3.0)]),

@@ -1,7 +1,9 @@
 //! The inverse of the error function. Domain: −1 … 1; ±∞ at the ends, NaN beyond.
 //! Derivative: `√π/2 exp(y²)`, of the value `y`.
 
-use super::{Derivative, Derive, Elementwise, Sample, SampleInput, Tolerance, elementwise};
+use super::{Derivative, Derive, Elementwise, Tolerance, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block1;
 use crate::math;
@@ -60,6 +62,7 @@ impl Elementwise for Erfinv {
         inverse(x[0])
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let special = [
             0.0,

@@ -1,7 +1,9 @@
 //! `exp(x)`, the natural exponential. Domain: all reals; overflows to +∞ above 88.73.
 //! Derivative: `exp(x)`.
 
-use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::exponential::EXP;
 use crate::plan::{Function, ScalarOp};
@@ -33,6 +35,7 @@ impl Elementwise for Exp {
         x[0].exp()
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         vec![
             Sample::new(Exp, vec![SampleInput::f32(&[5, 7], -3.0, 3.0)]),

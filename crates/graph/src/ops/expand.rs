@@ -1,6 +1,8 @@
 //! Dimensions of size 1 repeated; the rank stays. Derivative: the sum over the repeated dimensions.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput, Movement};
+use super::{Derivative, Derive, Lowered, Operand, Primitive, Movement};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::tensor::Tensor;
@@ -54,6 +56,7 @@ impl Primitive for Expand {
         Lowered::View(Movement::Expand(self.shape.clone()))
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         [(vec![1, 3], vec![4, 3]), (vec![2, 1, 3], vec![2, 5, 3]), (vec![1, 1], vec![3, 2]), (vec![1], vec![0])]
             .into_iter()

@@ -1,6 +1,8 @@
 //! The elements of some dimensions in reverse order. Derivative: the upstream gradient, flipped back.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput, Movement};
+use super::{Derivative, Derive, Lowered, Operand, Primitive, Movement};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::tensor::Tensor;
@@ -56,6 +58,7 @@ impl Primitive for Flip {
         })
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         [(vec![5], vec![0]), (vec![2, 3, 4], vec![0, 2]), (vec![1, 4], vec![0]), (vec![0, 3], vec![0, 1])]
             .into_iter()

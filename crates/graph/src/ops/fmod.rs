@@ -4,9 +4,9 @@
 
 use super::elementwise::same_dtype;
 use super::trunc::Trunc;
-use super::{
-    Derivative, Derive, Elementwise, Operand, Sample, SampleInput, Tolerance, elementwise,
-};
+use super::{Derivative, Derive, Elementwise, Operand, Tolerance, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::{Class, DType};
 use crate::simd::block2;
 use crate::math;
@@ -75,6 +75,7 @@ impl Elementwise for Fmod {
         }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         // The quotient stays between 2.1 and 2.95, away from the steps.
         let f = |shape: &[usize]| {

@@ -2,7 +2,9 @@
 //! but for `dim`. An index out of range gives NaN (0 for integers) and an error at the next read.
 //! Derivative: [`ScatterAdd`](super::scatter_add) of the upstream gradient.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::tensor::Tensor;
@@ -76,6 +78,7 @@ impl Primitive for Gather {
         Lowered::Gather { dim: self.dim }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let case = |shape: &[usize], dim: usize, count: usize| {
             let mut index = shape.to_vec();

@@ -3,7 +3,9 @@
 //! The function is an entry of a static table that says everything a primitive says: shape, value in f64, derivative
 //! in terms of other operations. Operands and result share one float dtype.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::Sample;
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::ops::elementwise::same_dtype;
@@ -147,6 +149,7 @@ impl Primitive for Host {
         Lowered::Input
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         #[cfg(feature = "linalg")]
         return crate::linalg::samples();

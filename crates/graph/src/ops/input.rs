@@ -1,7 +1,9 @@
 //! A leaf whose value is in a buffer: data, parameters, results of earlier runs.
 //! Derivative: none to pass on; it is where differentiation ends.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::Sample;
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::tensor::Tensor;
@@ -39,6 +41,7 @@ impl Primitive for Input {
         Lowered::Input
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         Vec::new()
     }

@@ -1,7 +1,9 @@
 //! `0, 1, 2, …` in row-major order, i32.
 //! Derivative: none, integers.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::Sample;
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::tensor::Tensor;
@@ -45,6 +47,7 @@ impl Primitive for Iota {
         Lowered::Iota
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         [vec![7], vec![3, 5], vec![], vec![0, 2]].map(|shape| Sample::special(Iota { shape }, Vec::new())).to_vec()
     }

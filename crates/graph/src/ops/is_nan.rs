@@ -1,7 +1,9 @@
 //! Whether a float is NaN, as a truth value.
 //! Derivative: none flows through a truth value.
 
-use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, Operand, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block1;
 use crate::plan::ScalarOp;
@@ -40,6 +42,7 @@ impl Elementwise for IsNan {
         f64::from(u8::from(x[0].is_nan()))
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let special = [
             0.0,

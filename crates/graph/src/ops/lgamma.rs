@@ -1,7 +1,9 @@
 //! `log |Γ(x)|`. Domain: all reals; ∞ at 0, −1, −2 … and at ±∞.
 //! Derivative: `ψ(x)`, see [`digamma`](super::digamma).
 
-use super::{Derivative, Derive, Elementwise, Sample, SampleInput, Tolerance, elementwise};
+use super::{Derivative, Derive, Elementwise, Tolerance, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block1;
 use crate::math;
@@ -61,6 +63,7 @@ impl Elementwise for Lgamma {
         log_gamma(x[0])
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let special = [
             0.0,

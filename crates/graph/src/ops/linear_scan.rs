@@ -2,7 +2,9 @@
 //! factors `a` and terms `b` of one shape. Domain: all reals. Derivative: with `λ` the recurrence of the other direction,
 //! `λ_i = g_i + a_(i+1) · λ_(i+1)`, it is `λ` for `b` and `λ_i · h_(i−1)` for `a`, 0 for the first, which counts for nothing.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::plan::ScanKind;
@@ -94,6 +96,7 @@ impl Primitive for LinearScan {
         Lowered::Scan { kind: ScanKind::Linear, dim: self.dim, reverse: self.reverse }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let two = |shape: &[usize]| vec![SampleInput::f32(shape, -1.1, 1.1), SampleInput::f32(shape, -1.0, 1.0)];
         let mut all = Vec::new();

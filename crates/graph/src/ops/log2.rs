@@ -1,7 +1,9 @@
 //! `log₂(x)`, exact for powers of 2. Domain: x ≥ 0; −∞ at 0, NaN below.
 //! Derivative: `1 / (x ln 2)`.
 
-use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block1;
 use crate::math;
@@ -34,6 +36,7 @@ impl Elementwise for Log2 {
         x[0].log2()
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         vec![
             Sample::new(Log2, vec![SampleInput::f32(&[5, 7], 0.3, 4.0)]),

@@ -2,7 +2,9 @@
 //! transposed and expanded operands are views. Sums in f32. An empty sum is 0.
 //! Derivatives: `g · bᵀ` and `aᵀ · g`.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::ops::elementwise::same_dtype;
@@ -61,6 +63,7 @@ impl Primitive for Matmul {
         Lowered::Matmul
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let f = |shape: &[usize]| SampleInput::f32(shape, -1.0, 1.0);
         let mut all = vec![

@@ -4,7 +4,9 @@
 //! all of it to both where one is NaN (PyTorch's `maximum`).
 
 use super::elementwise::same_dtype;
-use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, Operand, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::{Class, DType};
 use crate::simd::block2;
 use crate::math;
@@ -64,6 +66,7 @@ impl Elementwise for Max {
         }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let pair = |shape: &[usize], dtype, a: &[f64], b: &[f64]| {
             vec![

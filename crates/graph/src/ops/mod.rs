@@ -310,6 +310,7 @@ pub trait Primitive: Clone + Debug + PartialEq + Eq + Hash + Send + Sync + 'stat
     }
 
     /// Test cases: plain, permuted, size 1, empty, one more than a tile, special values.
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>>;
 
     /// How far an executor may be from the reference in f32.
@@ -402,7 +403,8 @@ macro_rules! primitives {
                 match self { $(Op::$name(_) => <$file::$name as Primitive>::tolerance(),)* }
             }
 
-            /// Every sample of every primitive.
+            /// Every sample of every primitive (feature `samples`).
+            #[cfg(any(test, feature = "samples"))]
             pub fn samples() -> Vec<Sample<Op>> {
                 let mut all = Vec::new();
                 $(all.extend(<$file::$name as Primitive>::samples().into_iter().map(|s| Sample {

@@ -2,7 +2,9 @@
 //! Derivative: the upstream gradient times the other operand.
 
 use super::elementwise::same_dtype;
-use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, Operand, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::{Class, DType};
 use crate::simd::block2;
 use crate::plan::{Function, ScalarOp};
@@ -61,6 +63,7 @@ impl Elementwise for Mul {
         (0..2).find(|&i| constant(i) == Some(1.0)).map(|i| 1 - i)
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let f = |shape: &[usize]| {
             vec![

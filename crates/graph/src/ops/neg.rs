@@ -1,7 +1,9 @@
 //! `-x` for floats (the sign bit, so −0 for 0) and integers (wrapping, `u32` too).
 //! Derivative: `-1`.
 
-use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, Operand, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::{Class, DType};
 use crate::simd::block1;
 use crate::plan::{Function, ScalarOp};
@@ -51,6 +53,7 @@ impl Elementwise for Neg {
         }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let special = [0.0, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
         vec![

@@ -1,7 +1,9 @@
 //! `!x`, the negation of a truth value.
 //! Derivative: none flows through a truth value.
 
-use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, Operand, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block1;
 use crate::plan::ScalarOp;
@@ -39,6 +41,7 @@ impl Elementwise for Not {
         1.0 - x[0]
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         [&[5, 7][..], &[130], &[1], &[0, 3]]
             .map(|shape| Sample::special(Not, vec![SampleInput::ints(shape, DType::Bool, 0, 2)]))

@@ -2,7 +2,9 @@
 //! Other values than zero are composed with `where`. Derivative: the elements of the upstream gradient that the
 //! operand went to.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput, Region};
+use super::{Derivative, Derive, Lowered, Operand, Primitive, Region};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::tensor::Tensor;
@@ -69,6 +71,7 @@ impl Primitive for Pad {
         }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let case = |shape: &[usize], lo: &[usize], hi: &[usize], interior: &[usize]| {
             let op = Pad { lo: lo.to_vec(), hi: hi.to_vec(), interior: interior.to_vec() };

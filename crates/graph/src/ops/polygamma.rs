@@ -1,7 +1,9 @@
 //! `ψ⁽ⁿ⁾(x) = (−1)ⁿ⁺¹ n! Σ_k 1 / (x + k)ⁿ⁺¹`, the n-th derivative of ψ, for operands `n` (i32, at least 1) and `x`.
 //! Domain of x: all reals; ±∞ at 0, −1, −2 …, NaN at −∞. Derivative: `ψ⁽ⁿ⁺¹⁾(x)` for x, none for n.
 
-use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, Tolerance, elementwise};
+use super::{Derivative, Derive, Elementwise, Operand, Tolerance, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block2;
 use crate::math;
@@ -98,6 +100,7 @@ impl Elementwise for Polygamma {
         derivative_of_psi(x[0], x[1])
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let pair = |shape: &[usize], n: &[f64], x: SampleInput| {
             vec![SampleInput::values(shape, DType::I32, n), x]

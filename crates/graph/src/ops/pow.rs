@@ -5,7 +5,9 @@
 //! ≥ 0 (PyTorch's).
 
 use super::elementwise::same_dtype;
-use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, Operand, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::{Class, DType};
 use crate::simd::block2;
 use crate::math;
@@ -88,6 +90,7 @@ impl Elementwise for Pow {
         (constant(1) == Some(1.0)).then_some(0)
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let f = |shape: &[usize]| {
             vec![

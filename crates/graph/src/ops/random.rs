@@ -3,7 +3,9 @@
 //! `seed`. Seed, step and ordinal are inputs of the plan, so no pass, replay or resume changes the bits.
 //! Derivative: none, integers.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::Sample;
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::math::philox4x32_10;
@@ -79,6 +81,7 @@ impl Primitive for Random {
         Lowered::Random { scalars: self.words() }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         [vec![130], vec![3, 5], vec![], vec![0]]
             .map(|shape| Sample::special(Random { shape, seed: 0x1234_5678_9abc_def0, step: 7, ordinal: 3, stream: 0 }, Vec::new()))

@@ -1,7 +1,9 @@
 //! `1 / x`. Domain: all reals; ±∞ at ±0 (IEEE 754).
 //! Derivative: `-1 / x²`.
 
-use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block1;
 use crate::math;
@@ -34,6 +36,7 @@ impl Elementwise for Recip {
         1.0 / x[0]
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         vec![
             Sample::new(Recip, vec![SampleInput::f32(&[5, 7], 0.3, 3.0)]),

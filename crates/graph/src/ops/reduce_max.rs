@@ -1,10 +1,14 @@
 //! Maximum over sorted dimensions, which are dropped; NaN wins. The maximum of nothing is an error, as in PyTorch.
 //! Derivative: shared evenly among the elements that attain the maximum (PyTorch's `amax`).
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
-use crate::ops::reduce_sum::{for_each_reduced, reduced_shape, sample_dims, spread};
+#[cfg(any(test, feature = "samples"))]
+use crate::ops::reduce_sum::sample_dims;
+use crate::ops::reduce_sum::{for_each_reduced, reduced_shape, spread};
 use crate::plan::ReduceKind;
 use crate::tensor::Tensor;
 
@@ -62,6 +66,7 @@ impl Primitive for ReduceMax {
         Lowered::Reduce { kind: ReduceKind::Max, dims: self.dims.clone() }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let mut all: Vec<_> = sample_dims()
             .into_iter()

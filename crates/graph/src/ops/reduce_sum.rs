@@ -2,7 +2,9 @@
 //! length; integers wrap; sums of truth values and bytes are the API's business (it casts to i32).
 //! The sum of nothing is 0. Derivative: the upstream gradient, spread over the reduced dimensions.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::plan::ReduceKind;
@@ -45,6 +47,7 @@ pub(crate) fn spread(g: &Tensor, like: &Tensor, dims: &[usize]) -> Tensor {
 }
 
 /// Dimension lists that cover the layouts of the reduce kernels.
+#[cfg(any(test, feature = "samples"))]
 pub(crate) fn sample_dims() -> Vec<(Vec<usize>, Vec<usize>)> {
     vec![
         (vec![3, 5], vec![1]),
@@ -89,6 +92,7 @@ impl Primitive for ReduceSum {
         Lowered::Reduce { kind: ReduceKind::Sum, dims: self.dims.clone() }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let mut all: Vec<_> = sample_dims()
             .into_iter()

@@ -2,7 +2,9 @@
 //! gradient needs nothing but the result: the operand's buffer is free again after the forward pass.
 //! Derivative: 1 where the result is above 0 (or NaN), else 0.
 
-use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, Operand, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::{Class, DType};
 use crate::simd::block1;
 use crate::plan::{Function, ScalarOp};
@@ -53,6 +55,7 @@ impl Elementwise for Relu {
         if x[0] <= 0.0 { 0.0 } else { x[0] }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let special = [
             0.0,

@@ -4,7 +4,9 @@
 //! the running maximum was attained; logsumexp: `Σ g_j · exp(x_i − out_j)`. Those of prod and logsumexp are linear
 //! recurrences, [`LinearScan`], and take memory and work in proportion to the length.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::ops::linear_scan::{LinearScan, cut};
@@ -167,6 +169,7 @@ impl Primitive for Scan {
         Lowered::Scan { kind: self.kind, dim: self.dim, reverse: self.reverse }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let mut all = Vec::new();
         for kind in [ScanKind::Sum, ScanKind::Prod, ScanKind::Max, ScanKind::LogSumExp] {

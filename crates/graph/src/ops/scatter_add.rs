@@ -2,7 +2,9 @@
 //! shape of `src`) names. Elements are added in their order, so a run repeats to the bit. An index out of range is
 //! dropped and gives an error at the next read. Derivative: [`Gather`](super::gather) of the upstream gradient.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::ops::gather::{check_index, in_range};
@@ -66,6 +68,7 @@ impl Primitive for ScatterAdd {
         Lowered::ScatterAdd { dim: self.dim }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let case = |shape: &[usize], dim: usize, size: usize| {
             Sample::new(

@@ -1,7 +1,9 @@
 //! `1 / (1 + exp(−x))`. Domain: all reals; accurate where it vanishes, 0 and 1 at ∓∞.
 //! Derivative: `s (1 − s)`, of the value `s`.
 
-use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block1;
 use crate::math;
@@ -37,6 +39,7 @@ impl Elementwise for Sigmoid {
         1.0 / (1.0 + (-x[0]).exp())
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         vec![
             Sample::new(Sigmoid, vec![SampleInput::f32(&[5, 7], -4.0, 4.0)]),

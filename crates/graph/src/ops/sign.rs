@@ -1,7 +1,9 @@
 //! `1` where x > 0, `-1` where x < 0, else `0`: PyTorch's convention, by which NaN gives 0 too.
 //! For floats and integers. Derivative: zero.
 
-use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, Operand, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::{Class, DType};
 use crate::simd::block1;
 use crate::plan::ScalarOp;
@@ -52,6 +54,7 @@ impl Elementwise for Sign {
         f64::from(i8::from(x[0] > 0.0) - i8::from(x[0] < 0.0))
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let special = [
             0.0,

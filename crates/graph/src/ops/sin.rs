@@ -1,12 +1,15 @@
 //! `sin(x)`, x in radians. Domain: all reals, range reduction is exact for large ones; NaN at ±∞.
 //! Derivative: `cos(x)`.
 
-use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block1;
 use crate::math;
 use crate::plan::ScalarOp;
 use crate::tensor::Tensor;
+#[cfg(any(test, feature = "samples"))]
 use std::f64::consts::{FRAC_PI_2, PI};
 
 /// See the module.
@@ -47,6 +50,7 @@ impl Elementwise for Sin {
         x[0].sin()
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         vec![
             Sample::new(Sin, vec![SampleInput::f32(&[5, 7], -6.0, 6.0)]),

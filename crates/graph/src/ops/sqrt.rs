@@ -1,7 +1,9 @@
 //! `√x`. Domain: x ≥ 0; NaN below, −0 at −0.
 //! Derivative: `1 / (2 √x)`.
 
-use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block1;
 use crate::math;
@@ -34,6 +36,7 @@ impl Elementwise for Sqrt {
         x[0].sqrt()
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         vec![
             Sample::new(Sqrt, vec![SampleInput::f32(&[5, 7], 0.2, 4.0)]),

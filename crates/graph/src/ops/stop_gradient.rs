@@ -1,7 +1,9 @@
 //! The operand, through which no gradient flows (JAX's `stop_gradient`, PyTorch's `detach` within a graph).
 //! Derivative: zero, by definition.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::tensor::Tensor;
@@ -37,6 +39,7 @@ impl Primitive for StopGradient {
         Lowered::Identity
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         vec![Sample::special(StopGradient, vec![SampleInput::f32(&[3, 2], -1.0, 1.0)])]
     }

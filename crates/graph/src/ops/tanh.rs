@@ -1,7 +1,9 @@
 //! `tanh(x)`, the hyperbolic tangent. Domain: all reals; ±1 at ±∞.
 //! Derivative: `1 - tanh(x)²`.
 
-use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block1;
 use crate::math;
@@ -33,6 +35,7 @@ impl Elementwise for Tanh {
         x[0].tanh()
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         vec![
             Sample::new(Tanh, vec![SampleInput::f32(&[5, 7], -3.0, 3.0)]),

@@ -1,7 +1,9 @@
 //! x towards zero to an integer. Domain: all reals.
 //! Derivative: zero, PyTorch's convention at the steps too.
 
-use super::{Derivative, Derive, Elementwise, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block1;
 use crate::math;
@@ -33,6 +35,7 @@ impl Elementwise for Trunc {
         x[0].trunc()
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         vec![
             Sample::new(

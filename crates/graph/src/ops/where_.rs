@@ -2,7 +2,9 @@
 //! dtype, any.
 //! Derivative: the upstream gradient to the operand that was taken, zero to the other.
 
-use super::{Derivative, Derive, Elementwise, Operand, Sample, SampleInput, elementwise};
+use super::{Derivative, Derive, Elementwise, Operand, elementwise};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block3;
 use crate::plan::{Function, ScalarOp};
@@ -66,6 +68,7 @@ impl Elementwise for Where {
         constant(0).map(|c| if c != 0.0 { 1 } else { 2 })
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let condition = |shape: &[usize]| SampleInput::ints(shape, DType::Bool, 0, 2);
         let f = |shape: &[usize]| {

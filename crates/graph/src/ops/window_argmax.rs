@@ -1,10 +1,14 @@
 //! Position (i32), within the plane of the last one to three dimensions, of the first greatest element of each
 //! window; NaN counts as greatest. Max-pooling gathers there. Derivative: none, an index.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
-use crate::ops::window_sum::{Frame, sample_cases};
+use crate::ops::window_sum::Frame;
+#[cfg(any(test, feature = "samples"))]
+use crate::ops::window_sum::sample_cases;
 use crate::plan::WindowKind;
 use crate::tensor::Tensor;
 
@@ -51,6 +55,7 @@ impl Primitive for WindowArgMax {
         Lowered::Window { kind: WindowKind::ArgMax, frame: self.frame.clone() }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let case = |(x, frame): (Vec<usize>, Frame)| Sample::special(WindowArgMax { frame }, vec![SampleInput::f32(&x, -1.0, 1.0)]);
         let mut all: Vec<_> = sample_cases().into_iter().map(case).collect();

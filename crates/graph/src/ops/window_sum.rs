@@ -2,7 +2,9 @@
 //! `y[p] = Σ_t x[p · stride + t · dilation − padding]`. Average pooling divides it.
 //! Derivative: the window sum, with stride 1, of the upstream gradient spread by the stride: windows are symmetric.
 
-use super::{Derivative, Derive, Lowered, Operand, Primitive, Sample, SampleInput};
+use super::{Derivative, Derive, Lowered, Operand, Primitive};
+#[cfg(any(test, feature = "samples"))]
+use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::reference::Array;
 use crate::plan::WindowKind;
@@ -105,6 +107,7 @@ pub struct WindowSum {
 }
 
 /// Shapes and frames of test cases.
+#[cfg(any(test, feature = "samples"))]
 pub(crate) fn sample_cases() -> Vec<(Vec<usize>, Frame)> {
     let f = |kernel: &[usize], stride: &[usize], padding: &[(usize, usize)], dilation: &[usize]| Frame {
         kernel: kernel.to_vec(),
@@ -167,6 +170,7 @@ impl Primitive for WindowSum {
         Lowered::Window { kind: WindowKind::Sum, frame: self.frame.clone() }
     }
 
+    #[cfg(any(test, feature = "samples"))]
     fn samples() -> Vec<Sample<Self>> {
         let case = |(x, frame): (Vec<usize>, Frame)| Sample::new(WindowSum { frame }, vec![SampleInput::f32(&x, -1.0, 1.0)]);
         sample_cases().into_iter().map(case).collect()

@@ -18,7 +18,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use trace::{Traced, trace};
 use wgrad_graph::replay::{device_key, is_tracing, is_watched};
-use wgrad_graph::{Device, Error, ErrorKind, Mark, Result, Tensor, eval};
+use wgrad_graph::{Device, Error, ErrorKind, Mark, PlanCost, Result, Tensor, eval};
 
 /// Plans kept by one compiled function; the one that was used longest ago goes when there are more.
 const MAX_TRACES: usize = 32;
@@ -156,6 +156,51 @@ where
         O::from_tensors(outputs).ok_or_else(|| {
             let message = format!("{count} outputs are not as many as its type says");
             Error::new(ErrorKind::Internal, "compile", message)
+        })
+    }
+
+    /// What a call takes, before anything of it runs: kernels, multiply-adds and the most memory that is held at once. The call
+    /// is traced and planned if it was not yet, so the next one does not wait for that; an optimiser gets the first values
+    /// of its moments. `None` where the function runs itself, and not as a plan: it has not been called then.
+    ///
+    /// # Errors
+    /// As [`Compiled::call`]; the state is as it was then.
+    ///
+    /// ```
+    /// use wgrad_graph::{DType, Device, Generator, Tensor};
+    /// use wgrad_nn::{Adam, Linear, Optimizer, compile, gradients};
+    /// let device = Device::cpu();
+    /// let mut state = (Linear::new(64, 10, &mut Generator::new(0), &device), Adam::new(0.1));
+    /// let mut step = compile(|(net, adam): &mut (Linear, Adam), x: &[Tensor]| {
+    ///     let loss = net.forward(&x[0]).square().mean();
+    ///     let gradients = gradients(&loss, net)?;
+    ///     adam.step(net, &gradients)?;
+    ///     Ok(loss)
+    /// });
+    /// let x = Tensor::ones(&[32, 64], DType::F32, &device);
+    /// let cost = step.cost(&mut state, &[&x])?.expect("a plan");
+    /// assert_eq!(cost.multiply_adds, 2 * 32 * 64 * 10); // the product, and the gradient of the weight
+    /// assert!(cost.peak_bytes > 4 * (32 * 64 + 3 * 64 * 10)); // input, weight and its two moments
+    /// assert_eq!(state.1.steps(), 0);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn cost(&mut self, state: &mut S, inputs: &[&Tensor]) -> Result<Option<PlanCost>> {
+        match self.known(state, inputs)? {
+            Some(Kind::Plan(plan)) => return Ok(Some(plan.replay.cost())),
+            Some(Kind::Eager | Kind::Never) => return Ok(None),
+            None => {}
+        }
+        let before = Snapshot::of(state);
+        let guard = Guard::new(state, &before);
+        match self.trace(guard.state, inputs, &before) {
+            // The function has been called, which a cost must not show.
+            Ok(Some(_)) => guard.leave(Ok(()))?,
+            traced => guard.end(traced.map(|_| ()))?,
+        }
+        Ok(match self.traces.last().map(|t| &t.kind) {
+            Some(Kind::Plan(plan)) => Some(plan.replay.cost()),
+            _ => None,
         })
     }
 

@@ -8,6 +8,7 @@ mod sample;
 pub use options::GenerateOptions;
 
 use crate::{Cache, Context, Module};
+use std::collections::BTreeSet;
 use wgrad_graph::{Device, Error, ErrorKind, Generator, Result, Tensor, eval_async};
 
 /// A model that scores each next token.
@@ -29,8 +30,8 @@ pub trait LanguageModel: Module {
     fn device(&self) -> Device;
 }
 
-/// Goes on with each of the prompts, which have one length: prompt and new tokens, up to the end token if there is one.
-/// Where a text is longer than the model sees at once, its last tokens are seen.
+/// Goes on with each of the prompts: prompt and new tokens, up to the end token if there is one. Prompts of one length are
+/// gone on with side by side, and one length after the other. Where a text is longer than the model sees at once, its last tokens are seen.
 ///
 /// ```
 /// use wgrad_graph::{Device, Generator};
@@ -47,7 +48,7 @@ pub trait LanguageModel: Module {
 /// ```
 ///
 /// # Errors
-/// Prompts are absent, empty, of unequal lengths or beyond the vocabulary; options contradict each other; or the model
+/// Prompts are absent, empty or beyond the vocabulary; options contradict each other; or the model
 /// cannot run.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn generate(
@@ -74,6 +75,27 @@ pub async fn generate_async(
     // Parameters that are fresh from an initialiser would be drawn again for each token.
     let parameters = model.state();
     eval_async(&parameters.iter().map(|(_, t)| t).collect::<Vec<_>>()).await?;
+    let mut texts = vec![Vec::new(); prompts.len()];
+    let lengths: BTreeSet<usize> = prompts.iter().map(Vec::len).collect();
+    for length in lengths {
+        let alike = |&i: &usize| prompts[i].len() == length;
+        let places: Vec<usize> = (0..prompts.len()).filter(alike).collect();
+        let rows: Vec<Vec<i32>> = places.iter().map(|&i| prompts[i].clone()).collect();
+        let new = go_on(model, &rows, options, rng).await?;
+        for (place, text) in places.into_iter().zip(new) {
+            texts[place] = text;
+        }
+    }
+    Ok(texts)
+}
+
+/// Goes on with prompts of one length.
+async fn go_on(
+    model: &dyn LanguageModel,
+    prompts: &[Vec<i32>],
+    options: &GenerateOptions,
+    rng: &mut Generator,
+) -> Result<Vec<Vec<i32>>> {
     if options.num_beams > 1 {
         return beam::search(model, prompts, options).await;
     }
@@ -118,20 +140,13 @@ fn ended(mut row: Vec<i32>, prompt: usize, options: &GenerateOptions) -> Vec<i32
 
 fn check(model: &dyn LanguageModel, prompts: &[Vec<i32>]) -> Result<()> {
     let refused = |message: String| Err(Error::new(ErrorKind::Value, "generate", message));
-    let Some(first) = prompts.first() else {
+    if prompts.is_empty() {
         return refused("no prompt".into());
-    };
+    }
     let vocabulary = model.vocab_size();
     for (i, prompt) in prompts.iter().enumerate() {
         if prompt.is_empty() {
             return refused(format!("prompt {i} is empty"));
-        }
-        if prompt.len() != first.len() {
-            return refused(format!(
-                "prompt {i} has {} tokens and prompt 0 has {}",
-                prompt.len(),
-                first.len()
-            ));
         }
         let beyond = |t: &&i32| usize::try_from(**t).is_ok_and(|t| t < vocabulary);
         if let Some(token) = prompt.iter().find(|t| !beyond(t)) {

@@ -2,6 +2,7 @@
 //! anything else that a forward pass changes but its buffers.
 
 mod activation;
+mod adaptive_softmax;
 pub(crate) mod attention;
 mod batch_norm;
 mod bilinear;
@@ -9,11 +10,13 @@ mod checkpointed;
 mod containers;
 mod conv;
 mod conv_transpose;
+mod distance;
 mod dropout;
 mod embedding;
 mod flatten;
 mod graph;
 mod group_norm;
+mod gumbel;
 mod layer_norm;
 mod linear;
 mod local;
@@ -33,6 +36,7 @@ pub use activation::{
     Sigmoid, Silu, Softmax, Softmax2d, Softmin, Softplus, Softshrink, Softsign, SwiGlu, Tanh,
     Tanhshrink, Threshold,
 };
+pub use adaptive_softmax::AdaptiveLogSoftmax;
 pub use attention::{
     AttentionMasks, Cache, KvCache, MultiheadAttention, MultiheadAttentionOptions,
 };
@@ -42,6 +46,7 @@ pub use checkpointed::Checkpointed;
 pub use containers::{Concat, Frozen, ModuleDict, ModuleList, Residual};
 pub use conv::{Conv1d, Conv2d, Conv3d, PaddingMode, SeparableConv2d};
 pub use conv_transpose::{ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
+pub use distance::{CosineSimilarity, PairwiseDistance};
 pub use dropout::{
     AlphaDropout, DropPath, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout,
     GaussianDropout, GaussianNoise,
@@ -52,6 +57,7 @@ pub use graph::{Aggregate, GatConv, GatOptions, GcnConv, propagate};
 pub use group_norm::{
     GroupNorm, InstanceNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, LocalResponseNorm,
 };
+pub use gumbel::GumbelSoftmax;
 pub use layer_norm::{LayerNorm, RmsNorm};
 pub use linear::Linear;
 pub use local::{LocallyConnected2d, TiledConv2d};

@@ -28,8 +28,8 @@ impl Default for CtcOptions {
     }
 }
 
-/// The loss of log-probabilities `[time, batch, classes]` with targets `[batch, most]` (integers, padded with anything), of
-/// the lengths given for each sequence. PyTorch's `ctc_loss`.
+/// The loss of log-probabilities `[time, batch, classes]` with targets of the lengths given for each sequence: integers
+/// `[batch, most]`, padded with anything, or all of them one after the other, `[sum of the lengths]`. PyTorch's `ctc_loss`.
 ///
 /// ```
 /// use wgrad_graph::{Device, Tensor};
@@ -53,6 +53,11 @@ pub fn ctc(
     in_f32!([log_probs] => |log_probs| {
         ctc(log_probs, targets, input_lengths, target_lengths, options)
     });
+    let padded = match apart(targets, target_lengths) {
+        Ok(padded) => padded,
+        Err(message) => return fail("ctc", ErrorKind::Shape, message, log_probs),
+    };
+    let targets = &padded;
     let lengths = [input_lengths, target_lengths];
     if let Some(message) = misfit(log_probs, targets, lengths, options.blank) {
         return fail("ctc", ErrorKind::Shape, message, log_probs);
@@ -100,6 +105,34 @@ pub fn ctc(
         }
         other => reduced(&losses, other),
     }
+}
+
+/// Targets that stand one after the other as rows `[batch, most]`; others as they are.
+#[track_caller]
+fn apart(targets: &Tensor, lengths: &[usize]) -> Result<Tensor, String> {
+    if targets.rank() != 1 {
+        return Ok(targets.clone());
+    }
+    let total = lengths.iter().try_fold(0usize, |n, &l| n.checked_add(l));
+    if total != Some(targets.numel()) {
+        let n = targets.numel();
+        return Err(format!(
+            "{n} targets are not as many as the lengths {lengths:?} say"
+        ));
+    }
+    let most = lengths.iter().max().copied().unwrap_or(0);
+    let (mut index, mut from) = (Vec::new(), 0);
+    for &length in lengths {
+        let place = |j: usize| if j < length { (from + j) as i32 } else { 0 };
+        index.extend((0..most).map(place));
+        from += length;
+    }
+    let shape = [lengths.len() as isize, most as isize];
+    if index.is_empty() {
+        return Ok(targets.reshape(&shape));
+    }
+    let index = Tensor::new(&index, targets.device());
+    Ok(targets.index_select(0, &index).reshape(&shape))
 }
 
 /// Targets with blanks between and around, `[batch, 2 · most + 1]`, and where a path may leave out the blank before.

@@ -9,6 +9,7 @@
 //! | [`ResNet::resnet18`], [`ResNet::resnet50`] | `[batch, 3, 224, 224]` | 11,689,512, 25,557,032 |
 //! | [`MobileNetV2`] | `[batch, 3, 224, 224]` | 3,504,872 |
 //! | [`EfficientNet::b0`] | `[batch, 3, 224, 224]` | 5,288,548 |
+//! | [`EfficientNetLite::lite0`] | `[batch, 3, 224, 224]` | 4,652,008 |
 //! | [`UNet`] | `[batch, channels, height, width]` | 31,037,698 (2 classes, 3 channels) |
 //! | [`VisionTransformer`] | `[batch, 3, 224, 224]` | 86,567,656 |
 //! | [`Gpt2`] | tokens `[batch, time]` | 124,439,808 |
@@ -20,6 +21,7 @@
 mod alexnet;
 mod bert;
 mod efficientnet;
+mod efficientnet_lite;
 mod gpt2;
 mod lenet;
 mod mobilenet;
@@ -31,6 +33,7 @@ mod vit;
 pub use alexnet::AlexNet;
 pub use bert::{Bert, BertConfig, BertOutput};
 pub use efficientnet::EfficientNet;
+pub use efficientnet_lite::EfficientNetLite;
 pub use gpt2::{Gpt2, Gpt2Config};
 pub use lenet::LeNet;
 pub use mobilenet::MobileNetV2;

@@ -32,7 +32,7 @@ pub struct Adadelta {
     pub weight_decay: f64,
     /// Ascends instead; false.
     pub maximize: bool,
-    groups: Groups<Self>,
+    groups: Groups,
     state: State,
 }
 

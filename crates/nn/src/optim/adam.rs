@@ -81,7 +81,7 @@ macro_rules! adam {
             pub amsgrad: bool,
             /// Ascends instead; false.
             pub maximize: bool,
-            groups: Groups<Self>,
+            groups: Groups,
     state: State,
         }
 

@@ -34,7 +34,7 @@ pub struct DeltaBarDelta {
     pub theta: f64,
     /// Ascends instead; false.
     pub maximize: bool,
-    groups: Groups<Self>,
+    groups: Groups,
     state: State,
 }
 

@@ -1,22 +1,25 @@
 //! Parameter groups: some parameters of one optimiser with hyperparameters of their own. Says which rule a parameter has;
 //! knows no rule.
 
-use super::state::{Moment, Rules, Setting, Update};
+use super::state::{Moment, Next, Rules, Setting, Update};
 use crate::Gradients;
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wgrad_graph::{Error, ErrorKind, Result, Tensor};
 
-/// The hyperparameters of an optimiser, with its rule.
-pub(crate) trait Settings: Clone + 'static {
+/// The hyperparameters of an optimiser, with its rule. Used as a trait object: what is done with groups is compiled once, not
+/// for each optimiser.
+pub(crate) trait Settings: Send + Sync {
+    /// A copy.
+    fn boxed(&self) -> Box<dyn Settings>;
+
     /// The learning rate as it is kept.
     fn rate(&self) -> f64;
 
     fn set_rate(&mut self, lr: f64);
 
     /// The groups that have been added to it.
-    fn groups(&self) -> &Groups<Self>;
+    fn groups(&self) -> &Groups;
 
     /// An error if a number is out of its range.
     fn validate(&self) -> Result<()>;
@@ -35,46 +38,44 @@ pub(crate) trait Settings: Clone + 'static {
 }
 
 /// The groups of an optimiser, in the order in which they were added.
-#[derive(Clone)]
-pub(crate) struct Groups<O>(Vec<Group<O>>);
+#[derive(Clone, Default)]
+pub(crate) struct Groups(Vec<Group>);
 
-type Belongs = Arc<dyn Fn(&str, &Tensor) -> bool + Send + Sync>;
+pub(crate) type Belongs = Arc<dyn Fn(&str, &Tensor) -> bool + Send + Sync>;
 
 #[derive(Clone)]
-struct Group<O> {
+struct Group {
     name: String,
     /// Tells its parameters from those of other groups of the same hyperparameters.
     id: u64,
     belongs: Belongs,
-    settings: O,
+    settings: Box<dyn Settings>,
     /// Its own learning rate, if it has one.
     lr: Option<f64>,
 }
 
 static NEXT_GROUP: AtomicU64 = AtomicU64::new(1);
 
-impl<O> Default for Groups<O> {
-    fn default() -> Groups<O> {
-        Groups(Vec::new())
+impl Clone for Box<dyn Settings> {
+    fn clone(&self) -> Box<dyn Settings> {
+        self.as_ref().boxed()
     }
 }
 
-impl<O: Settings> Groups<O> {
-    /// Adds a group whose settings `change` makes of `base`.
+impl Groups {
+    /// Adds a group with these settings, where the optimiser's learning rate is `before`.
     pub(crate) fn add(
         &mut self,
-        base: O,
+        before: f64,
         name: &str,
-        belongs: impl Fn(&str, &Tensor) -> bool + Send + Sync + 'static,
-        change: impl FnOnce(O) -> O,
+        belongs: Belongs,
+        settings: Box<dyn Settings>,
     ) {
-        let before = base.rate();
-        let settings = change(base);
         let lr = settings.rate();
         self.0.push(Group {
             name: name.to_string(),
             id: NEXT_GROUP.fetch_add(1, Ordering::Relaxed),
-            belongs: Arc::new(belongs),
+            belongs,
             lr: (lr.to_bits() != before.to_bits()).then_some(lr),
             settings,
         });
@@ -104,7 +105,7 @@ impl<O: Settings> Groups<O> {
     }
 
     /// The settings of each group, with the learning rate that holds now.
-    fn settings(&self, lr: f64) -> impl Iterator<Item = O> {
+    fn settings(&self, lr: f64) -> impl Iterator<Item = Box<dyn Settings>> {
         self.0.iter().map(move |group| {
             let mut settings = group.settings.clone();
             settings.set_rate(group.lr.unwrap_or(lr));
@@ -137,25 +138,25 @@ impl<O: Settings> Groups<O> {
     }
 }
 
-/// The settings for no group, with the learning rate `lr`, and for each group.
-fn all<O: Settings>(optimizer: &O, lr: f64) -> Result<(Cow<'_, O>, Vec<O>)> {
-    let own = match optimizer.rate().to_bits() == lr.to_bits() {
-        true => Cow::Borrowed(optimizer),
-        false => {
-            let mut own = optimizer.clone();
-            own.set_rate(lr);
-            Cow::Owned(own)
-        }
-    };
-    own.validate()?;
+/// The settings for no group, with the learning rate `lr`, and for each group. The first is `None` where it is what the
+/// optimiser itself has.
+type All = (Option<Box<dyn Settings>>, Vec<Box<dyn Settings>>);
+
+fn all(optimizer: &dyn Settings, lr: f64) -> Result<All> {
+    let own = (optimizer.rate().to_bits() != lr.to_bits()).then(|| {
+        let mut own = optimizer.boxed();
+        own.set_rate(lr);
+        own
+    });
+    own.as_deref().unwrap_or(optimizer).validate()?;
     optimizer.groups().validate(lr)?;
     Ok((own, optimizer.groups().settings(lr).collect()))
 }
 
 /// The numbers of all rules that change from step to step.
-pub(crate) fn numbers<O: Settings>(optimizer: &O, lr: f64, step: u64) -> Result<Vec<f64>> {
+pub(crate) fn numbers(optimizer: &dyn Settings, lr: f64, step: u64) -> Result<Vec<f64>> {
     let (own, groups) = all(optimizer, lr)?;
-    let mut numbers = own.numbers(step);
+    let mut numbers = own.as_deref().unwrap_or(optimizer).numbers(step);
     for group in &groups {
         numbers.extend(group.numbers(step));
     }
@@ -163,7 +164,7 @@ pub(crate) fn numbers<O: Settings>(optimizer: &O, lr: f64, step: u64) -> Result<
 }
 
 /// The numbers that are built into a plan: the optimiser's, then for each group which it is and its own.
-pub(crate) fn hyperparameters<O: Settings>(optimizer: &O) -> Vec<(&'static str, f64)> {
+pub(crate) fn hyperparameters(optimizer: &dyn Settings) -> Vec<(&'static str, f64)> {
     let mut all = optimizer.hyperparameters();
     for group in &optimizer.groups().0 {
         all.push(("group", group.id as f64));
@@ -173,7 +174,7 @@ pub(crate) fn hyperparameters<O: Settings>(optimizer: &O) -> Vec<(&'static str, 
 }
 
 /// The names of [`hyperparameters`], with those of the groups.
-pub(crate) fn described<O: Settings>(optimizer: &O) -> Vec<(String, f64)> {
+pub(crate) fn described(optimizer: &dyn Settings) -> Vec<(String, f64)> {
     let own = optimizer.hyperparameters().into_iter();
     let mut all: Vec<(String, f64)> = own.map(|(name, v)| (name.to_string(), v)).collect();
     for group in &optimizer.groups().0 {
@@ -185,36 +186,38 @@ pub(crate) fn described<O: Settings>(optimizer: &O) -> Vec<(String, f64)> {
 }
 
 /// The kinds of moments that a parameter can have, for no group and for each.
-pub(crate) fn kinds<O: Settings>(optimizer: &O) -> Vec<Vec<&'static str>> {
-    let groups = optimizer.groups().0.iter().map(|g| &g.settings);
+pub(crate) fn kinds(optimizer: &dyn Settings) -> Vec<Vec<&'static str>> {
+    let groups = optimizer.groups().0.iter().map(|g| g.settings.as_ref());
     let all = [optimizer].into_iter().chain(groups);
     all.map(|o| o.moments().iter().map(|(kind, _)| *kind).collect())
         .collect()
 }
 
-/// Gives `f` the rules of a step, with the learning rate `lr`.
-pub(crate) fn with_rules<O: Settings, T>(
-    optimizer: &O,
+/// What a step gives that takes the rules, with the learning rate `lr`.
+pub(crate) fn with_rules(
+    optimizer: &dyn Settings,
     (lr, step): (f64, u64),
-    f: impl FnOnce(&Rules) -> Result<T>,
-) -> Result<T> {
+    next: &dyn Fn(&Rules) -> Result<Next>,
+) -> Result<Next> {
     let (own, groups) = all(optimizer, lr)?;
-    let all: Vec<&O> = [&*own].into_iter().chain(&groups).collect();
+    let own = own.as_deref().unwrap_or(optimizer);
+    let groups = groups.iter().map(|g| g.as_ref());
+    let all: Vec<&dyn Settings> = [own].into_iter().chain(groups).collect();
     let rules: Vec<_> = all.iter().map(|o| move |u: &Update| o.update(u)).collect();
     let settings = all.iter().zip(&rules).map(|(o, rule)| Setting {
         moments: o.moments(),
         numbers: o.numbers(step),
         rule,
     });
-    f(&Rules {
+    next(&Rules {
         settings: settings.collect(),
         of: &|name, parameter| optimizer.groups().of(name, parameter),
     })
 }
 
 /// The group of each parameter that has a gradient, as a step takes it.
-pub(crate) fn members<O: Settings>(
-    optimizer: &O,
+pub(crate) fn members(
+    optimizer: &dyn Settings,
     gradients: &Gradients,
 ) -> Vec<(String, Option<String>)> {
     let groups = optimizer.groups();

@@ -31,7 +31,7 @@ pub struct Lamb {
     pub weight_decay: f64,
     /// Ascends instead; false.
     pub maximize: bool,
-    groups: Groups<Self>,
+    groups: Groups,
     state: State,
 }
 

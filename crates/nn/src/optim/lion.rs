@@ -28,7 +28,7 @@ pub struct Lion {
     pub weight_decay: f64,
     /// Ascends instead; false.
     pub maximize: bool,
-    groups: Groups<Self>,
+    groups: Groups,
     state: State,
 }
 

@@ -206,7 +206,7 @@ macro_rules! optimizer {
             ) -> wgrad_graph::Result<()> {
                 let now = (self.state.calm(self.lr), self.state.taken() + 1);
                 let ran = std::cell::Cell::new(false);
-                let next = crate::optim::groups::with_rules(self, now, |rules| {
+                let next = crate::optim::groups::with_rules(self, now, &|rules| {
                     self.state.next(model, gradients, rules, &ran)
                 });
                 self.state.finish(model, next, ran.get())
@@ -352,7 +352,11 @@ macro_rules! optimizer {
                 self.lr = lr;
             }
 
-            fn groups(&self) -> &crate::optim::groups::Groups<$t> {
+            fn boxed(&self) -> Box<dyn crate::optim::groups::Settings> {
+                Box::new(self.clone())
+            }
+
+            fn groups(&self) -> &crate::optim::groups::Groups {
                 &self.groups
             }
 
@@ -402,7 +406,10 @@ macro_rules! optimizer {
             ) -> $t {
                 let mut base = <$t>::clone(&self).with_state(crate::optim::state::State::default());
                 base.groups = crate::optim::groups::Groups::default();
-                self.groups.add(base, name, belongs, change);
+                let before = base.lr;
+                let settings = Box::new(change(base));
+                self.groups
+                    .add(before, name, std::sync::Arc::new(belongs), settings);
                 self
             }
 

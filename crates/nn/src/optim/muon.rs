@@ -63,7 +63,7 @@ pub struct Muon {
     pub ns_steps: usize,
     /// How the learning rate goes with a matrix's shape.
     pub adjust_lr: AdjustLr,
-    groups: Groups<Self>,
+    groups: Groups,
     state: State,
 }
 

@@ -37,7 +37,7 @@ pub struct NAdam {
     pub decoupled_weight_decay: bool,
     /// Ascends instead; false.
     pub maximize: bool,
-    groups: Groups<Self>,
+    groups: Groups,
     state: State,
 }
 

@@ -36,7 +36,7 @@ pub struct RAdam {
     pub decoupled_weight_decay: bool,
     /// Ascends instead; false.
     pub maximize: bool,
-    groups: Groups<Self>,
+    groups: Groups,
     state: State,
 }
 

@@ -37,7 +37,7 @@ pub struct RmsProp {
     pub centered: bool,
     /// Ascends instead; false.
     pub maximize: bool,
-    groups: Groups<Self>,
+    groups: Groups,
     state: State,
 }
 

@@ -31,7 +31,7 @@ pub struct Rprop {
     pub step_sizes: (f64, f64),
     /// Ascends instead; false.
     pub maximize: bool,
-    groups: Groups<Self>,
+    groups: Groups,
     state: State,
 }
 

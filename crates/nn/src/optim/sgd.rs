@@ -32,7 +32,7 @@ pub struct Sgd {
     pub nesterov: bool,
     /// Ascends instead; false.
     pub maximize: bool,
-    groups: Groups<Self>,
+    groups: Groups,
     state: State,
 }
 

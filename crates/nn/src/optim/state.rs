@@ -147,7 +147,7 @@ impl State {
         let numbers: Vec<Vec<Number>> = rules.settings.iter().map(cell).collect();
         let (parameters, frozen) = unique(model, gradients, rules.of)?;
         self.recognise(&parameters)?;
-        let (before, made) = self.moments(&parameters, rules)?;
+        let (before, mut made) = self.moments(&parameters, rules)?;
         let mut updated = Vec::with_capacity(parameters.len());
         for (t, old) in parameters.iter().zip(&before) {
             let update = Update {
@@ -182,7 +182,8 @@ impl State {
                 None => rest.push(new),
             }
         }
-        let skips = gradients.skip().map(|skip| self.skips(skip));
+        let skips = gradients.skip().map(|skip| self.skips(skip, &mut made));
+        let skips = skips.transpose()?;
         pairs.extend(skips.iter().map(|(old, new)| (old, new)));
         ran.set(true);
         let outcome = eval_update(&pairs, &rest)?;
@@ -215,13 +216,20 @@ impl State {
         Ok(next)
     }
 
-    /// The steps that were left out so far, and with one more where `skip` is true.
+    /// The steps that were left out so far, and with one more where `skip` is true. A count that begins while a function
+    /// is traced is made as moments are.
     #[track_caller]
-    fn skips(&self, skip: &Tensor) -> (Tensor, Tensor) {
-        let none = || Tensor::from_slice(&[0i32], &[], skip.device());
-        let old = self.skipped.clone().unwrap_or_else(none);
+    fn skips(&self, skip: &Tensor, made: &mut Vec<Made>) -> Result<(Tensor, Tensor)> {
+        let mut old = vec![match &self.skipped {
+            Some(skipped) => skipped.clone(),
+            None => Tensor::from_slice(&[0i32], &[], skip.device()),
+        }];
+        if self.skipped.is_none() && is_tracing() {
+            made.push((String::new(), Vec::new(), traced_moments(&mut old)?));
+        }
+        let old = old.swap_remove(0);
         let new = &old + skip.cast(DType::I32);
-        (old, new)
+        Ok((old, new))
     }
 
     /// Ends a step. Where its run has failed, buffers that were recorded with the loss are what they were to replace.
@@ -346,9 +354,13 @@ impl State {
         *self = State { nudge, ..loaded };
     }
 
-    /// Takes first values of moments.
+    /// Takes first values of moments, and of the count of steps that were left out, which is of no kind.
     pub(crate) fn admit(&mut self, made: &[Made]) {
         for (name, kinds, moments) in made {
+            if kinds.is_empty() && !moments.is_empty() {
+                self.skipped = moments.first().map(|(first, _)| first.clone());
+                continue;
+            }
             let first = moments.iter().map(|(first, _)| first.clone());
             let slot = kinds.iter().copied().zip(first).collect();
             self.slots.insert(name.clone(), slot);
@@ -403,9 +415,14 @@ impl State {
                     check_moments(t, slot, wanted)?;
                     slot.iter().map(|(_, m)| m.clone()).collect()
                 }
+                // Each of a number of its own: equal ones would be computed once and lie in one buffer, which every moment
+                // that is then updated in its place would have to leave by a copy.
                 None => wanted
                     .iter()
-                    .map(|(_, v)| t.parameter.full_like(*v))
+                    .map(|(_, v)| {
+                        let first = Number::new(*v).like(&t.parameter);
+                        first.broadcast_to(t.parameter.shape())
+                    })
                     .collect(),
             });
         }

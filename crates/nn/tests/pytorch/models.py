@@ -2,6 +2,7 @@
 
 import torch
 import torchvision.models as tv
+from lite import Lite0
 from torch import nn
 from torch.nn import functional as F
 
@@ -86,4 +87,5 @@ def models(case):
     yield case("resnet50", tv.resnet50(), [(1, 3, 64, 64)])
     yield case("mobilenet_v2", tv.mobilenet_v2(), [(1, 3, 64, 64)])
     yield case("efficientnet_b0", tv.efficientnet_b0(), [(1, 3, 64, 64)])
+    yield case("efficientnet_lite0", Lite0(), [(1, 3, 65, 48)])
     yield case("unet", UNet(), [(1, 3, 36, 32)])

@@ -16,6 +16,7 @@ mod module;
 mod optim;
 mod pytorch;
 mod pytorch_cases;
+mod pytorch_training;
 mod random_states;
 mod recurrent;
 mod rules;

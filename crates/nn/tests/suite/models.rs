@@ -3,10 +3,12 @@
 use super::pytorch::{Build, One, check};
 use serde_json::Value;
 use wgrad_graph::Device;
-use wgrad_nn::models::{AlexNet, EfficientNet, LeNet, MobileNetV2, ResNet, UNet, Vgg};
+use wgrad_nn::models::{
+    AlexNet, EfficientNet, EfficientNetLite, LeNet, MobileNetV2, ResNet, UNet, Vgg,
+};
 
 /// The models whose weights take little time to fill.
-const SMALL: [(&str, Build); 3] = [
+const SMALL: [(&str, Build); 4] = [
     ("lenet", |rng, d| {
         Box::new(One(Box::new(LeNet::new(1, 10, rng, d))))
     }),
@@ -15,6 +17,9 @@ const SMALL: [(&str, Build); 3] = [
     }),
     ("efficientnet_b0", |rng, d| {
         Box::new(One(Box::new(EfficientNet::b0(1000, rng, d))))
+    }),
+    ("efficientnet_lite0", |rng, d| {
+        Box::new(One(Box::new(EfficientNetLite::lite0(1000, rng, d))))
     }),
 ];
 

@@ -72,7 +72,7 @@ fn sizes(v: &Value) -> Vec<usize> {
         .collect()
 }
 
-fn numbers(v: &Value) -> Vec<f64> {
+pub fn numbers(v: &Value) -> Vec<f64> {
     let list = v.as_array().expect("a list");
     list.iter().map(|n| n.as_f64().expect("a number")).collect()
 }
@@ -112,7 +112,7 @@ fn measures(name: &str, t: &Tensor) -> [f64; 2] {
 }
 
 /// The state of a module, by the formula.
-fn weights(module: &dyn Module, device: &Device) -> Vec<(String, Tensor)> {
+pub fn weights(module: &dyn Module, device: &Device) -> Vec<(String, Tensor)> {
     module
         .state()
         .into_iter()
@@ -214,7 +214,7 @@ fn compare_samples(case: &Value, y: &Tensor, tolerance: f64, out: &mut Vec<Strin
     }
 }
 
-fn compare_measures(
+pub fn compare_measures(
     want: &Value,
     found: &[(String, Tensor)],
     tolerance: f64,

@@ -248,6 +248,10 @@ fn units() -> Vec<(&'static str, Build)> {
         "prelu channels" |rng, d| PRelu::new(3, d);
         "linear" |rng, d| Linear::new(6, 3, rng, d);
         "linear unbiased" |rng, d| Linear::new(6, 3, rng, d).without_bias();
+        "adaptive_log_softmax" |rng, d| AdaptiveLogSoftmax::new(8, 20, &[4, 10], 2.0, rng, d) => |l: &mut AdaptiveLogSoftmax, x: &[Tensor]| l.log_prob(&x[0]);
+        "adaptive_log_softmax target" |rng, d| AdaptiveLogSoftmax::new(8, 20, &[4, 10], 2.0, rng, d) => |l: &mut AdaptiveLogSoftmax, x: &[Tensor]| l.forward(&x[0], &x[1]).0;
+        "cosine_similarity" |_rng, _d| CosineSimilarity { dim: 2, eps: 1e-8 } => |l: &mut CosineSimilarity, x: &[Tensor]| l.forward(&x[0], &x[1]);
+        "pairwise_distance" |_rng, _d| PairwiseDistance { p: 3.0, keepdim: true, ..Default::default() } => |l: &mut PairwiseDistance, x: &[Tensor]| l.forward(&x[0], &x[1]);
         "bilinear" |rng, d| Bilinear::new(3, 4, 5, rng, d) => |l: &mut Bilinear, x: &[Tensor]| l.forward(&x[0], &x[1]);
     }
 }

@@ -317,3 +317,18 @@ pub enum Kernel {
     /// The user's own.
     Custom(crate::plan::Custom),
 }
+
+impl Kernel {
+    /// Multiply-adds of a product or a convolution, those with padding counted; 0 for other kernels.
+    pub fn multiply_adds(&self) -> u64 {
+        let product = |sizes: &[usize]| sizes.iter().map(|&n| n as u64).product::<u64>();
+        match self {
+            Kernel::Matmul(m) => product(&[m.batch, m.m, m.n, m.k]),
+            Kernel::Conv(c) => {
+                let channels = [c.batch, c.groups, c.in_channels, c.out_channels];
+                product(&channels) * product(&c.output) * product(&c.kernel)
+            }
+            _ => 0,
+        }
+    }
+}

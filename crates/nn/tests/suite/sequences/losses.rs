@@ -12,10 +12,13 @@ fn ctc_equals_pytorchs() {
         let x = lattice(500, &[12, 3, 5], &d);
         let targets = [1, 2, 2, 4, 3, 3, 3, 1, 1, -7, 99, 0]; // padding may be anything
         let targets = Tensor::from_slice(&targets, &[3, 4], &d);
+        let joined = Tensor::new(&[1, 2, 2, 4, 3, 3, 3], &d);
         let run = |name: &str, lengths: &[usize], options: CtcOptions| {
             let log_p = x.log_softmax(-1);
-            let y = loss::ctc(&log_p, &targets, lengths, &[4, 3, 0], &options);
-            check(name, &(), &[("x", &x)], &[&y]);
+            for targets in [&targets, &joined] {
+                let y = loss::ctc(&log_p, targets, lengths, &[4, 3, 0], &options);
+                check(name, &(), &[("x", &x)], &[&y]);
+            }
         };
         let mean = CtcOptions::default();
         let with = |reduction| CtcOptions { reduction, ..mean };
@@ -242,6 +245,12 @@ fn what_does_not_fit_is_an_error() {
     assert!(error(&[0, 4], &[1, 1], &options).contains("input length 0 of 0"));
     assert!(error(&[4, 4], &[1, 3], &options).contains("target length 3 of 1"));
     assert!(error(&[4], &[1, 1], &options).contains("1 input lengths"));
+    let joined = Tensor::new(&[1, 2, 1], &d);
+    let y = loss::ctc(&p, &joined, &[4, 4], &[1, 1], &options);
+    let text = y.check().map(|_| ()).unwrap_err().to_string();
+    assert!(text.contains("3 targets are not as many"), "{text}");
+    let empty = loss::ctc(&p, &joined.narrow(0, 0, 0), &[4, 4], &[0, 0], &options);
+    assert!(empty.item::<f32>().unwrap().is_finite());
     let blank = CtcOptions {
         blank: 3,
         ..options

@@ -1,4 +1,4 @@
-//! Aligned plain text, for every table this crate prints.
+//! Aligned plain text, for every table that metrics, training and statistics print.
 //!
 //! Must not know what the cells mean. Widths are counted in `char`s.
 
@@ -6,13 +6,15 @@ use std::fmt;
 
 /// Which side of its column a cell stands on.
 #[derive(Clone, Copy)]
-pub(crate) enum Align {
+pub enum Align {
+    /// Text.
     Left,
+    /// Numbers.
     Right,
 }
 
 /// Writes `rows` with two spaces between columns; `None` is a rule across the table.
-pub(crate) fn write_table(
+pub fn write_table(
     f: &mut fmt::Formatter<'_>,
     align: &[Align],
     rows: &[Option<Vec<String>>],
@@ -52,7 +54,7 @@ fn line(cells: &[String], align: &[Align], widths: &[usize]) -> String {
 }
 
 /// `1234567` as `1,234,567`.
-pub(crate) fn thousands(number: u64) -> String {
+pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (i, digit) in digits.chars().enumerate() {

@@ -1,10 +1,12 @@
-//! Metrics on the host: running means, accuracy, the confusion matrix and what follows from it.
+//! The confusion matrix on the host, as counts that print as a table.
 //!
 //! Takes plain numbers that were read back already; must not touch a device.
 //! A ratio with denominator zero is `None`, never NaN.
 
 use std::fmt;
 
+use crate::running::{RunningMean, ratio};
+use crate::scores::ClassScores;
 use crate::table::{Align, write_table};
 
 /// A class index outside of a [`ConfusionMatrix`], or a count of labels that does not fit.
@@ -31,88 +33,6 @@ pub enum MetricsError {
         /// The number given.
         found: usize,
     },
-}
-
-/// A weighted mean of values that arrive one by one, in f64. A NaN value makes it NaN.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct RunningMean {
-    mean: f64,
-    weight: f64,
-}
-
-impl RunningMean {
-    /// Adds `value` with weight 1.
-    pub fn add(&mut self, value: f64) {
-        self.add_weighted(value, 1.0);
-    }
-
-    /// Adds `value`, itself a mean over `weight` samples. A weight that is not positive is ignored.
-    pub fn add_weighted(&mut self, value: f64, weight: f64) {
-        if weight > 0.0 {
-            self.weight += weight;
-            // The update form loses no digits as the sum grows.
-            self.mean += (value - self.mean) * (weight / self.weight);
-        }
-    }
-
-    /// The mean; `None` before the first value.
-    pub fn value(&self) -> Option<f64> {
-        (self.weight > 0.0).then_some(self.mean)
-    }
-
-    /// The sum of weights.
-    pub fn weight(&self) -> f64 {
-        self.weight
-    }
-
-    /// Back to empty.
-    pub fn reset(&mut self) {
-        *self = Self::default();
-    }
-}
-
-/// How many of how many were right.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Accuracy {
-    correct: u64,
-    total: u64,
-}
-
-impl Accuracy {
-    /// Counts one sample.
-    pub fn record(&mut self, correct: bool) {
-        self.add(u64::from(correct), 1);
-    }
-
-    /// Counts a batch.
-    pub fn add(&mut self, correct: u64, total: u64) {
-        self.correct += correct;
-        self.total += total;
-    }
-
-    /// The fraction that was right, 0 to 1; `None` before the first sample.
-    pub fn value(&self) -> Option<f64> {
-        ratio(self.correct, self.total)
-    }
-
-    /// Samples that were right.
-    pub fn correct(&self) -> u64 {
-        self.correct
-    }
-
-    /// Samples counted.
-    pub fn total(&self) -> u64 {
-        self.total
-    }
-
-    /// Back to empty.
-    pub fn reset(&mut self) {
-        *self = Self::default();
-    }
-}
-
-fn ratio(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
 }
 
 /// Counts of samples by true class (row) and predicted class (column).
@@ -154,6 +74,12 @@ impl ConfusionMatrix {
         }
         self.counts[truth * classes + predicted] += 1;
         Ok(())
+    }
+
+    /// Counts so many samples of classes that exist.
+    pub(crate) fn add(&mut self, truth: usize, predicted: usize, samples: u64) {
+        let classes = self.classes();
+        self.counts[truth * classes + predicted] += samples;
     }
 
     /// Counts a batch: `truth[i]` was predicted as `predicted[i]`.
@@ -276,6 +202,23 @@ impl ConfusionMatrix {
         mean.value()
     }
 
+    /// Everything that follows from the counts: precision, recall, F, kappa and more, averaged as asked for.
+    ///
+    /// ```
+    /// use wgrad_metrics::{Average, ConfusionMatrix, Rate};
+    /// let mut matrix = ConfusionMatrix::new(2);
+    /// matrix.record_all(&[0, 0, 1, 1], &[0, 1, 1, 1])?;
+    /// let scores = matrix.scores();
+    /// assert_eq!(scores.average(Rate::Recall, Average::Macro)?, 0.75);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn scores(&self) -> ClassScores {
+        ClassScores::of_counts(
+            self.classes(),
+            self.counts.iter().map(|&c| c as f64).collect(),
+        )
+    }
+
     /// A table of precision, recall, F1 and sample count per class.
     pub fn per_class(&self) -> PerClass<'_> {
         PerClass(self)
@@ -387,33 +330,6 @@ mod tests {
             .record_all(&[0, 0, 0, 1, 1, 1, 1], &[0, 0, 1, 1, 1, 1, 0])
             .unwrap();
         matrix
-    }
-
-    #[test]
-    fn running_mean_is_weighted() {
-        let mut mean = RunningMean::default();
-        assert_eq!(mean.value(), None);
-        mean.add_weighted(1.0, 3.0);
-        mean.add(5.0);
-        mean.add_weighted(100.0, 0.0);
-        assert_eq!(mean.value(), Some(2.0));
-        assert_eq!(mean.weight(), 4.0);
-        mean.add(f64::NAN);
-        assert!(mean.value().unwrap().is_nan());
-        mean.reset();
-        assert_eq!(mean.value(), None);
-    }
-
-    #[test]
-    fn accuracy_counts() {
-        let mut accuracy = Accuracy::default();
-        assert_eq!(accuracy.value(), None);
-        accuracy.record(true);
-        accuracy.add(1, 3);
-        assert_eq!(
-            (accuracy.value(), accuracy.correct(), accuracy.total()),
-            (Some(0.5), 2, 4)
-        );
     }
 
     #[test]

@@ -1,0 +1,6 @@
+//! Lessons of the chapter; see `chapters.rs`.
+
+pub mod accumulation;
+pub mod chain_rule;
+pub mod limit;
+pub mod symbols;

@@ -1,0 +1,98 @@
+//! The chapters in the order of the course. A lesson is a line here and a file.
+
+use crate::lesson::{Lesson, Result};
+
+/// A chapter.
+pub struct Chapter {
+    pub name: &'static str,
+    pub title: &'static str,
+    pub lessons: &'static [Entry],
+}
+
+/// A lesson.
+pub struct Entry {
+    pub name: &'static str,
+    pub title: &'static str,
+    /// Of the full run, on two cores.
+    pub seconds: u32,
+    pub source: &'static str,
+    pub run: fn(&mut Lesson) -> Result,
+}
+
+macro_rules! chapters {
+    ($($chapter:ident, $title:literal: { $($lesson:ident, $seconds:literal, $what:literal;)* })*) => {
+        /// Every chapter.
+        pub const CHAPTERS: &[Chapter] = &[$(Chapter {
+            name: stringify!($chapter),
+            title: $title,
+            lessons: &[$(Entry {
+                name: stringify!($lesson),
+                title: $what,
+                seconds: $seconds,
+                source: include_str!(concat!(stringify!($chapter), "/", stringify!($lesson), ".rs")),
+                run: crate::$chapter::$lesson::run,
+            }),*],
+        }),*];
+    };
+}
+
+chapters! {
+    tensors, "Tensors and linear algebra": {
+        arrays, 1, "Tensors: making, looking, combining";
+        norms, 1, "Norms and angles";
+        linear_system, 1, "Three planes meet in a point";
+        eigenvectors, 1, "What a matrix only stretches";
+    }
+    probability, "Probability": {
+        bayes, 1, "A positive test for a rare disease";
+        coins, 1, "Frequencies converge";
+        covariance, 1, "Uncorrelated, and yet dependent";
+        likelihood, 1, "A Gaussian by maximum likelihood";
+    }
+    calculus, "Calculus": {
+        limit, 1, "A derivative as a limit, and where f32 breaks it";
+        chain_rule, 1, "Back-propagation by hand and by grad";
+        accumulation, 1, "Forward and backward accumulation";
+        symbols, 1, "A derivative is a graph, too";
+    }
+    linear_regression, "Linear regression": {
+        vectorised, 1, "A loop, and one operation";
+        normal, 1, "The normal density and the squared loss";
+        scratch, 2, "Linear regression from scratch";
+        concise, 2, "The same with layers";
+        closed_form, 1, "The same in closed form";
+        temperature, 1, "A line through a year of temperatures";
+        houses, 2, "Prices of houses by area and age";
+    }
+    losses, "Losses": {
+        saturation, 1, "Why cross-entropy and not squared error";
+    }
+    gradient_descent, "Gradient descent": {
+        surfaces, 1, "Minima, saddles, cliffs";
+        rates, 1, "Learning rates too low and too high";
+        batches, 3, "Batch, minibatch, single examples";
+    }
+    feed_forward, "Feed-forward networks": {
+        perceptron, 1, "The perceptron's rule";
+        xor, 2, "XOR: impossible for a line, easy for two";
+        folding, 1, "Absolute values fold space";
+    }
+    zoo, "The zoo": {
+        markov_chain, 1, "Markov chain";
+        radial_basis, 1, "Radial basis network";
+        hopfield, 1, "Hopfield network";
+        boltzmann, 2, "Boltzmann machine";
+        rbm, 20, "Restricted Boltzmann machine";
+        deep_belief, 40, "Deep belief network";
+        extreme_learning, 15, "Extreme learning machine";
+        echo_state, 5, "Echo-state network";
+        liquid_state, 1, "Liquid state machine";
+        kohonen, 3, "Self-organising map";
+        support_vector, 3, "Support vector machine";
+        clusters, 10, "k-means and principal components";
+    }
+    reinforcement, "Reinforcement learning": {
+        bandit, 3, "Ten arms";
+        cart_pole, 30, "Balancing a pole";
+    }
+}

@@ -1,0 +1,14 @@
+//! Lessons of the chapter; see `chapters.rs`.
+
+pub mod boltzmann;
+pub mod clusters;
+pub mod deep_belief;
+pub mod echo_state;
+pub mod extreme_learning;
+pub mod hopfield;
+pub mod kohonen;
+pub mod liquid_state;
+pub mod markov_chain;
+pub mod radial_basis;
+pub mod rbm;
+pub mod support_vector;
