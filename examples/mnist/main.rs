@@ -14,7 +14,7 @@ use clap::Parser;
 use evaluate::{Evaluation, evaluate};
 use options::Options;
 use std::time::Instant;
-use wgrad::data::{Batches, BatchesState, DeviceDataset, ImageDataset, Loader};
+use wgrad::data::{BatchSampler, BatchSamplerState, DeviceDataset, ImageDataset, Loader};
 use wgrad::nn::{Adam, Compiled, Context, Sequential, compile, gradients};
 use wgrad::train::session::{capture, restore};
 use wgrad::train::{
@@ -107,7 +107,7 @@ impl<'a> Trainer<'a> {
             }
             step = counters.get("step").copied().unwrap_or(0);
             let position = resumed_position(loader.state(), &counters);
-            loader = loader.with_batches(Batches::from_state(position)?);
+            loader = loader.with_batches(BatchSampler::from_state(position)?);
             println!("resumed from {} at step {step}", path.display());
         }
         let resumed = options.resumed().is_some();
@@ -202,7 +202,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Batches of the epoch that are done. The loader has already gone on when the last one is.
+    /// BatchSampler of the epoch that are done. The loader has already gone on when the last one is.
     fn position_in_epoch(&self) -> u64 {
         let state = self.loader.state();
         u64::from(state.position).div_ceil(u64::from(state.batch_size.max(1)))
@@ -283,9 +283,9 @@ fn train_step(data: DeviceDataset) -> Box<StepFunction> {
 }
 
 /// Where the saved run's loader stood, for the dataset and batch size of this one.
-fn resumed_position(fresh: BatchesState, counters: &Counters) -> BatchesState {
+fn resumed_position(fresh: BatchSamplerState, counters: &Counters) -> BatchSamplerState {
     let counter = |name: &str| counters.get(name).copied().unwrap_or(0);
-    BatchesState {
+    BatchSamplerState {
         epoch: counter("epoch"),
         position: counter("position") as u32,
         ..fresh

@@ -193,6 +193,17 @@ pub enum Error {
         actual: u64,
     },
 
+    /// A saved state of a loader is not one of the loader that it was given to.
+    #[error("the saved state of the loader {problem}")]
+    State {
+        /// What does not fit.
+        problem: String,
+    },
+
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] wgrad_graph::Error),
+
     /// No cache folder is known: none of the usual environment variables is set.
     #[error("no cache folder: none of {looked_for} is set to an absolute path")]
     NoCacheDir {

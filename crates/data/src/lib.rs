@@ -12,6 +12,7 @@
 //! - [`sampler`]: shuffled batches whose state can be saved and resumed.
 //! - `download` (feature `download`, native targets): fetches MNIST into the user's cache.
 
+mod batch;
 mod dataset;
 pub mod digits;
 #[cfg(all(feature = "download", not(target_arch = "wasm32")))]
@@ -23,9 +24,10 @@ pub mod mnist;
 mod rng;
 pub mod sampler;
 
+pub use batch::{Batch, Batches, FromFn, LoaderState, from_fn};
 pub use dataset::ImageDataset;
 pub use error::{Error, Result};
 pub use idx::Idx;
 pub use loader::{DeviceDataset, Loader};
 pub use mnist::Mnist;
-pub use sampler::{Batches, BatchesState, epoch_permutation};
+pub use sampler::{BatchSampler, BatchSamplerState, epoch_permutation};

@@ -1,7 +1,7 @@
 //! Feeding a training loop: the dataset lives on the device as bytes, and a batch is gathered there by index, so
 //! that a step uploads a few hundred bytes and not a batch of floats. Must not read files.
 
-use crate::{Batches, BatchesState, ImageDataset};
+use crate::{BatchSampler, BatchSamplerState, ImageDataset};
 use wgrad_graph::{DType, Device, Result, Tensor};
 
 /// Images and labels on a device: `images [n, height * width]` as u8, `labels [n]` as i32.
@@ -98,7 +98,7 @@ impl DeviceDataset {
 #[derive(Clone, Debug)]
 pub struct Loader {
     dataset: DeviceDataset,
-    batches: Batches,
+    batches: BatchSampler,
 }
 
 impl Loader {
@@ -107,12 +107,12 @@ impl Loader {
     /// # Errors
     /// The batch size is 0, or the dataset has more than 2^32 − 1 images.
     pub fn new(dataset: DeviceDataset, batch_size: usize, seed: u64) -> crate::Result<Loader> {
-        let batches = Batches::new(dataset.len(), batch_size, seed)?;
+        let batches = BatchSampler::new(dataset.len(), batch_size, seed)?;
         Ok(Loader { dataset, batches })
     }
 
     /// With batches in another order or state.
-    pub fn with_batches(self, batches: Batches) -> Loader {
+    pub fn with_batches(self, batches: BatchSampler) -> Loader {
         Loader { batches, ..self }
     }
 
@@ -158,7 +158,7 @@ impl Loader {
     }
 
     /// Where the loader stands.
-    pub fn state(&self) -> BatchesState {
+    pub fn state(&self) -> BatchSamplerState {
         self.batches.state()
     }
 }

@@ -32,9 +32,9 @@ pub fn epoch_permutation(seed: u64, epoch: u64, n: u32) -> Vec<u32> {
     order
 }
 
-/// All that [`Batches`] is: plain numbers to save in a checkpoint.
+/// All that [`BatchSampler`] is: plain numbers to save in a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchesState {
+pub struct BatchSamplerState {
     /// The number of examples in the dataset.
     pub len: u32,
     /// The examples in a batch; the last of an epoch may have fewer.
@@ -51,11 +51,11 @@ pub struct BatchesState {
     pub drop_last: bool,
 }
 
-/// Batches of indices, epoch after epoch.
+/// BatchSampler of indices, epoch after epoch.
 ///
 /// ```
-/// # use wgrad_data::Batches;
-/// let mut batches = Batches::new(10, 4, 42)?;
+/// # use wgrad_data::BatchSampler;
+/// let mut batches = BatchSampler::new(10, 4, 42)?;
 /// let mut sizes = vec![];
 /// while let Some(indices) = batches.next_batch() {
 ///     sizes.push(indices.len());
@@ -65,19 +65,19 @@ pub struct BatchesState {
 /// # Ok::<(), wgrad_data::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Batches {
-    state: BatchesState,
+pub struct BatchSampler {
+    state: BatchSamplerState,
     /// The order of `state.epoch`, made when it is first needed.
     order: Option<Vec<u32>>,
 }
 
-impl Batches {
+impl BatchSampler {
     /// Shuffled batches over `len` examples, the short last one included.
     ///
     /// # Errors
     /// [`Error::Batches`] if `batch_size` is 0, or either number is beyond a u32.
     pub fn new(len: usize, batch_size: usize, seed: u64) -> Result<Self> {
-        Self::from_state(BatchesState {
+        Self::from_state(BatchSamplerState {
             len: to_u32("len", len)?,
             batch_size: to_u32("batch_size", batch_size)?,
             seed,
@@ -92,7 +92,7 @@ impl Batches {
     ///
     /// # Errors
     /// [`Error::Batches`] if `batch_size` is 0 or `position` beyond `len`.
-    pub fn from_state(state: BatchesState) -> Result<Self> {
+    pub fn from_state(state: BatchSamplerState) -> Result<Self> {
         if state.batch_size == 0 {
             return Err(out_of_range("batch_size", "at least 1".to_owned(), 0));
         }
@@ -107,9 +107,9 @@ impl Batches {
         Ok(Self { state, order: None })
     }
 
-    /// What to save in order to resume; see [`Batches::from_state`].
+    /// What to save in order to resume; see [`BatchSampler::from_state`].
     #[must_use]
-    pub fn state(&self) -> BatchesState {
+    pub fn state(&self) -> BatchSamplerState {
         self.state
     }
 
@@ -137,7 +137,7 @@ impl Batches {
     /// The batches of a whole epoch: `len / batch_size`, rounded down with `drop_last`, else up.
     #[must_use]
     pub fn batches_per_epoch(&self) -> usize {
-        let BatchesState {
+        let BatchSamplerState {
             len,
             batch_size,
             drop_last,
@@ -154,7 +154,7 @@ impl Batches {
     /// The next batch's indices into the dataset; `None` once at the end of each epoch, after which
     /// the next epoch begins. An epoch without batches gives `None` at every call.
     pub fn next_batch(&mut self) -> Option<&[u32]> {
-        let BatchesState {
+        let BatchSamplerState {
             len,
             batch_size,
             position,
@@ -180,7 +180,7 @@ impl Batches {
     }
 }
 
-fn epoch_order(state: &BatchesState) -> Vec<u32> {
+fn epoch_order(state: &BatchSamplerState) -> Vec<u32> {
     if state.shuffle {
         epoch_permutation(state.seed, state.epoch, state.len)
     } else {
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn epochs_follow_each_other() {
-        let mut batches = Batches::new(7, 3, 9).unwrap();
+        let mut batches = BatchSampler::new(7, 3, 9).unwrap();
         for epoch in 0..3 {
             let mut seen = vec![];
             while let Some(batch) = batches.next_batch() {
@@ -248,17 +248,17 @@ mod tests {
 
     #[test]
     fn drop_last_leaves_the_short_batch_out() {
-        let mut batches = Batches::new(7, 3, 9).unwrap().drop_last(true);
+        let mut batches = BatchSampler::new(7, 3, 9).unwrap().drop_last(true);
         assert_eq!(batches.batches_per_epoch(), 2);
         let sizes: Vec<_> = std::iter::from_fn(|| batches.next_batch().map(<[u32]>::len)).collect();
         assert_eq!(sizes, [3, 3]);
-        let mut none = Batches::new(2, 3, 9).unwrap().drop_last(true);
+        let mut none = BatchSampler::new(2, 3, 9).unwrap().drop_last(true);
         assert_eq!((none.batches_per_epoch(), none.next_batch()), (0, None));
     }
 
     #[test]
     fn unshuffled_is_the_natural_order() {
-        let mut batches = Batches::new(5, 5, 0).unwrap().shuffle(false);
+        let mut batches = BatchSampler::new(5, 5, 0).unwrap().shuffle(false);
         for _ in 0..2 {
             assert_eq!(batches.next_batch(), Some([0, 1, 2, 3, 4].as_slice()));
             assert_eq!(batches.next_batch(), None);
@@ -267,9 +267,9 @@ mod tests {
 
     #[test]
     fn resumes_anywhere() {
-        let mut original = Batches::new(11, 4, 123).unwrap();
+        let mut original = BatchSampler::new(11, 4, 123).unwrap();
         for _ in 0..9 {
-            let mut resumed = Batches::from_state(original.state()).unwrap();
+            let mut resumed = BatchSampler::from_state(original.state()).unwrap();
             for _ in 0..6 {
                 assert_eq!(resumed.next_batch(), original.clone().next_batch());
                 original.next_batch();
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn bad_arguments_are_errors() {
-        let error = Batches::new(5, 0, 0).unwrap_err();
+        let error = BatchSampler::new(5, 0, 0).unwrap_err();
         assert!(
             matches!(
                 error,
@@ -291,9 +291,9 @@ mod tests {
             ),
             "{error}"
         );
-        let mut state = Batches::new(5, 2, 0).unwrap().state();
+        let mut state = BatchSampler::new(5, 2, 0).unwrap().state();
         state.position = 6;
-        let error = Batches::from_state(state).unwrap_err();
+        let error = BatchSampler::from_state(state).unwrap_err();
         assert!(
             matches!(
                 error,
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn empty_dataset_has_no_batches() {
-        let mut batches = Batches::new(0, 4, 0).unwrap();
+        let mut batches = BatchSampler::new(0, 4, 0).unwrap();
         assert_eq!(
             (batches.batches_per_epoch(), batches.next_batch()),
             (0, None)

@@ -259,6 +259,41 @@ fn anew(t: &Tensor) -> Tensor {
     copies.remove(&t.0.id).unwrap_or_else(|| t.clone())
 }
 
+#[cfg(not(target_arch = "wasm32"))]
+thread_local! {
+    static DETECTING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Whether this thread is within [`detect_anomaly`].
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn is_detecting() -> bool {
+    DETECTING.get()
+}
+
+/// Calls a function with every run of this thread watched: one that makes a NaN or an infinity out of finite operands is an
+/// error that names the operation and its place. What `WGRAD_ANOMALY=1` does for a whole program; PyTorch's
+/// `detect_anomaly`. Slow: operations run one by one.
+///
+/// ```
+/// use wgrad_graph::{Device, Tensor, detect_anomaly};
+/// let x = Tensor::new(&[1.0f32, -1.0], &Device::cpu());
+/// let error = detect_anomaly(|| x.log().sum().item::<f32>()).unwrap_err();
+/// assert!(error.to_string().contains("log"));
+/// assert!(x.log().sum().item::<f32>()?.is_nan());
+/// # Ok::<(), wgrad_graph::Error>(())
+/// ```
+#[cfg(not(target_arch = "wasm32"))]
+pub fn detect_anomaly<T>(f: impl FnOnce() -> T) -> T {
+    struct Ends(bool);
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            DETECTING.set(self.0);
+        }
+    }
+    let _ends = Ends(DETECTING.replace(true));
+    f()
+}
+
 /// Runs tensors node by node and returns an error that names the first operation that makes a NaN or an infinity:
 /// the mode that `WGRAD_ANOMALY=1` turns on for every run.
 #[cfg(not(target_arch = "wasm32"))]

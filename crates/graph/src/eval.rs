@@ -137,11 +137,13 @@ pub(crate) fn eval_planned(tensors: &[&Tensor]) -> Result<()> {
     eval_rest(&mut rest, &FxHashMap::default()).map(|_| ())
 }
 
-/// Whether `WGRAD_ANOMALY=1` asks every run to stop at the first NaN or infinity.
+/// Whether `WGRAD_ANOMALY=1` or [`detect_anomaly`](crate::detect_anomaly) asks every run to stop at the first NaN or
+/// infinity.
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn anomaly_mode() -> bool {
     static MODE: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
-    *MODE.get_or_init(|| std::env::var("WGRAD_ANOMALY").is_ok_and(|v| v == "1"))
+    crate::debug::is_detecting()
+        || *MODE.get_or_init(|| std::env::var("WGRAD_ANOMALY").is_ok_and(|v| v == "1"))
 }
 
 /// The outcome is that of the first device.

@@ -68,7 +68,7 @@ pub use composite::{
 pub use cost::PlanCost;
 pub use debug::{Departure, NonFinite, graph_dot};
 #[cfg(not(target_arch = "wasm32"))]
-pub use debug::{find_departure, find_nonfinite};
+pub use debug::{detect_anomaly, find_departure, find_nonfinite};
 pub use device::{Device, DeviceMemory, Settings};
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};

@@ -311,6 +311,19 @@ impl Tensor {
         self.0.op.name()
     }
 
+    /// What it was recorded from, in order; none for a leaf. For looking at a graph: see also
+    /// [`graph_dot`](crate::graph_dot).
+    ///
+    /// ```
+    /// use wgrad_graph::{Device, Tensor};
+    /// let x = Tensor::new(&[1.0f32], &Device::cpu());
+    /// let y = x.exp();
+    /// assert!(y.op_name() == "exp" && y.operands()[0].same(&x) && x.operands().is_empty());
+    /// ```
+    pub fn operands(&self) -> &[Tensor] {
+        &self.0.inputs
+    }
+
     /// Where in the user's program the tensor was made.
     pub fn location(&self) -> &'static Location<'static> {
         self.0.location

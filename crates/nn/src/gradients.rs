@@ -1,8 +1,11 @@
 //! The derivative of a loss by every parameter of a module, recorded and not yet run. Clipping and norms are more
 //! recorded operations on it. Updates nothing.
 
+mod accumulated;
 mod clip;
 mod combine;
+
+pub use accumulated::Accumulated;
 
 use crate::module::{Module, identity};
 use std::collections::{HashMap, HashSet};

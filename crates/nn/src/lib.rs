@@ -42,12 +42,12 @@ pub mod schedule;
 mod variable;
 
 pub use average::Average;
-pub use compile::{Compiled, Outputs, compile};
+pub use compile::{Compiled, Outputs, Snapshot, compile};
 pub use context::Context;
 #[cfg(not(target_arch = "wasm32"))]
 pub use generate::generate;
 pub use generate::{GenerateOptions, LanguageModel, generate_async};
-pub use gradients::{Gradients, gradients, gradients_where, gradients_with};
+pub use gradients::{Accumulated, Gradients, gradients, gradients_where, gradients_with};
 pub use host::{Host, Saved, Value, Variant, Watched};
 pub use layer::{Layer, LayerInfo, Sequential};
 pub use layers::{

@@ -19,7 +19,7 @@ mod plateau;
 
 pub use cosine::{CosineAnnealing, CosineAnnealingWarmRestarts};
 pub use cycle::{Anneal, Cyclic, CyclicMode, OneCycle};
-pub use decay::{Constant, Exponential, Linear, MultiStep, Polynomial, Step};
+pub use decay::{Constant, Exponential, Linear, LinearToTau, MultiStep, Polynomial, Step, WarmUp};
 pub use plateau::{Mode, ReduceOnPlateau, ThresholdMode};
 
 use wgrad_graph::{Error, ErrorKind, Result};

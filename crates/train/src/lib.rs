@@ -13,8 +13,12 @@ pub mod log;
 pub mod progress;
 #[cfg(feature = "report")]
 pub mod report;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod select;
 pub mod session;
 pub mod summary;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod trainer;
 pub mod weights;
 
 pub use checkpoint::{Array, Checkpoint, CheckpointError, DType};
@@ -27,6 +31,11 @@ pub use progress::Progress;
 pub use report::{Report, ReportError, Tile};
 pub use session::{Counters, SessionError};
 pub use summary::{Summary, SummaryRow};
+#[cfg(not(target_arch = "wasm32"))]
+pub use trainer::{
+    At, Callback, EarlyStopping, EpochScores, Event, Every, Fitted, RateRange, RateSearch,
+    RunFolder, Scalars, StepRecord, TrainError, Trainer, gradient_norms,
+};
 pub use weights::{LoadOptions, LoadReport, ModelInfo, Weights, WeightsError};
 pub use wgrad_metrics::running::Accuracy;
 use wgrad_metrics::table;

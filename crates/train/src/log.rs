@@ -249,7 +249,7 @@ fn failed<'a>(target: &'a str, action: &'static str) -> impl FnOnce(io::Error) -
     }
 }
 
-fn line(event: &str, fields: &[(&str, Field<'_>)]) -> String {
+pub(crate) fn line(event: &str, fields: &[(&str, Field<'_>)]) -> String {
     let mut line = format!("{{\"event\":{}", text(event));
     for &(key, field) in fields {
         line.push_str(&format!(",{}:{}", text(key), value(field)));
@@ -306,6 +306,24 @@ fn remove_partial_line(file: &mut File) -> io::Result<()> {
     file.set_len(end)?;
     file.seek(SeekFrom::Start(end))?;
     Ok(())
+}
+
+/// The length of the file's lines up to the first that is unfinished or belongs to what comes after `step`, or after so many
+/// epochs: an epoch's line stands after the last step, at which a checkpoint may have been written before it.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn earlier_lines(file: &mut File, step: u64, epochs: u64) -> io::Result<u64> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let earlier = |line: &&[u8]| {
+        let event: Option<serde_json::Value> = serde_json::from_slice(line).ok();
+        line.ends_with(b"\n")
+            && event.is_some_and(|e| {
+                let within = |key: &str, last: u64| e[key].as_u64().is_none_or(|at| at <= last);
+                e["event"] != "end" && within("step", step) && within("epoch", epochs)
+            })
+    };
+    let lines = bytes.split_inclusive(|&byte| byte == b'\n');
+    Ok(lines.take_while(earlier).map(<[u8]>::len).sum::<usize>() as u64)
 }
 
 /// Cuts the file before the first line that is unfinished or belongs to what comes after `step`.

@@ -8,12 +8,13 @@ mod snapshot;
 mod trace;
 
 pub use outputs::Outputs;
+pub use snapshot::Snapshot;
 
 use crate::host::Host;
 use crate::module::{Module, NAMELESS};
 use plan::Plan;
 use slots::{Slots, push_type};
-use snapshot::{Guard, Path, Snapshot, each_tensor, named_tensors};
+use snapshot::{Guard, Path, each_tensor, named_tensors};
 use std::marker::PhantomData;
 use std::panic::Location;
 use trace::{Traced, trace};

@@ -71,8 +71,22 @@ impl Display for Path {
     }
 }
 
-/// A state: its tensors by name, and everything that its host's side shows.
-pub(super) struct Snapshot {
+/// A state as it was: its tensors by name, and everything that its host's side shows. Tensors are held by handle, so that
+/// taking one copies nothing; a compiled function that then updates them leaves those values to it.
+///
+/// ```
+/// use wgrad_graph::{Device, Generator};
+/// use wgrad_nn::{Linear, Module, Snapshot};
+/// let device = Device::cpu();
+/// let mut net = Linear::new(1, 1, &mut Generator::new(0), &device);
+/// let before = Snapshot::of(&mut net);
+/// let old = net.weight.item::<f32>()?;
+/// net.init(|_, t| t.zeros_like())?;
+/// before.restore(&mut net).unwrap();
+/// assert_eq!(net.weight.item::<f32>()?, old);
+/// # Ok::<(), wgrad_graph::Error>(())
+/// ```
+pub struct Snapshot {
     names: Vec<String>,
     tensors: Vec<Tensor>,
     host: Vec<Entry>,
@@ -124,7 +138,8 @@ impl Entry {
 }
 
 impl Snapshot {
-    pub(super) fn of<S: Module>(state: &mut S) -> Snapshot {
+    /// All that a state holds now.
+    pub fn of<S: Module>(state: &mut S) -> Snapshot {
         let (names, tensors) = named_tensors(state);
         let mut host = Vec::new();
         state.visit_host(&mut |h| host.extend(Entry::of(h)));
@@ -153,7 +168,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// The names of what could not be put back, because a function has removed it and it cannot be copied.
-    pub(super) fn restore<S: Module>(&self, state: &mut S) -> Result<(), String> {
+    pub fn restore<S: Module>(&self, state: &mut S) -> Result<(), String> {
         let mut lost = Vec::new();
         let mut path = Path::default();
         let mut rest = self.host.iter();

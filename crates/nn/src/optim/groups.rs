@@ -89,6 +89,23 @@ impl Groups {
             .collect()
     }
 
+    /// Names, and learning rates of their own.
+    pub(crate) fn own_rates(&self) -> Vec<(String, Option<f64>)> {
+        self.0.iter().map(|g| (g.name.clone(), g.lr)).collect()
+    }
+
+    /// Puts back what [`Groups::own_rates`] gave; false, and nothing changed, if the names are others.
+    pub(crate) fn set_own_rates(&mut self, rates: &[(String, Option<f64>)]) -> bool {
+        let names = self.0.iter().map(|g| &g.name);
+        let same = names.eq(rates.iter().map(|(name, _)| name));
+        if same {
+            for (group, (_, lr)) in self.0.iter_mut().zip(rates) {
+                group.lr = *lr;
+            }
+        }
+        same
+    }
+
     /// Gives a group a learning rate of its own.
     pub(crate) fn set_rate(&mut self, name: &str, lr: f64) -> Result<()> {
         let mut groups = self.0.iter_mut();

@@ -41,6 +41,10 @@ use crate::module::Module;
 use wgrad_graph::replay::Outcome;
 use wgrad_graph::{Mark, Result, Tensor};
 
+/// Where an optimiser shows the number of steps that it has left out, which [`Hooks::steps_taken`] does not count. No field
+/// has such a name.
+pub const LEFT_OUT: &str = "steps left out";
+
 /// Moves the parameters of a module against a gradient. As a [`Module`] it is the tree of its moments, which are
 /// buffers, so that it can be part of the state of a compiled step.
 pub trait Optimizer: Module {
@@ -142,6 +146,12 @@ pub trait Hooks {
     /// Ends that: the learning rate is what it was, or what it has been set to.
     fn calm(&mut self);
 
+    /// The groups with the learning rates of their own, if they have one.
+    fn group_rates(&self) -> Vec<(String, Option<f64>)>;
+
+    /// Puts back what [`Hooks::group_rates`] gave. False if the groups have other names.
+    fn set_group_rates(&mut self, rates: &[(String, Option<f64>)]) -> bool;
+
     /// The number of steps taken, without being noticed by a trace.
     fn steps_taken(&self) -> u64;
 
@@ -188,7 +198,9 @@ macro_rules! optimizer {
             fn visit_host(&mut self, visitor: &mut dyn FnMut(crate::Host<'_>)) {
                 visitor(crate::Host::Optimizer(self));
                 if let Some(skipped) = &mut self.state.skipped {
+                    visitor(crate::Host::Enter(&crate::optim::LEFT_OUT));
                     visitor(crate::Host::Tensor(skipped));
+                    visitor(crate::Host::Leave);
                 }
             }
 
@@ -304,6 +316,14 @@ macro_rules! optimizer {
 
             fn calm(&mut self) {
                 self.lr = self.state.calm(self.lr);
+            }
+
+            fn group_rates(&self) -> Vec<(String, Option<f64>)> {
+                self.groups.own_rates()
+            }
+
+            fn set_group_rates(&mut self, rates: &[(String, Option<f64>)]) -> bool {
+                self.groups.set_own_rates(rates)
             }
 
             fn steps_taken(&self) -> u64 {

@@ -196,3 +196,67 @@ impl Schedule for Polynomial {
         self.base * (1.0 - passed(epoch, self.total)).powf(self.power)
     }
 }
+
+/// Down along a line to a least rate at step `tau`, which then stays: `(1 − k/τ) ε₀ + (k/τ) ε_τ` (Goodfellow, Bengio and
+/// Courville 2016, eq. 8.14).
+///
+/// ```
+/// use wgrad_nn::schedule::{LinearToTau, Schedule};
+/// let schedule = LinearToTau::new(0.1, 100, 0.001)?;
+/// assert_eq!((schedule.lr(0), schedule.lr(500)), (0.1, 0.001));
+/// # Ok::<(), wgrad_graph::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct LinearToTau {
+    first: f64,
+    tau: u64,
+    last: f64,
+}
+
+impl LinearToTau {
+    /// From `first` to `last` (the book: about a hundredth of `first`) over `tau` steps.
+    ///
+    /// # Errors
+    /// `tau` is 0.
+    pub fn new(first: f64, tau: u64, last: f64) -> Result<LinearToTau> {
+        require(tau > 0, "LinearToTau", || "a decay of 0 steps".into())?;
+        Ok(LinearToTau { first, tau, last })
+    }
+}
+
+impl Schedule for LinearToTau {
+    fn lr(&self, epoch: u64) -> f64 {
+        let share = passed(epoch, self.tau);
+        (1.0 - share) * self.first + share * self.last
+    }
+}
+
+/// Another schedule that is reached from near 0 along a line over the first steps; step `k` of `n` has the share
+/// `(k + 1) / n` of its rate.
+///
+/// ```
+/// use wgrad_nn::schedule::{CosineAnnealing, Schedule, WarmUp};
+/// let schedule = WarmUp::new(4, CosineAnnealing::new(1.0, 100)?);
+/// assert_eq!(schedule.lr(0), 0.25);
+/// assert_eq!(schedule.lr(50), CosineAnnealing::new(1.0, 100)?.lr(50));
+/// # Ok::<(), wgrad_graph::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct WarmUp<S> {
+    steps: u64,
+    then: S,
+}
+
+impl<S: Schedule> WarmUp<S> {
+    /// Over so many steps of `then`; with 0 it is `then`.
+    pub fn new(steps: u64, then: S) -> WarmUp<S> {
+        WarmUp { steps, then }
+    }
+}
+
+impl<S: Schedule> Schedule for WarmUp<S> {
+    fn lr(&self, epoch: u64) -> f64 {
+        let share = (epoch + 1) as f64 / self.steps.max(1) as f64;
+        self.then.lr(epoch) * share.min(1.0)
+    }
+}

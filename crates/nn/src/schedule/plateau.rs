@@ -1,7 +1,8 @@
 //! A rate that falls when a metric has stopped improving: PyTorch's `ReduceLROnPlateau`. The one schedule with a state.
 
 use super::require;
-use wgrad_graph::Result;
+use crate::{Host, Kind, Module};
+use wgrad_graph::{Result, Tensor};
 
 /// What counts as better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +44,8 @@ pub struct ReduceOnPlateau {
     cooldown: u64,
     min_lr: f64,
     eps: f64,
-    best: Option<f64>,
+    /// NaN before the first.
+    best: f64,
     bad: u64,
     cooling: u64,
 }
@@ -61,7 +63,7 @@ impl ReduceOnPlateau {
             cooldown: 0,
             min_lr: 0.0,
             eps: 1e-8,
-            best: None,
+            best: f64::NAN,
             bad: 0,
             cooling: 0,
         }
@@ -120,7 +122,7 @@ impl ReduceOnPlateau {
     /// Takes the metric of an epoch that has ended and gives the rate of the next.
     pub fn step(&mut self, metric: f64) -> f64 {
         if self.better(metric) {
-            self.best = Some(metric);
+            self.best = metric;
             self.bad = 0;
         } else {
             self.bad += 1;
@@ -142,17 +144,36 @@ impl ReduceOnPlateau {
 
     /// The first metric is better than none, unless it is NaN or the worst there is.
     fn better(&self, metric: f64) -> bool {
-        let Some(best) = self.best else {
+        let best = self.best;
+        if best.is_nan() {
             return match self.mode {
                 Mode::Min => metric < f64::INFINITY,
                 Mode::Max => metric > f64::NEG_INFINITY,
             };
-        };
+        }
         match (self.mode, self.threshold_mode) {
             (Mode::Min, ThresholdMode::Rel) => metric < best * (1.0 - self.threshold),
             (Mode::Min, ThresholdMode::Abs) => metric < best - self.threshold,
             (Mode::Max, ThresholdMode::Rel) => metric > best * (1.0 + self.threshold),
             (Mode::Max, ThresholdMode::Abs) => metric > best + self.threshold,
         }
+    }
+}
+
+/// Without tensors: its numbers, so that a checkpoint keeps where it stands.
+impl Module for ReduceOnPlateau {
+    fn visit(&self, _: &str, _: &mut dyn FnMut(&str, Kind, &Tensor)) {}
+
+    fn visit_mut(&mut self, _: &str, _: &mut dyn FnMut(&str, Kind, &mut Tensor)) {}
+
+    fn visit_host(&mut self, visitor: &mut dyn FnMut(Host<'_>)) {
+        visitor(Host::Value(&mut self.lr));
+        visitor(Host::Value(&mut self.best));
+        visitor(Host::Value(&mut self.bad));
+        visitor(Host::Value(&mut self.cooling));
+    }
+
+    fn duplicate(&self) -> Option<ReduceOnPlateau> {
+        Some(self.clone())
     }
 }

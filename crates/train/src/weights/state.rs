@@ -1,6 +1,6 @@
 //! A whole state as one file: every tensor of its tree, and what it holds beside tensors (random streams, optimisers'
 //! steps and learning rates, variables, numbers and texts), by the paths that the tree gives them. It knows no layer and
-//! no optimiser: whatever shows itself to the visits of a module is kept.
+//! no optimiser: whatever shows itself to the visits of a module is kept. Several states share a file as parts of it.
 
 use super::WeightsError;
 use crate::checkpoint::Checkpoint;
@@ -8,7 +8,8 @@ use crate::session::{to_array, to_tensor};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use wgrad_graph::{Device, Generator, Tensor};
-use wgrad_nn::{Host, Module, Saved};
+use wgrad_nn::optim::LEFT_OUT;
+use wgrad_nn::{Hooks, Host, Module, Saved};
 
 /// Writes everything that a state holds, atomically: models, optimisers, averages, random streams, numbers, however many
 /// there are. [`load`] puts it back.
@@ -46,11 +47,64 @@ use wgrad_nn::{Host, Module, Saved};
 /// A tensor cannot be computed or read, or the file cannot be written: the old one is whole then.
 pub fn save(state: &mut dyn Module, path: impl AsRef<Path>) -> Result<(), WeightsError> {
     let mut checkpoint = Checkpoint::default();
-    for (name, tensor) in state.state() {
-        let array = wgrad_graph::block_on(to_array(&tensor))?;
-        checkpoint.arrays.insert(format!("state.{name}"), array);
+    gather(&mut checkpoint, STATE, state)?;
+    checkpoint.save(path)?;
+    Ok(())
+}
+
+/// Puts back what [`save`] has written, into a state of the same form. Tensors go to the devices of those they replace.
+/// A state that does not fit is left as it was. A trainer's checkpoint holds its state in this form too.
+///
+/// # Errors
+/// The file is missing or damaged, or holds another state: one error lists everything that differs.
+pub fn load(state: &mut dyn Module, path: impl AsRef<Path>) -> Result<(), WeightsError> {
+    let path = path.as_ref();
+    let checkpoint = Checkpoint::load(path)?;
+    spread(&checkpoint, STATE, state, &path.display().to_string())
+}
+
+/// What the names of a part begin with in a file: those of tensors, of skipped tensors, and of everything else.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'a> {
+    pub(crate) tensors: &'a str,
+    pub(crate) skipped: &'a str,
+    pub(crate) host: &'a str,
+}
+
+/// What a trainer keeps beside the state begins with this.
+pub(crate) const RESERVED: &str = "wgrad.";
+
+/// The state itself.
+pub(crate) const STATE: Part<'_> = Part {
+    tensors: "state.",
+    skipped: "skipped.",
+    host: "",
+};
+
+impl Part<'_> {
+    /// Whether metadata of this name belong to the part.
+    fn owns(&self, key: &str) -> bool {
+        match self.host {
+            "" => !key.starts_with(RESERVED),
+            host => key.starts_with(host),
+        }
     }
-    walk(state, &mut |key, host| {
+}
+
+/// Writes all that a module holds as a part of a checkpoint.
+pub(crate) fn gather(
+    checkpoint: &mut Checkpoint,
+    part: Part<'_>,
+    module: &mut dyn Module,
+) -> Result<(), WeightsError> {
+    for (name, tensor) in module.state() {
+        let array = wgrad_graph::block_on(to_array(&tensor))?;
+        checkpoint
+            .arrays
+            .insert(format!("{}{name}", part.tensors), array);
+    }
+    let mut skipped = Vec::new();
+    walk(module, &mut |key, host| {
         let text = match host {
             Host::Number(bits) => bits.to_string(),
             Host::Value(value) => value.show(),
@@ -58,39 +112,72 @@ pub fn save(state: &mut dyn Module, path: impl AsRef<Path>) -> Result<(), Weight
                 let [seed, step, draws] = (*g).state();
                 format!("{seed} {step} {draws}")
             }
-            Host::Optimizer(o) => format!("{} {:?}", o.steps_taken(), o.learning_rate()),
+            Host::Optimizer(o) => optimizer_text(o),
             Host::Variable(v) => format!("{:?}", v.get()),
+            Host::Tensor(t) => {
+                skipped.push((key.to_owned(), t.clone()));
+                return;
+            }
             _ => return,
         };
-        checkpoint.metadata.insert(key.to_owned(), text);
+        checkpoint
+            .metadata
+            .insert(format!("{}{key}", part.host), text);
     });
-    checkpoint.save(path)?;
+    for (key, tensor) in skipped {
+        let array = wgrad_graph::block_on(to_array(&tensor))?;
+        checkpoint
+            .arrays
+            .insert(format!("{}{key}", part.skipped), array);
+    }
     Ok(())
 }
 
-/// Puts back what [`save`] has written, into a state of the same form. Tensors go to the devices of those they replace.
-/// A state that does not fit is left as it was.
-///
-/// # Errors
-/// The file is missing or damaged, or holds another state: one error lists everything that differs.
-pub fn load(state: &mut dyn Module, path: impl AsRef<Path>) -> Result<(), WeightsError> {
-    let path = path.as_ref();
-    let checkpoint = Checkpoint::load(path)?;
-    let undo = kept(state);
-    let tensors = state.state();
-    let problems = match put(state, &checkpoint) {
+/// Puts a part of a checkpoint into a module of the same form, which is left as it was if it does not fit. `origin` is
+/// the file.
+pub(crate) fn spread(
+    checkpoint: &Checkpoint,
+    part: Part<'_>,
+    module: &mut dyn Module,
+    origin: &str,
+) -> Result<(), WeightsError> {
+    let undo = kept(module);
+    let tensors = module.state();
+    let problems = match put(module, checkpoint, part) {
         Ok(problems) if problems.is_empty() => return Ok(()),
         Ok(problems) => problems,
         Err(e) => vec![e.to_string()],
     };
-    restore(state, undo, &tensors);
+    restore(module, undo, &tensors);
     Err(WeightsError::State {
-        origin: path.display().to_string(),
+        origin: origin.to_owned(),
         problems,
     })
 }
 
-/// Shows what a state holds beside tensors, each under a key of its own: path and how many came there before.
+/// Whether a checkpoint has anything of a part.
+pub(crate) fn has(checkpoint: &Checkpoint, part: Part<'_>) -> bool {
+    let tensor = |name: &String| name.starts_with(part.tensors);
+    checkpoint.metadata.keys().any(|k| part.owns(k)) || checkpoint.arrays.keys().any(tensor)
+}
+
+/// Steps, learning rate, and the rates that groups have of their own, if there are groups.
+fn optimizer_text(optimizer: &dyn Hooks) -> String {
+    let rates = optimizer.group_rates();
+    let (steps, lr) = (optimizer.steps_taken(), optimizer.learning_rate());
+    match rates.is_empty() {
+        true => format!("{steps} {lr:?}"),
+        // As bits, for JSON has no infinity.
+        false => {
+            let bits = rates.iter().map(|(n, lr)| (n, lr.map(f64::to_bits)));
+            let list = serde_json::json!(bits.collect::<Vec<_>>());
+            format!("{steps} {lr:?} {list}")
+        }
+    }
+}
+
+/// Shows what a state holds beside tensors, each under a key of its own: path and how many came there before. The count of
+/// steps that an optimiser left out is a part of its steps, and not shown.
 fn walk(state: &mut dyn Module, visitor: &mut dyn FnMut(&str, Host<'_>)) {
     let mut path: Vec<String> = Vec::new();
     let mut counts: HashMap<String, usize> = HashMap::new();
@@ -99,6 +186,7 @@ fn walk(state: &mut dyn Module, visitor: &mut dyn FnMut(&str, Host<'_>)) {
         Host::Leave => {
             path.pop();
         }
+        Host::Tensor(_) if path.last().is_some_and(|name| name == LEFT_OUT) => {}
         host => {
             let place = path.join(".");
             let count = counts.entry(place.clone()).or_insert(0);
@@ -114,6 +202,7 @@ enum Kept {
     Saved(Saved),
     Stream(Box<Generator>),
     Variable(f64),
+    Tensor(Tensor),
     Nothing,
 }
 
@@ -125,6 +214,7 @@ fn kept(state: &mut dyn Module) -> Vec<Kept> {
             Host::Optimizer(o) => Kept::Saved(o.save()),
             Host::Generator(g) => Kept::Stream(Box::new(g.clone())),
             Host::Variable(v) => Kept::Variable(v.get()),
+            Host::Tensor(t) => Kept::Tensor(t.clone()),
             _ => Kept::Nothing,
         });
     });
@@ -143,6 +233,7 @@ fn restore(state: &mut dyn Module, undo: Vec<Kept>, tensors: &[(String, Tensor)]
         }
         (Host::Generator(g), Some(Kept::Stream(saved))) => *g = *saved,
         (Host::Variable(v), Some(Kept::Variable(saved))) => v.set(saved),
+        (Host::Tensor(t), Some(Kept::Tensor(saved))) => *t = saved,
         _ => {}
     });
     let mut old = tensors.iter();
@@ -153,50 +244,88 @@ fn restore(state: &mut dyn Module, undo: Vec<Kept>, tensors: &[(String, Tensor)]
     });
 }
 
-/// Puts the file's content into the state; everything that does not fit.
-fn put(state: &mut dyn Module, checkpoint: &Checkpoint) -> Result<Vec<String>, WeightsError> {
-    let device = state
-        .state()
-        .first()
-        .map_or_else(Device::reference, |(_, t)| t.device().clone());
-    let devices: HashMap<String, Device> = state
-        .state()
-        .into_iter()
-        .map(|(name, t)| (name, t.device().clone()))
-        .collect();
-    let mut given: BTreeMap<String, Tensor> = BTreeMap::new();
-    for (name, array) in &checkpoint.arrays {
-        if let Some(name) = name.strip_prefix("state.") {
-            let device = devices.get(name).unwrap_or(&device);
-            given.insert(name.to_owned(), to_tensor(array, device));
+/// Tensors of a file by name, on the devices of those whose places they take.
+struct Given {
+    tensors: BTreeMap<String, Tensor>,
+    skipped: BTreeMap<String, Tensor>,
+}
+
+impl Given {
+    fn of(checkpoint: &Checkpoint, part: Part<'_>, state: &mut dyn Module) -> Given {
+        let mut devices: HashMap<String, Device> = HashMap::new();
+        let mut first: Option<Device> = None;
+        for (name, tensor) in state.state() {
+            first.get_or_insert_with(|| tensor.device().clone());
+            devices.insert(format!("{}{name}", part.tensors), tensor.device().clone());
+        }
+        walk(state, &mut |key, host| {
+            if let Host::Tensor(t) = host {
+                devices.insert(format!("{}{key}", part.skipped), t.device().clone());
+            }
+        });
+        // A tensor without a place, such as a moment that is not made yet, goes where most of the state is.
+        let first = first.unwrap_or_else(Device::reference);
+        let taken = |prefix: &str| {
+            let of_part = checkpoint.arrays.iter().filter_map(|(name, array)| {
+                let device = devices.get(name).unwrap_or(&first);
+                let own = name.strip_prefix(prefix)?;
+                Some((own.to_owned(), to_tensor(array, device)))
+            });
+            of_part.collect()
+        };
+        Given {
+            tensors: taken(part.tensors),
+            skipped: taken(part.skipped),
         }
     }
+}
+
+/// Puts a part of the file into the state; everything that does not fit.
+fn put(
+    state: &mut dyn Module,
+    checkpoint: &Checkpoint,
+    part: Part<'_>,
+) -> Result<Vec<String>, WeightsError> {
+    let given = Given::of(checkpoint, part, state);
     let mut problems = Vec::new();
-    let mut known = 0;
+    let (mut known, mut skipped) = (0, 0);
     walk(state, &mut |key, host| {
-        if matches!(host, Host::Tensor(_)) {
+        if let Host::Tensor(tensor) = host {
+            skipped += 1;
+            problems.extend(replaced(key, tensor, given.skipped.get(key)).err());
             return;
         }
-        let Some(text) = checkpoint.metadata.get(key) else {
+        let Some(text) = checkpoint.metadata.get(&format!("{}{key}", part.host)) else {
             problems.push(format!("missing {key}"));
             return;
         };
         known += 1;
-        if let Err(m) = take(key, host, text, &given) {
-            problems.push(m);
-        }
+        problems.extend(take(key, host, text, &given.tensors).err());
     });
-    if problems.is_empty() && known != checkpoint.metadata.len() {
-        let n = checkpoint.metadata.len() - known;
+    let own = checkpoint.metadata.keys().filter(|k| part.owns(k)).count();
+    let left = own.saturating_sub(known) + given.skipped.len().saturating_sub(skipped);
+    if problems.is_empty() && left > 0 {
         problems.push(format!(
-            "{n} entries of the file have no place in the state"
+            "{left} entries of the file have no place in the state"
         ));
     }
     if problems.is_empty() {
-        let all: Vec<(String, Tensor)> = given.into_iter().collect();
+        let all: Vec<(String, Tensor)> = given.tensors.into_iter().collect();
         state.load_state(&all)?;
     }
     Ok(problems)
+}
+
+/// A tensor that is no part of the state's tree, from a file.
+fn replaced(key: &str, tensor: &mut Tensor, new: Option<&Tensor>) -> Result<(), String> {
+    let new = new.ok_or_else(|| format!("missing {key}"))?;
+    let form = |t: &Tensor| format!("{}{:?}", t.dtype(), t.shape());
+    new.check().map_err(|e| format!("{key} is invalid: {e}"))?;
+    if form(new) != form(tensor) {
+        return Err(format!("{key} is {}, not {}", form(new), form(tensor)));
+    }
+    *tensor = new.clone();
+    Ok(())
 }
 
 /// One entry into its place.
@@ -225,24 +354,7 @@ fn take(
             v.set(text.parse().map_err(|_| wrong())?);
             Ok(())
         }
-        Host::Optimizer(o) => {
-            let (steps, lr) = text.split_once(' ').ok_or_else(wrong)?;
-            let steps = steps.parse().map_err(|_| wrong())?;
-            let lr = lr.parse().map_err(|_| wrong())?;
-            let path = key.rsplit_once('#').map_or("", |(path, _)| path);
-            let moments: Vec<(String, Tensor)> = given
-                .iter()
-                .filter_map(|(name, t)| {
-                    let inner = match path {
-                        "" => name.as_str(),
-                        _ => name.strip_prefix(path)?.strip_prefix('.')?,
-                    };
-                    Some((inner.to_owned(), t.clone()))
-                })
-                .collect();
-            o.resume(&moments, steps, lr)
-                .map_err(|e| format!("{path}: {e}"))
-        }
+        Host::Optimizer(o) => take_optimizer(key, o, text, given),
         Host::Value(v) => {
             if v.show() == text {
                 return Ok(());
@@ -257,6 +369,50 @@ fn take(
         }
         _ => Ok(()),
     }
+}
+
+fn take_optimizer(
+    key: &str,
+    optimizer: &mut dyn Hooks,
+    text: &str,
+    given: &BTreeMap<String, Tensor>,
+) -> Result<(), String> {
+    let wrong = || format!("{key} is {text:?} in the file");
+    let mut words = text.splitn(3, ' ');
+    let mut word = || words.next().ok_or_else(wrong);
+    let steps = word()?.parse().map_err(|_| wrong())?;
+    let lr = word()?.parse().map_err(|_| wrong())?;
+    let rates: Vec<(String, Option<u64>)> = match word() {
+        Ok(list) => serde_json::from_str(list).map_err(|_| wrong())?,
+        Err(_) => Vec::new(),
+    };
+    let rates: Vec<(String, Option<f64>)> = rates
+        .into_iter()
+        .map(|(name, bits)| (name, bits.map(f64::from_bits)))
+        .collect();
+    let path = key.rsplit_once('#').map_or("", |(path, _)| path);
+    let moments: Vec<(String, Tensor)> = given
+        .iter()
+        .filter_map(|(name, t)| {
+            let inner = match path {
+                "" => name.as_str(),
+                _ => name.strip_prefix(path)?.strip_prefix('.')?,
+            };
+            Some((inner.to_owned(), t.clone()))
+        })
+        .collect();
+    optimizer
+        .resume(&moments, steps, lr)
+        .map_err(|e| format!("{path}: {e}"))?;
+    // A file from before groups were kept says nothing of them.
+    if !rates.is_empty() && !optimizer.set_group_rates(&rates) {
+        let names: Vec<String> = rates.into_iter().map(|(name, _)| name).collect();
+        return Err(format!(
+            "{path} has the groups {} in the file",
+            names.join(", ")
+        ));
+    }
+    Ok(())
 }
 
 /// A number, truth value or text of the type of `like`; `None` for other types.
