@@ -4,7 +4,9 @@
 //!     cargo run --release --example distillation -- --resume
 
 use wgrad::data::{DeviceDataset, digits, from_fn};
-use wgrad::nn::{Adam, Average, Context, Flatten, Frozen, Layer, Linear, Relu, Sequential, gradients};
+use wgrad::nn::{
+    Adam, Average, Context, Flatten, Frozen, Layer, Linear, Relu, Sequential, gradients,
+};
 use wgrad::nn::{loss::distillation, schedule::OneCycle};
 use wgrad::train::{Every, RunFolder, TrainError, Trainer};
 use wgrad::{DType, Device, Generator, Module, Optimizer, Reduction, Tensor};
@@ -48,7 +50,9 @@ fn main() -> Result<(), TrainError> {
     let device = Device::best_blocking()?;
     let (train, test) = digits::train_test(6000, 2000, 1);
     let (mean, std) = train.mean_std();
-    let resident = |set| Ok::<_, TrainError>(DeviceDataset::new(set, &device)?.normalized(mean.into(), std.into()));
+    let resident = |set| {
+        Ok::<_, TrainError>(DeviceDataset::new(set, &device)?.normalized(mean.into(), std.into()))
+    };
     let (train, test) = (resident(&train)?, resident(&test)?);
     // Batches of random images: what an epoch has follows from its number.
     let batches = |set: &DeviceDataset| {
@@ -80,14 +84,24 @@ fn main() -> Result<(), TrainError> {
         .rate(|s| &mut s.adam, OneCycle::new(1e-2, total)?)
         .evaluation(|s, (x, y)| {
             let logits = s.average.module.forward(&x, &mut Context::eval());
-            Ok([("loss", logits.cross_entropy(&y, Reduction::Mean)), ("accuracy", accuracy(&logits, &y))])
+            Ok([
+                ("loss", logits.cross_entropy(&y, Reduction::Mean)),
+                ("accuracy", accuracy(&logits, &y)),
+            ])
         })
         .validate(batches(&test))
         .checkpoint("out/distillation/student", Every::Epochs(1), 0)
         .best("validation_accuracy", true)
         .resume(resume)
-        .log(RunFolder::new("out/distillation").seed(1).setting("temperature", 4.0));
+        .log(
+            RunFolder::new("out/distillation")
+                .seed(1)
+                .setting("temperature", 4.0),
+        );
     let fitted = trainer.fit(batches(&train), epochs)?;
-    println!("student: {:.2} %", 100.0 * fitted.get("validation_accuracy").unwrap_or(f64::NAN));
+    println!(
+        "student: {:.2} %",
+        100.0 * fitted.get("validation_accuracy").unwrap_or(f64::NAN)
+    );
     Ok(())
 }

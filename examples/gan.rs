@@ -61,9 +61,19 @@ fn step(s: &mut State, real: Tensor) -> wgrad::Result<[(&'static str, Tensor); 2
 /// How many of the eight places the averaged generator reaches.
 fn places(s: &mut State, device: &Device) -> wgrad::Result<usize> {
     let noise = Generator::new(99).normal(&[1024, NOISE], device);
-    let points = s.average.module.forward(&noise, &mut Context::eval()).to_vec::<f32>()?;
-    let place = |p: &[f32]| (p[1].atan2(p[0]) / std::f32::consts::FRAC_PI_4).round().rem_euclid(8.0);
-    let near = points.chunks(2).filter(|p| (p[0].hypot(p[1]) - 2.0).abs() < 0.3);
+    let points = s
+        .average
+        .module
+        .forward(&noise, &mut Context::eval())
+        .to_vec::<f32>()?;
+    let place = |p: &[f32]| {
+        (p[1].atan2(p[0]) / std::f32::consts::FRAC_PI_4)
+            .round()
+            .rem_euclid(8.0)
+    };
+    let near = points
+        .chunks(2)
+        .filter(|p| (p[0].hypot(p[1]) - 2.0).abs() < 0.3);
     let mut hits = [0; 8];
     near.for_each(|p| hits[place(p) as usize % 8] += 1);
     Ok(hits.iter().filter(|&&n| n >= 10).count())
@@ -91,7 +101,13 @@ fn main() -> Result<(), TrainError> {
         .resume(resume)
         .log(RunFolder::new("out/gan").seed(3).setting("noise", NOISE));
     let data = device.clone();
-    trainer.fit(from_fn(500, move |e, b| Ok(eight_gaussians(e, b, &data))), 6)?;
-    println!("places reached: {} of 8", places(&mut trainer.state, &device)?);
+    trainer.fit(
+        from_fn(500, move |e, b| Ok(eight_gaussians(e, b, &data))),
+        6,
+    )?;
+    println!(
+        "places reached: {} of 8",
+        places(&mut trainer.state, &device)?
+    );
     Ok(())
 }

@@ -25,7 +25,9 @@ struct State {
 fn loss(gpt: &Gpt2, tokens: &Tensor, cx: &mut Context) -> Tensor {
     let logits = gpt.forward(&tokens.narrow(1, 0, WINDOW), cx);
     let next = tokens.narrow(1, 1, WINDOW).reshape(&[-1]);
-    logits.reshape(&[-1, 256]).cross_entropy(&next, Reduction::Mean)
+    logits
+        .reshape(&[-1, 256])
+        .cross_entropy(&next, Reduction::Mean)
 }
 
 fn step(s: &mut State, tokens: Tensor) -> wgrad::Result<(Tensor, Vec<(String, Tensor)>)> {
@@ -44,7 +46,8 @@ fn windows(text: &Tensor, epoch: u64, batch: u64) -> Tensor {
     let room = (text.numel() - WINDOW - 1) as f64;
     let begin = (rng.uniform(&[16, 1], text.device()) * room).cast(DType::I32);
     let places = begin + Tensor::arange(WINDOW + 1, text.device());
-    text.index_select(0, &places.reshape(&[-1])).reshape(&[16, WINDOW as isize + 1])
+    text.index_select(0, &places.reshape(&[-1]))
+        .reshape(&[16, WINDOW as isize + 1])
 }
 
 fn main() -> Result<(), TrainError> {
@@ -68,9 +71,11 @@ fn main() -> Result<(), TrainError> {
     };
     let gpt = Gpt2::new(&config, &mut Generator::new(1), &device);
     let state = State {
-        adamw: AdamW::new(3e-3)
-            .weight_decay(0.1)
-            .group("plain", |_, t| t.rank() < 2, |g| g.weight_decay(0.0)),
+        adamw: AdamW::new(3e-3).weight_decay(0.1).group(
+            "plain",
+            |_, t| t.rank() < 2,
+            |g| g.weight_decay(0.0),
+        ),
         average: Average::ema(gpt.clone(), 0.99),
         gpt,
         context: Context::train(2),
@@ -78,18 +83,36 @@ fn main() -> Result<(), TrainError> {
     let total = EPOCHS * STEPS as u64;
     let (train, held_out) = (tokens.clone(), tokens.clone());
     let mut trainer = Trainer::new(state, step)
-        .rate(|s| &mut s.adamw, WarmUp::new(50, CosineAnnealing::new(3e-3, total)?))
+        .rate(
+            |s| &mut s.adamw,
+            WarmUp::new(50, CosineAnnealing::new(3e-3, total)?),
+        )
         .evaluation(|s, tokens: Tensor| Ok(loss(&s.average.module, &tokens, &mut Context::eval())))
-        .validate(from_fn(10, move |_, batch| Ok(windows(&held_out, 1 << 40, batch))))
+        .validate(from_fn(10, move |_, batch| {
+            Ok(windows(&held_out, 1 << 40, batch))
+        }))
         .checkpoint("out/language_model/checkpoints", Every::Steps(100), 2)
         .best("validation_loss", false)
         .resume(arguments.iter().any(|a| a == "--resume"))
-        .log(RunFolder::new("out/language_model").seed(1).setting("n_embd", config.n_embd).setting("n_layer", config.n_layer));
-    trainer.fit(from_fn(STEPS, move |epoch, batch| Ok(windows(&train, epoch, batch))), EPOCHS)?;
+        .log(
+            RunFolder::new("out/language_model")
+                .seed(1)
+                .setting("n_embd", config.n_embd)
+                .setting("n_layer", config.n_layer),
+        );
+    trainer.fit(
+        from_fn(STEPS, move |epoch, batch| Ok(windows(&train, epoch, batch))),
+        EPOCHS,
+    )?;
     let options = GenerateOptions::new(200).sample(true).temperature(0.8);
-    let begin = tokens.narrow(0, 0, 16).reshape(&[1, 16]);
-    let said = generate(&trainer.state.average.module, &begin, &options, &mut Generator::new(5))?;
-    let bytes: Vec<u8> = said.to_vec::<i32>()?.into_iter().map(|t| t as u8).collect();
+    let begin = tokens.narrow(0, 0, 16).to_vec::<i32>()?;
+    let said = generate(
+        &trainer.state.average.module,
+        &[begin],
+        &options,
+        &mut Generator::new(5),
+    )?;
+    let bytes: Vec<u8> = said.concat().into_iter().map(|t| t as u8).collect();
     println!("{}", String::from_utf8_lossy(&bytes));
     Ok(())
 }

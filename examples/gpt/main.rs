@@ -1,6 +1,6 @@
 //! Trains a small GPT over the characters of a text, and writes some of its own:
 //!
-//!     cargo run --release --example shakespeare -- --text shakespeare.txt --steps 2000
+//!     cargo run --release --example gpt -- --text shakespeare.txt --steps 2000
 //!
 //! Parameter groups, warm-up and cosine, and clipping are those of the programs that people copy from.
 
