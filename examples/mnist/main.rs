@@ -14,7 +14,7 @@ use clap::Parser;
 use evaluate::{Evaluation, evaluate};
 use options::Options;
 use std::time::Instant;
-use wgrad::data::{BatchSampler, BatchSamplerState, DeviceDataset, ImageDataset, Loader};
+use wgrad::data::{Batches, DeviceDataset, ImageDataset, Loader, LoaderState};
 use wgrad::nn::{Adam, Compiled, Context, Sequential, compile, gradients};
 use wgrad::train::session::{capture, restore};
 use wgrad::train::{
@@ -48,7 +48,7 @@ fn run(options: &Options) -> Result<()> {
     let (mean, std) = train.mean_std();
     let test_set = DeviceDataset::new(&test, &device)?.normalized(mean.into(), std.into());
     let began = Instant::now();
-    while trainer.loader.epoch() < options.epochs && !trainer.stopped() {
+    while trainer.loader.epochs_done() < options.epochs && !trainer.stopped() {
         trainer.epoch(&test_set)?;
     }
     let seconds = began.elapsed().as_secs_f64();
@@ -106,8 +106,7 @@ impl<'a> Trainer<'a> {
                 eprintln!("warning: {warning}");
             }
             step = counters.get("step").copied().unwrap_or(0);
-            let position = resumed_position(loader.state(), &counters);
-            loader = loader.with_batches(BatchSampler::from_state(position)?);
+            loader.set_state(resumed_position(loader.state(), &counters))?;
             println!("resumed from {} at step {step}", path.display());
         }
         let resumed = options.resumed().is_some();
@@ -144,7 +143,7 @@ impl<'a> Trainer<'a> {
 
     /// One epoch, or what is left of it after a resume.
     fn epoch(&mut self, test: &DeviceDataset) -> Result<()> {
-        let epoch = self.loader.epoch();
+        let epoch = self.loader.epochs_done();
         let title = format!("epoch {}/{}", epoch + 1, self.options.epochs);
         let mut progress = Progress::new(title, self.loader.batches_per_epoch() as u64);
         let mut watch = Watch::default();
@@ -205,7 +204,7 @@ impl<'a> Trainer<'a> {
     /// BatchSampler of the epoch that are done. The loader has already gone on when the last one is.
     fn position_in_epoch(&self) -> u64 {
         let state = self.loader.state();
-        u64::from(state.position).div_ceil(u64::from(state.batch_size.max(1)))
+        state["position"].div_ceil(state["batch_size"].max(1))
     }
 
     fn record(
@@ -254,8 +253,8 @@ impl<'a> Trainer<'a> {
         let state = self.loader.state();
         let mut counters = Counters::new();
         counters.insert("step".into(), self.step);
-        counters.insert("epoch".into(), state.epoch);
-        counters.insert("position".into(), u64::from(state.position));
+        counters.insert("epoch".into(), state["epoch"]);
+        counters.insert("position".into(), state["position"]);
         let captured = capture(
             &self.state.model,
             &self.state.optimizer,
@@ -283,13 +282,11 @@ fn train_step(data: DeviceDataset) -> Box<StepFunction> {
 }
 
 /// Where the saved run's loader stood, for the dataset and batch size of this one.
-fn resumed_position(fresh: BatchSamplerState, counters: &Counters) -> BatchSamplerState {
-    let counter = |name: &str| counters.get(name).copied().unwrap_or(0);
-    BatchSamplerState {
-        epoch: counter("epoch"),
-        position: counter("position") as u32,
-        ..fresh
+fn resumed_position(mut state: LoaderState, counters: &Counters) -> LoaderState {
+    for name in ["epoch", "position"] {
+        state.insert(name.into(), counters.get(name).copied().unwrap_or(0));
     }
+    state
 }
 
 /// Losses and counts that are still on the device, and the means of those that were read.

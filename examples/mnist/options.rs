@@ -67,7 +67,7 @@ pub struct Options {
     #[arg(long)]
     pub metrics: Option<PathBuf>,
     /// Where the picture of the run goes
-    #[arg(long, default_value = "out/mnist.png")]
+    #[arg(long, default_value = "out/mnist.svg")]
     pub picture: Option<PathBuf>,
 }
 

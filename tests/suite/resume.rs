@@ -72,7 +72,7 @@ impl Case<'_> {
             .arg("--metrics")
             .arg(self.file(run, "jsonl"))
             .arg("--picture")
-            .arg(self.file(run, "png"))
+            .arg(self.file(run, "svg"))
             .env_remove("WGRAD_DATA")
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
