@@ -64,10 +64,16 @@ chapters! {
         temperature, 1, "A line through a year of temperatures";
         houses, 2, "Prices of houses by area and age";
     }
+    advertising, "Advertising": {
+        least_squares, 1, "What sells: television, radio, newspapers";
+        interaction, 1, "Synergy is a product";
+        selection, 1, "Which terms belong in a model";
+    }
     capacity, "Capacity": {
         polynomials, 2, "Underfitting and overfitting";
         splines, 1, "Pieces of cubics";
         bias_variance, 1, "Bias and variance";
+        validation, 2, "Folds, and leaving one out";
     }
     losses, "Losses": {
         saturation, 1, "Why cross-entropy and not squared error";
@@ -76,6 +82,8 @@ chapters! {
         rain, 2, "Rain from two temperatures";
         outliers, 2, "Linear against logistic";
         features, 2, "A boundary that is no line";
+        tables, 5, "Iris, wine, breast cancer";
+        default_cards, 1, "Who defaults on a credit card";
         mnist, 20, "Softmax regression on MNIST";
         one_against_rest, 15, "One against the rest: confusion, ROC, AUC";
     }
@@ -115,6 +123,7 @@ chapters! {
     convolution, "Convolution": {
         matrix_product, 1, "A convolution is a matrix product";
         properties, 1, "Stride, padding, equivariance, invariance";
+        filters, 2, "Blur, edges and sharpening of a photograph";
         edge_cost, 1, "What sharing saves";
         unshared, 20, "Shared, tiled, unshared";
         kernels, 15, "Kernels at random, by hand, by k-means";
@@ -122,6 +131,7 @@ chapters! {
         vgg, 40, "VGG: small kernels in columns";
         residual, 60, "Residual learning";
         efficient, 30, "Depthwise blocks and compound scaling";
+        mnist1d, 120, "MNIST-1D by four models";
     }
     zoo, "The zoo": {
         markov_chain, 1, "Markov chain";

@@ -9,6 +9,7 @@
 //! A lesson is a function of a [`Lesson`]: what it prints, draws and checks goes through that. It uses the public library
 //! and nothing of other lessons.
 
+mod advertising;
 mod calculus;
 mod capacity;
 mod chapters;

@@ -15,7 +15,8 @@ pub fn run(lesson: &mut Lesson) -> Result {
     };
     let device = &lesson.device.clone();
     let table = Table::read_csv(file)?;
-    let column = |name: &str| -> wgrad::data::Result<Tensor> { Ok(table.matrix(&[name])?.tensor(device)) };
+    let column =
+        |name: &str| -> wgrad::data::Result<Tensor> { Ok(table.matrix(&[name])?.tensor(device)) };
     let (tv, radio, sales) = (column("TV")?, column("radio")?, column("sales")?);
 
     // From scratch.
@@ -24,7 +25,12 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let w = x.lstsq(&sales, None);
     let left = (x.matmul(&w) - &sales).square().sum() / (&sales - sales.mean()).square().sum();
     let by_hand = w.to_vec::<f32>()?;
-    lesson.close("R² from scratch", 1.0 - f64::from(left.item::<f32>()?), 0.968, 5e-4)?;
+    lesson.close(
+        "R² from scratch",
+        1.0 - f64::from(left.item::<f32>()?),
+        0.968,
+        5e-4,
+    )?;
 
     // By formulas.
     let columns = stats::Table::new()
@@ -45,13 +51,31 @@ pub fn run(lesson: &mut Lesson) -> Result {
     for (at, (name, weight, error, t)) in wanted.into_iter().enumerate() {
         let got = &model.coefficients()[at];
         lesson.close(name, got.estimate, weight, 1e-4)?;
-        lesson.close(&format!("{name}: standard error"), got.standard_error, error, 6e-4)?;
+        lesson.close(
+            &format!("{name}: standard error"),
+            got.standard_error,
+            error,
+            6e-4,
+        )?;
         lesson.close(&format!("{name}: t"), got.statistic, t, 0.01)?;
-        lesson.close(&format!("{name}: from scratch"), by_hand[at].into(), got.estimate, 2e-3)?;
+        lesson.close(
+            &format!("{name}: from scratch"),
+            by_hand[at].into(),
+            got.estimate,
+            2e-3,
+        )?;
     }
-    let surface = |w: [f64; 4]| Surface::of((0.0, 300.0), (0.0, 50.0), 61, 41, move |x, y| w[0] + w[1] * x + w[2] * y + w[3] * x * y);
+    let surface = |w: [f64; 4]| {
+        Surface::of((0.0, 300.0), (0.0, 50.0), 61, 41, move |x, y| {
+            w[0] + w[1] * x + w[2] * y + w[3] * x * y
+        })
+    };
     let draw = |title: &str, w: [f64; 4]| {
-        Figure::new(title).x("TV, thousands of $").y("radio, thousands of $").size(440, 380).contour(&surface(w), 12)
+        Figure::new(title)
+            .x("TV, thousands of $")
+            .y("radio, thousands of $")
+            .size(440, 380)
+            .contour(&surface(w), 12)
     };
     let of = |m: &LinearModel, at: usize| m.coefficients().get(at).map_or(0.0, |c| c.estimate);
     let weights = |m: &LinearModel| [of(m, 0), of(m, 1), of(m, 2), of(m, 3)];

@@ -34,14 +34,23 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let y = table.matrix(&["sales"])?.tensor(device);
     let one = Tensor::ones(&[x.size(0), 1], DType::F32, device);
 
-    let alone = [(7.0325, 0.0475, 0.0027), (9.312, 0.203, 0.020), (12.351, 0.055, 0.017)];
+    let alone = [
+        (7.0325, 0.0475, 0.0027),
+        (9.312, 0.203, 0.020),
+        (12.351, 0.055, 0.017),
+    ];
     let mut all = Grid::new(3);
     for (at, (name, (b, w, error))) in media.iter().zip(alone).enumerate() {
         let column = x.narrow(1, at, 1);
         let (got, errors, explained) = fit(&Tensor::cat(&[&one, &column], 1), &y)?;
         lesson.close(&format!("{name} alone: intercept"), got[0].into(), b, 1e-3)?;
         lesson.close(&format!("{name} alone: slope"), got[1].into(), w, 6e-4)?;
-        lesson.close(&format!("{name} alone: its standard error"), errors[1].into(), error, 6e-4)?;
+        lesson.close(
+            &format!("{name} alone: its standard error"),
+            errors[1].into(),
+            error,
+            6e-4,
+        )?;
         let ends = [0.0, column.amax().item::<f32>()?];
         all = all.figure(
             Figure::new(format!("{name}, R² {explained:.2}"))
@@ -63,18 +72,47 @@ pub fn run(lesson: &mut Lesson) -> Result {
     ];
     for (at, (name, weight, error, t)) in wanted.into_iter().enumerate() {
         lesson.close(&format!("{name}"), w[at].into(), weight, 6e-4)?;
-        lesson.close(&format!("{name}: standard error"), errors[at].into(), error, 1e-4)?;
-        lesson.close(&format!("{name}: t"), f64::from(w[at] / errors[at]), t, 0.02)?;
+        lesson.close(
+            &format!("{name}: standard error"),
+            errors[at].into(),
+            error,
+            1e-4,
+        )?;
+        lesson.close(
+            &format!("{name}: t"),
+            f64::from(w[at] / errors[at]),
+            t,
+            0.02,
+        )?;
     }
     lesson.close("R²", explained, 0.8972, 1e-4)?;
 
     let columns = Tensor::cat(&[&x, &y], 1).t();
     let correlations = columns.corrcoef();
-    lesson.say(format!("correlations of TV, radio, newspaper, sales\n{correlations}"));
-    for (name, at, want) in [("TV and sales", (0, 3), 0.7822), ("radio and newspaper", (1, 2), 0.3541), ("newspaper and sales", (2, 3), 0.2283)] {
-        lesson.close(&format!("correlation of {name}"), correlations.get(at).item::<f32>()?.into(), want, 1e-3)?;
+    lesson.say(format!(
+        "correlations of TV, radio, newspaper, sales\n{correlations}"
+    ));
+    for (name, at, want) in [
+        ("TV and sales", (0, 3), 0.7822),
+        ("radio and newspaper", (1, 2), 0.3541),
+        ("newspaper and sales", (2, 3), 0.2283),
+    ] {
+        lesson.close(
+            &format!("correlation of {name}"),
+            correlations.get(at).item::<f32>()?.into(),
+            want,
+            1e-3,
+        )?;
     }
     let names = ["TV", "radio", "newspaper", "sales"];
-    let figure = Figure::new("Correlations").size(440, 400).heat_map(4, 4, &correlations.to_vec::<f32>()?).row_names(&names).column_names(&names);
-    lesson.figure("correlations", "Newspapers are bought where radio is", &figure)
+    let figure = Figure::new("Correlations")
+        .size(440, 400)
+        .heat_map(4, 4, &correlations.to_vec::<f32>()?)
+        .row_names(&names)
+        .column_names(&names);
+    lesson.figure(
+        "correlations",
+        "Newspapers are bought where radio is",
+        &figure,
+    )
 }

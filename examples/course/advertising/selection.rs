@@ -18,29 +18,62 @@ pub fn run(lesson: &mut Lesson) -> Result {
         columns = columns.numbers(name, table.matrix(&[name])?.data())?;
     }
     let full = "sales ~ TV + radio + newspaper";
-    for (name, direction) in [("forward", Direction::Forward), ("backward", Direction::Backward)] {
+    for (name, direction) in [
+        ("forward", Direction::Forward),
+        ("backward", Direction::Backward),
+    ] {
         let chosen = select(full, &columns, direction, Criterion::Bic)?;
-        let terms: Vec<String> = chosen.formula().terms.iter().map(ToString::to_string).collect();
-        lesson.say(format!("{name}: {} steps, {}", chosen.steps.len() - 1, terms.join(" + ")));
+        let terms: Vec<String> = chosen
+            .formula()
+            .terms
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        lesson.say(format!(
+            "{name}: {} steps, {}",
+            chosen.steps.len() - 1,
+            terms.join(" + ")
+        ));
         lesson.close(&format!("{name}: terms"), terms.len() as f64, 2.0, 0.0)?;
         let without = terms.iter().filter(|t| *t == "newspaper").count();
         lesson.close(&format!("{name}: newspapers"), without as f64, 0.0, 0.0)?;
     }
     let formulas = [
-        "sales ~ TV", "sales ~ radio", "sales ~ newspaper", "sales ~ TV + radio",
-        "sales ~ TV + newspaper", "sales ~ radio + newspaper", full,
+        "sales ~ TV",
+        "sales ~ radio",
+        "sales ~ newspaper",
+        "sales ~ TV + radio",
+        "sales ~ TV + newspaper",
+        "sales ~ radio + newspaper",
+        full,
     ];
     let mut bic = Vec::new();
     let mut lines = String::from("R²      adjusted  AIC    BIC\n");
     for formula in formulas {
         let m = LinearModel::fit(formula, &columns)?;
-        lines += &format!("{:.4}  {:.4}    {:.1}  {:.1}  {formula}\n", m.r_squared, m.adjusted_r_squared, m.aic, m.bic);
+        lines += &format!(
+            "{:.4}  {:.4}    {:.1}  {:.1}  {formula}\n",
+            m.r_squared, m.adjusted_r_squared, m.aic, m.bic
+        );
         bic.push(m.bic);
     }
     lesson.say(lines);
-    let best = (0..bic.len()).min_by(|a, b| bic[*a].total_cmp(&bic[*b])).ok_or("a model")?;
+    let best = (0..bic.len())
+        .min_by(|a, b| bic[*a].total_cmp(&bic[*b]))
+        .ok_or("a model")?;
     lesson.close("least BIC: TV and radio, the fourth", best as f64, 3.0, 0.0)?;
-    let names = ["TV", "radio", "news", "TV, radio", "TV, news", "radio, news", "all"];
-    let figure = Figure::new("Seven models of sales").y("BIC").size(800, 400).bar("", &names, &bic);
+    let names = [
+        "TV",
+        "radio",
+        "news",
+        "TV, radio",
+        "TV, news",
+        "radio, news",
+        "all",
+    ];
+    let figure = Figure::new("Seven models of sales")
+        .y("BIC")
+        .size(800, 400)
+        .bar("", &names, &bic);
     lesson.figure("bic", "Lower is better", &figure)
 }

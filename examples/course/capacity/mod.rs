@@ -3,3 +3,4 @@
 pub mod bias_variance;
 pub mod polynomials;
 pub mod splines;
+pub mod validation;

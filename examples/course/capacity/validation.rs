@@ -43,7 +43,8 @@ pub fn run(lesson: &mut Lesson) -> Result {
         let powers = |x: &Tensor| x.vander(Some(degree + 1), true);
         let a = powers(&x);
         let w = a.lstsq(&y, None);
-        let mean_square = |t: Tensor| -> wgrad::Result<f64> { Ok(t.square().mean().item::<f32>()?.into()) };
+        let mean_square =
+            |t: Tensor| -> wgrad::Result<f64> { Ok(t.square().mean().item::<f32>()?.into()) };
         train.push(mean_square(a.matmul(&w) - &y)?);
         test.push(mean_square(powers(&x_test).matmul(&w) - &y_test)?);
         ten.push(cross_validate(&a, &y, 10, lesson.seed)?);
@@ -56,15 +57,28 @@ pub fn run(lesson: &mut Lesson) -> Result {
             off = off.max((one[degree] / by_fits - 1.0).abs());
         }
     }
-    lesson.at_most("leaving one out: the formula against 40 fits, relative", off, 0.01)?;
+    lesson.at_most(
+        "leaving one out: the formula against 40 fits, relative",
+        off,
+        0.01,
+    )?;
     let least = |v: &[f64]| (0..v.len()).min_by(|a, b| v[*a].total_cmp(&v[*b]));
     for (name, errors) in [("ten folds", &ten), ("leaving one out", &one)] {
         let chosen = least(errors).ok_or("a degree")?;
         lesson.say(format!("{name}: degree {chosen}"));
-        lesson.at_most(&format!("{name}: test error of the degree chosen by the least"), test[chosen] / test[least(&test).ok_or("a degree")?], 1.25)?;
+        lesson.at_most(
+            &format!("{name}: test error of the degree chosen by the least"),
+            test[chosen] / test[least(&test).ok_or("a degree")?],
+            1.25,
+        )?;
     }
     let by_training = least(&train).ok_or("a degree")?;
-    lesson.close("by the training error the degree would be", by_training as f64, 9.0, 1.0)?;
+    lesson.close(
+        "by the training error the degree would be",
+        by_training as f64,
+        9.0,
+        1.0,
+    )?;
     let figure = Figure::new("40 points, degree chosen without a test set")
         .x("degree")
         .y("squared error")
@@ -73,5 +87,9 @@ pub fn run(lesson: &mut Lesson) -> Result {
         .dotted_line("ten folds", &degrees, &ten)
         .dotted_line("leaving one out", &degrees, &one)
         .line("test", &degrees, &test);
-    lesson.figure("errors", "What was left out stands for what is to come", &figure)
+    lesson.figure(
+        "errors",
+        "What was left out stands for what is to come",
+        &figure,
+    )
 }

@@ -19,7 +19,9 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let balance = table.matrix(&["balance"])?.tensor(device);
     let (defaults, levels) = table.codes("default")?;
     lesson.say(format!("{} card holders, default: {levels:?}", table.len()));
-    let y = Tensor::new(&defaults, device).cast(DType::F32).reshape(&[-1, 1]);
+    let y = Tensor::new(&defaults, device)
+        .cast(DType::F32)
+        .reshape(&[-1, 1]);
 
     // In f32 a balance in thousands keeps the sums exact enough.
     let x = Tensor::cat(&[&balance.ones_like(), &(&balance / 1000.0)], 1);
@@ -37,11 +39,26 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let tables = [("intercept", -10.6513, 0.3612), ("balance", 0.0055, 0.0002)];
     for (at, (name, value, error)) in tables.into_iter().enumerate() {
         let tolerance = if at == 0 { 1e-3 } else { 5e-5 };
-        lesson.close(&format!("{name}"), f64::from(w[at]) / per[at], value, tolerance)?;
-        lesson.close(&format!("{name}, standard error"), f64::from(errors[at]) / per[at], error, tolerance)?;
+        lesson.close(
+            &format!("{name}"),
+            f64::from(w[at]) / per[at],
+            value,
+            tolerance,
+        )?;
+        lesson.close(
+            &format!("{name}, standard error"),
+            f64::from(errors[at]) / per[at],
+            error,
+            tolerance,
+        )?;
     }
     let chance = |balance: f32| f64::from(1.0 / (1.0 + (-(w[0] + w[1] * balance / 1000.0)).exp()));
-    lesson.close("chance of default at a balance of 1,000", chance(1000.0), 0.00576, 2e-5)?;
+    lesson.close(
+        "chance of default at a balance of 1,000",
+        chance(1000.0),
+        0.00576,
+        2e-5,
+    )?;
     lesson.close("at 2,000", chance(2000.0), 0.586, 1e-3)?;
 
     // Concise.
@@ -51,7 +68,12 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let model = LogisticModel::fit("default ~ balance", &columns)?;
     lesson.say(model.to_string());
     let slope = model.coefficient("balance")?;
-    lesson.close("balance by stats", slope.estimate, f64::from(w[1]) / 1000.0, 1e-7)?;
+    lesson.close(
+        "balance by stats",
+        slope.estimate,
+        f64::from(w[1]) / 1000.0,
+        1e-7,
+    )?;
     lesson.close("its z", slope.statistic, 24.95, 0.05)?;
 
     let all: Vec<f32> = (0..=270).map(|i| i as f32 * 10.0).collect();

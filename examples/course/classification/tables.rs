@@ -15,11 +15,17 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let steps = lesson.pick(300, 120);
     for (name, least) in [("iris", 0.94), ("wine", 0.96), ("breast_cancer", 0.96)] {
         let Some(file) = lesson.data(&format!("tables/{name}.csv")) else {
-            lesson.say(format!("{name} is left out: its table is part of scikit-learn"));
+            lesson.say(format!(
+                "{name} is left out: its table is part of scikit-learn"
+            ));
             continue;
         };
         let table = Table::read_csv(file)?;
-        let columns: Vec<&str> = table.names().into_iter().filter(|n| *n != "target").collect();
+        let columns: Vec<&str> = table
+            .names()
+            .into_iter()
+            .filter(|n| *n != "target")
+            .collect();
         let x = table.matrix(&columns)?.tensor(device);
         let (codes, classes) = table.codes("target")?;
         let y = Tensor::new(&codes, device);
@@ -51,9 +57,19 @@ pub fn run(lesson: &mut Lesson) -> Result {
         }
         let right: usize = counts.iter().step_by(classes.len() + 1).sum();
         let share = right as f64 / table.len() as f64;
-        lesson.at_least(&format!("{name}: rows right, each in its turn"), share, least)?;
-        let figure = Figure::new(name).size(480, 440).confusion(&classes, &counts);
-        lesson.figure(name, &format!("{} rows, {} columns", table.len(), columns.len()), &figure)?;
+        lesson.at_least(
+            &format!("{name}: rows right, each in its turn"),
+            share,
+            least,
+        )?;
+        let figure = Figure::new(name)
+            .size(480, 440)
+            .confusion(&classes, &counts);
+        lesson.figure(
+            name,
+            &format!("{} rows, {} columns", table.len(), columns.len()),
+            &figure,
+        )?;
     }
     Ok(())
 }

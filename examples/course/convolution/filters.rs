@@ -25,7 +25,9 @@ fn kirsch(turn: usize) -> [f32; 9] {
 pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let photograph = match lesson.data("images/china.jpg") {
-        Some(file) => read_image(file, device)?.narrow(1, 20, 320).narrow(2, 100, 480),
+        Some(file) => read_image(file, device)?
+            .narrow(1, 20, 320)
+            .narrow(2, 100, 480),
         None => {
             let (images, _) = lesson.some_digits(24, 1)?;
             let (x, _) = images.gather(&Tensor::arange(24, device));
@@ -57,46 +59,90 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let number = |t: &Tensor| -> wgrad::Result<f64> { Ok(t.item::<f32>()?.into()) };
     // A kernel whose weights add up to 1 keeps the light, one to 0 sees nothing on even ground.
     let even = Tensor::full(&[1, 1, 9, 9], 0.7, DType::F32, device);
-    for (name, kernel) in [("Sobel", SOBEL), ("Prewitt", PREWITT), ("Kirsch", kirsch(3))] {
+    for (name, kernel) in [
+        ("Sobel", SOBEL),
+        ("Prewitt", PREWITT),
+        ("Kirsch", kirsch(3)),
+    ] {
         let kernel = Tensor::from_slice(&kernel, &[1, 1, 3, 3], device);
-        let seen = even.conv2d(&kernel, None, &ConvOptions::default()).abs().amax();
+        let seen = even
+            .conv2d(&kernel, None, &ConvOptions::default())
+            .abs()
+            .amax();
         lesson.at_most(&format!("{name} on even ground"), number(&seen)?, 1e-5)?;
     }
-    lesson.close("mean light of the blurred image by the image's", number(&blur.mean())? / number(&grey.mean())?, 1.0, 0.02)?;
+    lesson.close(
+        "mean light of the blurred image by the image's",
+        number(&blur.mean())? / number(&grey.mean())?,
+        1.0,
+        0.02,
+    )?;
     let roughness = |t: &Tensor| t.diff(1, 3, None, None).square().mean();
     let rough = number(&roughness(&grey))?;
-    lesson.at_most("roughness, blurred by original", number(&roughness(&blur))? / rough, 0.5)?;
-    lesson.at_least("roughness, sharpened by original", number(&roughness(&sharp))? / rough, 2.0)?;
+    lesson.at_most(
+        "roughness, blurred by original",
+        number(&roughness(&blur))? / rough,
+        0.5,
+    )?;
+    lesson.at_least(
+        "roughness, sharpened by original",
+        number(&roughness(&sharp))? / rough,
+        2.0,
+    )?;
     // The blur of 9 by 9 is one of 9 rows and then one of 9 columns: 18 products a pixel in the place of 81.
-    let (row, column) = (Tensor::full(&[1, 1, 1, 9], 1.0 / 9.0, DType::F32, device), Tensor::full(&[1, 1, 9, 1], 1.0 / 9.0, DType::F32, device));
+    let (row, column) = (
+        Tensor::full(&[1, 1, 1, 9], 1.0 / 9.0, DType::F32, device),
+        Tensor::full(&[1, 1, 9, 1], 1.0 / 9.0, DType::F32, device),
+    );
     let options = ConvOptions::default();
-    let twice = grey.conv2d(&row, None, &options).conv2d(&column, None, &options);
-    lesson.at_most("blur in one and in two passes", number(&(&twice - &blur).abs().amax())?, 1e-5)?;
+    let twice = grey
+        .conv2d(&row, None, &options)
+        .conv2d(&column, None, &options);
+    lesson.at_most(
+        "blur in one and in two passes",
+        number(&(&twice - &blur).abs().amax())?,
+        1e-5,
+    )?;
     // Opposite directions of the compass do not both answer to an edge.
     let both = compass[0].relu() * compass[4].relu();
     let share = both.gt_scalar(0.25).cast(DType::F32).mean();
-    lesson.at_most("places where opposite directions both answer", number(&share)?, 0.02)?;
+    lesson.at_most(
+        "places where opposite directions both answer",
+        number(&share)?,
+        0.02,
+    )?;
 
     let picture = |t: &Tensor, range: (f64, f64), caption: &str| -> wgrad::Result<Picture> {
         let (h, w) = (t.size(t.rank() as isize - 2), t.size(t.rank() as isize - 1));
         Ok(Picture::floats(w, h, &t.to_vec::<f32>()?, range).caption(caption))
     };
     let light = (0.0, 1.0);
-    let figure = Figure::new("One photograph, five kernels").size(900, 760).image_grid(
-        2,
-        &[
-            picture(&photograph, light, "photograph")?,
-            picture(&blur, light, "blur, 9 by 9")?,
-            picture(&edges(SOBEL), (0.0, 2.0), "Sobel, length of both directions")?,
-            picture(&edges(PREWITT), (0.0, 1.5), "Prewitt")?,
-            picture(&strongest, (0.0, 5.0), "Kirsch, strongest of 8")?,
-            picture(&sharp, light, "sharpened")?,
-        ],
-    );
+    let figure = Figure::new("One photograph, five kernels")
+        .size(900, 760)
+        .image_grid(
+            2,
+            &[
+                picture(&photograph, light, "photograph")?,
+                picture(&blur, light, "blur, 9 by 9")?,
+                picture(
+                    &edges(SOBEL),
+                    (0.0, 2.0),
+                    "Sobel, length of both directions",
+                )?,
+                picture(&edges(PREWITT), (0.0, 1.5), "Prewitt")?,
+                picture(&strongest, (0.0, 5.0), "Kirsch, strongest of 8")?,
+                picture(&sharp, light, "sharpened")?,
+            ],
+        );
     lesson.figure("kernels", "What nine numbers find", &figure)?;
     let names = ["↖", "↑", "↗", "→", "↘", "↓", "↙", "←"];
-    let pictures = compass.iter().zip(names).map(|(t, name)| picture(t, (0.0, 5.0), name));
+    let pictures = compass
+        .iter()
+        .zip(names)
+        .map(|(t, name)| picture(t, (0.0, 5.0), name));
     let pictures = pictures.collect::<wgrad::Result<Vec<Picture>>>()?;
-    let figure = Figure::new("Kirsch's compass").size(900, 480).image_grid(4, &pictures);
+    let figure = Figure::new("Kirsch's compass")
+        .size(900, 480)
+        .image_grid(4, &pictures);
     lesson.figure("compass", "Edges by direction", &figure)
 }

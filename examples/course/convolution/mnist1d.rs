@@ -6,8 +6,8 @@
 use crate::lesson::{Lesson, Result};
 use wgrad::data::generate::{Mnist1d, mnist1d};
 use wgrad::nn::{
-    Adam, Context, Conv1d, Flatten, Gru, Layer, Linear, RecurrentOptions, Relu, Residual, Sequential, Unflatten,
-    compile, gradients,
+    Adam, Context, Conv1d, Flatten, Gru, Layer, Linear, RecurrentOptions, Relu, Residual,
+    Sequential, Unflatten, compile, gradients,
 };
 use wgrad::plot::{Figure, Grid};
 use wgrad::{ConvOptions, DType, Device, Generator, Module, Optimizer, Reduction, Tensor};
@@ -37,7 +37,11 @@ fn model(name: &str, rng: &mut Generator, device: &Device) -> Option<Sequential>
         let options = ConvOptions::default().stride([2]).padding([1]);
         Conv1d::new(from, 25, [size], options, rng, device)
     };
-    let wide = |rng: &mut Generator| Sequential::new().push(Linear::new(100, 100, rng, device)).push(Relu);
+    let wide = |rng: &mut Generator| {
+        Sequential::new()
+            .push(Linear::new(100, 100, rng, device))
+            .push(Relu)
+    };
     Some(match name {
         "logistic" => net.push(Linear::new(40, 10, rng, device)),
         "mlp" => net
@@ -56,7 +60,9 @@ fn model(name: &str, rng: &mut Generator, device: &Device) -> Option<Sequential>
             .push(Flatten::default())
             .push(Linear::new(125, 10, rng, device)),
         "gru" => {
-            let options = RecurrentOptions::default().batch_first(true).bidirectional(true);
+            let options = RecurrentOptions::default()
+                .batch_first(true)
+                .bidirectional(true);
             net.push(Reader {
                 gru: Gru::new(1, 6, &options, rng, device),
                 out: Linear::new(480, 10, rng, device),
@@ -70,7 +76,11 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let rng = &mut Generator::new(lesson.seed);
     let (mut names, mut shares) = (Vec::new(), Vec::new());
-    let mut curves = Figure::new("Test samples right").x("step").y("share").percent_y().size(440, 340);
+    let mut curves = Figure::new("Test samples right")
+        .x("step")
+        .y("share")
+        .percent_y()
+        .size(440, 340);
     // In the quick run at least half-way from 10 %, which is guessing.
     for (name, steps, want, least) in [
         ("logistic", 2000, 0.32, 0.21),
@@ -79,26 +89,36 @@ pub fn run(lesson: &mut Lesson) -> Result {
         ("gru", 4000, 0.91, 0.3),
         ("shuffled cnn", 4000, 0.56, 0.33),
     ] {
-        let options = Mnist1d { shuffle_seq: name == "shuffled cnn", ..Mnist1d::default() };
+        let options = Mnist1d {
+            shuffle_seq: name == "shuffled cnn",
+            ..Mnist1d::default()
+        };
         let (train, test) = mnist1d(&options, 42);
         let ((x, y), (x_test, y_test)) = (train.tensors(device), test.tensors(device));
         let net = model(name, rng, device).ok_or("an unknown model")?;
         let mut state = (net, Adam::new(1e-2), Context::train(lesson.seed));
-        let mut step = compile(|(net, adam, cx): &mut (Sequential, Adam, Context), index: &[Tensor]| {
-            let logits = net.forward(&x.index_select(0, &index[0]), cx);
-            let loss = logits.cross_entropy(&y.index_select(0, &index[0]), Reduction::Mean);
-            let gradients = gradients(&loss, net)?;
-            adam.step(net, &gradients)?;
-            Ok(loss)
-        });
+        let mut step = compile(
+            |(net, adam, cx): &mut (Sequential, Adam, Context), index: &[Tensor]| {
+                let logits = net.forward(&x.index_select(0, &index[0]), cx);
+                let loss = logits.cross_entropy(&y.index_select(0, &index[0]), Reduction::Mean);
+                let gradients = gradients(&loss, net)?;
+                adam.step(net, &gradients)?;
+                Ok(loss)
+            },
+        );
         let steps = lesson.pick(steps, if name == "gru" { 150 } else { 500 });
         let (mut at, mut right) = (Vec::new(), Vec::new());
         for count in 0..=steps {
             // The rate falls to 0, so that the last weights are not an accident of the last steps.
-            state.1.set_lr(1e-2 * (1.0 - count as f64 / (steps + 1) as f64));
+            state
+                .1
+                .set_lr(1e-2 * (1.0 - count as f64 / (steps + 1) as f64));
             step.call(&mut state, &[&rng.integers(0, 4000, &[100], device)])?;
             if count % (steps / 20) == 0 {
-                let said = state.0.forward(&x_test, &mut Context::eval()).argmax(1, false);
+                let said = state
+                    .0
+                    .forward(&x_test, &mut Context::eval())
+                    .argmax(1, false);
                 at.push(count);
                 right.push(said.eq(&y_test).cast(DType::F32).mean().item::<f32>()?);
             }
@@ -114,12 +134,22 @@ pub fn run(lesson: &mut Lesson) -> Result {
     }
     let (train, _) = mnist1d(&Mnist1d::default(), 42);
     let place: Vec<usize> = (0..40).collect();
-    let mut samples = Figure::new("A sample of each digit").x("place").y("digit").size(440, 340);
+    let mut samples = Figure::new("A sample of each digit")
+        .x("place")
+        .y("digit")
+        .size(440, 340);
     for digit in 0..10 {
         if let Some(at) = train.y().iter().position(|y| *y == digit) {
-            let sample: Vec<f32> = train.x()[40 * at..40 * at + 40].iter().map(|v| digit as f32 + v * 0.3).collect();
+            let sample: Vec<f32> = train.x()[40 * at..40 * at + 40]
+                .iter()
+                .map(|v| digit as f32 + v * 0.3)
+                .collect();
             samples = samples.line(&digit.to_string(), &place, &sample);
         }
     }
-    lesson.grid("models", "What a model assumes decides", &Grid::new(2).figure(samples).figure(curves))
+    lesson.grid(
+        "models",
+        "What a model assumes decides",
+        &Grid::new(2).figure(samples).figure(curves),
+    )
 }
