@@ -63,12 +63,10 @@ pub fn run(lesson: &mut Lesson) -> Result {
         let right = share(&p.gt_scalar(0.5).eq(&wet))?;
         lesson.at_least(&format!("{name}: days right"), right, 0.9)?;
     }
-    let apart = (&rain[1] - &rain[2]).abs().amax().item::<f32>()?;
-    lesson.at_most(
-        "σ and a softmax of two say the same, within",
-        apart.into(),
-        0.02,
-    )?;
+    let z = softmax.forward(&x);
+    let same = (z.select(1, 1) - z.select(1, 0)).sigmoid() - &rain[2];
+    let off = same.abs().amax().item::<f32>()?;
+    lesson.at_most("softmax of two against σ(z₁ − z₀)", off.into(), 1e-5)?;
     let beyond = share(&rain[0].lt_scalar(0.0).logical_or(&rain[0].gt_scalar(1.0)))?;
     lesson.at_least(
         "share of the linear model's answers that are no probabilities",

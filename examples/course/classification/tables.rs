@@ -7,7 +7,7 @@ use wgrad::data::StandardScaler;
 use wgrad::data::{split::stratified_k_fold, table::Table};
 use wgrad::nn::{Adam, Linear, gradients, loss};
 use wgrad::plot::Figure;
-use wgrad::{DType, Generator, Optimizer, Reduction, Tensor};
+use wgrad::{Generator, Optimizer, Reduction, Tensor};
 
 pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();

@@ -117,32 +117,37 @@ pub fn run(lesson: &mut Lesson) -> Result {
         Ok(Picture::floats(w, h, &t.to_vec::<f32>()?, range).caption(caption))
     };
     let light = (0.0, 1.0);
-    let figure = Figure::new("One photograph, five kernels")
-        .size(900, 760)
-        .image_grid(
-            2,
-            &[
-                picture(&photograph, light, "photograph")?,
-                picture(&blur, light, "blur, 9 by 9")?,
-                picture(
-                    &edges(SOBEL),
-                    (0.0, 2.0),
-                    "Sobel, length of both directions",
-                )?,
-                picture(&edges(PREWITT), (0.0, 1.5), "Prewitt")?,
-                picture(&strongest, (0.0, 5.0), "Kirsch, strongest of 8")?,
-                picture(&sharp, light, "sharpened")?,
-            ],
-        );
+    let figure = Figure::new("One photograph, five kernels").image_grid(
+        2,
+        &[
+            picture(&photograph, light, "photograph")?,
+            picture(&blur, light, "blur, 9 by 9")?,
+            picture(
+                &edges(SOBEL),
+                (0.0, 2.0),
+                "Sobel, length of both directions",
+            )?,
+            picture(&edges(PREWITT), (0.0, 1.5), "Prewitt")?,
+            picture(&strongest, (0.0, 8.0), "Kirsch, strongest of 8")?,
+            picture(&sharp, light, "sharpened")?,
+        ],
+    );
     lesson.figure("kernels", "What nine numbers find", &figure)?;
-    let names = ["↖", "↑", "↗", "→", "↘", "↓", "↙", "←"];
+    let names = [
+        "north",
+        "north-east",
+        "east",
+        "south-east",
+        "south",
+        "south-west",
+        "west",
+        "north-west",
+    ];
     let pictures = compass
         .iter()
         .zip(names)
-        .map(|(t, name)| picture(t, (0.0, 5.0), name));
+        .map(|(t, name)| picture(t, (0.0, 8.0), name));
     let pictures = pictures.collect::<wgrad::Result<Vec<Picture>>>()?;
-    let figure = Figure::new("Kirsch's compass")
-        .size(900, 480)
-        .image_grid(4, &pictures);
+    let figure = Figure::new("Kirsch's compass").image_grid(4, &pictures);
     lesson.figure("compass", "Edges by direction", &figure)
 }

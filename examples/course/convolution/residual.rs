@@ -4,8 +4,8 @@
 
 use crate::lesson::{Lesson, Result};
 use wgrad::nn::{
-    Adam, AvgPool2d, Context, Conv2d, GlobalAvgPool, Layer, Linear, Relu, Residual, Sequential,
-    compile, gradients,
+    Adam, AvgPool2d, Context, Conv2d, Flatten, Linear, Relu, Residual, Sequential, compile,
+    gradients,
 };
 use wgrad::plot::{Figure, Grid};
 use wgrad::{ConvOptions, DType, Device, Generator, Optimizer, Reduction, Tensor};
@@ -18,10 +18,10 @@ fn conv(from: usize, rng: &mut Generator, device: &Device) -> Conv2d {
     Conv2d::new(from, CHANNELS, [3, 3], same, rng, device)
 }
 
-/// On images of 14 by 14.
+/// On images of 7 by 7.
 fn network(residual: bool, rng: &mut Generator, device: &Device) -> Sequential {
     let mut net = Sequential::new()
-        .with("half", AvgPool2d::new(2))
+        .with("small", AvgPool2d::new(4))
         .with("first", conv(1, rng, device));
     for at in 0..PAIRS {
         let pair = Sequential::new()
@@ -35,9 +35,8 @@ fn network(residual: bool, rng: &mut Generator, device: &Device) -> Sequential {
             false => net.with(name, pair),
         };
     }
-    net.with("pool", AvgPool2d::new(2))
-        .with("mean", GlobalAvgPool)
-        .with("out", Linear::new(CHANNELS, 10, rng, device))
+    net.with("flatten", Flatten::default())
+        .with("out", Linear::new(CHANNELS * 49, 10, rng, device))
 }
 
 pub fn run(lesson: &mut Lesson) -> Result {

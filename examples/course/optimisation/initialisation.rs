@@ -25,17 +25,13 @@ fn passes(
     let loss = (out * rng.normal(out.shape(), device)).sum();
     let by: Vec<&Tensor> = layers.iter().collect();
     let slopes = grad(&loss, &by)?;
-    let spread = |t: &Tensor| -> wgrad::Result<f64> {
-        Ok(f64::from(t.square().mean().sqrt().item::<f32>()?).max(1e-30))
+    // All spreads in one run.
+    let spreads = |all: &[Tensor]| -> wgrad::Result<Vec<f64>> {
+        let all: Vec<Tensor> = all.iter().map(|t| t.square().mean().sqrt()).collect();
+        let all = Tensor::stack(&all.iter().collect::<Vec<_>>(), 0).to_vec::<f32>()?;
+        Ok(all.into_iter().map(|v| f64::from(v).max(1e-30)).collect())
     };
-    let values = layers
-        .iter()
-        .map(spread)
-        .collect::<wgrad::Result<Vec<f64>>>()?;
-    let slopes = slopes
-        .iter()
-        .map(spread)
-        .collect::<wgrad::Result<Vec<f64>>>()?;
+    let (values, slopes) = (spreads(&layers)?, spreads(&slopes)?);
     Ok([values, slopes])
 }
 

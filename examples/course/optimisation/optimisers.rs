@@ -111,7 +111,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
 
         let (mut point, mut optimizer) = (Point(Tensor::new(&[-3.0f32, 2.0], device)), in_valley);
         let (mut xs, mut ys) = (Vec::new(), Vec::new());
-        for _ in 0..60 {
+        for _ in 0..150 {
             let (x, y) = (point.0.get(0), point.0.get(1));
             xs.push(x.item::<f32>()?);
             ys.push(y.item::<f32>()?);
@@ -119,9 +119,9 @@ pub fn run(lesson: &mut Lesson) -> Result {
             let gradients = gradients(&loss, &point)?;
             optimizer.step(&mut point, &gradients)?;
         }
-        let end = valley(f64::from(xs[59]), f64::from(ys[59]));
+        let end = valley(f64::from(xs[149]), f64::from(ys[149]));
         lesson.at_most(
-            &format!("{name}: left of the valley's 5.0 after 60 steps"),
+            &format!("{name}: left of the valley's 5.0 after 150 steps"),
             end,
             2.5,
         )?;
