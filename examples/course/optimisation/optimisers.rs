@@ -90,7 +90,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
         // Delta-bar-delta compares signs of gradients: it needs the whole set, or a large part, at once.
         let batch = if name == "delta-bar-delta" { 1000 } else { 100 };
         let steps = if name == "delta-bar-delta" {
-            steps / 4
+            steps / 2
         } else {
             steps
         };

@@ -28,10 +28,8 @@ impl Net {
                 .with("conv2", Conv2d::new(8, 16, [5, 5], plain, rng, device))
                 .with("relu2", Relu)
                 .with("pool2", MaxPool2d::new(2))
-                .with("flatten", Flatten::default())
-                .with("fc", Linear::new(256, 64, rng, device))
-                .with("relu3", Relu),
-            head: Linear::new(64, 5, rng, device),
+                .with("flatten", Flatten::default()),
+            head: Linear::new(256, 5, rng, device),
         }
     }
 
@@ -111,13 +109,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
         if transferred {
             net.features.load_state(&learned)?;
         }
-        let mut net = train(
-            net,
-            &set,
-            &few,
-            (5, frozen, 300, if frozen { 1e-2 } else { 1e-3 }),
-            rng,
-        )?;
+        let mut net = train(net, &set, &few, (5, frozen, 300, 1e-3), rng)?;
         let right = (net.forward(&x).argmax(1, false) + 5)
             .eq(&y)
             .cast(DType::F32)
