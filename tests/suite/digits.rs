@@ -21,7 +21,7 @@ fn a_linear_softmax_stays_under_95_percent() {
     let mut optimizer = Adam::new(1e-3);
     let mut context = Context::train(1);
     let mut loader = Loader::new(train, 128, 1).unwrap();
-    while loader.epoch() < 8 {
+    while loader.epochs_done() < 8 {
         while let Some((x, y)) = loader.next_batch() {
             let loss = model
                 .forward(&x, &mut context)

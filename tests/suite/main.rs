@@ -10,6 +10,7 @@ mod fuzz;
 mod gradients;
 mod half;
 mod limits;
+mod loaders;
 mod local;
 mod memory;
 mod models;

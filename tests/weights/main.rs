@@ -1,5 +1,12 @@
 //! Files of PyTorch (fixtures, and fresh ones where a Python with PyTorch is named), round trips, and damaged files.
 
+mod gpt;
+#[path = "../../examples/gpt/model.rs"]
+mod model;
+mod modules;
+#[path = "../../examples/gpt/training.rs"]
+mod training;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use wgrad::nn::{Adam, BatchNorm1d, Linear, Sequential, Variable};
@@ -144,6 +151,21 @@ fn weights_go_round_in_both_forms() {
         let again = Weights::from_bytes(&bytes, "again").unwrap();
         assert_eq!(again.arrays, w.arrays);
     }
+}
+
+/// The first byte of a header's length may be that of a pickle.
+#[test]
+fn headers_of_every_length_are_told_from_pickles() {
+    let mut first = [false; 256];
+    for n in 0..2100 {
+        let mut w = Weights::default();
+        w.metadata.insert("text".into(), "x".repeat(n));
+        let bytes = w.to_safetensors().unwrap();
+        first[usize::from(bytes[0])] = true;
+        let again = Weights::from_bytes(&bytes, "header").unwrap();
+        assert_eq!(again.metadata["text"].len(), n);
+    }
+    assert!(first.iter().step_by(8).all(|&seen| seen));
 }
 
 #[test]
@@ -338,6 +360,7 @@ fn ten_thousand_damaged_files_never_panic() {
         }
         refused += usize::from(Weights::from_bytes(&bytes, "damaged").is_err());
     }
+    println!("10000 damaged files, {refused} refused");
     assert!(refused > 3_000, "{refused} refused");
 }
 

@@ -43,6 +43,46 @@ pub const MNIST_FILES: [RemoteFile<'static>; 4] = [
     },
 ];
 
+/// The mirror of Fashion-MNIST.
+pub const FASHION_MNIST_MIRRORS: [&str; 1] =
+    ["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"];
+
+/// The four files of Fashion-MNIST, with the sums that torchvision 0.29 publishes (`datasets/mnist.py`).
+pub const FASHION_MNIST_FILES: [RemoteFile<'static>; 4] = [
+    RemoteFile {
+        name: "train-images-idx3-ubyte.gz",
+        md5: "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+    },
+    RemoteFile {
+        name: "train-labels-idx1-ubyte.gz",
+        md5: "25c81989df183df01b3e8a0aad5dffbe",
+    },
+    RemoteFile {
+        name: "t10k-images-idx3-ubyte.gz",
+        md5: "bef4ecab320f06d8554ea6380940ec79",
+    },
+    RemoteFile {
+        name: "t10k-labels-idx1-ubyte.gz",
+        md5: "bb300cfdad3c16e7a12a480ee83cd310",
+    },
+];
+
+/// The mirror of CIFAR-10 and CIFAR-100, their author's page.
+pub const CIFAR_MIRRORS: [&str; 1] = ["https://www.cs.toronto.edu/~kriz/"];
+
+/// CIFAR-10's binary archive, with the sum that its author publishes at <https://www.cs.toronto.edu/~kriz/cifar.html>;
+/// torchvision knows the archive of Python pickles only.
+pub const CIFAR10_FILE: RemoteFile<'static> = RemoteFile {
+    name: "cifar-10-binary.tar.gz",
+    md5: "c32a1d4ab5d03f1284b67883e8d87530",
+};
+
+/// CIFAR-100's binary archive, with the sum of the same page.
+pub const CIFAR100_FILE: RemoteFile<'static> = RemoteFile {
+    name: "cifar-100-binary.tar.gz",
+    md5: "03b5dce01913d631647c71ecec9e9cb8",
+};
+
 /// The longest body accepted, so that a broken mirror cannot fill the disk.
 pub const MAX_FILE_BYTES: u64 = 1 << 28;
 
@@ -78,6 +118,39 @@ pub struct Progress<'a> {
 pub fn mnist(mut progress: impl FnMut(Progress<'_>)) -> Result<PathBuf> {
     let dir = cache_dir()?.join("mnist");
     Downloader::new(MNIST_MIRRORS).fetch(&dir, &MNIST_FILES, &mut progress)?;
+    Ok(dir)
+}
+
+/// Fashion-MNIST's four files in the user's cache folder, to be given to [`FashionMnist::load`](crate::FashionMnist::load):
+/// see [`mnist`].
+///
+/// # Errors
+/// As [`mnist`].
+pub fn fashion_mnist(mut progress: impl FnMut(Progress<'_>)) -> Result<PathBuf> {
+    let dir = cache_dir()?.join("fashion-mnist");
+    Downloader::new(FASHION_MNIST_MIRRORS).fetch(&dir, &FASHION_MNIST_FILES, &mut progress)?;
+    Ok(dir)
+}
+
+/// CIFAR-10's archive in the user's cache folder, 162 MB, to be given to [`Cifar10::load`](crate::Cifar10::load): see
+/// [`mnist`].
+///
+/// # Errors
+/// As [`mnist`].
+pub fn cifar10(mut progress: impl FnMut(Progress<'_>)) -> Result<PathBuf> {
+    let dir = cache_dir()?.join("cifar-10");
+    Downloader::new(CIFAR_MIRRORS).fetch(&dir, &[CIFAR10_FILE], &mut progress)?;
+    Ok(dir)
+}
+
+/// CIFAR-100's archive in the user's cache folder, 161 MB, to be given to [`Cifar100::load`](crate::Cifar100::load): see
+/// [`mnist`].
+///
+/// # Errors
+/// As [`mnist`].
+pub fn cifar100(mut progress: impl FnMut(Progress<'_>)) -> Result<PathBuf> {
+    let dir = cache_dir()?.join("cifar-100");
+    Downloader::new(CIFAR_MIRRORS).fetch(&dir, &[CIFAR100_FILE], &mut progress)?;
     Ok(dir)
 }
 

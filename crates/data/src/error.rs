@@ -200,6 +200,113 @@ pub enum Error {
         problem: String,
     },
 
+    /// A function was given what it cannot take.
+    #[error("{function}: {problem}")]
+    Argument {
+        /// The function.
+        function: &'static str,
+        /// What is wrong, in one clause.
+        problem: String,
+    },
+
+    /// An index lies beyond the samples.
+    #[error("index {index} at position {position} is not below the {len} samples")]
+    Index {
+        /// The position among the indices.
+        position: usize,
+        /// The index.
+        index: u64,
+        /// The number of samples.
+        len: usize,
+    },
+
+    /// There is nothing where there must be something.
+    #[error("{what} is empty: {problem}")]
+    Empty {
+        /// What was looked at.
+        what: &'static str,
+        /// Why nothing is left.
+        problem: String,
+    },
+
+    /// A class has too few samples to be in every part or fold.
+    #[error("class {class} is missing from {place}: it has {size} samples")]
+    MissingClass {
+        /// The class.
+        class: usize,
+        /// The part or fold.
+        place: String,
+        /// The samples that the class has in all.
+        size: usize,
+    },
+
+    /// A table has no column of this name.
+    #[error("{table}: no column `{column}`, there are: {}", columns.join(", "))]
+    NoColumn {
+        /// The table.
+        table: String,
+        /// The name asked for.
+        column: String,
+        /// The names of all columns.
+        columns: Vec<String>,
+    },
+
+    /// A table's content is not what it must be.
+    #[error("{file}: {place}: {problem}")]
+    Table {
+        /// The file.
+        file: String,
+        /// Line or row, and column.
+        place: String,
+        /// What is wrong there.
+        problem: String,
+    },
+
+    /// A file is not what it must be.
+    #[error("{file}: at byte {offset}: {problem}")]
+    Format {
+        /// The file.
+        file: String,
+        /// Where in the uncompressed bytes.
+        offset: u64,
+        /// What is wrong there.
+        problem: String,
+    },
+
+    /// An image file cannot be used.
+    #[error("{file}: {problem}")]
+    Image {
+        /// The file.
+        file: String,
+        /// Why: no image, broken, too large, another size.
+        problem: String,
+    },
+
+    /// A token is not in a vocabulary that has none for unknown ones.
+    #[error(
+        "the token `{token}` at position {position} is not in the vocabulary, which has no unknown token"
+    )]
+    Token {
+        /// The position among the tokens.
+        position: usize,
+        /// The token.
+        token: String,
+    },
+
+    /// A tokeniser could not be made or used.
+    #[error("tokeniser: {problem}")]
+    Text {
+        /// What is wrong.
+        problem: String,
+    },
+
+    /// A thread that made batches panicked, or could not be started.
+    #[error("the loader's thread {problem}")]
+    Worker {
+        /// What happened, with the panic's message.
+        problem: String,
+    },
+
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] wgrad_graph::Error),

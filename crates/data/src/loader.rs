@@ -1,130 +1,240 @@
-//! Feeding a training loop: the dataset lives on the device as bytes, and a batch is gathered there by index, so
-//! that a step uploads a few hundred bytes and not a batch of floats. Must not read files.
+//! Feeding a training loop: batches of a dataset in the order of a sampler, made where they are asked for or ahead of it on
+//! threads. Its state is a few numbers: a loader resumed from them gives the same batches. Must not read files.
 
-use crate::{BatchSampler, BatchSamplerState, ImageDataset};
-use wgrad_graph::{DType, Device, Result, Tensor};
+use std::sync::Arc;
 
-/// Images and labels on a device: `images [n, height * width]` as u8, `labels [n]` as i32.
+use wgrad_graph::{Generator, Tensor};
+
+use crate::batch::number;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::prefetch::Prefetch;
+use crate::{
+    Batch, BatchSampler, Batches, Dataset, DeviceDataset, Error, Gather, LoaderState, Result,
+    Sampler,
+};
+
+/// Batches of a [`Dataset`], shuffled anew in each epoch in an order that depends on seed and epoch alone.
 ///
-/// 60,000 MNIST images take 47 MB this way; as f32 they would take 188 MB and exceed the 128 MiB that WebGPU binds
-/// by default.
-#[derive(Clone, Debug)]
-pub struct DeviceDataset {
-    images: Tensor,
-    labels: Tensor,
-    size: (usize, usize),
-    mean: f64,
-    std: f64,
-}
-
-impl DeviceDataset {
-    /// Puts a dataset on a device. Pixels will be delivered as `(pixel / 255 − mean) / std`, here with mean 0 and
-    /// standard deviation 1: see [`DeviceDataset::normalized`].
-    ///
-    /// # Errors
-    /// The device has no room for it, or cannot bind a buffer so large.
-    pub fn new(dataset: &ImageDataset, device: &Device) -> Result<DeviceDataset> {
-        let size = (dataset.height(), dataset.width());
-        let images =
-            Tensor::from_slice(dataset.images(), &[dataset.len(), size.0 * size.1], device);
-        let labels: Vec<i32> = dataset.labels().iter().map(|&l| i32::from(l)).collect();
-        let labels = Tensor::new(&labels, device);
-        images.check()?;
-        labels.check()?;
-        Ok(DeviceDataset {
-            images,
-            labels,
-            size,
-            mean: 0.0,
-            std: 1.0,
-        })
-    }
-
-    /// With pixels shifted by `mean` and divided by `std`, both in units of 255.
-    pub fn normalized(self, mean: f64, std: f64) -> DeviceDataset {
-        DeviceDataset { mean, std, ..self }
-    }
-
-    /// Number of images.
-    pub fn len(&self) -> usize {
-        self.labels.numel()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The images and labels with these indices: `[batch, 1, height, width]` as f32 and `[batch]` as i32.
-    /// An index out of range makes the next read an error.
-    ///
-    /// ```
-    /// use wgrad_data::{DeviceDataset, digits};
-    /// use wgrad_graph::Device;
-    /// let set = DeviceDataset::new(&digits::generate(10, 1), &Device::cpu())?;
-    /// let (x, y) = set.batch(&[3, 1]);
-    /// assert_eq!((x.shape(), y.shape()), (&[2, 1, 28, 28][..], &[2][..]));
-    /// # Ok::<(), wgrad_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn batch(&self, indices: &[u32]) -> (Tensor, Tensor) {
-        self.gather(&self.index(indices))
-    }
-
-    /// Indices as a tensor on the dataset's device, for [`DeviceDataset::gather`].
-    #[track_caller]
-    pub fn index(&self, indices: &[u32]) -> Tensor {
-        let list: Vec<i32> = indices
-            .iter()
-            .map(|&i| i32::try_from(i).unwrap_or(-1))
-            .collect();
-        Tensor::new(&list, self.images.device())
-    }
-
-    /// As [`DeviceDataset::batch`], by indices that are a tensor, i32 `[batch]`: the form for a compiled step, whose
-    /// input is the index, so that gathering is part of its plan.
-    #[track_caller]
-    pub fn gather(&self, index: &Tensor) -> (Tensor, Tensor) {
-        let pixels = self.images.index_select(0, index).cast(DType::F32);
-        let scaled = pixels * (1.0 / (255.0 * self.std)) - self.mean / self.std;
-        let (h, w) = self.size;
-        let x = scaled.reshape(&[index.numel() as isize, 1, h as isize, w as isize]);
-        (x, self.labels.index_select(0, index))
-    }
-}
-
-/// Shuffled batches of a [`DeviceDataset`], in an order that depends on seed and epoch alone. Its state is a few
-/// numbers: a run resumed from them sees the same batches.
-#[derive(Clone, Debug)]
-pub struct Loader {
-    dataset: DeviceDataset,
+/// ```
+/// use wgrad_data::{Batches, Loader, TensorDataset};
+/// use wgrad_graph::{Device, Tensor};
+/// let device = Device::cpu();
+/// let x = Tensor::arange(10, &device);
+/// let mut loader = Loader::new(TensorDataset::new((x.clone(), x.square()))?, 4, 0)?;
+/// let mut sizes = vec![];
+/// for batch in loader.epoch() {
+///     let (x, y) = batch?;
+///     assert_eq!(x.square().to_vec::<i32>()?, y.to_vec::<i32>()?);
+///     sizes.push(x.numel());
+/// }
+/// assert_eq!((sizes, loader.epochs_done()), (vec![4, 4, 2], 1));
+/// # Ok::<(), wgrad_data::Error>(())
+/// ```
+pub struct Loader<D: Dataset = DeviceDataset> {
+    dataset: Arc<D>,
     batches: BatchSampler,
+    #[cfg(not(target_arch = "wasm32"))]
+    prefetch: Option<Prefetch<D::Item>>,
 }
 
-impl Loader {
+impl<D: Dataset> std::fmt::Debug for Loader<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loader")
+            .field("batches", &self.batches.state())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A loader that stands where this one does. It makes its batches without threads of its own.
+impl<D: Dataset> Clone for Loader<D> {
+    fn clone(&self) -> Self {
+        Self {
+            dataset: Arc::clone(&self.dataset),
+            batches: self.batches.clone(),
+            #[cfg(not(target_arch = "wasm32"))]
+            prefetch: None,
+        }
+    }
+}
+
+impl<D: Dataset> Loader<D> {
     /// A loader at the start of epoch 0. The last batch of an epoch may be short.
     ///
     /// # Errors
-    /// The batch size is 0, or the dataset has more than 2^32 − 1 images.
-    pub fn new(dataset: DeviceDataset, batch_size: usize, seed: u64) -> crate::Result<Loader> {
+    /// [`Error::Empty`] if the dataset has no sample; [`Error::Batches`] if the batch size is 0, or the dataset has more than
+    /// 2^32 − 1 samples.
+    pub fn new(dataset: D, batch_size: usize, seed: u64) -> Result<Self> {
         let batches = BatchSampler::new(dataset.len(), batch_size, seed)?;
-        Ok(Loader { dataset, batches })
+        if dataset.is_empty() {
+            return Err(Error::Empty {
+                what: "the dataset",
+                problem: "a loader needs at least one sample".to_owned(),
+            });
+        }
+        Ok(Self {
+            dataset: Arc::new(dataset),
+            batches,
+            #[cfg(not(target_arch = "wasm32"))]
+            prefetch: None,
+        })
     }
 
     /// With batches in another order or state.
-    pub fn with_batches(self, batches: BatchSampler) -> Loader {
-        Loader { batches, ..self }
+    #[must_use]
+    pub fn with_batches(mut self, batches: BatchSampler) -> Self {
+        self.batches = batches;
+        self.restart();
+        self
     }
 
+    /// Whether to shuffle each epoch (the default) or to go through the samples in their order.
+    #[must_use]
+    pub fn shuffle(mut self, shuffle: bool) -> Self {
+        self.batches = self.batches.shuffle(shuffle);
+        self.restart();
+        self
+    }
+
+    /// Whether to leave out a last batch that would be short; by default it is given.
+    #[must_use]
+    pub fn drop_last(mut self, drop_last: bool) -> Self {
+        self.batches = self.batches.drop_last(drop_last);
+        self.restart();
+        self
+    }
+
+    /// In the order that `sampler` chooses for each epoch: [`WeightedSampler`](crate::WeightedSampler),
+    /// [`StratifiedSampler`](crate::StratifiedSampler), or one's own. The loader begins at epoch 0.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] if the sampler gives nothing. Indices beyond the dataset are the error of their batch.
+    ///
+    /// ```
+    /// use wgrad_data::{Batches, DeviceDataset, Loader, WeightedSampler, digits};
+    /// use wgrad_graph::Device;
+    /// let images = digits::generate(20, 0);
+    /// let labels: Vec<usize> = images.labels().iter().map(|&l| l.into()).collect();
+    /// let sampler = WeightedSampler::balanced(&labels, 100)?;
+    /// let mut loader = Loader::new(DeviceDataset::new(&images, &Device::cpu())?, 10, 0)?.sampler(sampler)?;
+    /// assert_eq!(Batches::batches_per_epoch(&loader), Some(10));
+    /// # Ok::<(), wgrad_data::Error>(())
+    /// ```
+    pub fn sampler(mut self, sampler: impl Sampler + 'static) -> Result<Self> {
+        if sampler.is_empty() {
+            return Err(Error::Empty {
+                what: "the sampler",
+                problem: "an epoch has no sample".to_owned(),
+            });
+        }
+        let state = self.batches.state();
+        let size = state.batch_size as usize;
+        self.batches = BatchSampler::with_sampler(Arc::new(sampler), size, state.seed)?
+            .drop_last(state.drop_last);
+        self.restart();
+        Ok(self)
+    }
+
+    /// The batches that remain of the epoch under way: all of them, unless the loader was resumed or an earlier loop was
+    /// left. See [`Loader::skip_epoch`] for leaving the rest out.
+    pub fn epoch(&mut self) -> Epoch<'_, D> {
+        Epoch {
+            loader: self,
+            done: false,
+        }
+    }
+
+    /// Begins the next epoch, whatever remains of this one.
+    pub fn skip_epoch(&mut self) {
+        self.batches.skip_epoch();
+        self.restart();
+    }
+
+    /// The number of epochs done, which is the epoch that the next batch belongs to, from 0.
+    #[must_use]
+    pub fn epochs_done(&self) -> u64 {
+        self.batches.epoch()
+    }
+
+    /// Number of batches in an epoch.
+    #[must_use]
+    pub fn batches_per_epoch(&self) -> usize {
+        self.batches.batches_per_epoch()
+    }
+
+    /// The dataset.
+    #[must_use]
+    pub fn dataset(&self) -> &D {
+        &self.dataset
+    }
+
+    /// Batches that are under way on threads belong to another order from here on.
+    fn restart(&mut self) {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(prefetch) = &mut self.prefetch {
+            prefetch.restart(&self.batches);
+        }
+    }
+
+    /// An epoch without a batch would be an endless loop of nothing.
+    fn check_epoch(&self) -> Result<()> {
+        if self.batches.batches_per_epoch() > 0 {
+            return Ok(());
+        }
+        let state = self.batches.state();
+        Err(Error::Empty {
+            what: "the epoch",
+            problem: format!(
+                "`drop_last` leaves no batch of {} out of {} samples",
+                state.batch_size, state.len
+            ),
+        })
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl<D> Loader<D>
+where
+    D: Dataset + Send + Sync + 'static,
+    D::Item: Send + 'static,
+{
+    /// Makes batches on `workers` threads, up to `ahead` batches before they are asked for. Order and content are those of
+    /// a loader without threads. What fails or panics there is the error of its batch.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if either number is 0; [`Error::Worker`] if no thread can be started.
+    ///
+    /// ```
+    /// use wgrad_data::{Loader, dataset_fn};
+    /// use wgrad_graph::{Device, Tensor};
+    /// let device = Device::cpu();
+    /// let slow = dataset_fn(8, move |indices: &[u32]| {
+    ///     std::thread::sleep(std::time::Duration::from_millis(1));
+    ///     Ok(Tensor::new(&indices.iter().map(|&i| i as f32).collect::<Vec<_>>(), &device))
+    /// });
+    /// let mut plain = Loader::new(slow.clone(), 3, 5)?;
+    /// let mut ahead = Loader::new(slow, 3, 5)?.prefetch(2, 4)?;
+    /// for (a, b) in plain.epoch().zip(ahead.epoch()) {
+    ///     assert_eq!(a?.to_vec::<f32>()?, b?.to_vec::<f32>()?);
+    /// }
+    /// # Ok::<(), wgrad_data::Error>(())
+    /// ```
+    pub fn prefetch(mut self, workers: usize, ahead: usize) -> Result<Self> {
+        let dataset = Arc::clone(&self.dataset);
+        let make = move |indices: &[u32]| batch_of(&*dataset, indices);
+        self.prefetch = Some(Prefetch::new(make, workers, ahead, &self.batches)?);
+        Ok(self)
+    }
+}
+
+impl<D: Gather> Loader<D> {
     /// The next batch, or `None` once at the end of each epoch.
     #[track_caller]
-    pub fn next_batch(&mut self) -> Option<(Tensor, Tensor)> {
-        self.batches
-            .next_batch()
-            .map(|indices| self.dataset.batch(indices))
+    pub fn next_batch(&mut self) -> Option<D::Item> {
+        let index = self.next_index()?;
+        Some(self.dataset.gather(&index))
     }
 
-    /// As [`Loader::next_batch`], the indices alone, for [`DeviceDataset::gather`].
+    /// As [`Loader::next_batch`], the indices alone, for [`Gather::gather`] inside a compiled step.
     ///
     /// ```
     /// use wgrad_data::{DeviceDataset, Loader, digits};
@@ -139,26 +249,231 @@ impl Loader {
     #[track_caller]
     pub fn next_index(&mut self) -> Option<Tensor> {
         let indices = self.batches.next_batch()?;
-        Some(self.dataset.index(indices))
+        let index = self.dataset.index(indices);
+        self.restart();
+        Some(index)
     }
 
-    /// The epoch that the next batch belongs to, from 0.
-    pub fn epoch(&self) -> u64 {
-        self.batches.epoch()
+    /// The same batches as indices i32 `[batch]`, for a step that gathers them itself.
+    ///
+    /// ```
+    /// use wgrad_data::{Batches, DeviceDataset, Loader, digits};
+    /// use wgrad_graph::Device;
+    /// let set = DeviceDataset::new(&digits::generate(10, 1), &Device::cpu())?;
+    /// let mut indices = Loader::new(set, 4, 0)?.indices();
+    /// assert_eq!(indices.next()?.expect("the first batch").shape(), [4]);
+    /// # Ok::<(), wgrad_data::Error>(())
+    /// ```
+    #[must_use]
+    pub fn indices(self) -> Indices<D> {
+        Indices { loader: self }
+    }
+}
+
+impl<D: Dataset> Batches for Loader<D> {
+    type Item = D::Item;
+
+    fn next(&mut self) -> Result<Option<D::Item>> {
+        self.check_epoch()?;
+        let Some(indices) = self.batches.next_batch() else {
+            return Ok(None);
+        };
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(prefetch) = &mut self.prefetch {
+            return prefetch.next().map(Some);
+        }
+        batch_of(&*self.dataset, indices).map(Some)
     }
 
-    /// Number of batches in an epoch.
-    pub fn batches_per_epoch(&self) -> usize {
+    fn batches_per_epoch(&self) -> Option<usize> {
+        Some(self.batches.batches_per_epoch())
+    }
+
+    fn state(&self) -> LoaderState {
+        let state = self.batches.state();
+        let fields = [
+            ("len", u64::from(state.len)),
+            ("batch_size", u64::from(state.batch_size)),
+            ("seed", state.seed),
+            ("epoch", state.epoch),
+            ("position", u64::from(state.position)),
+            ("shuffle", u64::from(state.shuffle)),
+            ("drop_last", u64::from(state.drop_last)),
+        ];
+        fields.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    /// Seed, epoch and position are taken over. The number of samples and whether they are shuffled must be the same, for the
+    /// position has no meaning otherwise; the batch size may be another.
+    fn set_state(&mut self, state: LoaderState) -> Result<()> {
+        let here = self.batches.state();
+        let refuse = |problem: String| Err(Error::State { problem });
+        let len = number(&state, "len")?;
+        if len != u64::from(here.len) {
+            return refuse(format!(
+                "is of {len} samples an epoch, this loader has {}",
+                here.len
+            ));
+        }
+        let shuffle = number(&state, "shuffle")?;
+        if shuffle != u64::from(here.shuffle) {
+            let word = |shuffle| if shuffle { "" } else { "not " };
+            return refuse(format!(
+                "is of samples {}shuffled, here they are {}shuffled",
+                word(shuffle != 0),
+                word(here.shuffle)
+            ));
+        }
+        let position = number(&state, "position")?;
+        if position > u64::from(here.len) {
+            return refuse(format!(
+                "is at sample {position} of an epoch of {}",
+                here.len
+            ));
+        }
+        let (seed, epoch) = (number(&state, "seed")?, number(&state, "epoch")?);
+        self.batches.seek(seed, epoch, position as u32);
+        self.restart();
+        Ok(())
+    }
+}
+
+/// A batch, if there is anything to make it of.
+fn batch_of<D: Dataset>(dataset: &D, indices: &[u32]) -> Result<D::Item> {
+    if indices.is_empty() {
+        return Err(Error::Empty {
+            what: "a batch",
+            problem: "the sampler gives fewer indices than it says".to_owned(),
+        });
+    }
+    dataset.get(indices)
+}
+
+/// What remains of an epoch: see [`Loader::epoch`].
+#[derive(Debug)]
+pub struct Epoch<'a, D: Dataset> {
+    loader: &'a mut Loader<D>,
+    done: bool,
+}
+
+impl<D: Dataset> Iterator for Epoch<'_, D> {
+    type Item = Result<D::Item>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let next = Batches::next(self.loader);
+        // An epoch that has no batch never ends by itself.
+        self.done = matches!(next, Ok(None) | Err(Error::Empty { .. }));
+        next.transpose()
+    }
+}
+
+/// A loader's batches as indices: see [`Loader::indices`].
+#[derive(Debug)]
+pub struct Indices<D: Gather> {
+    loader: Loader<D>,
+}
+
+impl<D: Gather> Batches for Indices<D> {
+    type Item = Tensor;
+
+    fn next(&mut self) -> Result<Option<Tensor>> {
+        self.loader.check_epoch()?;
+        let Some(indices) = self.loader.batches.next_batch() else {
+            return Ok(None);
+        };
+        crate::source::check_indices(indices, self.loader.dataset.len())?;
+        Ok(Some(self.loader.dataset.index(indices)))
+    }
+
+    fn batches_per_epoch(&self) -> Option<usize> {
+        Some(self.loader.batches.batches_per_epoch())
+    }
+
+    fn state(&self) -> LoaderState {
+        self.loader.state()
+    }
+
+    fn set_state(&mut self, state: LoaderState) -> Result<()> {
+        self.loader.set_state(state)
+    }
+}
+
+/// Batches that go through a function with random numbers: see [`map_batches`].
+#[derive(Clone, Debug)]
+pub struct MapBatches<B, F> {
+    batches: B,
+    function: F,
+    seed: u64,
+    count: u64,
+}
+
+/// The batches of `batches` after `function`, which is given a random stream of each batch, for augmentation that is not
+/// part of a compiled step. The stream depends on `seed` and the number of the batch, which is kept with the state.
+///
+/// ```
+/// use wgrad_data::{Batches, Loader, TensorDataset, map_batches};
+/// use wgrad_graph::{Device, Tensor};
+/// let device = Device::cpu();
+/// let loader = Loader::new(TensorDataset::new(Tensor::new(&[1.0f32; 6], &device))?, 3, 0)?;
+/// let mut noisy = map_batches(loader, 7, |x: Tensor, rng| &x + rng.normal(x.shape(), x.device()));
+/// let state = noisy.state();
+/// let first = noisy.next()?.expect("a batch").to_vec::<f32>()?;
+/// assert_ne!(noisy.next()?.expect("a batch").to_vec::<f32>()?, first);
+/// noisy.set_state(state)?;
+/// assert_eq!(noisy.next()?.expect("a batch").to_vec::<f32>()?, first);
+/// # Ok::<(), wgrad_data::Error>(())
+/// ```
+pub fn map_batches<B, C, F>(batches: B, seed: u64, function: F) -> MapBatches<B, F>
+where
+    B: Batches,
+    C: Batch,
+    F: FnMut(B::Item, &mut Generator) -> C,
+{
+    MapBatches {
+        batches,
+        function,
+        seed,
+        count: 0,
+    }
+}
+
+impl<B, C, F> Batches for MapBatches<B, F>
+where
+    B: Batches,
+    C: Batch,
+    F: FnMut(B::Item, &mut Generator) -> C,
+{
+    type Item = C;
+
+    fn next(&mut self) -> Result<Option<C>> {
+        let Some(batch) = self.batches.next()? else {
+            return Ok(None);
+        };
+        let mut rng = Generator::from_state([self.seed, self.count, 0]);
+        self.count += 1;
+        Ok(Some((self.function)(batch, &mut rng)))
+    }
+
+    fn batches_per_epoch(&self) -> Option<usize> {
         self.batches.batches_per_epoch()
     }
 
-    /// The dataset.
-    pub fn dataset(&self) -> &DeviceDataset {
-        &self.dataset
+    fn state(&self) -> LoaderState {
+        let mut state = self.batches.state();
+        state.insert("map.count".to_owned(), self.count);
+        state.insert("map.seed".to_owned(), self.seed);
+        state
     }
 
-    /// Where the loader stands.
-    pub fn state(&self) -> BatchSamplerState {
-        self.batches.state()
+    fn set_state(&mut self, mut state: LoaderState) -> Result<()> {
+        let (count, seed) = (number(&state, "map.count")?, number(&state, "map.seed")?);
+        state.remove("map.count");
+        state.remove("map.seed");
+        self.batches.set_state(state)?;
+        (self.count, self.seed) = (count, seed);
+        Ok(())
     }
 }

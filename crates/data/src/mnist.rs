@@ -33,7 +33,21 @@ mod parts {
     };
 }
 
-/// How to get at MNIST, and at the datasets that share its files' form (Fashion-MNIST, KMNIST).
+/// The classes of Fashion-MNIST, in the order of their numbers.
+pub const FASHION_MNIST_CLASSES: [&str; 10] = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+];
+
+/// How to get at MNIST, and at the datasets that share its files' form (KMNIST).
 #[derive(Clone, Copy, Debug)]
 pub struct Mnist;
 
@@ -45,22 +59,7 @@ impl Mnist {
     /// file that was found. The number of images is what the files say, not checked to be 60,000.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn load(dir: impl AsRef<std::path::Path>) -> Result<(ImageDataset, ImageDataset)> {
-        let dir = dir.as_ref();
-        let read = |part: &parts::Part| -> Result<(Idx, String)> {
-            let path = find(dir, part)?;
-            Ok((Idx::read(&path)?, path.display().to_string()))
-        };
-        let train = labelled(
-            "MNIST train",
-            read(&parts::TRAIN_IMAGES)?,
-            read(&parts::TRAIN_LABELS)?,
-        )?;
-        let test = labelled(
-            "MNIST test",
-            read(&parts::TEST_IMAGES)?,
-            read(&parts::TEST_LABELS)?,
-        )?;
-        Ok((train, test))
+        load("MNIST", dir.as_ref())
     }
 
     /// One set from the bytes of its two files, plain or gzip; `name` is what errors call it.
@@ -74,6 +73,44 @@ impl Mnist {
         let labels = Idx::from_bytes(labels, &labels_name)?;
         labelled(name, (images, images_name), (labels, labels_name))
     }
+}
+
+/// How to get at Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017): clothes in the form of MNIST.
+#[derive(Clone, Copy, Debug)]
+pub struct FashionMnist;
+
+impl FashionMnist {
+    /// The training and the test set from the four files in `dir`, which are called as MNIST's.
+    ///
+    /// # Errors
+    /// As [`Mnist::load`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn load(dir: impl AsRef<std::path::Path>) -> Result<(ImageDataset, ImageDataset)> {
+        let (train, test) = load("Fashion-MNIST", dir.as_ref())?;
+        Ok((
+            train.with_class_names(&FASHION_MNIST_CLASSES)?,
+            test.with_class_names(&FASHION_MNIST_CLASSES)?,
+        ))
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn load(name: &str, dir: &std::path::Path) -> Result<(ImageDataset, ImageDataset)> {
+    let read = |part: &parts::Part| -> Result<(Idx, String)> {
+        let path = find(dir, part)?;
+        Ok((Idx::read(&path)?, path.display().to_string()))
+    };
+    let train = labelled(
+        &format!("{name} train"),
+        read(&parts::TRAIN_IMAGES)?,
+        read(&parts::TRAIN_LABELS)?,
+    )?;
+    let test = labelled(
+        &format!("{name} test"),
+        read(&parts::TEST_IMAGES)?,
+        read(&parts::TEST_LABELS)?,
+    )?;
+    Ok((train, test))
 }
 
 #[cfg(not(target_arch = "wasm32"))]

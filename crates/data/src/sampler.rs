@@ -2,6 +2,8 @@
 //! seed on every machine and in every version, and resumable in the middle of an epoch. Knows
 //! indices only, no images and no devices.
 
+use std::sync::Arc;
+
 use crate::rng::Rng;
 use crate::{Error, Result};
 
@@ -30,6 +32,21 @@ pub fn epoch_permutation(seed: u64, epoch: u64, n: u32) -> Vec<u32> {
         order.swap(i as usize, j as usize);
     }
     order
+}
+
+/// Which samples an epoch visits, and in which order. What it gives must be a function of its arguments alone, so that a
+/// run can be resumed in the middle of an epoch.
+pub trait Sampler: Send + Sync + std::fmt::Debug {
+    /// The number of indices in an epoch.
+    fn len(&self) -> usize;
+
+    /// Whether an epoch has none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The indices of an epoch, [`Sampler::len`] of them.
+    fn order(&self, seed: u64, epoch: u64) -> Vec<u32>;
 }
 
 /// All that [`BatchSampler`] is: plain numbers to save in a checkpoint.
@@ -67,6 +84,8 @@ pub struct BatchSamplerState {
 #[derive(Clone, Debug)]
 pub struct BatchSampler {
     state: BatchSamplerState,
+    /// Who says which indices an epoch has; `None` is all, shuffled or not.
+    sampler: Option<Arc<dyn Sampler>>,
     /// The order of `state.epoch`, made when it is first needed.
     order: Option<Vec<u32>>,
 }
@@ -104,7 +123,37 @@ impl BatchSampler {
                 u64::from(state.position),
             ));
         }
-        Ok(Self { state, order: None })
+        Ok(Self {
+            state,
+            sampler: None,
+            order: None,
+        })
+    }
+
+    /// Batches of the indices that `sampler` chooses for each epoch.
+    ///
+    /// # Errors
+    /// As [`BatchSampler::new`].
+    pub fn with_sampler(sampler: Arc<dyn Sampler>, batch_size: usize, seed: u64) -> Result<Self> {
+        let mut batches = Self::new(sampler.len(), batch_size, seed)?;
+        batches.sampler = Some(sampler);
+        Ok(batches)
+    }
+
+    /// Goes to a place of the same order.
+    pub(crate) fn seek(&mut self, seed: u64, epoch: u64, position: u32) {
+        self.state = BatchSamplerState {
+            seed,
+            epoch,
+            position,
+            ..self.state
+        };
+        self.order = None;
+    }
+
+    /// Leaves out what remains of the epoch under way.
+    pub(crate) fn skip_epoch(&mut self) {
+        self.begin_next_epoch();
     }
 
     /// What to save in order to resume; see [`BatchSampler::from_state`].
@@ -166,15 +215,20 @@ impl BatchSampler {
             return None;
         }
         self.state.position = position + size;
-        let state = self.state;
-        let order = self.order.get_or_insert_with(|| epoch_order(&state));
-        Some(&order[position as usize..(position + size) as usize])
+        let (state, sampler) = (self.state, &self.sampler);
+        let order = self.order.get_or_insert_with(|| match sampler {
+            Some(sampler) => sampler.order(state.seed, state.epoch),
+            None => epoch_order(&state),
+        });
+        // Somebody's own sampler may give fewer than it said.
+        let end = (position as usize + size as usize).min(order.len());
+        Some(&order[(position as usize).min(end)..end])
     }
 
     fn begin_next_epoch(&mut self) {
         self.state.epoch = self.state.epoch.wrapping_add(1);
         self.state.position = 0;
-        if self.state.shuffle {
+        if self.state.shuffle || self.sampler.is_some() {
             self.order = None;
         }
     }

@@ -10,7 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use md5::{Digest, Md5};
 use wgrad_data::Error;
-use wgrad_data::download::{Downloader, MNIST_FILES, RemoteFile};
+use wgrad_data::download::{
+    CIFAR_MIRRORS, CIFAR10_FILE, CIFAR100_FILE, Downloader, FASHION_MNIST_FILES,
+    FASHION_MNIST_MIRRORS, MNIST_FILES, MNIST_MIRRORS, RemoteFile,
+};
+use wgrad_data::{Cifar10, FashionMnist};
 
 /// What the server says to one path.
 struct Reply {
@@ -258,4 +262,62 @@ fn folder_that_cannot_be_made_is_an_io_error() {
         ),
         "{result:?}"
     );
+}
+
+#[test]
+fn tampered_files_of_every_dataset_are_refused() {
+    let all = [
+        &MNIST_FILES[..],
+        &FASHION_MNIST_FILES,
+        &[CIFAR10_FILE, CIFAR100_FILE],
+    ]
+    .concat();
+    for file in &all {
+        assert!(file.md5.len() == 32 && file.md5.bytes().all(|b| b.is_ascii_hexdigit()));
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::new([(file.name, Reply::ok(b"not what was published"))]);
+        let downloader = Downloader::new([&server.url]);
+        let tried = attempts(downloader.fetch(dir.path(), &[*file], &mut |_| {}));
+        let refused =
+            matches!(&tried[..], [Error::Checksum { expected, .. }] if expected == file.md5);
+        assert!(refused, "{}: {tried:?}", file.name);
+        assert_empty(dir.path());
+    }
+    let sums: std::collections::HashSet<_> = all.iter().map(|file| file.md5).collect();
+    assert_eq!(sums.len(), all.len());
+    let mirrors = [&MNIST_MIRRORS[..], &FASHION_MNIST_MIRRORS, &CIFAR_MIRRORS].concat();
+    assert!(
+        mirrors
+            .iter()
+            .all(|m| m.starts_with("http") && m.ends_with('/'))
+    );
+}
+
+/// A file of Fashion-MNIST's form and a CIFAR archive that is none go through the server to their readers.
+#[test]
+fn what_was_fetched_is_read() {
+    let image = [&[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 7, 9][..]].concat();
+    let label = [0, 0, 8, 1, 0, 0, 0, 1, 9];
+    let names = FASHION_MNIST_FILES.map(|file| file.name);
+    let bodies: [&[u8]; 4] = [&image, &label, &image, &label];
+    let server = Server::new([0, 1, 2, 3].map(|i| (names[i], Reply::ok(bodies[i]))));
+    let sums = bodies.map(md5);
+    let files = [0, 1, 2, 3].map(|i| RemoteFile {
+        name: names[i],
+        md5: &sums[i],
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let downloader = Downloader::new([&server.url]);
+    downloader.fetch(dir.path(), &files, &mut |_| {}).unwrap();
+    let (train, test) = FashionMnist::load(dir.path()).unwrap();
+    assert_eq!(train.get(0), Some((&[7, 9][..], 9)));
+    assert_eq!(
+        (test.name(), &*test.class_names()[9]),
+        ("Fashion-MNIST test", "Ankle boot")
+    );
+    std::fs::write(dir.path().join(CIFAR10_FILE.name), b"no archive").unwrap();
+    assert!(matches!(
+        Cifar10::load(dir.path()),
+        Err(Error::Format { .. })
+    ));
 }

@@ -260,7 +260,8 @@ impl Confusion {
     /// otherwise. Holds `2 classes²` words, and `8 classes²` more once weights come.
     pub fn new(classes: usize, device: &Device) -> Self {
         use crate::scores::{Average, Rate};
-        let cells = classes.saturating_mul(classes);
+        // Beyond what a tensor may hold any number is as good: the first use tells.
+        let cells = classes.saturating_mul(classes).min(1 << 31);
         Confusion {
             state: State::new(cells, cells, false, device),
             classes,

@@ -5,7 +5,7 @@ use crate::check::value_error;
 use crate::classify::{common, no_samples};
 use crate::inputs::misfit;
 use crate::metric::{Metric, alike, other_options};
-use crate::state::{Addition, Fault, State, faults, replace};
+use crate::state::{Addition, Counts, Fault, State, counted, replace};
 use faer::{Mat, Side};
 use std::any::Any;
 use wgrad_graph::{DType, Device, Error, ErrorKind, Result, Tensor};
@@ -148,17 +148,22 @@ impl Metric for FrechetDistance {
             }
             let x = features.cast(DType::F32);
             let sound = x.isfinite().all_dims(&[1], true);
-            found.push((Fault::Nan, sound.logical_not()));
+            found.push(sound.logical_not().squeeze(1));
             let zero = Tensor::scalar(0.0, DType::F32, &device);
             let x = Tensor::where_(&sound, &x, &zero);
             let count = sound.cast(DType::F32).sum().unsqueeze(0);
             let products = x.t().matmul(&x).reshape(&[-1]);
             sums.extend([count, x.sum_dims(&[0], false), products]);
         }
+        let bad = found
+            .iter()
+            .flat_map(|f: &Tensor| counted(std::slice::from_ref(f)))
+            .reduce(|a, b| a + b)
+            .unwrap_or_else(|| Tensor::scalar(0.0, DType::I32, &device));
         let next = self.state.plus(&Addition {
-            counts: None,
+            counts: Counts::None,
             sums: Some(Tensor::cat(&sums.iter().collect::<Vec<_>>(), 0)),
-            faults: faults(&found, &device),
+            faults: vec![(Fault::Nan, bad)],
         });
         replace(&mut self.state, next)
     }

@@ -1,7 +1,7 @@
 //! What updates take: predictions, labels and weights, checked on the host for shape and dtype and on the device for their
 //! values, and flattened. Knows no metric.
 
-use crate::state::{Addition, Fault, MAX_BATCH, faults};
+use crate::state::{Addition, Counts, Fault, MAX_BATCH, counted, summed};
 use wgrad_graph::{DType, Error, ErrorKind, Result, Tensor};
 
 pub(crate) fn misfit(op: &str, kind: ErrorKind, message: String, operands: &[&Tensor]) -> Error {
@@ -92,8 +92,24 @@ impl Gate {
     }
 
     /// How many samples have each fault.
-    pub(crate) fn faults(&self) -> Tensor {
-        faults(&self.found, self.included.device())
+    pub(crate) fn faults(&self) -> Vec<(Fault, Tensor)> {
+        let (kinds, columns) = self.found_by_kind();
+        kinds.into_iter().zip(counted(&columns)).collect()
+    }
+
+    /// Faults, and where each is.
+    fn found_by_kind(&self) -> (Vec<Fault>, Vec<Tensor>) {
+        let (mut kinds, mut columns): (Vec<Fault>, Vec<Tensor>) = (Vec::new(), Vec::new());
+        for (fault, bad) in &self.found {
+            match kinds.iter().position(|k| *k as usize == *fault as usize) {
+                Some(at) => columns[at] = columns[at].logical_or(bad),
+                None => {
+                    kinds.push(*fault);
+                    columns.push(bad.clone());
+                }
+            }
+        }
+        (kinds, columns)
     }
 
     /// Counts (i32) of the truth values `hits` and of all that count; weighted if there are weights.
@@ -104,15 +120,21 @@ impl Gate {
             return self.sums(&[own, weights]);
         }
         let valid = self.valid();
-        let own = valid.logical_and(hits).cast(DType::I32).sum();
-        let all = valid.cast(DType::I32).sum();
-        self.counts(Tensor::stack(&[&own, &all], 0))
+        let (kinds, mut columns) = self.found_by_kind();
+        columns.extend([valid.logical_and(hits), valid]);
+        let mut counts = counted(&columns);
+        let own = counts.split_off(kinds.len());
+        Addition {
+            counts: Counts::Numbers(own),
+            sums: None,
+            faults: kinds.into_iter().zip(counts).collect(),
+        }
     }
 
     /// Adds these counts.
     pub(crate) fn counts(&self, counts: Tensor) -> Addition {
         Addition {
-            counts: Some(counts),
+            counts: Counts::Vector(counts),
             sums: None,
             faults: self.faults(),
         }
@@ -120,14 +142,13 @@ impl Gate {
 
     /// Adds the sums of these flat columns.
     pub(crate) fn sums(&self, columns: &[Tensor]) -> Addition {
-        let sums: Vec<Tensor> = columns.iter().map(Tensor::sum).collect();
-        self.summed(Tensor::stack(&sums.iter().collect::<Vec<_>>(), 0))
+        self.summed(summed(columns))
     }
 
     /// Adds these sums.
     pub(crate) fn summed(&self, sums: Tensor) -> Addition {
         Addition {
-            counts: None,
+            counts: Counts::None,
             sums: Some(sums),
             faults: self.faults(),
         }

@@ -5,7 +5,7 @@ use crate::classify::no_samples;
 use crate::curve::{average_precision, one_vs_rest, roc_auc};
 use crate::inputs::{Gate, class_indices, class_scores, numbers};
 use crate::metric::{Metric, alike, other_options};
-use crate::state::{Addition, Fault, MAX_BATCH, State, faults, moved, replace};
+use crate::state::{Addition, Counts, Fault, MAX_BATCH, State, moved, replace};
 use std::any::Any;
 use wgrad_graph::{DType, Device, Error, ErrorKind, Result, Tensor};
 use wgrad_nn::Module;
@@ -86,7 +86,7 @@ impl Store {
         labels: &Tensor,
         weights: &Tensor,
         count: &Tensor,
-        found: Tensor,
+        mut found: Vec<(Fault, Tensor)>,
     ) -> Self {
         let (capacity, rows) = (self.labels.numel(), labels.numel());
         let at = Tensor::arange(capacity, labels.device()) - &self.used;
@@ -97,17 +97,16 @@ impl Store {
         };
         let used = &self.used + count;
         let room = Tensor::full(&[1], capacity as f64, DType::I32, labels.device());
-        let over = (&used - &room).clamp_min(0.0).sum();
-        let over = over * faults(&[(Fault::Room, room.eq(&room))], labels.device());
+        found.push((Fault::Room, (&used - &room).clamp_min(0.0).sum()));
         Store {
             scores: pick(&self.scores, scores, &new.unsqueeze(1)),
             labels: pick(&self.labels, labels, &new),
             weights: pick(&self.weights, weights, &new),
             used: used.minimum(&room),
             state: self.state.plus(&Addition {
-                counts: None,
+                counts: Counts::None,
                 sums: None,
-                faults: found + over,
+                faults: found,
             }),
         }
     }
@@ -206,10 +205,9 @@ impl Metric for RankScores {
             return Err(error);
         }
         let (labels, weights) = (&theirs.labels, &theirs.weights);
-        let none = faults(&[], &device);
         let mut next = self
             .store
-            .with(&theirs.scores, labels, weights, &theirs.used, none);
+            .with(&theirs.scores, labels, weights, &theirs.used, Vec::new());
         next.state = next.state.merged(&theirs.state)?;
         replace(&mut self.store, next)
     }

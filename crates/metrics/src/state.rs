@@ -8,7 +8,7 @@
 //! f64. A batch's own sum has an error that does not grow with its length.
 
 use wgrad_graph::replay::is_tracing;
-use wgrad_graph::{DType, Device, Error, ErrorKind, Result, Tensor, eval_update};
+use wgrad_graph::{DType, Device, Error, ErrorKind, PadMode, Result, Tensor, eval_update};
 use wgrad_nn::Module;
 
 pub(crate) const LEVELS: usize = 8;
@@ -17,6 +17,9 @@ pub(crate) const LEVELS: usize = 8;
 const BITS: usize = 4;
 
 const LOW_BITS: u32 = 29;
+
+/// Batches up to this size have the sums of all columns in one kernel.
+const SMALL: usize = 4096;
 
 /// A batch may count no more than this in one update.
 pub(crate) const MAX_BATCH: usize = 1 << 30;
@@ -111,31 +114,35 @@ impl Sums {
 #[derive(Clone, Module)]
 #[module(crate = wgrad_nn)]
 pub(crate) struct State {
-    /// i32 `[counts]`, below 2^29.
+    /// i32 `[2, counts + FAULTS]`: below 2^29, and how often 2^29 is above that.
     #[module(buffer)]
-    low: Tensor,
-    /// i32 `[counts]`, how often 2^29 is above that.
-    #[module(buffer)]
-    high: Tensor,
+    words: Tensor,
     /// Made when the first batch needs it.
     #[module(buffer)]
     sums: Option<Sums>,
-    /// i32 `[FAULTS]`
-    #[module(buffer)]
-    faults: Tensor,
+    #[module(constant)]
+    counts: usize,
     /// Columns of the sums.
     #[module(constant)]
     columns: usize,
 }
 
+/// What one batch counts.
+pub(crate) enum Counts {
+    None,
+    /// i32 `[]` each.
+    Numbers(Vec<Tensor>),
+    /// i32 `[counts]`.
+    Vector(Tensor),
+}
+
 /// What one batch adds.
 pub(crate) struct Addition {
-    /// i32 `[counts]`.
-    pub(crate) counts: Option<Tensor>,
+    pub(crate) counts: Counts,
     /// f32 `[columns]`.
     pub(crate) sums: Option<Tensor>,
-    /// i32 `[FAULTS]`.
-    pub(crate) faults: Tensor,
+    /// How many samples have which fault, i32 `[]`.
+    pub(crate) faults: Vec<(Fault, Tensor)>,
 }
 
 /// A state that was read.
@@ -148,18 +155,17 @@ pub(crate) struct Totals {
 impl State {
     /// No samples. With `summed` there are sums from the beginning.
     pub(crate) fn new(counts: usize, columns: usize, summed: bool, device: &Device) -> Self {
-        let zeros = |n: usize| Tensor::zeros(&[n.max(1)], DType::I32, device);
+        let width = counts.saturating_add(FAULTS.len());
         State {
-            low: zeros(counts),
-            high: zeros(counts),
+            words: Tensor::zeros(&[2, width], DType::I32, device),
             sums: summed.then(|| Sums::new(columns, device)),
-            faults: zeros(FAULTS.len()),
+            counts,
             columns,
         }
     }
 
     pub(crate) fn device(&self) -> &Device {
-        self.faults.device()
+        self.words.device()
     }
 
     pub(crate) fn sums(&self) -> Option<&Sums> {
@@ -173,7 +179,7 @@ impl State {
     /// The same metric without samples. Sums stay if there were some, so that a compiled step keeps its shape.
     pub(crate) fn emptied(&self) -> Self {
         State::new(
-            self.low.numel(),
+            self.counts,
             self.columns,
             self.sums.is_some(),
             self.device(),
@@ -183,8 +189,22 @@ impl State {
     /// This state and one more batch.
     pub(crate) fn plus(&mut self, addition: &Addition) -> Self {
         let mut next = self.clone();
-        if let Some(counts) = &addition.counts {
-            next.carry(&(&self.low + counts), &self.high);
+        let faults = || addition.faults.iter().map(|(f, t)| (*f as usize, t));
+        let own = self.counts;
+        let counted = match &addition.counts {
+            Counts::None => spread(own + FAULTS.len(), faults().map(|(f, t)| (own + f, t))),
+            Counts::Numbers(numbers) => {
+                let numbers = numbers.iter().enumerate();
+                let all = numbers.chain(faults().map(|(f, t)| (own + f, t)));
+                spread(own + FAULTS.len(), all)
+            }
+            Counts::Vector(counts) => match spread(FAULTS.len(), faults()) {
+                Some(faults) => Some(Tensor::cat(&[counts, &faults], 0)),
+                None => Some(counts.pad(&[0, FAULTS.len() as isize], PadMode::Constant(0.0))),
+            },
+        };
+        if let Some(counted) = counted {
+            next.words = self.carried(&counted.unsqueeze(0), None);
         }
         if let Some(batch) = &addition.sums {
             let device = self.device().clone();
@@ -192,20 +212,22 @@ impl State {
             let sums = self.sums.get_or_insert_with(|| Sums::new(columns, &device));
             next.sums = Some(sums.add(batch));
         }
-        next.fail(&addition.faults);
         next
     }
 
-    fn carry(&mut self, low: &Tensor, high: &Tensor) {
+    /// The words with these added, i32 `[1, counts + FAULTS]`. One expression, so that it is one kernel.
+    fn carried(&self, low: &Tensor, high: Option<&Tensor>) -> Tensor {
         let device = low.device();
         let word = |value: i32| Tensor::scalar(f64::from(value), DType::I32, device);
-        self.high = high + low.bitwise_right_shift(&word(LOW_BITS as i32));
-        self.low = low.bitwise_and(&word((1 << LOW_BITS) - 1));
-    }
-
-    fn fail(&mut self, more: &Tensor) {
-        let most = Tensor::scalar(f64::from(1 << 29), DType::I32, more.device());
-        self.faults = (&self.faults + more).minimum(&most);
+        let low = self.words.narrow(0, 0, 1) + low;
+        let mut above = self.words.narrow(0, 1, 1);
+        if let Some(high) = high {
+            above = above + high;
+        }
+        let above = above + low.bitwise_right_shift(&word(LOW_BITS as i32));
+        let below = low.bitwise_and(&word((1 << LOW_BITS) - 1));
+        let first = Tensor::arange(2, device).eq_scalar(0.0).unsqueeze(1);
+        Tensor::where_(&first, &below, &above)
     }
 
     /// This state and another one, which has the same columns; both may lie on different devices.
@@ -213,11 +235,8 @@ impl State {
         let device = self.device().clone();
         let mut next = self.clone();
         let here = |t: &Tensor| moved(t, &device);
-        next.carry(
-            &(&self.low + here(&other.low)?),
-            &(&self.high + here(&other.high)?),
-        );
-        next.fail(&here(&other.faults)?);
+        let words = here(&other.words)?;
+        next.words = self.carried(&words.narrow(0, 0, 1), Some(&words.narrow(0, 1, 1)));
         if let Some(theirs) = &other.sums {
             let theirs = Sums {
                 levels: here(&theirs.levels)?,
@@ -235,35 +254,94 @@ impl State {
     /// # Errors
     /// Samples that could not be used, all of them in one error; a state of another metric.
     pub(crate) fn totals(&self, op: &str, read: &[Vec<f64>]) -> Result<Totals> {
-        let (counts, columns) = (self.low.numel(), self.columns);
-        let (low, high, sums, faults) = match read {
-            [low, high, faults] => (low, high, vec![0.0; columns], faults),
-            [low, high, levels, _, faults] => {
+        let columns = self.columns;
+        let (words, sums) = match read {
+            [words] => (words, vec![0.0; columns]),
+            [words, levels, _] => {
                 let mut sums = vec![0.0; columns];
                 for (at, value) in levels.iter().enumerate() {
                     sums[at % columns.max(1)] += value;
                 }
-                (low, high, sums, faults)
+                (words, sums)
             }
             _ => return Err(not_read(op)),
         };
-        if low.len() != counts || high.len() != counts || faults.len() != FAULTS.len() {
+        let width = self.counts + FAULTS.len();
+        if words.len() != 2 * width {
             return Err(not_read(op));
         }
+        let unit = f64::from(1 << LOW_BITS);
+        let count = |at: usize| words[at] + words[width + at] * unit;
         let wrong: Vec<String> = FAULTS
             .iter()
-            .filter(|(fault, _)| faults[*fault as usize] > 0.0)
-            .map(|(fault, what)| format!("{} {what}", faults[*fault as usize]))
+            .map(|(fault, what)| (count(self.counts + *fault as usize), what))
+            .filter(|(count, _)| *count > 0.0)
+            .map(|(count, what)| format!("{count} {what}"))
             .collect();
         if !wrong.is_empty() {
             return Err(Error::new(ErrorKind::Value, op, wrong.join("; ")));
         }
-        let unit = f64::from(1 << LOW_BITS);
         Ok(Totals {
-            counts: low.iter().zip(high).map(|(l, h)| l + h * unit).collect(),
+            counts: (0..self.counts).map(count).collect(),
             sums,
         })
     }
+}
+
+/// i32 `[width]` with these numbers at their places and 0 elsewhere; none if there are no numbers.
+fn spread<'a>(width: usize, numbers: impl Iterator<Item = (usize, &'a Tensor)>) -> Option<Tensor> {
+    let mut all: Option<Tensor> = None;
+    for (at, number) in numbers {
+        let device = number.device();
+        let there = Tensor::arange(width, device).eq_scalar(at as f64);
+        let rest = all.unwrap_or_else(|| Tensor::scalar(0.0, DType::I32, device));
+        all = Some(Tensor::where_(&there, number, &rest));
+    }
+    all
+}
+
+/// How many of each are true, i32 `[]`: flat truth values of one length. Several share the bits of one sum where the batch
+/// is small, for each sum is a kernel.
+pub(crate) fn counted(columns: &[Tensor]) -> Vec<Tensor> {
+    let n = columns.first().map_or(0, Tensor::numel);
+    let bits = (usize::BITS - n.leading_zeros()).max(1) as usize;
+    let in_one = (31 / bits).max(1);
+    let mut counts = Vec::with_capacity(columns.len());
+    for group in columns.chunks(in_one) {
+        let placed = |(at, column): (usize, &Tensor)| column.cast(DType::I32) * (1 << (bits * at));
+        let word = group.iter().enumerate().map(placed).reduce(|a, b| a + b);
+        let Some(word) = word.map(|w| w.sum()) else {
+            continue;
+        };
+        if let [_] = group {
+            counts.push(word);
+            continue;
+        }
+        let number = |value: usize| Tensor::scalar(value as f64, DType::I32, word.device());
+        for at in 0..group.len() {
+            let own = word.bitwise_right_shift(&number(bits * at));
+            counts.push(own.bitwise_and(&number((1 << bits) - 1)));
+        }
+    }
+    counts
+}
+
+/// The sums of flat f32 columns of one length, `[columns]`: in one kernel where the batch is small, so that the sums are what
+/// takes time and not what is computed for each.
+pub(crate) fn summed(columns: &[Tensor]) -> Tensor {
+    let n = columns.first().map_or(0, Tensor::numel);
+    if n > SMALL || columns.len() < 2 {
+        let sums: Vec<Tensor> = columns.iter().map(Tensor::sum).collect();
+        return Tensor::stack(&sums.iter().collect::<Vec<_>>(), 0);
+    }
+    let device = columns[0].device();
+    let rows = Tensor::arange(columns.len(), device).unsqueeze(1);
+    let mut all = columns[0].unsqueeze(0);
+    for (at, column) in columns.iter().enumerate().skip(1) {
+        let there = rows.eq_scalar(at as f64);
+        all = Tensor::where_(&there, &column.unsqueeze(0), &all);
+    }
+    all.sum_dims(&[1], false)
 }
 
 fn not_read(op: &str) -> Error {
@@ -284,19 +362,6 @@ pub(crate) fn moved(tensor: &Tensor, device: &Device) -> Result<Tensor> {
 #[cfg(target_arch = "wasm32")]
 pub(crate) fn moved(tensor: &Tensor, _: &Device) -> Result<Tensor> {
     Ok(tensor.clone())
-}
-
-/// How many samples have each fault, as i32 `[FAULTS]`; `found` are truth values.
-pub(crate) fn faults(found: &[(Fault, Tensor)], device: &Device) -> Tensor {
-    let none = Tensor::zeros(&[], DType::I32, device);
-    let count = |fault: Fault| {
-        let of = found.iter().filter(|(f, _)| *f as usize == fault as usize);
-        of.map(|(_, t)| t.cast(DType::I32).sum())
-            .reduce(|a, b| a + b)
-            .unwrap_or_else(|| none.clone())
-    };
-    let counts: Vec<Tensor> = FAULTS.iter().map(|&(fault, _)| count(fault)).collect();
-    Tensor::stack(&counts.iter().collect::<Vec<_>>(), 0)
 }
 
 /// Puts `new` in the place of `old`, computed unless a compiled function is being traced: so that no chain of batches grows.

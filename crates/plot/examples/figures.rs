@@ -182,13 +182,12 @@ fn contour() -> Figure {
     let surface = Surface::of((-2.0, 2.0), (-1.0, 3.0), 160, 160, valley);
     let (mut x, mut y) = (-1.7, 2.6);
     let mut path = (vec![x], vec![y]);
-    for _ in 0..400 {
+    for _ in 0..4000 {
         let (gx, gy) = (
             -400.0 * x * (y - x * x) - 2.0 * (1.0 - x),
             200.0 * (y - x * x),
         );
-        let scale = 0.02 / f64::hypot(gx, gy).max(1.0);
-        (x, y) = (x - scale * gx, y - scale * gy);
+        (x, y) = (x - 0.001 * gx, y - 0.001 * gy);
         path.0.push(x);
         path.1.push(y);
     }

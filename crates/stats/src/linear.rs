@@ -86,7 +86,7 @@ pub struct LinearModel {
     pub tss: f64,
     /// The residual standard error: √(RSS / residual degrees of freedom).
     pub rse: f64,
-    /// 1 − RSS / TSS.
+    /// 1 − RSS / TSS; NaN of a constant response, as are the tests.
     pub r_squared: f64,
     /// R² with mean squares in the place of sums.
     pub adjusted_r_squared: f64,
@@ -142,13 +142,17 @@ impl LinearModel {
         } else {
             0.0
         };
-        let tss: f64 = y.iter().map(|y| (y - mean).powi(2)).sum();
+        // A mean of equal numbers may miss them by a bit.
+        let constant = design.intercept && y.iter().all(|v| *v == y[0]);
+        let squares = y.iter().map(|y| (y - mean).powi(2));
+        let tss: f64 = if constant { 0.0 } else { squares.sum() };
         let constants = usize::from(design.intercept);
         let (model_freedom, residual_freedom) = (p - constants, n - p);
         let mean_square = rss / residual_freedom as f64;
-        let r_squared = 1.0 - rss / tss;
+        let r_squared = if tss > 0.0 { 1.0 - rss / tss } else { f64::NAN };
         let f_test = (model_freedom > 0).then(|| {
-            let statistic = (tss - rss) / model_freedom as f64 / mean_square;
+            let gain = if tss > 0.0 { tss - rss } else { f64::NAN };
+            let statistic = gain / model_freedom as f64 / mean_square;
             FTest::new(statistic, model_freedom, residual_freedom)
         });
         let rows = n as f64;

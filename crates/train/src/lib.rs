@@ -1,18 +1,13 @@
-//! What surrounds a training loop: checkpoints, logs, progress, summaries and the report picture.
+//! What surrounds a training loop: checkpoints, logs, progress and summaries.
 //!
 //! All but `session` works on plain data (numbers, bytes, strings), so that each part can be used and tested alone.
-//! It must not know how tensors are computed, and nothing but the progress bar, the report's
-//! `render_png` and the functions that take a path may need a file system or a terminal:
-//! those are absent on `wasm32`.
+//! It must not know how tensors are computed, and nothing but the progress bar and the functions that take a path
+//! may need a file system or a terminal: those are absent on `wasm32`.
 
 pub mod checkpoint;
 #[cfg(not(target_arch = "wasm32"))]
 mod files;
 pub mod log;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod progress;
-#[cfg(feature = "report")]
-pub mod report;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod select;
 pub mod session;
@@ -25,10 +20,6 @@ pub use checkpoint::{Array, Checkpoint, CheckpointError, DType};
 #[cfg(not(target_arch = "wasm32"))]
 pub use files::FileError;
 pub use log::{EndRecord, EpochRecord, LogError, MetricsWriter};
-#[cfg(not(target_arch = "wasm32"))]
-pub use progress::Progress;
-#[cfg(feature = "report")]
-pub use report::{Report, ReportError, Tile};
 pub use session::{Counters, SessionError};
 pub use summary::{Summary, SummaryRow};
 #[cfg(not(target_arch = "wasm32"))]
@@ -40,3 +31,5 @@ pub use weights::{LoadOptions, LoadReport, ModelInfo, Weights, WeightsError};
 pub use wgrad_metrics::running::Accuracy;
 use wgrad_metrics::table;
 pub use wgrad_metrics::{self as metrics, ConfusionMatrix, MetricsError, RunningMean};
+#[cfg(not(target_arch = "wasm32"))]
+pub use wgrad_report::Progress;

@@ -76,6 +76,9 @@ mod guide {
     struct Metrics;
     #[doc = include_str!("../../../docs/guide/saving.md")]
     struct Saving;
+    #[cfg(all(feature = "plot", feature = "report"))]
+    #[doc = include_str!("../../../docs/guide/seeing.md")]
+    struct Seeing;
     #[doc = include_str!("../../../docs/guide/speed.md")]
     struct Speed;
     #[doc = include_str!("../../../docs/guide/tensors.md")]

@@ -46,7 +46,12 @@ pub fn run(lesson: &mut Lesson) -> Result {
         )?;
     }
 
-    // Learned, with a hidden layer of 8.
+    learn(lesson, &x, &y)
+}
+
+/// The same with a hidden layer of 8, learned.
+fn learn(lesson: &mut Lesson, x: &Tensor, y: &Tensor) -> Result {
+    let device = &lesson.device.clone();
     let mut rng = Generator::new(lesson.seed);
     let mut net = Sequential::new()
         .with("hidden", Linear::new(2, 8, &mut rng, device))
@@ -55,13 +60,13 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let (mut adam, mut context) = (Adam::new(0.05), Context::train(lesson.seed));
     for _ in 0..400 {
         let loss = net
-            .forward(&x, &mut context)
-            .binary_cross_entropy_with_logits(&y, Reduction::Mean);
+            .forward(x, &mut context)
+            .binary_cross_entropy_with_logits(y, Reduction::Mean);
         let gradients = gradients(&loss, &net)?;
         adam.step(&mut net, &gradients)?;
     }
     let learned = net
-        .forward(&x, &mut Context::eval())
+        .forward(x, &mut Context::eval())
         .sigmoid()
         .to_vec::<f32>()?;
     for (at, (said, want)) in learned.iter().zip([0.0, 1.0, 1.0, 0.0]).enumerate() {

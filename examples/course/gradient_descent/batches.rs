@@ -48,8 +48,14 @@ pub fn run(lesson: &mut Lesson) -> Result {
             &sizes.map(|s| errors[0] / (s as f64).sqrt()),
         );
     lesson.figure("noise", "Four times the batch, half the error", &figure)?;
+    compare(lesson, &x, &y)
+}
 
-    // The same number of examples seen, in batches of several sizes.
+/// The same number of examples seen, in batches of several sizes.
+fn compare(lesson: &mut Lesson, x: &Tensor, y: &Tensor) -> Result {
+    let device = &lesson.device.clone();
+    let mut rng = Generator::new(lesson.seed + 1);
+    let (n, features) = (x.size(0), x.size(1));
     let mut figure = Figure::new("Loss by examples seen")
         .x("examples seen")
         .y("squared error")
@@ -78,8 +84,8 @@ pub fn run(lesson: &mut Lesson) -> Result {
                 losses.push(
                     state
                         .0
-                        .forward(&x)
-                        .mse_loss(&y, Reduction::Mean)
+                        .forward(x)
+                        .mse_loss(y, Reduction::Mean)
                         .item::<f32>()?,
                 );
             }

@@ -1,7 +1,6 @@
 //! A deep belief network stacks restricted Boltzmann machines: what the hidden units of one do is what the next learns from.
-//! Trained without labels, layer by layer, it helps where
-//! labels are few: here they only train the output layer. Source: Hinton, Osindero, Teh, A Fast Learning
-//! Algorithm for Deep Belief Nets, 2006.
+//! Trained without labels, layer by layer, it helps where labels are few: here they only train the output layer. Source:
+//! Hinton, Osindero, Teh, A Fast Learning Algorithm for Deep Belief Nets, 2006.
 
 use crate::lesson::{Lesson, Result};
 use wgrad::nn::Context;

@@ -57,8 +57,8 @@ pub fn run(lesson: &mut Lesson) -> Result {
             .collect()
     };
     let (even, odd, edge) = (
-        |i: usize| i % 2 == 0,
-        |i: usize| i % 2 == 1,
+        |i: usize| i.is_multiple_of(2),
+        |i: usize| !i.is_multiple_of(2),
         |i: usize| support.contains(&i),
     );
     let figure = Figure::new("The widest street")

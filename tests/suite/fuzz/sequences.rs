@@ -2,10 +2,10 @@
 
 use super::calls;
 use wgrad::nn::{
-    Aggregate, AttentionMasks, GatConv, GatOptions, GcnConv, Gru, GruCell, KvCache,
-    LearnedPositions, Lstm, LstmCell, MultiheadAttention, MultiheadAttentionOptions, RnnCell,
-    RotaryEmbedding, SinusoidalPositions, TransformerDecoderLayer, TransformerEncoderLayer,
-    TransformerOptions, loss, propagate,
+    AdaptiveLogSoftmax, Aggregate, AttentionMasks, CosineSimilarity, GatConv, GatOptions, GcnConv,
+    Gru, GruCell, KvCache, LearnedPositions, Lstm, LstmCell, MultiheadAttention,
+    MultiheadAttentionOptions, PairwiseDistance, RnnCell, RotaryEmbedding, SinusoidalPositions,
+    TransformerDecoderLayer, TransformerEncoderLayer, TransformerOptions, loss, propagate,
 };
 use wgrad::{Generator, Reduction};
 
@@ -48,6 +48,15 @@ calls! {
         let encoder = TransformerEncoderLayer::new(n, heads, &options, &mut rng, &d);
         let decoder = TransformerDecoderLayer::new(n, heads, &options, &mut rng, &d);
         [encoder.forward(&x, &masks, &mut cx), decoder.forward(&x, &memory, &masks, &masks, &mut cx)]
+    };
+    "many classes and distances" => |f| {
+        let (mut rng, d) = (Generator::new(1), f.device());
+        let layer = AdaptiveLogSoftmax::new(f.n(), f.n(), &f.sizes(), f.x(), &mut rng, &d);
+        let (of_target, loss) = layer.forward(&f.t(), &f.t());
+        let small = AdaptiveLogSoftmax::new(4, 9, &[2, 5], 2.0, &mut rng, &d);
+        let near = CosineSimilarity { dim: f.dim(), eps: f.x() }.forward(&f.t(), &f.t());
+        let far = PairwiseDistance { p: f.x(), eps: f.x(), keepdim: f.b() }.forward(&f.t(), &f.t());
+        [of_target, loss, small.log_prob(&f.t()), near, far]
     };
     "positions" => |f| {
         let (mut rng, d) = (Generator::new(1), f.device());

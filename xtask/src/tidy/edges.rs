@@ -12,7 +12,7 @@ use crate::run::Invocation;
 
 /// Which of the project's crates each may depend on: at run time, and in its tests beyond that. An executor sees no
 /// tensor, the layers see no executor, and nobody sees who comes after.
-const MAY: [(&str, &[&str], &[&str]); 22] = [
+const MAY: [(&str, &[&str], &[&str]); 23] = [
     ("wgrad-plan", &[], &[]),
     ("wgrad-plot", &[], &[]),
     ("wgrad-report", &["wgrad-plot"], &[]),
@@ -63,6 +63,7 @@ const MAY: [(&str, &[&str], &[&str]); 22] = [
         &[],
     ),
     ("wgrad-cli", &["wgrad"], &[]),
+    ("wgrad-course", &["wgrad"], &[]),
     ("wgrad-tests", &[], &["wgrad"]),
     ("wgrad-benches", &[], &["wgrad"]),
     // The page's training runs on the parts, so that they can be tested without a browser.

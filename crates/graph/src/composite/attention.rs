@@ -85,11 +85,16 @@ impl Tensor {
         } else {
             (key.clone(), value.clone())
         };
+        // What could not be shared among heads has no rank to go by.
+        let mask = options.attn_mask.as_ref();
+        let mut operands = [self, &key, &value].into_iter().chain(mask);
+        if let Some(bad) = operands.find(|t| t.check().is_err()) {
+            return bad.clone();
+        }
         let scale = options
             .scale
             .unwrap_or_else(|| (self.size(-1) as f64).sqrt().recip());
         // One rank, so that a batch is cut alike in all of them.
-        let mask = options.attn_mask.as_ref();
         let ranks = [self, &key, &value].into_iter().chain(mask);
         let rank = ranks.map(Tensor::rank).max().unwrap_or(0);
         let attention = Attention {

@@ -228,6 +228,38 @@ fn compiled_steps_hold_metrics() {
     });
 }
 
+/// What a metric costs in a compiled step is kernels: they are few.
+#[test]
+fn metrics_take_few_kernels() {
+    for device in devices() {
+        let of = |held: Vec<Box<dyn Metric>>, feed: Feed| {
+            let mut held = held;
+            let mut step = compile(|held: &mut Vec<Box<dyn Metric>>, x: &[Tensor]| {
+                for metric in held {
+                    metric.update(&x[0], &x[1], None)?;
+                }
+                Ok(x[0].mean())
+            });
+            let (p, t) = feed(&mut Generator::new(1), 128, &device);
+            let (p, t) = (p.detach().unwrap(), t.detach().unwrap());
+            let cost = step.cost(&mut held, &[&p, &t]).unwrap().expect("a plan");
+            cost.kernels
+        };
+        for (make, feed, _) in all() {
+            let metric = make(&device);
+            let name = metric.name().to_owned();
+            let more = of(vec![metric], feed) - of(Vec::new(), feed);
+            println!("{device}: {name} takes {more} kernels");
+            let most = match name.as_str() {
+                "accuracy" => 8,
+                "ssim" | "frechet_distance" => 40,
+                _ => 24,
+            };
+            assert!(more <= most, "{name} takes {more} kernels on {device}");
+        }
+    }
+}
+
 #[test]
 fn a_sample_of_weight_0_may_hold_anything() {
     for device in devices() {

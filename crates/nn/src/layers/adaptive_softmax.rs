@@ -46,7 +46,7 @@ impl AdaptiveLogSoftmax {
     ) -> AdaptiveLogSoftmax {
         let cutoffs: Vec<usize> = cutoffs.iter().copied().chain([n_classes]).collect();
         let fits = cutoffs.len() > 1 && cutoffs[0] > 0 && cutoffs.windows(2).all(|w| w[0] < w[1]);
-        if !fits || !(div_value.is_finite() && div_value > 0.0) {
+        if !(fits && div_value.is_finite() && div_value > 0.0) {
             let message = format!(
                 "cutoffs {:?} of {n_classes} classes, div_value {div_value}",
                 &cutoffs[..cutoffs.len() - 1]

@@ -9,6 +9,7 @@ use crate::backend::{Body, Pen};
 use crate::figure::Figure;
 use crate::layer::{LineLook, Mark};
 use crate::stats::Quartiles;
+use crate::text;
 use crate::theme::{Ink, SERIES};
 use plotters_backend::BackendCoord;
 
@@ -70,11 +71,25 @@ pub(super) fn draw(
         }
     }
     inner.draw(&Raw(&|body: &mut Body, _| body.unclip()))?;
-    for (at, label) in labels {
+    for label in labels {
+        if label.backed {
+            let half = text::width(&label.text, f64::from(CELL_FONT)) / 2.0 + 20.0;
+            let (x, y) = (f64::from(label.at.0), f64::from(label.at.1));
+            let corners = ((x - half, y - 75.0), (x + half, y + 75.0));
+            inner.draw(&Raw(&|body: &mut Body, origin| {
+                block(
+                    body,
+                    &Pen::fill(Ink::Page, 0.75),
+                    origin,
+                    corners.0,
+                    corners.1,
+                );
+            }))?;
+        }
         write_text(
             inner,
-            &label,
-            at,
+            &label.text,
+            label.at,
             &Words::new(CELL_FONT).middle().centered(),
         )?;
     }

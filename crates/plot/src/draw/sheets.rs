@@ -21,6 +21,14 @@ const MOST_CELLS: usize = 400;
 const MOST_PIXELS: usize = 1000;
 pub(super) const CELL_FONT: i32 = 110;
 
+/// A text within the axes.
+pub(super) struct Label {
+    pub(super) at: BackendCoord,
+    pub(super) text: String,
+    /// It needs the page behind it to be read.
+    pub(super) backed: bool,
+}
+
 /// The colour of a number; none for what is not finite.
 fn color(map: ColorMap, ends: Option<(f64, f64)>, value: f64) -> Option<[u8; 3]> {
     let (lo, hi) = ends?;
@@ -47,7 +55,7 @@ pub(super) fn cells(
     matrix: &Cells,
     map: ColorMap,
     ends: Option<(f64, f64)>,
-    labels: &mut Vec<(BackendCoord, String)>,
+    labels: &mut Vec<Label>,
 ) -> Result<(), Failure> {
     if matrix.values.len() > MOST_CELLS {
         let flat = Surface {
@@ -91,7 +99,11 @@ pub(super) fn cells(
         let (row, column) = ((at / matrix.columns) as f64, (at % matrix.columns) as f64);
         let fits = text::width(label, f64::from(CELL_FONT)) + 20.0 < wide;
         if let (Some(place), true) = (frame.place(column, row), fits && !label.is_empty()) {
-            labels.push((rounded(place), label.clone()));
+            labels.push(Label {
+                at: rounded(place),
+                text: label.clone(),
+                backed: false,
+            });
         }
     }
     Ok(())
@@ -191,7 +203,7 @@ pub(super) fn contours(
     frame: &Frame,
     surface: &Surface,
     levels: usize,
-    labels: &mut Vec<(BackendCoord, String)>,
+    labels: &mut Vec<Label>,
 ) -> Result<(), Failure> {
     let Some(range) = surface.range() else {
         return Ok(());
@@ -222,10 +234,14 @@ pub(super) fn contours(
         let apart = |(x, y): BackendCoord| {
             labels
                 .iter()
-                .all(|((a, b), _)| (a - x).abs() > 300 || (b - y).abs() > 130)
+                .all(|label| (label.at.0 - x).abs() > 300 || (label.at.1 - y).abs() > 130)
         };
         if let Some(spot) = spot.filter(|&spot| border(spot) && apart(spot)) {
-            labels.push((spot, scale::number(*level)));
+            labels.push(Label {
+                at: spot,
+                text: scale::number(*level),
+                backed: true,
+            });
         }
     }
     Ok(())

@@ -59,6 +59,10 @@ fn what_no_linear_model_takes() {
     ] {
         assert!(text.parse::<Formula>().is_err(), "{text}");
     }
+    // A constant response has nothing to explain.
+    let constant = LinearModel::fit("one ~ x", &table()).unwrap();
+    assert!(constant.r_squared.is_nan() && constant.f_test.unwrap().p_value.is_nan());
+    assert!(constant.coefficient("x").unwrap().estimate.abs() < 1e-12);
     // A category with one level has no dummies.
     let model = LinearModel::fit("y ~ same", &table()).unwrap();
     assert_eq!(model.coefficients().len(), 1);

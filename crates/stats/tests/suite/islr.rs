@@ -127,10 +127,8 @@ fn default_as_statsmodels_has_it() {
     for (name, estimate, standard_error, z) in printed {
         let c = model.coefficient(name).unwrap();
         assert!((c.estimate - estimate).abs() <= 5.01e-5, "{c:?}");
-        assert!(
-            (c.standard_error - standard_error).abs() <= 5.01e-5,
-            "{c:?}"
-        );
+        // The course has 0.236257 as 0.2362.
+        assert!((c.standard_error - standard_error).abs() < 1e-4, "{c:?}");
         assert!((c.statistic - z).abs() <= 5.01e-3, "{c:?}");
     }
     // A student with a balance of 1500 dollars and an income of 40,000.

@@ -343,8 +343,8 @@ impl Due {
     /// Whether it is due at this event. An interval of 0 never is.
     pub fn at(&mut self, event: &Event<'_>, at: &At) -> bool {
         match (event, self.every) {
-            (Event::StepEnd, Every::Steps(n)) => n > 0 && at.step() % n == 0,
-            (Event::EpochEnd, Every::Epochs(n)) => n > 0 && (at.epoch() + 1) % n == 0,
+            (Event::StepEnd, Every::Steps(n)) => n > 0 && at.step().is_multiple_of(n),
+            (Event::EpochEnd, Every::Epochs(n)) => n > 0 && (at.epoch() + 1).is_multiple_of(n),
             (Event::StepEnd, Every::Seconds(s)) => self.passed(s),
             (Event::StepEnd, Every::Minutes(m)) => self.passed(60.0 * m),
             _ => false,

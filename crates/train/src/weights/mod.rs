@@ -64,15 +64,12 @@ impl Weights {
     /// # Errors
     /// The bytes are neither form, damaged, or hold an element type or an object that no state dictionary needs.
     pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<Weights, WeightsError> {
-        let (arrays, metadata) = if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80]) {
-            // A safetensors header of 128 bytes begins with 0x80 too, and then has zeros where a pickle has opcodes.
-            if bytes.len() > 8 && bytes[1..8] == [0; 7] {
-                safetensors(bytes, origin)?
-            } else {
-                torch::read(bytes, origin)?
-            }
-        } else {
-            safetensors(bytes, origin)?
+        // A safetensors file begins with the length of its header, whose first byte may be a pickle's too; what follows may
+        // not: a header is shorter than 4 GiB and begins with a brace.
+        let pickle = bytes.first() == Some(&0x80) && bytes.get(4..9) != Some(b"\0\0\0\0{");
+        let (arrays, metadata) = match pickle || bytes.starts_with(b"PK\x03\x04") {
+            true => torch::read(bytes, origin)?,
+            false => safetensors(bytes, origin)?,
         };
         Ok(Weights {
             arrays,

@@ -234,7 +234,7 @@ fn prompts_of_several_lengths_go_on_as_alone() {
         for options in [greedy.clone(), greedy.num_beams(3)] {
             let together = generate(&model, &prompts, &options, rng).unwrap();
             for (prompt, text) in prompts.iter().zip(&together) {
-                let alone = generate(&model, &[prompt.clone()], &options, rng).unwrap();
+                let alone = generate(&model, std::slice::from_ref(prompt), &options, rng).unwrap();
                 assert_eq!((&alone[0], &text[..prompt.len()]), (text, &prompt[..]));
             }
         }

@@ -152,13 +152,12 @@ fn draw_charts(frame: &mut Frame<'_>, state: &State, area: Rect) {
         .clamp(1, 3)
         .min(families.len().div_ceil(columns));
     let heights = vec![Constraint::Fill(1); rows];
-    let widths = vec![Constraint::Fill(1); columns];
-    let mut families = families.into_iter();
-    for row in Layout::vertical(heights).split(area).iter() {
-        for cell in Layout::horizontal(widths.clone()).split(*row).iter() {
-            if let Some((name, curves)) = families.next() {
-                draw_chart(frame, name, &curves, *cell);
-            }
+    let rows = Layout::vertical(heights).split(area);
+    // A last row that is not full is stretched.
+    for (row, families) in rows.iter().zip(families.chunks(columns)) {
+        let widths = vec![Constraint::Fill(1); families.len()];
+        for (cell, (name, curves)) in Layout::horizontal(widths).split(*row).iter().zip(families) {
+            draw_chart(frame, name, curves, *cell);
         }
     }
 }
@@ -223,6 +222,7 @@ fn draw_chart(frame: &mut Frame<'_>, name: &str, curves: &[&Curve], area: Rect) 
     let chart = Chart::new(datasets.collect())
         .block(Block::bordered().border_style(MUTED).title(title))
         .legend_position(many.then_some(LegendPosition::TopRight))
+        .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(1, 2)))
         .x_axis(
             Axis::default()
                 .bounds([x.0, x.1])
