@@ -29,7 +29,6 @@ const HELP: &str = "\
 --metrics DIR         where metrics.jsonl and report.html go [out/mnist]";
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
 fn network(model: &str, rng: &mut Generator, device: &Device) -> Result<Sequential> {
     let (net, same) = (Sequential::new(), ConvOptions::default().padding([1, 1]));
     Ok(match model {
@@ -77,7 +76,8 @@ fn images(args: &mut Arguments, seed: u64) -> Result<(ImageDataset, ImageDataset
 fn main() -> Result<()> {
     let mut args = Arguments::from_env();
     if args.contains("--help") {
-        return Ok(println!("{HELP}"));
+        println!("{HELP}");
+        return Ok(());
     }
     let device: Option<String> = args.opt_value_from_str("--device")?;
     let device = device.map_or_else(Device::best_blocking, |name| Device::open_blocking(&name))?;
