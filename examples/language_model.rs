@@ -84,14 +84,9 @@ fn main() -> Result<(), TrainError> {
         EPOCHS,
     )?;
     let options = GenerateOptions::new(200).sample(true).temperature(0.8);
-    let begin = text.narrow(0, 0, 16).reshape(&[1, 16]);
-    let said = generate(
-        &trainer.state.average.module,
-        &begin,
-        &options,
-        &mut Generator::new(5),
-    )?;
-    let bytes: Vec<u8> = said.to_vec::<i32>()?.into_iter().map(|t| t as u8).collect();
+    let (prompt, rng) = (vec![tokens[..16].to_vec()], &mut Generator::new(5));
+    let said = generate(&trainer.state.average.module, &prompt, &options, rng)?;
+    let bytes: Vec<u8> = said[0].iter().map(|&t| t as u8).collect();
     println!("{}", String::from_utf8_lossy(&bytes));
     Ok(())
 }

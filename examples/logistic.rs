@@ -1,5 +1,5 @@
 //! Logistic regression of who defaults on a credit card, from a file with the columns `default`, `student`, `balance` and
-//! `income` (Default.csv of James et al. 2021), or of made-up customers.
+//! `income` (Default.csv of James et al. 2021).
 //!
 //!     cargo run --release --features tables --example logistic -- Default.csv --resume
 
@@ -32,35 +32,11 @@ fn step(s: &mut State, batch: Batch) -> wgrad::Result<Tensor> {
     Ok(loss)
 }
 
-/// Customers whose log odds of default are −10.65 + 0.0055 balance − 0.65 for students.
-fn made_up(n: usize) -> Result<Table, TrainError> {
-    let mut rng = Generator::new(7);
-    let cpu = Device::cpu();
-    let mut column = || rng.uniform(&[n], &cpu).to_vec::<f32>();
-    let (student, balance, luck) = (column()?, column()?, column()?);
-    let mut csv = "default,student,balance,income\n".to_string();
-    for i in 0..n {
-        let (is, owes) = (student[i] < 0.3, 2500.0 * balance[i]);
-        let odds = -10.65 + 0.0055 * owes - if is { 0.65 } else { 0.0 };
-        let default = luck[i] < 1.0 / (1.0 + (-odds).exp());
-        let word = |flag| if flag { "Yes" } else { "No" };
-        csv += &format!(
-            "{},{},{owes},{}\n",
-            word(default),
-            word(is),
-            if is { 15e3 } else { 40e3 }
-        );
-    }
-    Ok(Table::from_csv(csv.as_bytes(), "made-up customers")?)
-}
-
 fn main() -> Result<(), TrainError> {
     let file = std::env::args().skip(1).find(|a| !a.starts_with("--"));
     let device = Device::best_blocking()?;
-    let table = match file {
-        Some(path) => Table::read_csv(path)?,
-        None => made_up(4000)?,
-    };
+    let missing = || TrainError::Setup("which file? see the top of this example".to_string());
+    let table = Table::read_csv(file.ok_or_else(missing)?)?;
     let names = ["student", "balance", "income"];
     let parts = split::random(table.len(), &[0.8, 0.2], 1)?;
     let (train, test) = (table.rows(&parts[0])?, table.rows(&parts[1])?);

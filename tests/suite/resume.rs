@@ -48,8 +48,12 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
+    fn home(&self, run: &str) -> PathBuf {
+        self.folder.join(format!("{}-{run}", self.name))
+    }
+
     fn file(&self, run: &str, name: &str) -> PathBuf {
-        self.folder.join(format!("{}-{run}", self.name)).join(name)
+        self.home(run).join(name)
     }
 
     fn start(&self, run: &str, resume: bool) -> Child {
@@ -68,9 +72,9 @@ impl Case<'_> {
             .args(["--steps", &self.steps.to_string()])
             .args(["--checkpoint-every", "5"])
             .arg("--checkpoint")
-            .arg(self.file(run, "last.safetensors"))
+            .arg(self.home(run))
             .arg("--metrics")
-            .arg(self.file(run, "metrics.jsonl"))
+            .arg(self.home(run))
             .env_remove("WGRAD_DATA")
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
