@@ -147,7 +147,8 @@ impl Case<'_> {
             self.device, self.steps
         );
         assert!(struck >= 2, "only {struck} kills struck a run under way");
-        let read = |run: &str| std::fs::read(self.file(run, "last.safetensors")).expect("a checkpoint");
+        let read =
+            |run: &str| std::fs::read(self.file(run, "last.safetensors")).expect("a checkpoint");
         let (alone, killed) = (read("alone"), read("killed"));
         assert!(!alone.is_empty());
         assert_eq!(alone.len(), killed.len());
