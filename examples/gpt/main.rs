@@ -7,8 +7,8 @@
 mod model;
 mod training;
 
-use clap::Parser;
 use model::{Gpt, Sizes};
+use pico_args::Arguments;
 use std::path::PathBuf;
 use std::time::Instant;
 use training::{Text, Trainer};
@@ -16,42 +16,53 @@ use wgrad::nn::{GenerateOptions, generate};
 use wgrad::train::weights::{LoadOptions, Weights};
 use wgrad::{Device, Generator, Module};
 
-/// Trains a small GPT over characters.
-#[derive(Parser, Debug)]
+const HELP: &str = "\
+--text FILE     the text to learn
+--steps N       training steps [2000]
+--batch N       rows in a step [12]
+--seed N        of the initial weights, of the rows and of what is written [1]
+--device NAME   cpu, gpu, gpu:<part of the adapter's name> or reference [the best there is]
+--weights FILE  weights to begin with, safetensors or PyTorch's, under the names of this model
+--save FILE     where the trained weights go, as safetensors
+--write N       characters to write at the end [300]";
+
 struct Options {
-    /// The text to learn
-    #[arg(long)]
     text: PathBuf,
-    /// Training steps
-    #[arg(long, default_value_t = 2000)]
     steps: u64,
-    /// Rows in a step
-    #[arg(long, default_value_t = 12)]
     batch: usize,
-    /// Seed of the initial weights, of the rows and of what is written
-    #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// cpu, gpu, gpu:<part of the adapter's name> or reference; the best there is if absent
-    #[arg(long)]
     device: Option<String>,
-    /// Weights to begin with, safetensors or PyTorch's, under the names of this model
-    #[arg(long)]
     weights: Option<PathBuf>,
-    /// Where the trained weights go, as safetensors
-    #[arg(long)]
     save: Option<PathBuf>,
-    /// Characters to write at the end
-    #[arg(long, default_value_t = 300)]
     write: usize,
 }
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-fn main() {
-    if let Err(e) = run(&Options::parse()) {
-        eprintln!("error: {e}");
-        std::process::exit(1);
+fn options(mut args: Arguments) -> Result<Options> {
+    let options = Options {
+        text: args.value_from_str("--text")?,
+        steps: args.opt_value_from_str("--steps")?.unwrap_or(2000),
+        batch: args.opt_value_from_str("--batch")?.unwrap_or(12),
+        seed: args.opt_value_from_str("--seed")?.unwrap_or(1),
+        device: args.opt_value_from_str("--device")?,
+        weights: args.opt_value_from_str("--weights")?,
+        save: args.opt_value_from_str("--save")?,
+        write: args.opt_value_from_str("--write")?.unwrap_or(300),
+    };
+    match args.finish().first() {
+        Some(odd) => Err(format!("{odd:?} is no option; --help lists them").into()),
+        None => Ok(options),
     }
+}
+
+fn main() -> Result<()> {
+    let mut args = Arguments::from_env();
+    if args.contains("--help") {
+        println!("{HELP}");
+        return Ok(());
+    }
+    run(&options(args)?)
 }
 
 fn run(options: &Options) -> Result<()> {

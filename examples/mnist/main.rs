@@ -1,366 +1,150 @@
 //! Trains a multi-layer perceptron or a convolutional network on MNIST, or on built-in digits where no data is given,
-//! and leaves a picture of what it learned.
-//!
-//!     cargo run --release --example mnist -- --model cnn --epochs 1
-//!
-//! Nothing here is special to MNIST's size or to the device: the same program runs on the cpu and on any GPU.
+//! and leaves a report of what it learned.
 
-mod evaluate;
-mod model;
-mod options;
-mod picture;
+use pico_args::Arguments;
+use std::path::{Path, PathBuf};
+use wgrad::data::{DeviceDataset, ImageDataset, Loader, Mnist, digits};
+use wgrad::nn::{Adam, Conv2d, Flatten, Linear, MaxPool2d, Relu, Sequential};
+use wgrad::plot::Figure;
+use wgrad::report::{Panels, Run};
+use wgrad::train::{ConfusionMatrix, Every, RunFolder, Trainer};
+use wgrad::{ConvOptions, DType, Device, Generator, Reduction, Tensor};
 
-use clap::Parser;
-use evaluate::{Evaluation, evaluate};
-use options::Options;
-use std::time::Instant;
-use wgrad::data::{Batches, DeviceDataset, ImageDataset, Loader, LoaderState};
-use wgrad::nn::{Adam, Compiled, Context, Sequential, compile, gradients};
-use wgrad::train::session::{capture, restore};
-use wgrad::train::{
-    Checkpoint, Counters, EndRecord, EpochRecord, MetricsWriter, Progress, RunningMean,
-};
-use wgrad::{Device, Generator, Module, Optimizer, Reduction, Tensor};
+const HELP: &str = "\
+--model mlp|cnn       784-256-128-10, or two convolutions and two linear layers [cnn]
+--device NAME         cpu, gpu, gpu:<part of the adapter's name> or reference [the best there is]
+--epochs N            passes over the training images [2]
+--batch-size N        images in a step [64 for the cnn, 128 for the mlp]
+--lr RATE             learning rate of Adam at the first step [0.001]
+--decay none|linear   linear: from half the run on the rate falls to zero [linear]
+--seed N              of the weights, the order of the images and the built-in digits [1]
+--data DIR            MNIST's four IDX files, plain or gzip [WGRAD_DATA]
+--download            fetches MNIST into your cache folder (needs the feature `download`)
+--train-images N      how many to use [all; 24000 of the built-in digits]
+--test-images N       how many to use [all; 4000 of the built-in digits]
+--steps N             stops after this many steps in all
+--checkpoint DIR      where checkpoints go, after each epoch
+--checkpoint-every N  or after this many steps
+--resume              goes on from the last checkpoint if it is there
+--metrics DIR         where metrics.jsonl and report.html go [out/mnist]";
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-fn main() {
-    if let Err(e) = run(&Options::parse()) {
-        eprintln!("error: {e}");
-        std::process::exit(1);
-    }
-}
-
-fn run(options: &Options) -> Result<()> {
-    let device = match &options.device {
-        Some(name) => Device::open_blocking(name)?,
-        None => Device::best_blocking()?,
-    };
-    let (train, test, data) = options.dataset()?;
-    println!("device  {device}");
-    println!(
-        "data    {data}: {} training and {} test images",
-        train.len(),
-        test.len()
-    );
-    let mut trainer = Trainer::new(options, &device, &train)?;
-    println!("{}", trainer.summary()?);
-    let (mean, std) = train.mean_std();
-    let test_set = DeviceDataset::new(&test, &device)?.normalized(mean.into(), std.into());
-    let began = Instant::now();
-    while trainer.loader.epochs_done() < options.epochs && !trainer.stopped() {
-        trainer.epoch(&test_set)?;
-    }
-    let seconds = began.elapsed().as_secs_f64();
-    let result = evaluate(&mut trainer.state.model, &test_set)?;
-    finish(options, &trainer, &result, &test, &data, seconds)
-}
-
-/// What training changes.
-#[derive(Module)]
-struct State {
-    model: Sequential,
-    optimizer: Adam,
-    context: Context,
-}
-
-/// From the indices of a batch to its loss and the number of its hits.
-type StepFunction = dyn FnMut(&mut State, &[Tensor]) -> wgrad::Result<(Tensor, Tensor)>;
-
-/// A training run: what a checkpoint holds, and what is shown on the way.
-struct Trainer<'a> {
-    options: &'a Options,
-    device: Device,
-    state: State,
-    train_step: Compiled<State, (Tensor, Tensor), Box<StepFunction>>,
-    loader: Loader,
-    step: u64,
-    samples: u64,
-    metrics: Option<MetricsWriter>,
-    losses: Vec<f32>,
-    epochs: Vec<EpochRecord>,
-    training_seconds: f64,
-}
-
-impl<'a> Trainer<'a> {
-    fn new(options: &'a Options, device: &Device, train: &ImageDataset) -> Result<Trainer<'a>> {
-        let mut state = State {
-            model: model::build(options.model, &mut Generator::new(options.seed), device),
-            optimizer: Adam::new(options.lr),
-            context: Context::train(options.seed),
-        };
-        let (mean, std) = train.mean_std();
-        let dataset = DeviceDataset::new(train, device)?.normalized(mean.into(), std.into());
-        let mut loader = Loader::new(dataset, options.batch_size(), options.seed)?;
-        let mut step = 0;
-        if let Some(path) = options.resumed() {
-            let checkpoint = Checkpoint::load(path)?;
-            let (counters, warning) = restore(
-                &checkpoint,
-                &mut state.model,
-                &mut state.optimizer,
-                &mut state.context,
-                device,
-            )?;
-            if let Some(warning) = warning {
-                eprintln!("warning: {warning}");
-            }
-            step = counters.get("step").copied().unwrap_or(0);
-            loader.set_state(resumed_position(loader.state(), &counters))?;
-            println!("resumed from {} at step {step}", path.display());
-        }
-        let resumed = options.resumed().is_some();
-        let metrics = options.metrics.as_ref().map(|path| {
-            if resumed {
-                MetricsWriter::resume(path, step)
-            } else {
-                MetricsWriter::create(path)
-            }
-        });
-        Ok(Trainer {
-            options,
-            device: device.clone(),
-            state,
-            train_step: compile(train_step(loader.dataset().clone())),
-            loader,
-            step,
-            samples: 0,
-            metrics: metrics.transpose()?,
-            losses: Vec::new(),
-            epochs: Vec::new(),
-            training_seconds: 0.0,
-        })
-    }
-
-    fn summary(&mut self) -> Result<wgrad::train::Summary> {
-        let rows = self.state.model.summary(&[1, 1, 28, 28], &self.device)?;
-        Ok(model::summary(rows))
-    }
-
-    fn stopped(&self) -> bool {
-        self.options.steps.is_some_and(|n| self.step >= n)
-    }
-
-    /// One epoch, or what is left of it after a resume.
-    fn epoch(&mut self, test: &DeviceDataset) -> Result<()> {
-        let epoch = self.loader.epochs_done();
-        let title = format!("epoch {}/{}", epoch + 1, self.options.epochs);
-        let mut progress = Progress::new(title, self.loader.batches_per_epoch() as u64);
-        let mut watch = Watch::default();
-        let began = Instant::now();
-        let first = self.samples;
-        while let Some(index) = self.loader.next_index() {
-            let (loss, correct) = self.step(&index)?;
-            watch.push(loss, correct, index.numel());
-            if watch.due() || self.checkpoint_due() {
-                self.read(&mut watch)?;
-                let done = self.position_in_epoch();
-                progress.update(done, self.samples - first, watch.last, watch.accuracy());
-            }
-            if self.checkpoint_due() {
-                self.save()?;
-            }
-            if self.stopped() {
-                break;
-            }
-        }
-        self.read(&mut watch)?;
-        self.training_seconds += began.elapsed().as_secs_f64();
-        progress.update(
-            self.loader.batches_per_epoch() as u64,
-            self.samples - first,
-            watch.last,
-            watch.accuracy(),
-        );
-        progress.finish();
-        let result = evaluate(&mut self.state.model, test)?;
-        self.record(epoch, &watch, &result, began.elapsed().as_secs_f64())?;
-        self.save()
-    }
-
-    /// One step: one plan, one submission. Nothing is read back here.
-    fn step(&mut self, index: &Tensor) -> Result<(Tensor, Tensor)> {
-        let steps = self.options.epochs * self.loader.batches_per_epoch() as u64;
-        let lr = self.options.lr_at(self.step, steps);
-        self.state.optimizer.set_lr(lr);
-        let outputs = self.train_step.call(&mut self.state, &[index])?;
-        self.step += 1;
-        self.samples += index.numel() as u64;
-        Ok(outputs)
-    }
-
-    /// Fetches the losses of the last steps in one read.
-    fn read(&mut self, watch: &mut Watch) -> Result<()> {
-        let first = self.step + 1 - watch.pending.len() as u64;
-        for (n, loss) in watch.read()?.into_iter().enumerate() {
-            self.losses.push(loss);
-            if let Some(metrics) = &mut self.metrics {
-                metrics.step(first + n as u64, loss)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// BatchSampler of the epoch that are done. The loader has already gone on when the last one is.
-    fn position_in_epoch(&self) -> u64 {
-        let state = self.loader.state();
-        state["position"].div_ceil(state["batch_size"].max(1))
-    }
-
-    fn record(
-        &mut self,
-        epoch: u64,
-        watch: &Watch,
-        result: &Evaluation,
-        seconds: f64,
-    ) -> Result<()> {
-        let record = EpochRecord {
-            epoch: epoch + 1,
-            step: self.step,
-            train_loss: watch.loss.value().map(|v| v as f32),
-            train_accuracy: watch.accuracy(),
-            test_loss: Some(result.loss as f32),
-            test_accuracy: Some(result.accuracy()),
-            seconds,
-        };
-        println!(
-            "epoch {}: train loss {:.4}, train accuracy {:.2} %, test accuracy {:.2} % in {seconds:.1} s",
-            epoch + 1,
-            watch.loss.value().unwrap_or(f64::NAN),
-            100.0 * watch.accuracy().unwrap_or(f64::NAN),
-            100.0 * result.accuracy(),
-        );
-        if let Some(metrics) = &mut self.metrics {
-            metrics.epoch(&record)?;
-        }
-        self.epochs.push(record);
-        Ok(())
-    }
-
-    fn checkpoint_due(&self) -> bool {
-        let every = self.options.checkpoint_every;
-        self.options.checkpoint.is_some() && every > 0 && self.step.is_multiple_of(every)
-    }
-
-    fn save(&mut self) -> Result<()> {
-        let Some(path) = &self.options.checkpoint else {
-            return Ok(());
-        };
-        // First the lines, then the checkpoint: a resumed run cuts off lines that are too many, but cannot make up any.
-        if let Some(metrics) = &mut self.metrics {
-            metrics.flush()?;
-        }
-        let state = self.loader.state();
-        let mut counters = Counters::new();
-        counters.insert("step".into(), self.step);
-        counters.insert("epoch".into(), state["epoch"]);
-        counters.insert("position".into(), state["position"]);
-        let captured = capture(
-            &self.state.model,
-            &self.state.optimizer,
-            &self.state.context,
-            &self.device,
-            &counters,
-        );
-        wgrad::block_on(captured)?.save(path)?;
-        Ok(())
-    }
-}
-
-/// The step that is compiled: forward, backward and update, on a batch gathered from `data`.
-fn train_step(data: DeviceDataset) -> Box<StepFunction> {
-    Box::new(move |state, inputs| {
-        let (x, y) = data.gather(&inputs[0]);
-        let logits = state.model.forward(&x, &mut state.context);
-        let loss = logits.cross_entropy(&y, Reduction::Mean);
-        let correct = logits.argmax(1, false).eq(&y).sum();
-        let gradients = gradients(&loss, &state.model)?.also(&correct);
-        state.optimizer.step(&mut state.model, &gradients)?;
-        state.context.next_step();
-        Ok((loss, correct))
+fn network(model: &str, rng: &mut Generator, device: &Device) -> Result<Sequential> {
+    let (net, same) = (Sequential::new(), ConvOptions::default().padding([1, 1]));
+    Ok(match model {
+        "mlp" => net
+            .with("flatten", Flatten::default())
+            .with("fc1", Linear::new(784, 256, rng, device))
+            .with("relu1", Relu)
+            .with("fc2", Linear::new(256, 128, rng, device))
+            .with("relu2", Relu)
+            .with("fc3", Linear::new(128, 10, rng, device)),
+        "cnn" => net
+            .with("conv1", Conv2d::new(1, 32, [3, 3], same, rng, device))
+            .with("relu1", Relu)
+            .with("pool1", MaxPool2d::new(2))
+            .with("conv2", Conv2d::new(32, 64, [3, 3], same, rng, device))
+            .with("relu2", Relu)
+            .with("pool2", MaxPool2d::new(2))
+            .with("flatten", Flatten::default())
+            .with("fc1", Linear::new(3136, 128, rng, device))
+            .with("relu3", Relu)
+            .with("fc2", Linear::new(128, 10, rng, device)),
+        other => return Err(format!("--model is mlp or cnn, not {other}").into()),
     })
 }
 
-/// Where the saved run's loader stood, for the dataset and batch size of this one.
-fn resumed_position(mut state: LoaderState, counters: &Counters) -> LoaderState {
-    for name in ["epoch", "position"] {
-        state.insert(name.into(), counters.get(name).copied().unwrap_or(0));
-    }
-    state
+/// Training and test images: of a folder, or drawn.
+fn images(args: &mut Arguments, seed: u64) -> Result<(ImageDataset, ImageDataset)> {
+    let folder: Option<PathBuf> = args.opt_value_from_str("--data")?;
+    let folder = folder.or(std::env::var_os("WGRAD_DATA").map(PathBuf::from));
+    #[cfg(feature = "download")]
+    let folder = match args.contains("--download") {
+        true => Some(wgrad::data::download::mnist(|_| {})?),
+        false => folder,
+    };
+    let n: Option<usize> = args.opt_value_from_str("--train-images")?;
+    let m: Option<usize> = args.opt_value_from_str("--test-images")?;
+    let (train, test) = match folder {
+        Some(folder) if !folder.as_os_str().is_empty() => Mnist::load(&folder)?,
+        _ => digits::train_test(n.unwrap_or(24_000), m.unwrap_or(4_000), seed),
+    };
+    let cut = |set: ImageDataset, n: Option<usize>| set.truncated(n.unwrap_or(usize::MAX));
+    Ok((cut(train, n), cut(test, m)))
 }
 
-/// Losses and counts that are still on the device, and the means of those that were read.
-#[derive(Default)]
-struct Watch {
-    pending: Vec<(Tensor, Tensor, usize)>,
-    since: Option<Instant>,
-    loss: RunningMean,
-    hits: RunningMean,
-    last: Option<f32>,
+fn main() -> Result<()> {
+    let mut args = Arguments::from_env();
+    if args.contains("--help") {
+        println!("{HELP}");
+        return Ok(());
+    }
+    let device: Option<String> = args.opt_value_from_str("--device")?;
+    let device = device.map_or_else(Device::best_blocking, |name| Device::open_blocking(&name))?;
+    let seed = args.opt_value_from_str("--seed")?.unwrap_or(1);
+    let (train, test) = images(&mut args, seed)?;
+    let model: String = args.opt_value_from_str("--model")?.unwrap_or("cnn".into());
+    let size = if model == "mlp" { 128 } else { 64 };
+    let size = args.opt_value_from_str("--batch-size")?.unwrap_or(size);
+    let epochs = args.opt_value_from_str("--epochs")?.unwrap_or(2);
+    let lr = args.opt_value_from_str("--lr")?.unwrap_or(1e-3);
+    let decay: Option<String> = args.opt_value_from_str("--decay")?;
+    let steps = args.opt_value_from_str("--steps")?.unwrap_or(u64::MAX);
+    let folder: Option<PathBuf> = args.opt_value_from_str("--checkpoint")?;
+    let every = args.opt_value_from_str("--checkpoint-every")?;
+    let resume = args.contains("--resume");
+    let out: Option<PathBuf> = args.opt_value_from_str("--metrics")?;
+    let out = out.unwrap_or("out/mnist".into());
+    if let Some(odd) = args.finish().first() {
+        return Err(format!("{odd:?} is no option; --help lists them").into());
+    }
+    let (mean, std) = train.mean_std();
+    let loader = |set: &ImageDataset, size| -> Result<Loader> {
+        let set = DeviceDataset::new(set, &device)?.normalized(mean.into(), std.into());
+        Ok(Loader::new(set, size, seed)?)
+    };
+    let (batches, tests) = (loader(&train, size)?, loader(&test, 500)?.shuffle(false));
+    let last = (epochs * train.len().div_ceil(size) as u64) as f64;
+    let falls = match decay.as_deref() {
+        None | Some("linear") => 2.0,
+        Some("none") => 0.0,
+        Some(other) => return Err(format!("--decay is none or linear, not {other}").into()),
+    };
+    let rate = move |step| lr * (2.0 - falls * step as f64 / last).min(1.0);
+    let net = network(&model, &mut Generator::new(seed), &device)?;
+    let run = RunFolder::new(&out).seed(seed);
+    let run = run.setting("lr", lr).setting("model", model);
+    let right = |out: &Tensor, y: &Tensor| out.argmax(1, false).eq(y).cast(DType::F32);
+    let mut trainer = Trainer::supervised(net)
+        .optimizer(Adam::new(lr))
+        .seed(seed)
+        .loss(|out, y| out.cross_entropy(y, Reduction::Mean))
+        .metric("accuracy", |out, y| right(out, y).mean())
+        .rate(|s| &mut s.optimizer, rate)
+        .validate(tests.clone())
+        .max_steps(steps)
+        .log(run);
+    if let Some(folder) = folder {
+        let every = every.map_or(Every::Epochs(1), Every::Steps);
+        trainer = trainer.checkpoint(folder, every, 0).resume(resume);
+    }
+    let fitted = trainer.fit(batches, epochs)?;
+    report(&out, &test, &trainer.predict(tests)?)?;
+    println!("{device}: {:.0} samples/s", fitted.samples_per_second());
+    Ok(())
 }
 
-impl Watch {
-    fn push(&mut self, loss: Tensor, correct: Tensor, samples: usize) {
-        self.since.get_or_insert_with(Instant::now);
-        self.pending.push((loss, correct, samples));
-    }
-
-    /// Now and then, so that the device never waits for the reader.
-    fn due(&self) -> bool {
-        self.pending.len() >= 64 || self.since.is_some_and(|t| t.elapsed().as_millis() > 400)
-    }
-
-    fn accuracy(&self) -> Option<f64> {
-        self.hits.value()
-    }
-
-    fn read(&mut self) -> Result<Vec<f32>> {
-        self.since = None;
-        if self.pending.is_empty() {
-            return Ok(Vec::new());
-        }
-        let pending = std::mem::take(&mut self.pending);
-        let losses =
-            Tensor::stack(&pending.iter().map(|p| &p.0).collect::<Vec<_>>(), 0).to_vec::<f32>()?;
-        let hits =
-            Tensor::stack(&pending.iter().map(|p| &p.1).collect::<Vec<_>>(), 0).to_vec::<i32>()?;
-        for ((loss, hits), (_, _, samples)) in losses.iter().zip(hits).zip(&pending) {
-            self.loss.add_weighted(f64::from(*loss), *samples as f64);
-            self.hits
-                .add_weighted(f64::from(hits) / *samples as f64, *samples as f64);
-        }
-        self.last = losses.last().copied();
-        Ok(losses)
-    }
-}
-
-fn finish(
-    options: &Options,
-    trainer: &Trainer,
-    result: &Evaluation,
-    test: &ImageDataset,
-    data: &str,
-    seconds: f64,
-) -> Result<()> {
-    let rate = trainer.samples as f64 / trainer.training_seconds.max(1e-9);
-    println!("\n{}", result.confusion);
-    println!(
-        "test accuracy {:.2} %, {rate:.0} samples/s",
-        100.0 * result.accuracy()
-    );
-    if let Some(path) = &options.picture {
-        picture::draw(path, trainer, result, test, data, rate)?;
-        println!("picture {}", path.display());
-    }
-    if let Some(path) = &options.metrics {
-        let mut metrics = MetricsWriter::append(path)?;
-        metrics.end(&EndRecord {
-            test_accuracy: Some(result.accuracy()),
-            samples_per_second: rate,
-            seconds,
-            device: trainer.device.to_string(),
-            data: data.to_string(),
-        })?;
-    }
+/// Prints the confusion matrix, and adds it to the run's report.
+fn report(out: &Path, test: &ImageDataset, logits: &Tensor) -> Result<()> {
+    let truth: Vec<i32> = test.labels().iter().map(|&l| l.into()).collect();
+    let mut confusion = ConfusionMatrix::new(10);
+    confusion.record_all(&truth, &logits.argmax(1, false).to_vec::<i32>()?)?;
+    let right = 100.0 * confusion.accuracy().unwrap_or(0.0);
+    println!("{confusion}\ntest accuracy {right:.2} %");
+    let counts: Vec<u64> = (0..100).map(|i| confusion.count(i / 10, i % 10)).collect();
+    let figure = Figure::new("").confusion(confusion.labels(), &counts);
+    let panels = Panels::new().section("Test images");
+    panels.figure("Confusion", &figure)?.write(out)?;
+    Run::read(out)?.write_html()?;
     Ok(())
 }

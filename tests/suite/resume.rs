@@ -48,8 +48,12 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    fn file(&self, run: &str, kind: &str) -> PathBuf {
-        self.folder.join(format!("{}-{run}.{kind}", self.name))
+    fn home(&self, run: &str) -> PathBuf {
+        self.folder.join(format!("{}-{run}", self.name))
+    }
+
+    fn file(&self, run: &str, name: &str) -> PathBuf {
+        self.home(run).join(name)
     }
 
     fn start(&self, run: &str, resume: bool) -> Child {
@@ -68,11 +72,9 @@ impl Case<'_> {
             .args(["--steps", &self.steps.to_string()])
             .args(["--checkpoint-every", "5"])
             .arg("--checkpoint")
-            .arg(self.file(run, "wgrad"))
+            .arg(self.home(run))
             .arg("--metrics")
-            .arg(self.file(run, "jsonl"))
-            .arg("--picture")
-            .arg(self.file(run, "svg"))
+            .arg(self.home(run))
             .env_remove("WGRAD_DATA")
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
@@ -102,7 +104,7 @@ impl Case<'_> {
     }
 
     fn modified(&self, run: &str) -> Option<SystemTime> {
-        let metadata = std::fs::metadata(self.file(run, "wgrad"));
+        let metadata = std::fs::metadata(self.file(run, "last.safetensors"));
         metadata.and_then(|m| m.modified()).ok()
     }
 
@@ -145,7 +147,8 @@ impl Case<'_> {
             self.device, self.steps
         );
         assert!(struck >= 2, "only {struck} kills struck a run under way");
-        let read = |run: &str| std::fs::read(self.file(run, "wgrad")).expect("a checkpoint");
+        let read =
+            |run: &str| std::fs::read(self.file(run, "last.safetensors")).expect("a checkpoint");
         let (alone, killed) = (read("alone"), read("killed"));
         assert!(!alone.is_empty());
         assert_eq!(alone.len(), killed.len());
@@ -156,7 +159,7 @@ impl Case<'_> {
 
     /// The losses of all steps, which must be there once each and in order, and one end.
     fn losses(&self, run: &str) -> Vec<u32> {
-        let text = std::fs::read_to_string(self.file(run, "jsonl")).expect("metrics");
+        let text = std::fs::read_to_string(self.file(run, "metrics.jsonl")).expect("metrics");
         assert!(text.ends_with('\n'));
         let lines: Vec<serde_json::Value> = text
             .lines()

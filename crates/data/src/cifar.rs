@@ -185,7 +185,7 @@ fn records(
             offset: offset as u64,
             problem,
         };
-        if bytes.is_empty() || bytes.len() % size != 0 {
+        if bytes.is_empty() || !bytes.len().is_multiple_of(size) {
             let len = bytes.len();
             let problem = format!("{len} bytes are no whole number of records of {size}");
             return Err(fault(len - len % size, problem));

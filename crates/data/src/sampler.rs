@@ -68,7 +68,7 @@ pub struct BatchSamplerState {
     pub drop_last: bool,
 }
 
-/// BatchSampler of indices, epoch after epoch.
+/// Batches of indices, epoch after epoch.
 ///
 /// ```
 /// # use wgrad_data::BatchSampler;

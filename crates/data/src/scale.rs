@@ -206,7 +206,7 @@ fn check(data: &[f32], columns: usize, function: &'static str) -> Result<f64> {
             problem: format!("{function} needs at least one row"),
         });
     }
-    if columns == 0 || data.len() % columns != 0 {
+    if columns == 0 || !data.len().is_multiple_of(columns) {
         let problem = format!("{} numbers are no rows of {columns}", data.len());
         return Err(Error::Argument { function, problem });
     }

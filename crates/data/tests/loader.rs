@@ -9,9 +9,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use wgrad_data::split;
 use wgrad_data::{
-    Batch, Batches, Dataset, DeviceDataset, Error, Gather, LengthSampler, Loader, Sampler,
-    StratifiedSampler, TensorDataset, WeightedSampler, Windows, dataset_fn, digits, from_fn,
-    map_batches,
+    Batch, BatchSampler, Batches, Dataset, DeviceDataset, Error, Gather, LengthSampler, Loader,
+    Sampler, StratifiedSampler, TensorDataset, WeightedSampler, Windows, dataset_fn, digits,
+    from_fn, map_batches,
 };
 use wgrad_graph::{Device, Tensor};
 
@@ -409,6 +409,27 @@ fn adaptors_agree_on_host_and_device() {
         (x.shape(), values(&x)[0], values(&y)[7]),
         (&[1, 4, 2][..], 10, 19)
     );
+}
+
+#[test]
+fn an_epoch_goes_on_where_a_loop_was_left() {
+    let mut loader = Loader::new(numbers(10), 3, 4).unwrap();
+    let whole = drain(&mut loader.clone(), 2);
+    assert_eq!(values(&loader.epoch().next().unwrap().unwrap()), whole[0]);
+    let rest: Vec<_> = loader.epoch().map(|b| values(&b.unwrap())).collect();
+    assert_eq!((rest, loader.epochs_done()), (whole[1..4].to_vec(), 1));
+    loader.epoch().next();
+    loader.skip_epoch();
+    assert_eq!((loader.epochs_done(), loader.epoch().count()), (2, 4));
+    let order = BatchSampler::new(10, 5, 4).unwrap().shuffle(false);
+    let mut other = loader.with_batches(order);
+    assert_eq!(drain(&mut other, 1)[0], [0, 1, 2, 3, 4]);
+    let sampler = std::sync::Arc::new(wgrad_data::SubsetSampler::new(&[6]));
+    let mut batches = BatchSampler::with_sampler(sampler, 2, 0).unwrap();
+    assert_eq!(batches.next_batch(), Some(&[6][..]));
+    let part = numbers(5).subset(&[4, 1]).unwrap();
+    assert_eq!((part.indices(), part.dataset().len()), (&[4, 1][..], 5));
+    assert_eq!(values(&part.dataset().tensors()), [0, 1, 2, 3, 4]);
 }
 
 #[test]

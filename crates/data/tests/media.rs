@@ -202,7 +202,7 @@ proptest! {
 #[cfg(feature = "images")]
 mod folders {
     use super::*;
-    use wgrad_data::folder::{ImageFolder, ImageOptions, Resize, read_image};
+    use wgrad_data::folder::{ImageFolder, ImageOptions, Resize, decode_image, read_image};
     use wgrad_data::{Dataset, Loader};
     use wgrad_graph::Device;
 
@@ -295,6 +295,9 @@ mod folders {
         }
         let x = read_image(&path, &Device::cpu()).unwrap();
         assert_eq!(x.shape(), [3, 427, 640]);
+        let bytes = std::fs::read(&path).unwrap();
+        let again = decode_image(&bytes, "china.jpg", &Device::cpu()).unwrap();
+        assert_eq!(again.shape(), x.shape());
         let mean = x.mean().item::<f32>().unwrap();
         assert!((0.2..0.8).contains(&mean), "{mean}");
         let options = ImageOptions::new(3, 32, 32).resize(Resize::CenterCrop);

@@ -31,6 +31,75 @@ fn near(got: f64, expected: f64) -> bool {
     (got - expected).abs() <= 1e-9 * expected.abs().max(1.0)
 }
 
+/// `describe()` of the penguins in pandas 3.1: count; mean, standard deviation, least, quartiles, greatest.
+const NUMBERS: [(&str, usize, [f64; 7]); 5] = [
+    (
+        "bill_length_mm",
+        342,
+        [
+            43.921929824561,
+            5.459583713927,
+            32.1,
+            39.225,
+            44.45,
+            48.5,
+            59.6,
+        ],
+    ),
+    (
+        "bill_depth_mm",
+        342,
+        [
+            17.151169590643,
+            1.974793156817,
+            13.1,
+            15.6,
+            17.3,
+            18.7,
+            21.5,
+        ],
+    ),
+    (
+        "flipper_length_mm",
+        342,
+        [
+            200.915204678363,
+            14.061713679357,
+            172.0,
+            190.0,
+            197.0,
+            213.0,
+            231.0,
+        ],
+    ),
+    (
+        "body_mass_g",
+        342,
+        [
+            4201.754385964912,
+            801.954535698095,
+            2700.0,
+            3550.0,
+            4050.0,
+            4750.0,
+            6300.0,
+        ],
+    ),
+    (
+        "year",
+        344,
+        [
+            2008.029069767442,
+            0.818355925484,
+            2007.0,
+            2007.0,
+            2008.0,
+            2009.0,
+            2009.0,
+        ],
+    ),
+];
+
 #[test]
 fn penguins_are_pandas() {
     let Some(path) = shared("tables/penguins.csv") else {
@@ -47,76 +116,8 @@ fn penguins_are_pandas() {
     );
     let missing: Vec<usize> = table.columns().iter().map(Column::missing).collect();
     assert_eq!(missing, [0, 0, 2, 2, 2, 2, 11, 0]);
-    // `describe()` of pandas 3.1.
     let described = table.describe();
-    let rows = [
-        (
-            "bill_length_mm",
-            342,
-            [
-                43.921929824561,
-                5.459583713927,
-                32.1,
-                39.225,
-                44.45,
-                48.5,
-                59.6,
-            ],
-        ),
-        (
-            "bill_depth_mm",
-            342,
-            [
-                17.151169590643,
-                1.974793156817,
-                13.1,
-                15.6,
-                17.3,
-                18.7,
-                21.5,
-            ],
-        ),
-        (
-            "flipper_length_mm",
-            342,
-            [
-                200.915204678363,
-                14.061713679357,
-                172.0,
-                190.0,
-                197.0,
-                213.0,
-                231.0,
-            ],
-        ),
-        (
-            "body_mass_g",
-            342,
-            [
-                4201.754385964912,
-                801.954535698095,
-                2700.0,
-                3550.0,
-                4050.0,
-                4750.0,
-                6300.0,
-            ],
-        ),
-        (
-            "year",
-            344,
-            [
-                2008.029069767442,
-                0.818355925484,
-                2007.0,
-                2007.0,
-                2008.0,
-                2009.0,
-                2009.0,
-            ],
-        ),
-    ];
-    for (name, n, expected) in rows {
+    for (name, n, expected) in NUMBERS {
         let Some(&Summary::Numbers {
             count,
             mean,
@@ -153,7 +154,15 @@ fn penguins_are_pandas() {
         assert_eq!(described.get(name), Some(&expected));
     }
     assert!(described.to_string().contains("Adelie"));
-    // `get_dummies(drop_first=True)` of what has no missing value.
+}
+
+/// `get_dummies(drop_first=True)` of pandas, of the penguins without a missing value.
+#[test]
+fn dummies_are_pandas() {
+    let Some(path) = shared("tables/penguins.csv") else {
+        return;
+    };
+    let table = Table::read_csv(path).unwrap();
     let whole = table.drop_missing();
     let columns = ["body_mass_g", "species", "island", "sex"];
     let encoder = Encoder::new()
@@ -287,6 +296,10 @@ fn faults_name_file_line_and_column() {
             "{end:?}"
         );
     }
+}
+
+#[test]
+fn bad_numbers_and_encodings_are_errors() {
     let float = |text: &str| {
         let options = TableOptions::csv().column("a", Kind::Float);
         message(options.from_reader(text.as_bytes(), "t.csv"))
@@ -318,6 +331,10 @@ fn faults_name_file_line_and_column() {
         .unwrap_err()
         .to_string();
     assert!(missing.contains("/nowhere/at/all.csv"), "{missing}");
+}
+
+#[test]
+fn what_is_missing_is_named() {
     let table = csv("x,c\n1,u\nNA,v\n3,u\n").unwrap();
     let error = table.matrix(&["x"]).unwrap_err().to_string();
     assert_eq!(error, "t.csv: row 1, column `x`: a number is missing here");

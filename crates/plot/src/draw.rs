@@ -95,6 +95,9 @@ pub(crate) fn elements(figure: &Figure, theme: Theme) -> Result<Drawn, PlotError
     if let Some(error) = &figure.error {
         return Err(error.again());
     }
+    if let Some(error) = figure.misnamed() {
+        return Err(error);
+    }
     if figure.panel.is_some() && !figure.layers.is_empty() {
         return Err(failed(
             "images and graphs have no axes; a Grid puts them beside other figures".to_owned(),

@@ -404,6 +404,26 @@ impl Figure {
         });
     }
 
+    /// Names of rows or columns whose number is not that of the cells; names may come before or after these.
+    pub(crate) fn misnamed(&self) -> Option<PlotError> {
+        let cells = self.layers.iter().find_map(|layer| match &layer.mark {
+            Mark::Cells(cells) => Some(cells),
+            _ => None,
+        })?;
+        let sides = [
+            (&self.y.wish.names, "row_names", cells.rows, "rows"),
+            (&self.x.wish.names, "column_names", cells.columns, "columns"),
+        ];
+        sides.into_iter().find_map(|(names, call, count, what)| {
+            let given = names.as_ref()?.len();
+            (given != count).then(|| PlotError::Input {
+                figure: self.title.clone(),
+                part: call.to_owned(),
+                reason: format!("{given} names for {count} {what}"),
+            })
+        })
+    }
+
     /// The part of a message that says which call it was.
     fn part(call: &str, name: &str) -> String {
         if name.is_empty() {

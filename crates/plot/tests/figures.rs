@@ -231,7 +231,11 @@ fn a_million_points_become_a_small_file() {
 
 #[test]
 fn wrong_inputs_are_named() {
-    let cases: [(Figure, &[&str]); 12] = [
+    let cases: [(Figure, &[&str]); 13] = [
+        (
+            Figure::new("f").row_names(&["a"]).heat_map(2, 1, &[1, 2]),
+            &["row_names", "1 names for 2 rows"],
+        ),
         (
             Figure::new("f").line("a", &[1, 2], &[1.0]),
             &["\"f\"", "line \"a\"", "x has 2", "y has 1"],

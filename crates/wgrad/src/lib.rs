@@ -83,6 +83,8 @@ mod guide {
     struct Speed;
     #[doc = include_str!("../../../docs/guide/tensors.md")]
     struct Tensors;
+    #[doc = include_str!("../../../docs/guide/training.md")]
+    struct Training;
     #[cfg(feature = "stats")]
     #[doc = include_str!("../../../docs/guide/statistics.md")]
     struct Statistics;

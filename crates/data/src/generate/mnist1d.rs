@@ -78,7 +78,7 @@ pub fn mnist1d(options: &Mnist1d, seed: u64) -> (Points, Points) {
     let (mut x, mut y) = (Vec::new(), Vec::new());
     for (digit, template) in templates.iter().enumerate() {
         for number in 0..options.num_samples / 10 {
-            let index = (digit as u64) << 32 | number as u64;
+            let index = ((digit as u64) << 32) | number as u64;
             let mut rng = Rng::new(seed, STREAM, index);
             x.extend(sample(template, options, &mut rng));
             y.push(digit as i32);

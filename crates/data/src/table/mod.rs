@@ -37,6 +37,19 @@ pub struct Table {
 impl Table {
     /// The table of these columns; `name` is what errors call it.
     ///
+    /// ```
+    /// use wgrad_data::table::{Column, Table};
+    /// let table = Table::new(
+    ///     "drinks",
+    ///     vec![
+    ///         Column::floats("litres", vec![Some(0.5), None]),
+    ///         Column::categories("kind", &[Some("tea"), Some("cocoa")]),
+    ///     ],
+    /// )?;
+    /// assert_eq!((table.len(), table.drop_missing().codes("kind")?.0), (2, vec![1]));
+    /// # Ok::<(), wgrad_data::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Count`] if the columns differ in length, [`Error::Argument`] if two have the same name.
     pub fn new(name: impl Into<String>, columns: Vec<Column>) -> Result<Self> {

@@ -10,10 +10,10 @@ use super::Table;
 use super::column::{Column, Kind, Values, coded};
 use crate::{Error, Result};
 
-/// Texts that stand for a missing value, as in pandas.
-const MISSING: [&str; 15] = [
-    "", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "-NaN", "-nan", "null", "NULL", "None",
-    "#NA", "?",
+/// Texts that stand for a missing value: those of pandas.
+const MISSING: [&str; 19] = [
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 ];
 
 /// The most levels of a column that is taken for categories by itself.

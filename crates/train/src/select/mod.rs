@@ -6,7 +6,7 @@ mod resample;
 mod search;
 
 pub use ensemble::{mean_of, vote_of};
-pub use resample::{Bootstrap, CrossValidation, Fold, bootstrap, k_fold, leave_one_out, resamples};
+pub use resample::{Bootstrap, CrossValidation, bagging, bootstrap, cross_validate};
 pub use search::{Choice, Halving, Ranked, SearchSpace, Trial};
 
 /// SplitMix64: the same numbers on every machine and in every version.
@@ -35,13 +35,5 @@ impl Random {
     /// In `[0, 1)`.
     pub(crate) fn uniform(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    pub(crate) fn shuffled(&mut self, n: usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..n).collect();
-        for i in (1..n).rev() {
-            order.swap(i, self.below(i + 1));
-        }
-        order
     }
 }

@@ -1,20 +1,8 @@
-//! Parts of a dataset by index: folds, leave-one-out, samples with replacement; and what scores over them say.
+//! Scores over folds, and statistics over samples with replacement. The parts themselves are [`wgrad_data::split`]'s.
 
 use super::Random;
 use crate::trainer::{Result, TrainError};
-
-/// Samples to train on, and those to judge by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fold {
-    /// Its number, from 0.
-    pub number: usize,
-    /// Its own seed, which follows from the one that was given and its number.
-    pub seed: u64,
-    /// Indices to train on.
-    pub training: Vec<usize>,
-    /// Indices that are left out.
-    pub test: Vec<usize>,
-}
+use wgrad_data::split::{self, Fold};
 
 /// The scores of all folds.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,102 +33,67 @@ fn std(scores: &[f64], mean: f64) -> f64 {
     (squares / (scores.len().max(2) - 1) as f64).sqrt()
 }
 
-/// Trains and judges once for each of `k` folds of `n` samples, shuffled; each sample is left out once.
+/// Trains and judges once for each fold: of [`split::k_fold`], [`split::stratified_k_fold`], [`split::leave_one_out`]. `run`
+/// is given the fold and a seed of its own, which follows from `seed` and the fold's number.
 ///
 /// ```
-/// use wgrad_train::select::k_fold;
-/// let all = k_fold(10, 3, 1, |fold| {
-///     assert_eq!(fold.training.len() + fold.test.len(), 10);
+/// use wgrad_data::split;
+/// use wgrad_train::select::cross_validate;
+/// let folds = split::k_fold(10, 3, Some(1))?;
+/// let all = cross_validate(folds, 1, |fold, _seed| {
+///     assert_eq!(fold.train.len() + fold.test.len(), 10);
 ///     Ok(fold.test.len() as f64)
 /// })?;
-/// assert_eq!(all.scores, [4.0, 3.0, 3.0]);
+/// assert_eq!(all.scores.iter().sum::<f64>(), 10.0);
+/// let each = cross_validate(split::leave_one_out(4)?, 1, |fold, _| Ok(f64::from(fold.test[0])))?;
+/// assert_eq!((each.mean(), each.std()), (1.5, (5.0f64 / 3.0).sqrt()));
 /// # Ok::<(), wgrad_train::TrainError>(())
 /// ```
 ///
 /// # Errors
-/// There are fewer than 2 folds or fewer samples than folds, or a run fails.
-pub fn k_fold(
-    n: usize,
-    k: usize,
+/// There are no folds, or a run fails.
+pub fn cross_validate(
+    folds: impl IntoIterator<Item = Fold>,
     seed: u64,
-    mut run: impl FnMut(&Fold) -> Result<f64>,
+    mut run: impl FnMut(&Fold, u64) -> Result<f64>,
 ) -> Result<CrossValidation> {
-    if k < 2 || n < k {
-        return Err(TrainError::Setup(format!(
-            "{n} samples do not make {k} folds"
-        )));
+    let mut scores = Vec::new();
+    for (number, fold) in folds.into_iter().enumerate() {
+        scores.push(run(&fold, Random::new(seed, number as u64).next())?);
     }
-    let mut random = Random::new(seed, k as u64);
-    let order = random.shuffled(n);
-    folds(&order, k, &mut random, &mut run)
-}
-
-/// As [`k_fold`] with as many folds as samples, each of which is left out alone, in order.
-///
-/// # Errors
-/// As [`k_fold`].
-pub fn leave_one_out(
-    n: usize,
-    seed: u64,
-    mut run: impl FnMut(&Fold) -> Result<f64>,
-) -> Result<CrossValidation> {
-    if n < 2 {
-        return Err(TrainError::Setup(format!(
-            "of {n} samples none can be left out"
-        )));
-    }
-    let order: Vec<usize> = (0..n).collect();
-    folds(&order, n, &mut Random::new(seed, n as u64), &mut run)
-}
-
-fn folds(
-    order: &[usize],
-    k: usize,
-    random: &mut Random,
-    run: &mut dyn FnMut(&Fold) -> Result<f64>,
-) -> Result<CrossValidation> {
-    let n = order.len();
-    let mut scores = Vec::with_capacity(k);
-    let mut begin = 0;
-    for number in 0..k {
-        let end = begin + n / k + usize::from(number < n % k);
-        let training = order[..begin].iter().chain(&order[end..]);
-        let fold = Fold {
-            number,
-            seed: random.next(),
-            training: training.copied().collect(),
-            test: order[begin..end].to_vec(),
-        };
-        scores.push(run(&fold)?);
-        begin = end;
+    if scores.is_empty() {
+        return Err(TrainError::Setup("there are no folds".to_string()));
     }
     Ok(CrossValidation { scores })
 }
 
-/// Samples of the size of the dataset, drawn with replacement; `test` has those that were not drawn. What bagging trains its
-/// members on.
+/// Trains members of an ensemble, each on samples with replacement (bagging, Breiman 1996); the samples that a member has not
+/// seen are its fold's `test`. What they say together: [`mean_of`](super::mean_of), [`vote_of`](super::vote_of).
 ///
 /// ```
-/// use wgrad_train::select::resamples;
-/// let all = resamples(100, 3, 1);
-/// assert!(all.iter().all(|f| f.training.len() == 100 && (20..55).contains(&f.test.len())));
-/// assert_eq!(all, resamples(100, 3, 1));
+/// use wgrad_train::select::bagging;
+/// let members = bagging(50, 3, 1, |fold, seed| {
+///     assert!(fold.train.len() == 50 && !fold.test.is_empty());
+///     Ok(seed)
+/// })?;
+/// assert_eq!(members, bagging(50, 3, 1, |_, seed| Ok(seed))?);
+/// # Ok::<(), wgrad_train::TrainError>(())
 /// ```
-pub fn resamples(n: usize, count: usize, seed: u64) -> Vec<Fold> {
-    let of = |number: usize| {
-        let mut random = Random::new(seed, number as u64);
-        let own = random.next();
-        let training: Vec<usize> = (0..n).map(|_| random.below(n)).collect();
-        let mut drawn = vec![false; n];
-        training.iter().for_each(|&i| drawn[i] = true);
-        Fold {
-            number,
-            seed: own,
-            training,
-            test: (0..n).filter(|&i| !drawn[i]).collect(),
-        }
-    };
-    (0..count).map(of).collect()
+///
+/// # Errors
+/// There are no samples, or training a member fails.
+pub fn bagging<M>(
+    n: usize,
+    members: usize,
+    seed: u64,
+    mut train: impl FnMut(&Fold, u64) -> Result<M>,
+) -> Result<Vec<M>> {
+    let mut all = Vec::with_capacity(members);
+    for number in 0..members {
+        let own = Random::new(seed, number as u64).next();
+        all.push(train(&split::bootstrap(n, own)?, own)?);
+    }
+    Ok(all)
 }
 
 /// A statistic over samples with replacement.
@@ -185,7 +138,7 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
 /// ```
 /// use wgrad_train::select::bootstrap;
 /// let values: Vec<f64> = (0..200).map(f64::from).collect();
-/// let mean = |of: &[usize]| Ok(of.iter().map(|&i| values[i]).sum::<f64>() / of.len() as f64);
+/// let mean = |of: &[u32]| Ok(of.iter().map(|&i| values[i as usize]).sum::<f64>() / of.len() as f64);
 /// let b = bootstrap(200, 1000, 1, mean)?;
 /// assert_eq!(b.estimate, 99.5);
 /// assert!((b.standard_error() - 57.88 / 200f64.sqrt()).abs() < 0.4);
@@ -200,18 +153,20 @@ pub fn bootstrap(
     n: usize,
     count: usize,
     seed: u64,
-    mut statistic: impl FnMut(&[usize]) -> Result<f64>,
+    mut statistic: impl FnMut(&[u32]) -> Result<f64>,
 ) -> Result<Bootstrap> {
-    if n == 0 {
+    let all: Vec<u32> = (0..n as u32).collect();
+    if all.is_empty() {
         return Err(TrainError::Setup(
             "the bootstrap has no samples".to_string(),
         ));
     }
-    let all: Vec<usize> = (0..n).collect();
     let estimate = statistic(&all)?;
-    let samples = resamples(n, count, seed);
-    let values = samples.iter().map(|f| statistic(&f.training));
-    let mut values = values.collect::<Result<Vec<f64>>>()?;
+    let mut values = Vec::with_capacity(count);
+    for number in 0..count {
+        let own = Random::new(seed, number as u64).next();
+        values.push(statistic(&split::bootstrap(n, own)?.train)?);
+    }
     values.sort_by(f64::total_cmp);
     Ok(Bootstrap { estimate, values })
 }
@@ -219,38 +174,25 @@ pub fn bootstrap(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     #[test]
-    fn each_sample_is_left_out_once() {
-        for (n, k) in [(2, 2), (7, 3), (10, 10), (101, 5)] {
-            let mut left_out = Vec::new();
-            let mut sizes = Vec::new();
-            k_fold(n, k, 3, |fold| {
-                let both: BTreeSet<usize> =
-                    fold.training.iter().chain(&fold.test).copied().collect();
-                assert_eq!(both.len(), n);
-                sizes.push(fold.test.len());
-                left_out.extend(fold.test.iter().copied());
+    fn one_seed_repeats_all_and_nothing_is_an_error() {
+        let seeds = |seed| {
+            let folds = split::k_fold(7, 3, Some(0)).expect("folds");
+            let mut seen = Vec::new();
+            cross_validate(folds, seed, |_, own| {
+                seen.push(own);
                 Ok(0.0)
             })
-            .expect("folds");
-            left_out.sort_unstable();
-            assert!(left_out.into_iter().eq(0..n));
-            assert!(sizes.iter().max().expect("folds") - sizes.iter().min().expect("folds") <= 1);
-        }
-        let mut order = Vec::new();
-        let all = leave_one_out(5, 0, |f| {
-            order.extend(f.test.iter().copied());
-            Ok(f.number as f64)
-        });
-        assert_eq!(order, [0, 1, 2, 3, 4]);
-        let all = all.expect("folds");
-        assert_eq!((all.mean(), all.std()), (2.0, 2.5f64.sqrt()));
-        for (n, k) in [(3, 4), (5, 1), (0, 2)] {
-            assert!(k_fold(n, k, 0, |_| Ok(0.0)).is_err());
-        }
-        assert!(leave_one_out(1, 0, |_| Ok(0.0)).is_err());
+            .expect("scores");
+            seen
+        };
+        assert_eq!(seeds(1), seeds(1));
+        assert_ne!(seeds(1), seeds(2));
+        assert!(cross_validate(Vec::new(), 0, |_, _| Ok(0.0)).is_err());
         assert!(bootstrap(0, 10, 0, |_| Ok(0.0)).is_err());
+        assert!(bagging(0, 1, 0, |_, _| Ok(())).is_err());
+        let constant = bootstrap(5, 0, 0, |of| Ok(of.len() as f64)).expect("an estimate");
+        assert!(constant.estimate == 5.0 && constant.interval(0.9).0.is_nan());
     }
 }

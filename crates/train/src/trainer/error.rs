@@ -10,7 +10,7 @@ use std::path::PathBuf;
 pub type Result<T, E = TrainError> = std::result::Result<T, E>;
 
 /// Why a training run has ended. The trainer's state is as it was after the last good step.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
     /// A tensor is invalid, or running failed.
@@ -83,6 +83,13 @@ pub enum TrainError {
     /// A callback's own error.
     #[error(transparent)]
     Callback(#[from] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// As it is displayed: what a `main` that returns it prints.
+impl std::fmt::Debug for TrainError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
 }
 
 fn kept(checkpoint: Option<&PathBuf>) -> String {

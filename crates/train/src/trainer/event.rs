@@ -182,6 +182,7 @@ pub struct At {
     pub(super) resumed: bool,
     pub(super) limit: Option<u64>,
     pub(super) dry: bool,
+    pub(super) first: u64,
     pub(super) wishes: Wishes,
 }
 
@@ -267,6 +268,11 @@ impl At {
     /// The most batches that an epoch or a validation is to have.
     pub fn limit_batches(&self) -> Option<u64> {
         self.limit
+    }
+
+    /// Batches that a validation is to evaluate before training.
+    pub fn validate_first(&self) -> u64 {
+        self.first
     }
 
     /// Whether nothing is to be written: see [`Trainer::dev_run`](crate::Trainer::dev_run).

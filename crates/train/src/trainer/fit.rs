@@ -102,6 +102,7 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
             limit,
             max_steps: options.max_steps,
             dry: options.dev_run,
+            first: options.validate_first,
             folder: options.folder.clone(),
             wishes: Wishes {
                 messages,
@@ -255,7 +256,8 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
             samples: call.samples - first,
             seconds: began.elapsed().as_secs_f64(),
             training: self.at.means.clone(),
-            scores: self.at.scores.clone(),
+            // Not those of the next epoch, which a checkpoint that is written now begins with.
+            scores: std::mem::take(&mut self.at.scores),
         };
         self.progress.epoch += 1;
         self.progress.batch = 0;
@@ -264,7 +266,6 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
         call.last = record;
         let record = call.last.clone();
         self.dispatch(&Event::Epoch(&record), loader)?;
-        self.at.scores.clear();
         self.at.means.clear();
         if interrupt.is_hit() {
             return Err(self.interrupted(loader));

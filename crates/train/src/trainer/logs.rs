@@ -83,6 +83,12 @@ impl From<PathBuf> for RunFolder {
     }
 }
 
+impl From<&PathBuf> for RunFolder {
+    fn from(path: &PathBuf) -> RunFolder {
+        RunFolder::new(path)
+    }
+}
+
 impl From<&std::path::Path> for RunFolder {
     fn from(path: &std::path::Path) -> RunFolder {
         RunFolder::new(path)

@@ -137,6 +137,7 @@ struct Options {
     limit_batches: Option<u64>,
     overfit: Option<usize>,
     dev_run: bool,
+    validate_first: u64,
     keep_good: bool,
     resume: Resume,
     folder: Option<PathBuf>,
@@ -185,6 +186,7 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
                 limit_batches: None,
                 overfit: None,
                 dev_run: false,
+                validate_first: 0,
                 keep_good: true,
                 resume: Resume::No,
                 folder: None,
@@ -232,6 +234,13 @@ impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {
         self.options.dev_run = true;
         self.options.limit_batches = Some(steps);
         self.options.max_steps = Some(steps);
+        self
+    }
+
+    /// Evaluates the first `batches` batches of the validation before training, so that a mistake there shows at once. That
+    /// their shapes fit is seen without it.
+    pub fn validate_first(mut self, batches: u64) -> Self {
+        self.options.validate_first = batches;
         self
     }
 

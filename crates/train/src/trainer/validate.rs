@@ -181,21 +181,25 @@ struct Validate<'a, S: Module, L> {
 }
 
 impl<'a, S: Module + 'a, B: Batch, L: Batches<Item = B>> Validate<'a, S, L> {
-    /// The first batch is traced, and the loader set back.
-    fn try_first(&mut self, state: &mut S) -> Result<()> {
+    /// The first batch is traced, and some evaluated if that is asked for.
+    fn try_first(&mut self, state: &mut S, batches: u64) -> Result<()> {
         let mut evaluator = self.evaluator.borrow_mut();
         let evaluator = evaluator.as_mut().ok_or_else(no_evaluation)?;
         let first = next_batch(&mut self.loader, 0, 0)?;
         let batch = first.ok_or(TrainError::Empty("the loader of the validation"))?;
         self.loader.set_state(self.first.clone())?;
-        evaluator.prepare(state, &batch)
+        evaluator.prepare(state, &batch)?;
+        if batches > 0 {
+            evaluator.run(state, &mut self.loader, Some(batches))?;
+        }
+        Ok(())
     }
 }
 
 impl<'a, S: Module + 'a, B: Batch, L: Batches<Item = B>> Callback<S> for Validate<'a, S, L> {
     fn on(&mut self, event: &Event<'_>, state: &mut S, at: &mut At) -> Result<()> {
         if let Event::Begin(_) = event {
-            return self.try_first(state);
+            return self.try_first(state, at.validate_first());
         }
         if !self.due.at(event, at) {
             return Ok(());

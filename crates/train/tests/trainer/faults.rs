@@ -68,6 +68,30 @@ fn shapes_that_do_not_fit_are_told_before_training() {
 }
 
 #[test]
+fn a_validation_that_fails_as_it_runs_is_told_before_training() {
+    let device = Device::cpu();
+    let mut trainer = Trainer::new((net(1, &device), Sgd::new(0.1)), simple)
+        .evaluation(|(net, _): &mut Simple, (x, _)| {
+            // A class that is not there is known on the device alone.
+            let bad = Tensor::full(&[8], 7.0, DType::I32, x.device());
+            let out = net.forward(&x, &mut Context::eval());
+            Ok(out.cross_entropy(&bad, wgrad_graph::Reduction::Mean))
+        })
+        .validate(pairs(4, &device))
+        .validate_first(2)
+        .quiet();
+    let text = trainer
+        .fit(pairs(4, &device), 1)
+        .expect_err("a bad class")
+        .to_string();
+    assert!(
+        text.contains("evaluation of batch 1") && text.contains("index"),
+        "{text}"
+    );
+    assert_eq!(trainer.steps(), 0);
+}
+
+#[test]
 fn steps_that_give_something_else() {
     let device = Device::cpu();
     let fit = |f: &mut dyn FnMut(u64, Tensor) -> wgrad_graph::Result<Vec<(String, Tensor)>>| {

@@ -3,6 +3,7 @@
 mod events;
 mod faults;
 mod kill;
+mod overhead;
 mod resume;
 mod support;
 mod tools;

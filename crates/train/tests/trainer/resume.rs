@@ -39,6 +39,29 @@ fn a_run_ended_anywhere_goes_on_to_the_bit() {
 }
 
 #[test]
+fn a_run_that_is_taken_up_between_epochs_writes_the_same_lines() {
+    let device = Device::cpu();
+    let folder = tempfile::tempdir().expect("a folder");
+    let between = |name: &str| {
+        let folder = folder.path().join(name);
+        run(1, &device)
+            .checkpoint(folder.join("c"), wgrad_train::Every::Epochs(1), 0)
+            .log(folder.join("log"))
+            .resume(true)
+    };
+    between("alone")
+        .fit(Rows::new(&device), EPOCHS)
+        .expect("a run");
+    for epochs in 1..=EPOCHS {
+        between("parts")
+            .fit(Rows::new(&device), epochs)
+            .expect("a part");
+    }
+    let (alone, parts) = (folder.path().join("alone"), folder.path().join("parts"));
+    assert_eq!(lines(&parts), lines(&alone));
+}
+
+#[test]
 fn checkpoints_are_kept_and_the_best_is_there() {
     let device = Device::cpu();
     let folder = tempfile::tempdir().expect("a folder");
