@@ -22,6 +22,37 @@ fn fit(x: &Tensor, y: &Tensor) -> wgrad::Result<(Vec<f32>, Vec<f32>, f64)> {
     Ok((w.to_vec()?, variance.sqrt().to_vec()?, explained))
 }
 
+/// Of the rows of `columns`.
+fn correlations(lesson: &mut Lesson, columns: &Tensor) -> Result {
+    let correlations = columns.corrcoef();
+    lesson.say(format!(
+        "correlations of TV, radio, newspaper, sales\n{correlations}"
+    ));
+    for (name, at, want) in [
+        ("TV and sales", (0, 3), 0.7822),
+        ("radio and newspaper", (1, 2), 0.3541),
+        ("newspaper and sales", (2, 3), 0.2283),
+    ] {
+        lesson.close(
+            &format!("correlation of {name}"),
+            correlations.get(at).item::<f32>()?.into(),
+            want,
+            1e-3,
+        )?;
+    }
+    let names = ["TV", "radio", "newspaper", "sales"];
+    let figure = Figure::new("Correlations")
+        .size(440, 400)
+        .heat_map(4, 4, &correlations.to_vec::<f32>()?)
+        .row_names(&names)
+        .column_names(&names);
+    lesson.figure(
+        "correlations",
+        "Newspapers are bought where radio is",
+        &figure,
+    )
+}
+
 pub fn run(lesson: &mut Lesson) -> Result {
     let Some(file) = lesson.data("islr/Advertising.csv") else {
         lesson.say("This lesson is about that file: Advertising.csv of ISLR, www.statlearning.com");
@@ -71,7 +102,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
         ("newspaper", -0.001, 0.0059, -0.18),
     ];
     for (at, (name, weight, error, t)) in wanted.into_iter().enumerate() {
-        lesson.close(&format!("{name}"), w[at].into(), weight, 6e-4)?;
+        lesson.close(name, w[at].into(), weight, 6e-4)?;
         lesson.close(
             &format!("{name}: standard error"),
             errors[at].into(),
@@ -87,32 +118,5 @@ pub fn run(lesson: &mut Lesson) -> Result {
     }
     lesson.close("R²", explained, 0.8972, 1e-4)?;
 
-    let columns = Tensor::cat(&[&x, &y], 1).t();
-    let correlations = columns.corrcoef();
-    lesson.say(format!(
-        "correlations of TV, radio, newspaper, sales\n{correlations}"
-    ));
-    for (name, at, want) in [
-        ("TV and sales", (0, 3), 0.7822),
-        ("radio and newspaper", (1, 2), 0.3541),
-        ("newspaper and sales", (2, 3), 0.2283),
-    ] {
-        lesson.close(
-            &format!("correlation of {name}"),
-            correlations.get(at).item::<f32>()?.into(),
-            want,
-            1e-3,
-        )?;
-    }
-    let names = ["TV", "radio", "newspaper", "sales"];
-    let figure = Figure::new("Correlations")
-        .size(440, 400)
-        .heat_map(4, 4, &correlations.to_vec::<f32>()?)
-        .row_names(&names)
-        .column_names(&names);
-    lesson.figure(
-        "correlations",
-        "Newspapers are bought where radio is",
-        &figure,
-    )
+    correlations(lesson, &Tensor::cat(&[&x, &y], 1).t())
 }

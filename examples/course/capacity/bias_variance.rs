@@ -9,6 +9,23 @@ use wgrad::{Generator, Tensor};
 
 const NOISE: f64 = 0.3;
 
+/// Some of the fits `[places, sets]`, their mean and the truth.
+fn fits(degree: usize, grid: &Tensor, said: &Tensor, want: &Tensor) -> wgrad::Result<Figure> {
+    let xs = grid.to_vec::<f32>()?;
+    let mut figure = Figure::new(format!("Degree {degree}"))
+        .x("x")
+        .y("y")
+        .size(320, 300)
+        .y_range(-1.8, 1.8);
+    for set in 0..8 {
+        let name = if set == 0 { "fits" } else { "" };
+        figure = figure.dashed(name, &xs, &said.select(1, set).to_vec::<f32>()?);
+    }
+    let mean = said.mean_dims(&[1], false).to_vec::<f32>()?;
+    let figure = figure.line("their mean", &xs, &mean);
+    Ok(figure.line("truth", &xs, &want.to_vec::<f32>()?))
+}
+
 pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let rng = &mut Generator::new(lesson.seed);
@@ -36,21 +53,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
         sums.push(bias + variance + NOISE * NOISE);
         measured.push(number(&(&said - &fresh).square().mean())?);
         if [1, 3, 9].contains(&degree) {
-            let xs = grid.to_vec::<f32>()?;
-            let mut figure = Figure::new(format!("Degree {degree}"))
-                .x("x")
-                .y("y")
-                .size(320, 300)
-                .y_range(-1.8, 1.8);
-            for set in 0..8 {
-                let name = if set == 0 { "fits" } else { "" };
-                figure = figure.dashed(name, &xs, &said.select(1, set).to_vec::<f32>()?);
-            }
-            all = all.figure(figure.line("their mean", &xs, &mean.to_vec::<f32>()?).line(
-                "truth",
-                &xs,
-                &want.to_vec::<f32>()?,
-            ));
+            all = all.figure(fits(degree, &grid, &said, &want)?);
         }
     }
     let worst = sums

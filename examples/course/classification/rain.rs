@@ -41,6 +41,31 @@ fn share(right: &Tensor) -> wgrad::Result<f64> {
     Ok(right.cast(DType::F32).mean().item::<f32>()?.into())
 }
 
+/// Points of the plane that is drawn, each way, and its ends in units of 10 °C.
+const SIDE: usize = 81;
+const RANGE: (f64, f64) = (-1.5, 3.5);
+
+/// What a model says over the plane, and the days.
+fn draw((x, class): (&Tensor, &Tensor), title: &str, says: &Tensor) -> wgrad::Result<Figure> {
+    let (points, classes) = (x.to_vec::<f32>()?, class.to_vec::<i32>()?);
+    let part = |wanted: i32, at: usize| -> Vec<f32> {
+        let rows = points.chunks_exact(2).zip(&classes);
+        let rows = rows.filter(|(_, class)| **class == wanted);
+        rows.map(|(p, _)| p[at] * 10.0).collect()
+    };
+    let says = says.cast(DType::F32).to_vec::<f32>()?;
+    let range = (RANGE.0 * 10.0, RANGE.1 * 10.0);
+    let mut figure = Figure::new(title)
+        .x("yesterday, °C")
+        .y("today, °C")
+        .size(400, 380)
+        .regions(&Surface::new(range, range, SIDE, SIDE, &says));
+    for (at, name) in ["dry", "rain", "snow"].iter().enumerate() {
+        figure = figure.scatter(name, &part(at as i32, 0), &part(at as i32, 1));
+    }
+    Ok(figure)
+}
+
 pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let rng = &mut Generator::new(lesson.seed);
@@ -68,11 +93,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let off = same.abs().amax().item::<f32>()?;
     lesson.at_most("softmax of two against σ(z₁ − z₀)", off.into(), 1e-5)?;
     let beyond = share(&rain[0].lt_scalar(0.0).logical_or(&rain[0].gt_scalar(1.0)))?;
-    lesson.at_least(
-        "share of the linear model's answers that are no probabilities",
-        beyond,
-        0.02,
-    )?;
+    lesson.at_least("linear: share of answers beyond 0 and 1", beyond, 0.02)?;
 
     // Three classes.
     let hot = class.one_hot(3).cast(DType::F32);
@@ -82,11 +103,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let all = fit(&x, 3, rng, |z| z.cross_entropy(&class, Reduction::Mean))?;
     let sums = each.forward(&x).sigmoid().sum_dims(&[1], false);
     let off = (&sums - 1.0).abs().mean().item::<f32>()?;
-    lesson.at_least(
-        "sigmoids per class miss a sum of 1 by, on average",
-        off.into(),
-        0.03,
-    )?;
+    lesson.at_least("sigmoids per class: sums off 1 by", off.into(), 0.03)?;
     let softmax_right = share(&all.forward(&x).argmax(1, false).eq(&class))?;
     let sigmoid_right = share(&each.forward(&x).argmax(1, false).eq(&class))?;
     lesson.say(format!(
@@ -94,47 +111,30 @@ pub fn run(lesson: &mut Lesson) -> Result {
     ));
     lesson.at_least("softmax of three: days right", softmax_right, 0.85)?;
 
-    let (side, lo, hi) = (81, -1.5, 3.5);
-    let line = Tensor::linspace(lo, hi, side, device);
-    let plane = Tensor::stack(
-        &[&line.repeat(&[side]), &line.repeat_interleave(side, 0)],
-        1,
-    );
-    let (points, classes) = (x.to_vec::<f32>()?, class.to_vec::<i32>()?);
-    let part = |wanted: i32, at: usize| -> Vec<f32> {
-        let rows = points.chunks_exact(2).zip(&classes);
-        rows.filter(|(_, c)| **c == wanted)
-            .map(|(p, _)| p[at] * 10.0)
-            .collect()
-    };
-    let draw = |title: &str, says: &Tensor| -> wgrad::Result<Figure> {
-        let (range, says) = (
-            (lo * 10.0, hi * 10.0),
-            says.cast(DType::F32).to_vec::<f32>()?,
-        );
-        let mut figure = Figure::new(title)
-            .x("yesterday, °C")
-            .y("today, °C")
-            .size(400, 380)
-            .regions(&Surface::new(range, range, side, side, &says));
-        for (at, name) in ["dry", "rain", "snow"].iter().enumerate() {
-            figure = figure.scatter(name, &part(at as i32, 0), &part(at as i32, 1));
-        }
-        Ok(figure)
-    };
+    let line = Tensor::linspace(RANGE.0, RANGE.1, SIDE, device);
+    let (across, up) = (line.repeat(&[SIDE]), line.repeat_interleave(SIDE, 0));
+    let plane = Tensor::stack(&[&across, &up], 1);
+    let data = (&x, &class);
     let grid = Grid::new(2)
         .figure(draw(
+            data,
             "Linear, above ½",
             &linear.forward(&plane).gt_scalar(0.5),
         )?)
         .figure(draw(
+            data,
             "Sigmoid, above ½",
             &sigmoid.forward(&plane).gt_scalar(0.0),
         )?)
         .figure(draw(
+            data,
             "A sigmoid per class",
             &each.forward(&plane).argmax(1, false),
         )?)
-        .figure(draw("Softmax", &all.forward(&plane).argmax(1, false))?);
+        .figure(draw(
+            data,
+            "Softmax",
+            &all.forward(&plane).argmax(1, false),
+        )?);
     lesson.grid("boundaries", "Rain from two temperatures", &grid)
 }

@@ -9,11 +9,10 @@ use wgrad::nn::{
     compile, gradients, models::EfficientNet,
 };
 use wgrad::plot::{Figure, Grid};
-use wgrad::{ConvOptions, DType, Generator, Module, Optimizer, Reduction, Tensor};
+use wgrad::{ConvOptions, DType, Device, Generator, Module, Optimizer, Reduction, Tensor};
 
-pub fn run(lesson: &mut Lesson) -> Result {
-    let device = &lesson.device.clone();
-    let rng = &mut Generator::new(lesson.seed);
+/// Depth, width and resolution by φ, and the smallest network's weights.
+fn scaling(lesson: &mut Lesson, rng: &mut Generator, device: &Device) -> Result {
     let (alpha, beta, gamma) = (1.2f64, 1.1f64, 1.15f64);
     lesson.close("α β² γ²", alpha * beta.powi(2) * gamma.powi(2), 2.0, 0.1)?;
     let mut table = String::from("φ  depth  width  resolution  cost\n");
@@ -34,9 +33,11 @@ pub fn run(lesson: &mut Lesson) -> Result {
         b0.num_parameters() as f64,
         5_288_548.0,
         0.0,
-    )?;
+    )
+}
 
-    // The same layer, full and separable: multiply-adds as planned, and weights.
+/// A full and a separable layer of the same shape: weights, and multiply-adds as planned.
+fn costs(lesson: &mut Lesson, rng: &mut Generator, device: &Device) -> Result {
     let same = ConvOptions::default().padding([1, 1]);
     let x = rng.normal(&[1, 32, 28, 28], device);
     let mut full = Conv2d::new(32, 64, [3, 3], same, rng, device).without_bias();
@@ -62,7 +63,14 @@ pub fn run(lesson: &mut Lesson) -> Result {
         cost(cheap) / cost(dear),
         ratio,
         0.02,
-    )?;
+    )
+}
+
+pub fn run(lesson: &mut Lesson) -> Result {
+    let device = &lesson.device.clone();
+    let rng = &mut Generator::new(lesson.seed);
+    scaling(lesson, rng, device)?;
+    costs(lesson, rng, device)?;
 
     // Trained on digits.
     let (images, tests, epochs) = lesson.pick((10_000, 2000, 2), (2000, 500, 2));

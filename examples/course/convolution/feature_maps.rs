@@ -61,7 +61,6 @@ pub fn run(lesson: &mut Lesson) -> Result {
         .log_y()
         .smoothed("train", &seen, &losses, 0.7);
     lesson.figure("loss", "Loss", &figure)?;
-
     // One digit through the network.
     let digit = padded(&x.narrow(0, 0, 1));
     let first = net.conv1.forward(&digit).relu();
@@ -69,13 +68,10 @@ pub fn run(lesson: &mut Lesson) -> Result {
         .conv2
         .forward(&first.max_pool2d(&PoolOptions::new(2)))
         .relu();
-    let active = second
-        .amax_dims(&[2, 3], false)
-        .gt_scalar(0.1)
-        .cast(DType::F32)
-        .sum();
+    let strongest = second.amax_dims(&[2, 3], false);
+    let active = strongest.gt_scalar(0.1).cast(DType::F32).sum();
     lesson.at_least(
-        "of 16 later maps those that answer to this digit",
+        "later maps of 16 that answer",
         active.item::<f32>()?.into(),
         4.0,
     )?;

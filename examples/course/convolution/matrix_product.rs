@@ -23,25 +23,21 @@ fn by_loops(x: &[f32], (h, w): (usize, usize), k: &[f32], side: usize) -> Vec<f3
     y
 }
 
-pub fn run(lesson: &mut Lesson) -> Result {
-    let device = &lesson.device.clone();
-    let rng = &mut Generator::new(lesson.seed);
-    let off = |a: &Tensor, b: &Tensor| -> wgrad::Result<f64> {
-        Ok((a.flatten(0, -1) - b.flatten(0, -1))
-            .abs()
-            .amax()
-            .item::<f32>()?
-            .into())
-    };
+/// The greatest difference.
+fn off(a: &Tensor, b: &Tensor) -> wgrad::Result<f64> {
+    let difference = a.flatten(0, -1) - b.flatten(0, -1);
+    Ok(difference.abs().amax().item::<f32>()?.into())
+}
 
-    // One dimension: the Toeplitz matrix of a kernel of 3 for 10 inputs.
+/// The Toeplitz matrix `[8, 10]` of a kernel of 3 for 10 inputs.
+fn one_dimension(lesson: &mut Lesson, x: &Tensor) -> Result<Vec<f32>> {
+    let device = x.device();
     let kernel = [0.25f32, 0.5, -1.0];
     let mut toeplitz = vec![0.0f32; 8 * 10];
     for row in 0..8 {
         toeplitz[row * 10 + row..row * 10 + row + 3].copy_from_slice(&kernel);
     }
     let matrix = Tensor::from_slice(&toeplitz, &[8, 10], device);
-    let x = rng.normal(&[1, 1, 10], device);
     let weight = Tensor::from_slice(&kernel, &[1, 1, 3], device);
     let y = x.conv1d(&weight, None, &ConvOptions::default());
     lesson.at_most(
@@ -49,6 +45,13 @@ pub fn run(lesson: &mut Lesson) -> Result {
         off(&matrix.mv(&x.flatten(0, -1)), &y)?,
         1e-6,
     )?;
+    Ok(toeplitz)
+}
+
+pub fn run(lesson: &mut Lesson) -> Result {
+    let device = &lesson.device.clone();
+    let rng = &mut Generator::new(lesson.seed);
+    let toeplitz = one_dimension(lesson, &rng.normal(&[1, 1, 10], device))?;
 
     // Two dimensions: loops, blocks as columns, and the operation.
     let (h, w, side) = (9, 12, 3);

@@ -1,7 +1,6 @@
-//! MNIST-1D: ten curves of 40 numbers, moved, scaled, sheared and noisy; 4,000 to learn from. What a model assumes decides what
-//! it gets right: logistic regression 32 %, a multilayer perceptron 68 %, a convolutional network 94 %, a gated recurrent one
-//! 91 %; and the convolutional one 56 % where all samples' numbers are put in one random order. Source: Greydanus and
-//! Kobak, Scaling Down Deep Learning with MNIST-1D, 2024.
+//! MNIST-1D: ten curves of 40 numbers, moved, scaled, sheared and noisy. What a model assumes decides what it gets right:
+//! logistic regression 32 %, a perceptron with hidden layers 68 %, a convolutional network 94 %, a gated recurrent one 91 %;
+//! the convolutional one 56 % where places are shuffled. Source: Greydanus and Kobak, Scaling Down Deep Learning, 2024.
 
 use crate::lesson::{Lesson, Result};
 use wgrad::data::generate::{Mnist1d, mnist1d};
@@ -12,7 +11,7 @@ use wgrad::nn::{
 use wgrad::plot::{Figure, Grid};
 use wgrad::{ConvOptions, DType, Device, Generator, Module, Optimizer, Reduction, Tensor};
 
-/// A gated recurrent network that reads the numbers both ways.
+/// Reads the numbers both ways.
 #[derive(Module)]
 struct Reader {
     gru: Gru,
@@ -26,7 +25,7 @@ impl Layer for Reader {
     }
 
     fn kind(&self) -> String {
-        "Reader".to_string()
+        "Reader".into()
     }
 }
 
@@ -38,9 +37,8 @@ fn model(name: &str, rng: &mut Generator, device: &Device) -> Option<Sequential>
         Conv1d::new(from, 25, [size], options, rng, device)
     };
     let wide = |rng: &mut Generator| {
-        Sequential::new()
-            .push(Linear::new(100, 100, rng, device))
-            .push(Relu)
+        let linear = Linear::new(100, 100, rng, device);
+        Sequential::new().push(linear).push(Relu)
     };
     Some(match name {
         "logistic" => net.push(Linear::new(40, 10, rng, device)),
@@ -72,16 +70,34 @@ fn model(name: &str, rng: &mut Generator, device: &Device) -> Option<Sequential>
     })
 }
 
+/// A sample of each digit.
+fn samples() -> Figure {
+    let (train, _) = mnist1d(&Mnist1d::default(), 42);
+    let place: Vec<usize> = (0..40).collect();
+    let mut samples = Figure::new("A sample of each digit")
+        .x("place")
+        .y("digit")
+        .size(440, 340);
+    for digit in 0..10 {
+        if let Some(at) = train.y().iter().position(|y| *y == digit) {
+            let sample: Vec<f32> = train.x()[40 * at..40 * at + 40]
+                .iter()
+                .map(|v| digit as f32 + v * 0.3)
+                .collect();
+            samples = samples.line(&digit.to_string(), &place, &sample);
+        }
+    }
+    samples
+}
+
 pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let rng = &mut Generator::new(lesson.seed);
-    let (mut names, mut shares) = (Vec::new(), Vec::new());
     let mut curves = Figure::new("Test samples right")
         .x("step")
         .y("share")
         .percent_y()
         .size(440, 340);
-    // In the quick run at least half-way from 10 %, which is guessing.
     for (name, steps, want, least) in [
         ("logistic", 2000, 0.32, 0.21),
         ("mlp", 3000, 0.68, 0.39),
@@ -90,7 +106,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
         ("shuffled cnn", 4000, 0.56, 0.33),
     ] {
         let options = Mnist1d {
-            shuffle_seq: name == "shuffled cnn",
+            shuffle_seq: name.starts_with("shuffled"),
             ..Mnist1d::default()
         };
         let (train, test) = mnist1d(&options, 42);
@@ -109,10 +125,8 @@ pub fn run(lesson: &mut Lesson) -> Result {
         let steps = lesson.pick(steps, if name == "gru" { 150 } else { 500 });
         let (mut at, mut right) = (Vec::new(), Vec::new());
         for count in 0..=steps {
-            // The rate falls to 0, so that the last weights are not an accident of the last steps.
-            state
-                .1
-                .set_lr(1e-2 * (1.0 - count as f64 / (steps + 1) as f64));
+            let left = 1.0 - count as f64 / (steps + 1) as f64;
+            state.1.set_lr(1e-2 * left);
             step.call(&mut state, &[&rng.integers(0, 4000, &[100], device)])?;
             if count % (steps / 20) == 0 {
                 let said = state
@@ -124,32 +138,13 @@ pub fn run(lesson: &mut Lesson) -> Result {
             }
         }
         let last = f64::from(right[right.len() - 1]);
+        let what = format!("{name}: test samples right");
         match lesson.quick {
-            false => lesson.close(&format!("{name}: test samples right"), last, want, 0.03)?,
-            true => lesson.at_least(&format!("{name}: test samples right"), last, least)?,
+            false => lesson.close(&what, last, want, 0.03)?,
+            true => lesson.at_least(&what, last, least)?,
         }
         curves = curves.line(name, &at, &right);
-        names.push(name);
-        shares.push(last);
     }
-    let (train, _) = mnist1d(&Mnist1d::default(), 42);
-    let place: Vec<usize> = (0..40).collect();
-    let mut samples = Figure::new("A sample of each digit")
-        .x("place")
-        .y("digit")
-        .size(440, 340);
-    for digit in 0..10 {
-        if let Some(at) = train.y().iter().position(|y| *y == digit) {
-            let sample: Vec<f32> = train.x()[40 * at..40 * at + 40]
-                .iter()
-                .map(|v| digit as f32 + v * 0.3)
-                .collect();
-            samples = samples.line(&digit.to_string(), &place, &sample);
-        }
-    }
-    lesson.grid(
-        "models",
-        "What a model assumes decides",
-        &Grid::new(2).figure(samples).figure(curves),
-    )
+    let grid = Grid::new(2).figure(samples()).figure(curves);
+    lesson.grid("models", "What a model assumes decides", &grid)
 }

@@ -5,13 +5,9 @@
 
 use crate::lesson::{Lesson, Result};
 use wgrad::plot::Figure;
-use wgrad::{ConvOptions, DType, Generator, PadMode, PoolOptions, Tensor};
+use wgrad::{ConvOptions, DType, Device, Generator, PadMode, PoolOptions, Tensor};
 
-pub fn run(lesson: &mut Lesson) -> Result {
-    let device = &lesson.device.clone();
-    let rng = &mut Generator::new(lesson.seed);
-    let kernel = rng.normal(&[1, 1, 3, 3], device);
-
+fn sizes(lesson: &mut Lesson, device: &Device) -> Result {
     let mut sizes = String::from("n   k  stride  padding  dilation  result\n");
     let mut differ = 0;
     for (n, k, stride, padding, dilation) in [
@@ -35,7 +31,15 @@ pub fn run(lesson: &mut Lesson) -> Result {
         sizes += &format!("{n:<3} {k}  {stride}       {padding}        {dilation}         {got}\n");
     }
     lesson.say(sizes);
-    lesson.close("differences from the formula", differ as f64, 0.0, 0.0)?;
+    lesson.close("differences from the formula", differ as f64, 0.0, 0.0)
+}
+
+pub fn run(lesson: &mut Lesson) -> Result {
+    let device = &lesson.device.clone();
+    let rng = &mut Generator::new(lesson.seed);
+    let kernel = rng.normal(&[1, 1, 3, 3], device);
+
+    sizes(lesson, device)?;
 
     // A stride is a convolution of which every second result is kept.
     let x = rng.normal(&[1, 1, 20, 20], device);

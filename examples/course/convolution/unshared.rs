@@ -8,14 +8,11 @@ use wgrad::nn::{
     TiledConv2d, compile, gradients,
 };
 use wgrad::plot::{Figure, Grid};
-use wgrad::{ConvOptions, DType, Generator, Module, Optimizer, Reduction, Tensor};
+use wgrad::{ConvOptions, DType, Device, Generator, Module, Optimizer, Reduction, Tensor};
 
-pub fn run(lesson: &mut Lesson) -> Result {
-    let device = &lesson.device.clone();
-    let rng = &mut Generator::new(lesson.seed);
+/// With all kernels equal the three are one.
+fn equal_kernels(lesson: &mut Lesson, rng: &mut Generator, device: &Device) -> Result {
     let plain = ConvOptions::default();
-
-    // All kernels equal: the three are one.
     let x = rng.normal(&[2, 1, 12, 12], device);
     let shared = Conv2d::new(1, 4, [5, 5], plain, rng, device).without_bias();
     let want = shared.forward(&x);
@@ -34,33 +31,27 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let tiled = x.tiled_conv2d(&everywhere(1, 1), None, &plain);
     lesson.at_most("one tile against conv2d", off(&tiled)?, 1e-5)?;
     let tiled = x.tiled_conv2d(&everywhere(3, 3), None, &plain);
-    lesson.at_most("equal tiles against conv2d", off(&tiled)?, 1e-5)?;
+    lesson.at_most("equal tiles against conv2d", off(&tiled)?, 1e-5)
+}
+
+pub fn run(lesson: &mut Lesson) -> Result {
+    let device = &lesson.device.clone();
+    let rng = &mut Generator::new(lesson.seed);
+    let plain = ConvOptions::default();
+
+    equal_kernels(lesson, rng, device)?;
 
     // Learned on few digits, where fewer weights need fewer examples.
     let (images, tests, epochs) = lesson.pick((2000, 4000, 8), (500, 500, 10));
     let (train, test) = lesson.some_digits(images, tests)?;
     let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));
+    let shared = Conv2d::new(1, 8, [5, 5], plain, rng, device);
+    let tiled = TiledConv2d::new(1, 8, [2, 2], [5, 5], plain, rng, device);
+    let local = LocallyConnected2d::new(1, 8, [24, 24], [5, 5], plain, rng, device);
     let layers: [(&str, Box<dyn Layer>); 3] = [
-        (
-            "shared",
-            Box::new(Conv2d::new(1, 8, [5, 5], plain, rng, device)),
-        ),
-        (
-            "tiled 2x2",
-            Box::new(TiledConv2d::new(1, 8, [2, 2], [5, 5], plain, rng, device)),
-        ),
-        (
-            "unshared",
-            Box::new(LocallyConnected2d::new(
-                1,
-                8,
-                [24, 24],
-                [5, 5],
-                plain,
-                rng,
-                device,
-            )),
-        ),
+        ("shared", Box::new(shared)),
+        ("tiled 2x2", Box::new(tiled)),
+        ("unshared", Box::new(local)),
     ];
     let (mut names, mut weights, mut shares) = (Vec::new(), Vec::new(), Vec::new());
     for (name, layer) in layers {
@@ -100,12 +91,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
         )?;
         shares.push(f64::from(right));
     }
-    lesson.close(
-        "weights of the shared layer",
-        weights[0],
-        8.0 * 25.0 + 8.0,
-        0.0,
-    )?;
+    lesson.close("weights of the shared layer", weights[0], 208.0, 0.0)?;
     lesson.close("of the tiled one", weights[1], 4.0 * 208.0, 0.0)?;
     lesson.close("of the unshared one", weights[2], 576.0 * 208.0, 0.0)?;
     let bars =

@@ -6,13 +6,10 @@
 use crate::lesson::{Lesson, Result};
 use wgrad::nn::{Adam, BatchNorm1d, Context, Linear, Sequential, Sigmoid, compile, gradients};
 use wgrad::plot::{Figure, Grid};
-use wgrad::{Generator, Optimizer, Reduction, Tensor, grad};
+use wgrad::{Device, Generator, Optimizer, Reduction, Tensor, grad};
 
-pub fn run(lesson: &mut Lesson) -> Result {
-    let device = &lesson.device.clone();
-    let rng = &mut Generator::new(lesson.seed);
-
-    // The deep linear chain: what a step does, and what the gradient promises.
+/// The deep linear chain: what a step does, and what the gradient promises.
+fn chain(lesson: &mut Lesson, rng: &mut Generator, device: &Device) -> Result<Figure> {
     let depth = 20;
     let w = Tensor::full(&[depth], 1.2, wgrad::DType::F32, device);
     let value = |w: &Tensor| w.prod();
@@ -47,6 +44,21 @@ pub fn run(lesson: &mut Lesson) -> Result {
         off.item::<f32>()?.into(),
         1e-4,
     )?;
+    Ok(Figure::new("A chain of 20 linear units")
+        .x("ε")
+        .y("fall of ŷ")
+        .log_x()
+        .log_y()
+        .size(440, 360)
+        .line("the gradient's promise, ε gᵀg", &rates, &promised)
+        .line("what happens", &rates, &happened))
+}
+
+pub fn run(lesson: &mut Lesson) -> Result {
+    let device = &lesson.device.clone();
+    let rng = &mut Generator::new(lesson.seed);
+
+    let chain = chain(lesson, rng, device)?;
 
     // Ten layers of sigmoids on digits.
     let (images, tests, epochs) = lesson.pick((10_000, 2000, 4), (3000, 1000, 4));
@@ -103,14 +115,6 @@ pub fn run(lesson: &mut Lesson) -> Result {
     }
     lesson.at_most("without: test images right", shares[0], 0.35)?;
     lesson.at_least("with: test images right", shares[1], lesson.pick(0.9, 0.5))?;
-    let chain = Figure::new("A chain of 20 linear units")
-        .x("ε")
-        .y("fall of ŷ")
-        .log_x()
-        .log_y()
-        .size(440, 360)
-        .line("the gradient's promise, ε gᵀg", &rates, &promised)
-        .line("what happens", &rates, &happened);
     lesson.grid(
         "curves",
         "Steps of all layers at once",

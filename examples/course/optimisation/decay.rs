@@ -80,16 +80,8 @@ pub fn run(lesson: &mut Lesson) -> Result {
         "beyond the least loss of {best:.4}: high {:.4}, low {:.4}, decayed {:.4}",
         left[0], left[1], left[2]
     ));
-    lesson.at_least(
-        "left by the constant high rate, by that of decay",
-        left[0] / left[2],
-        3.0,
-    )?;
-    lesson.at_least(
-        "left by the constant low rate, by that of decay",
-        left[1] / left[2],
-        1.5,
-    )?;
+    lesson.at_least("left by high, by that of decay", left[0] / left[2], 3.0)?;
+    lesson.at_least("left by low, by that of decay", left[1] / left[2], 1.5)?;
     lesson.grid(
         "curves",
         "Fast first, then quiet",

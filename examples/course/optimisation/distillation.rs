@@ -97,26 +97,12 @@ pub fn run(lesson: &mut Lesson) -> Result {
         ));
         shares.push([f64::from(all), f64::from(of_threes)]);
     }
-    lesson.at_least(
-        "teacher: test images right",
-        shares[0][0],
-        lesson.pick(0.95, 0.85),
-    )?;
-    lesson.at_most(
-        "student of labels without threes: threes right",
-        shares[1][1],
-        0.0,
-    )?;
-    lesson.at_least(
-        "student of the teacher without threes: threes right",
-        shares[2][1],
-        lesson.pick(0.4, 0.3),
-    )?;
-    lesson.at_least(
-        "student of the teacher: test images right",
-        shares[2][0],
-        lesson.pick(0.9, 0.75),
-    )?;
+    let [teacher, by_labels, distilled] = [shares[0], shares[1], shares[2]];
+    lesson.at_least("teacher: images right", teacher[0], lesson.pick(0.95, 0.85))?;
+    lesson.at_most("student of labels: threes right", by_labels[1], 0.0)?;
+    let (least, threes) = lesson.pick((0.9, 0.4), (0.75, 0.3));
+    lesson.at_least("student of the teacher: threes right", distilled[1], threes)?;
+    lesson.at_least("student of the teacher: images right", distilled[0], least)?;
     let names = ["all digits", "threes"];
     let figure = Figure::new("Students that never saw a 3")
         .y("test images right")

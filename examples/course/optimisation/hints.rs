@@ -3,6 +3,7 @@
 //! et al., FitNets: Hints for Thin Deep Nets, 2015; Goodfellow, Bengio, Courville, Deep Learning, 8.7.5.
 
 use crate::lesson::{Lesson, Result};
+use wgrad::data::DeviceDataset;
 use wgrad::nn::{Adam, Context, Linear, Sequential, Sigmoid, compile, gradients};
 use wgrad::plot::Figure;
 use wgrad::{DType, Device, Generator, Optimizer, Reduction, Tensor};
@@ -21,17 +22,13 @@ fn thin(from: usize, depth: usize, rng: &mut Generator, device: &Device) -> Sequ
     net
 }
 
-pub fn run(lesson: &mut Lesson) -> Result {
-    let device = &lesson.device.clone();
-    let rng = &mut Generator::new(lesson.seed);
-    let (images, tests, steps, hinted) =
-        lesson.pick((20_000, 4000, 1200, 1200), (4000, 1000, 300, 300));
-    let (train, test) = lesson.some_digits(images, tests)?;
-    let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));
-    let x_test = x_test.flatten(1, -1).detach()?;
-    let eval = &mut Context::eval();
-
-    // The teacher: one wide hidden layer.
+/// The hidden layer of a network with one, a wide one.
+fn teacher(
+    train: &DeviceDataset,
+    steps: usize,
+    rng: &mut Generator,
+    device: &Device,
+) -> wgrad::Result<Linear> {
     let mut teacher = (
         Linear::new(784, 400, rng, device),
         Linear::new(400, 10, rng, device),
@@ -51,10 +48,23 @@ pub fn run(lesson: &mut Lesson) -> Result {
     for _ in 0..steps {
         step.call(
             &mut teacher,
-            &[&rng.integers(0, images as i32, &[100], device)],
+            &[&rng.integers(0, train.len() as i32, &[100], device)],
         )?;
     }
-    let wide = teacher.0;
+    Ok(teacher.0)
+}
+
+pub fn run(lesson: &mut Lesson) -> Result {
+    let device = &lesson.device.clone();
+    let rng = &mut Generator::new(lesson.seed);
+    let (images, tests, steps, hinted) =
+        lesson.pick((20_000, 4000, 1200, 1200), (4000, 1000, 300, 300));
+    let (train, test) = lesson.some_digits(images, tests)?;
+    let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));
+    let x_test = x_test.flatten(1, -1).detach()?;
+    let eval = &mut Context::eval();
+
+    let wide = teacher(&train, steps, rng, device)?;
 
     let mut figure = Figure::new("A student of five thin layers")
         .x("step")

@@ -8,7 +8,7 @@ use wgrad::nn::{
     compile, gradients,
 };
 use wgrad::plot::{Figure, Surface};
-use wgrad::{Generator, Module, Optimizer, Reduction, Tensor};
+use wgrad::{Device, Generator, Module, Optimizer, Reduction, Tensor};
 
 /// Each optimiser: on digits by batches, and in the valley.
 fn all() -> Vec<(&'static str, Box<dyn Optimizer>, Box<dyn Optimizer>)> {
@@ -51,6 +51,23 @@ fn all() -> Vec<(&'static str, Box<dyn Optimizer>, Box<dyn Optimizer>)> {
 /// A point of the valley, as a module with one parameter.
 #[derive(Module)]
 struct Point(Tensor);
+
+const STEPS: usize = 150;
+
+/// The path of an optimiser in the valley.
+fn descend(mut optimizer: Box<dyn Optimizer>, device: &Device) -> wgrad::Result<[Vec<f32>; 2]> {
+    let mut point = Point(Tensor::new(&[-3.0f32, 2.0], device));
+    let mut path = [Vec::new(), Vec::new()];
+    for _ in 0..STEPS {
+        let (x, y) = (point.0.get(0), point.0.get(1));
+        path[0].push(x.item::<f32>()?);
+        path[1].push(y.item::<f32>()?);
+        let loss = x.square() * 0.5 + (y - x.square() * 0.3 + 1.0).square() * 5.0;
+        let gradients = gradients(&loss, &point)?;
+        optimizer.step(&mut point, &gradients)?;
+    }
+    Ok(path)
+}
 
 pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
@@ -109,22 +126,9 @@ pub fn run(lesson: &mut Lesson) -> Result {
         last.push((name, f64::from(tail.iter().sum::<f32>()) / 20.0));
         figure = figure.smoothed(name, &at, &losses, 0.95);
 
-        let (mut point, mut optimizer) = (Point(Tensor::new(&[-3.0f32, 2.0], device)), in_valley);
-        let (mut xs, mut ys) = (Vec::new(), Vec::new());
-        for _ in 0..150 {
-            let (x, y) = (point.0.get(0), point.0.get(1));
-            xs.push(x.item::<f32>()?);
-            ys.push(y.item::<f32>()?);
-            let loss = x.square() * 0.5 + (y - x.square() * 0.3 + 1.0).square() * 5.0;
-            let gradients = gradients(&loss, &point)?;
-            optimizer.step(&mut point, &gradients)?;
-        }
-        let end = valley(f64::from(xs[149]), f64::from(ys[149]));
-        lesson.at_most(
-            &format!("{name}: left of the valley's 5.0 after 150 steps"),
-            end,
-            2.5,
-        )?;
+        let [xs, ys] = descend(in_valley, device)?;
+        let end = valley(f64::from(xs[STEPS - 1]), f64::from(ys[STEPS - 1]));
+        lesson.at_most(&format!("{name}: left of the valley's 5.0"), end, 2.5)?;
         paths = paths.line(name, &xs, &ys);
     }
     for (name, loss) in &last {

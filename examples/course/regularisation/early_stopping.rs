@@ -57,10 +57,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let (x_test, y_test) = (x_test.flatten(1, -1).detach()?, y_test.detach()?);
     let all = (&x, &y);
     let part = (x.narrow(0, 0, 400).detach()?, y.narrow(0, 0, 400).detach()?);
-    let held = (
-        x.narrow(0, 400, 200).detach()?,
-        y.narrow(0, 400, 200).detach()?,
-    );
+    let held = (x.narrow(0, 400, 200), y.narrow(0, 400, 200));
     let (part, held, test) = ((&part.0, &part.1), (&held.0, &held.1), (&x_test, &y_test));
 
     let mut step = compile(|(net, adam): &mut State, b: &[Tensor]| {
@@ -92,16 +89,10 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let (least, stop, reached, kept) = best;
     lesson.say(format!("best after {stop} of {count} steps"));
     let last = held_losses[held_losses.len() - 1];
-    lesson.at_least(
-        "validation loss at the end beyond the least",
-        f64::from(last - least),
-        0.003,
-    )?;
-    lesson.at_most(
-        "training loss at the end by that at the best",
-        f64::from(train_losses[train_losses.len() - 1] / reached),
-        0.8,
-    )?;
+    let rise = f64::from(last - least);
+    lesson.at_least("validation loss at the end beyond the least", rise, 0.003)?;
+    let fall = f64::from(train_losses[train_losses.len() - 1] / reached);
+    lesson.at_most("training loss at the end by that at the best", fall, 0.8)?;
     state.0.load_state(&kept)?;
     let stopped = right(&mut state.0, test)?;
 
@@ -124,12 +115,8 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let on = right(&mut on.0, test)?;
     lesson.say(format!("400 examples, stopped: {stopped:.4}; all 600 again: {again:.4}; all 600 on, {more} steps: {on:.4}"));
     lesson.at_least("stopped: test images right", stopped, lesson.pick(0.8, 0.7))?;
-    lesson.at_least(
-        "second run from the beginning, beyond that",
-        again - stopped,
-        0.0,
-    )?;
-    lesson.at_least("second run going on, beyond that", on - stopped, 0.0)?;
+    lesson.at_least("from the beginning: beyond that", again - stopped, 0.0)?;
+    lesson.at_least("going on: beyond that", on - stopped, 0.0)?;
     let figure = Figure::new("400 digits")
         .x("step")
         .y("cross-entropy, nats")

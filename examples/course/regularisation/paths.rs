@@ -11,6 +11,22 @@ const INPUTS: usize = 10;
 /// The rest of the inputs do nothing.
 const TRUTH: [f32; 3] = [3.0, -2.0, 1.0];
 
+fn draw(title: &str, lambdas: &[f64], path: &[Vec<f32>]) -> Figure {
+    let mut figure = Figure::new(title).x("λ").y("weight").log_x().size(440, 380);
+    for at in 0..INPUTS {
+        let weights: Vec<f32> = path.iter().map(|w| w[at]).collect();
+        figure = match at < 3 {
+            true => figure.line(
+                &format!("w{}, truly {}", at + 1, TRUTH[at]),
+                lambdas,
+                &weights,
+            ),
+            false => figure.dashed(if at == 3 { "useless" } else { "" }, lambdas, &weights),
+        };
+    }
+    figure
+}
+
 pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
     let rng = &mut Generator::new(lesson.seed);
@@ -78,23 +94,8 @@ pub fn run(lesson: &mut Lesson) -> Result {
         0.02,
     )?;
 
-    let draw = |title: &str, path: &[Vec<f32>]| {
-        let mut figure = Figure::new(title).x("λ").y("weight").log_x().size(440, 380);
-        for at in 0..INPUTS {
-            let weights: Vec<f32> = path.iter().map(|w| w[at]).collect();
-            figure = match at < 3 {
-                true => figure.line(
-                    &format!("w{}, truly {}", at + 1, TRUTH[at]),
-                    &lambdas,
-                    &weights,
-                ),
-                false => figure.dashed(if at == 3 { "useless" } else { "" }, &lambdas, &weights),
-            };
-        }
-        figure
-    };
     let grid = Grid::new(2)
-        .figure(draw("L2 shrinks", &ridge))
-        .figure(draw("L1 selects", &lasso));
+        .figure(draw("L2 shrinks", &lambdas, &ridge))
+        .figure(draw("L1 selects", &lambdas, &lasso));
     lesson.grid("paths", "Ten weights as the penalty grows", &grid)
 }
