@@ -67,7 +67,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     lesson.at_least(
         "test error of one piece by the least",
         test[0] / test[best],
-        3.0,
+        2.0,
     )?;
     lesson.at_least(
         "test error with 40 pieces by the least",
