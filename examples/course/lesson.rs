@@ -4,7 +4,7 @@ use crate::chapters::Entry;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use wgrad::Device;
-use wgrad::data::{ImageDataset, Mnist, digits};
+use wgrad::data::{DeviceDataset, ImageDataset, Mnist, digits};
 use wgrad::plot::{Figure, Grid};
 
 /// Whatever may stop a lesson.
@@ -175,6 +175,23 @@ impl Lesson {
             Some(folder) => Mnist::load(folder)?,
             None => digits::train_test(20_000, 2_000, self.seed),
         })
+    }
+
+    /// The first of them on the device, pixels from 0 to 1; as many built-in ones where MNIST is not there.
+    pub fn some_digits(
+        &mut self,
+        train: usize,
+        test: usize,
+    ) -> Result<(DeviceDataset, DeviceDataset)> {
+        let sets = match self.data("mnist") {
+            Some(folder) => Mnist::load(folder)?,
+            None => digits::train_test(train, test, self.seed),
+        };
+        let first = DeviceDataset::new(&sets.0.truncated(train), &self.device)?;
+        Ok((
+            first,
+            DeviceDataset::new(&sets.1.truncated(test), &self.device)?,
+        ))
     }
 
     pub fn end(mut self, outcome: std::result::Result<(), String>) -> Record {

@@ -9,15 +9,21 @@
 //! A lesson is a function of a [`Lesson`]: what it prints, draws and checks goes through that. It uses the public library
 //! and nothing of other lessons.
 
+mod advertising;
 mod calculus;
+mod capacity;
 mod chapters;
+mod classification;
+mod convolution;
 mod feed_forward;
 mod gradient_descent;
 mod index;
 mod lesson;
 mod linear_regression;
 mod losses;
+mod optimisation;
 mod probability;
+mod regularisation;
 mod reinforcement;
 mod tensors;
 mod zoo;

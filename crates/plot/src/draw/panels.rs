@@ -14,7 +14,7 @@ use crate::theme::Ink;
 
 const CAPTION: i32 = 110;
 const GAP: i32 = 90;
-/// Images are at most as wide as this, and at least as wide as that.
+/// Images are at most as wide as this (or as they have pixels), and at least as wide as that.
 const WIDEST: i32 = 1400;
 const NARROWEST: i32 = 560;
 /// More images are left out, and a line says so.
@@ -36,7 +36,12 @@ impl Tiles {
         let shown = pictures.len().min(MOST);
         let most = ((room + GAP) / (NARROWEST + GAP)).max(1) as usize;
         let columns = columns.unwrap_or(most).clamp(1, shown.max(1));
-        let width = ((room + GAP) / columns as i32 - GAP).clamp(40, WIDEST);
+        let pixels = |picture: &Picture| match &picture.pixels {
+            Ok(pixels) => i32::try_from(pixels.width).unwrap_or(WIDEST).min(4000) * 10,
+            Err(_) => 0,
+        };
+        let widest = pictures.iter().map(pixels).fold(WIDEST, i32::max);
+        let width = ((room + GAP) / columns as i32 - GAP).clamp(40, widest);
         let slim = |picture: &Picture| match &picture.pixels {
             Ok(pixels) => f64::from(pixels.height) / f64::from(pixels.width),
             Err(_) => 1.0,
