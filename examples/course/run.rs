@@ -9,15 +9,18 @@
 //! A lesson is a function of a [`Lesson`]: what it prints, draws and checks goes through that. It uses the public library
 //! and nothing of other lessons.
 
+mod attention;
 mod calculus;
 mod chapters;
 mod feed_forward;
 mod gradient_descent;
+mod graphs;
 mod index;
 mod lesson;
 mod linear_regression;
 mod losses;
 mod probability;
+mod recurrent;
 mod reinforcement;
 mod tensors;
 mod zoo;
