@@ -10,6 +10,7 @@
 //! and nothing of other lessons.
 
 mod advertising;
+mod attention;
 mod calculus;
 mod capacity;
 mod chapters;
@@ -17,6 +18,7 @@ mod classification;
 mod convolution;
 mod feed_forward;
 mod gradient_descent;
+mod graphs;
 mod index;
 mod lesson;
 mod linear_regression;
@@ -24,6 +26,7 @@ mod losses;
 mod optimisation;
 mod probability;
 mod regularisation;
+mod recurrent;
 mod reinforcement;
 mod tensors;
 mod zoo;
