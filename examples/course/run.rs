@@ -10,9 +10,11 @@
 //! and nothing of other lessons.
 
 mod attention;
+mod autoencoders;
 mod calculus;
 mod chapters;
 mod feed_forward;
+mod generative;
 mod gradient_descent;
 mod graphs;
 mod index;
@@ -23,6 +25,7 @@ mod probability;
 mod recurrent;
 mod reinforcement;
 mod tensors;
+mod text;
 mod zoo;
 
 use chapters::{CHAPTERS, Entry};
