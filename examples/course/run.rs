@@ -11,12 +11,14 @@
 
 mod advertising;
 mod attention;
+mod autoencoders;
 mod calculus;
 mod capacity;
 mod chapters;
 mod classification;
 mod convolution;
 mod feed_forward;
+mod generative;
 mod gradient_descent;
 mod graphs;
 mod index;
@@ -29,6 +31,7 @@ mod regularisation;
 mod recurrent;
 mod reinforcement;
 mod tensors;
+mod text;
 mod zoo;
 
 use chapters::{CHAPTERS, Entry};
