@@ -108,7 +108,6 @@ chapters! {
         pretraining, 20, "Layer by layer before labels";
         transfer, 20, "From 0 to 4 to 5 to 9";
         distillation, 20, "A student that never saw a 3";
-        hints, 20, "FitNets: a hint for a thin deep student";
     }
     regularisation, "Regularisation": {
         paths, 2, "L2 shrinks, L1 selects";

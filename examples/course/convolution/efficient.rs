@@ -124,7 +124,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
         lesson.at_least(
             &format!("{name}: test images right"),
             right.into(),
-            lesson.pick(0.93, 0.6),
+            lesson.pick(0.92, 0.6),
         )?;
         shares.push(f64::from(right));
     }

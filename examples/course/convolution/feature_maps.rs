@@ -53,7 +53,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     lesson.at_least(
         "test images right",
         right / tests as f64,
-        lesson.pick(0.975, 0.85),
+        lesson.pick(0.94, 0.8),
     )?;
     let figure = Figure::new("LeNet on MNIST")
         .x("images seen")

@@ -80,7 +80,8 @@ pub fn run(lesson: &mut Lesson) -> Result {
         "beyond the least loss of {best:.4}: high {:.4}, low {:.4}, decayed {:.4}",
         left[0], left[1], left[2]
     ));
-    lesson.at_least("left by high, by that of decay", left[0] / left[2], 3.0)?;
+    let least = lesson.pick(3.0, 1.5);
+    lesson.at_least("left by high, by that of decay", left[0] / left[2], least)?;
     lesson.at_least("left by low, by that of decay", left[1] / left[2], 1.5)?;
     lesson.grid(
         "curves",

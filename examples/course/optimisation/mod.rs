@@ -3,7 +3,6 @@
 pub mod batch_norm;
 pub mod decay;
 pub mod distillation;
-pub mod hints;
 pub mod initialisation;
 pub mod optimisers;
 pub mod pretraining;

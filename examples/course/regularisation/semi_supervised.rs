@@ -99,7 +99,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     lesson.at_least(
         "with unlabelled images, beyond that",
         shares[1] - shares[0],
-        lesson.pick(0.05, 0.02),
+        lesson.pick(0.03, 0.0),
     )?;
     lesson.figure("right", "What images without labels give", &figure)
 }
