@@ -132,6 +132,48 @@ chapters! {
         efficient, 30, "Depthwise blocks and compound scaling";
         mnist1d, 120, "MNIST-1D by four models";
     }
+    recurrent, "Recurrent networks": {
+        patterns, 1, "Three design patterns";
+        unfolding, 1, "Unfolding: a loop becomes a chain";
+        teacher_forcing, 3, "Teacher forcing and free running";
+        gradients, 2, "Gradients that vanish and explode";
+        leaky, 1, "Leaky units and skips in time";
+        lstm, 1, "The LSTM, gate by gate";
+        variants, 6, "Peepholes, coupled gates, GRU";
+        time_delay, 2, "A time-delay network";
+        bidirectional, 1, "Both directions";
+    }
+    text, "Text": {
+        one_hot, 1, "One-hot words and n-grams";
+        bigram, 1, "Names by pairs of letters";
+        mlp, 6, "Names by three letters and a hidden layer";
+        gender, 2, "A first name's sex by its letters";
+        word2vec, 1, "Word vectors by their neighbours";
+        sentiment, 4, "Praise or blame, by a word's letters";
+        negation, 1, "What \"not\" turns";
+        entities, 3, "People, places, organisations";
+    }
+    attention, "Attention": {
+        by_hand, 1, "Scaled dot products by hand";
+        reversal, 4, "Reversing a row, and the map of attention";
+        encoder, 3, "A transformer's encoder, and why it needs positions";
+        set_anomaly, 12, "What does not belong to the set?";
+        gpt, 180, "A small GPT";
+    }
+    graphs, "Graphs": {
+        karate, 1, "The karate club with four labels";
+        gcn, 30, "Cora by graph convolution, and without the graph";
+        gat, 9, "Cora by graph attention";
+    }
+    autoencoders, "Autoencoders": {
+        linear, 8, "Linear: the subspace of PCA";
+        deep, 4, "Deep: two numbers for a digit";
+        sparse, 12, "Sparse: few units at a time";
+        contractive, 4, "Contractive: the whole Jacobian";
+    }
+    generative, "Generative models": {
+        pixels, 3, "Pixel by pixel";
+    }
     zoo, "The zoo": {
         markov_chain, 1, "Markov chain";
         radial_basis, 1, "Radial basis network";

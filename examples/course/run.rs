@@ -10,13 +10,17 @@
 //! and nothing of other lessons.
 
 mod advertising;
+mod attention;
+mod autoencoders;
 mod calculus;
 mod capacity;
 mod chapters;
 mod classification;
 mod convolution;
 mod feed_forward;
+mod generative;
 mod gradient_descent;
+mod graphs;
 mod index;
 mod lesson;
 mod linear_regression;
@@ -24,8 +28,10 @@ mod losses;
 mod optimisation;
 mod probability;
 mod regularisation;
+mod recurrent;
 mod reinforcement;
 mod tensors;
+mod text;
 mod zoo;
 
 use chapters::{CHAPTERS, Entry};

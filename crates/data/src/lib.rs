@@ -12,6 +12,7 @@
 //!   [`TensorDataset`] for any tensors, [`Windows`] of a text, [`dataset_fn`] for what is read as it is needed.
 //! - [`Loader`]: batches of a dataset, epoch after epoch, shuffled, made ahead on threads; [`Batches`] is what training
 //!   asks of it and of anything in its place. Its state can be saved and resumed in the middle of an epoch.
+//! - [`GraphDataset`]: nodes, edges and classes: the karate club, citation graphs.
 //! - [`sampler`]: the orders of an epoch; [`WeightedSampler`], [`StratifiedSampler`].
 //! - [`split`]: indices of training and test parts and of folds.
 //! - [`augment`]: images changed at random on the device; [`generate`]: data made by formulas; [`text`]: tokens and
@@ -31,9 +32,11 @@ mod error;
 #[cfg(feature = "images")]
 pub mod folder;
 pub mod generate;
+mod graph;
 pub mod idx;
 mod loader;
 pub mod mnist;
+mod pixels;
 #[cfg(not(target_arch = "wasm32"))]
 mod prefetch;
 mod resident;
@@ -51,6 +54,7 @@ pub use batch::{Batch, Batches, FromFn, LoaderState, from_fn};
 pub use cifar::{Cifar10, Cifar100};
 pub use dataset::ImageDataset;
 pub use error::{Error, Result};
+pub use graph::GraphDataset;
 pub use idx::Idx;
 pub use loader::{Epoch, Indices, Loader, MapBatches, map_batches};
 pub use mnist::{FashionMnist, Mnist};

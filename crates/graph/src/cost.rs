@@ -1,6 +1,8 @@
 //! What a planned run takes: kernels, multiply-adds, memory. Runs nothing.
 
-use crate::device::{CachedPlan, Device, Kind};
+#[cfg(feature = "gpu")]
+use crate::device::Kind;
+use crate::device::{CachedPlan, Device};
 use crate::plan::Place;
 use crate::run::{Temporaries, temporaries};
 

@@ -27,6 +27,7 @@
 mod average;
 mod compile;
 mod context;
+mod diffusion;
 mod generate;
 mod gradients;
 mod host;
@@ -44,6 +45,7 @@ mod variable;
 pub use average::Average;
 pub use compile::{Compiled, Outputs, Snapshot, compile};
 pub use context::Context;
+pub use diffusion::Diffusion;
 #[cfg(not(target_arch = "wasm32"))]
 pub use generate::generate;
 pub use generate::{GenerateOptions, LanguageModel, generate_async};

@@ -47,7 +47,7 @@ mod trace;
 pub mod view;
 
 pub use error::ReportError;
-#[cfg(feature = "html")]
+#[cfg(all(feature = "html", not(target_arch = "wasm32")))]
 pub use page::compare;
 pub use panels::{Panel, PanelKind, Panels};
 pub use run::{Curve, End, Run};

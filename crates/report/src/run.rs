@@ -85,6 +85,8 @@ impl Run {
         }
         if let Some(lines) = lines {
             Log::default().read(&metrics, &lines, &mut run)?;
+            // The order within a line is the reader's, which other crates may have switched.
+            run.curves.sort_by(|a, b| a.name.cmp(&b.name));
         }
         let panels = folder.join("panels.json");
         if let Some(text) = text(&panels)? {

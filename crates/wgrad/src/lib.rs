@@ -68,8 +68,12 @@ mod guide {
     struct Autodiff;
     #[doc = include_str!("../../../docs/guide/custom-kernels.md")]
     struct CustomKernels;
+    #[doc = include_str!("../../../docs/guide/data.md")]
+    struct Data;
     #[doc = include_str!("../../../docs/guide/devices.md")]
     struct Devices;
+    #[doc = include_str!("../../../docs/guide/first-model.md")]
+    struct FirstModel;
     #[doc = include_str!("../../../docs/guide/memory.md")]
     struct Memory;
     #[doc = include_str!("../../../docs/guide/metrics.md")]

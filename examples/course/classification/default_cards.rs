@@ -40,7 +40,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     for (at, (name, value, error)) in tables.into_iter().enumerate() {
         let tolerance = if at == 0 { 1e-3 } else { 5e-5 };
         lesson.close(
-            &format!("{name}"),
+            name,
             f64::from(w[at]) / per[at],
             value,
             tolerance,

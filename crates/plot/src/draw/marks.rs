@@ -71,28 +71,33 @@ pub(super) fn draw(
         }
     }
     inner.draw(&Raw(&|body: &mut Body, _| body.unclip()))?;
-    for label in labels {
-        if label.backed {
-            let half = text::width(&label.text, f64::from(CELL_FONT)) / 2.0 + 20.0;
-            let (x, y) = (f64::from(label.at.0), f64::from(label.at.1));
-            let corners = ((x - half, y - 75.0), (x + half, y + 75.0));
-            inner.draw(&Raw(&|body: &mut Body, origin| {
-                block(
-                    body,
-                    &Pen::fill(Ink::Page, 0.75),
-                    origin,
-                    corners.0,
-                    corners.1,
-                );
-            }))?;
-        }
-        write_text(
-            inner,
-            &label.text,
-            label.at,
-            &Words::new(CELL_FONT).middle().centered(),
-        )?;
+    labels
+        .iter()
+        .try_for_each(|label| write_label(inner, label))
+}
+
+/// Writes a label, over a patch of the page if it stands on lines.
+fn write_label(inner: &Area<'_>, label: &sheets::Label) -> Result<(), Failure> {
+    if label.backed {
+        let half = text::width(&label.text, f64::from(CELL_FONT)) / 2.0 + 20.0;
+        let (x, y) = (f64::from(label.at.0), f64::from(label.at.1));
+        let corners = ((x - half, y - 75.0), (x + half, y + 75.0));
+        inner.draw(&Raw(&|body: &mut Body, origin| {
+            block(
+                body,
+                &Pen::fill(Ink::Page, 0.75),
+                origin,
+                corners.0,
+                corners.1,
+            );
+        }))?;
     }
+    write_text(
+        inner,
+        &label.text,
+        label.at,
+        &Words::new(CELL_FONT).middle().centered(),
+    )?;
     Ok(())
 }
 

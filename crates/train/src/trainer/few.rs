@@ -1,7 +1,6 @@
 //! The first batches of a loader again and again, for learning them by heart.
 
 use super::error::Result;
-use super::fit::Loader;
 use super::validate::next_batch;
 use wgrad_data::{Batch, Batches, LoaderState};
 
@@ -13,7 +12,7 @@ pub(super) struct Few<B> {
 }
 
 impl<B: Batch> Few<B> {
-    pub(super) fn new(loader: &mut Loader<'_, B>, n: usize) -> Result<Few<B>> {
+    pub(super) fn new(loader: &mut dyn Batches<Item = B>, n: usize) -> Result<Few<B>> {
         let mut batches = Vec::new();
         while batches.len() < n {
             match next_batch(loader, 0, batches.len() as u64)? {

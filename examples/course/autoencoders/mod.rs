@@ -1,0 +1,6 @@
+//! Lessons of the chapter; see `chapters.rs`.
+
+pub mod contractive;
+pub mod deep;
+pub mod linear;
+pub mod sparse;

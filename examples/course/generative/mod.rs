@@ -1,0 +1,3 @@
+//! Lessons of the chapter; see `chapters.rs`.
+
+pub mod pixels;
