@@ -82,10 +82,10 @@ chapters! {
         rain, 2, "Rain from two temperatures";
         outliers, 2, "Linear against logistic";
         features, 2, "A boundary that is no line";
-        tables, 5, "Iris, wine, breast cancer";
+        tables, 4, "Iris, wine, breast cancer";
         default_cards, 1, "Who defaults on a credit card";
-        mnist, 20, "Softmax regression on MNIST";
-        one_against_rest, 15, "One against the rest: confusion, ROC, AUC";
+        mnist, 10, "Softmax regression on MNIST";
+        one_against_rest, 6, "One against the rest: confusion, ROC, AUC";
     }
     gradient_descent, "Gradient descent": {
         surfaces, 1, "Minima, saddles, cliffs";
@@ -96,28 +96,28 @@ chapters! {
         perceptron, 1, "The perceptron's rule";
         xor, 2, "XOR: impossible for a line, easy for two";
         folding, 1, "Absolute values fold space";
-        depth, 30, "Depth against width";
+        depth, 15, "Depth against width";
         units, 60, "Every hidden unit, compared";
-        cosine, 170, "Cosine units on MNIST";
+        cosine, 200, "Cosine units on MNIST";
     }
     optimisation, "Optimisation": {
-        optimisers, 20, "Eight optimisers on one model";
-        decay, 10, "A rate that falls";
-        initialisation, 3, "Initial weights by depth";
-        batch_norm, 20, "Batch normalisation and a deep chain";
-        pretraining, 20, "Layer by layer before labels";
-        transfer, 20, "From 0 to 4 to 5 to 9";
-        distillation, 20, "A student that never saw a 3";
+        optimisers, 25, "Eight optimisers on one model";
+        decay, 2, "A rate that falls";
+        initialisation, 6, "Initial weights by depth";
+        batch_norm, 10, "Batch normalisation and a deep chain";
+        pretraining, 15, "Layer by layer before labels";
+        transfer, 15, "From 0 to 4 to 5 to 9";
+        distillation, 15, "A student that never saw a 3";
     }
     regularisation, "Regularisation": {
         paths, 2, "L2 shrinks, L1 selects";
-        few_examples, 40, "With and without, on 500 digits";
+        few_examples, 60, "With and without, on 500 digits";
         early_stopping, 20, "Early stopping, and its second runs";
-        multi_task, 20, "Tasks that share what they need";
+        multi_task, 2, "Tasks that share what they need";
         semi_supervised, 40, "Images without labels";
-        bagging, 15, "Errors that differ cancel";
+        bagging, 3, "Errors that differ cancel";
         dropout, 2, "Dropout as an ensemble";
-        adversarial, 30, "Adversarial examples, and training on them";
+        adversarial, 20, "Adversarial examples, and training on them";
     }
     convolution, "Convolution": {
         matrix_product, 1, "A convolution is a matrix product";
@@ -125,12 +125,12 @@ chapters! {
         filters, 2, "Blur, edges and sharpening of a photograph";
         edge_cost, 1, "What sharing saves";
         unshared, 20, "Shared, tiled, unshared";
-        kernels, 15, "Kernels at random, by hand, by k-means";
-        feature_maps, 40, "LeNet and what it sees";
-        vgg, 40, "VGG: small kernels in columns";
+        kernels, 6, "Kernels at random, by hand, by k-means";
+        feature_maps, 20, "LeNet and what it sees";
+        vgg, 25, "VGG: small kernels in columns";
         residual, 60, "Residual learning";
-        efficient, 30, "Depthwise blocks and compound scaling";
-        mnist1d, 120, "MNIST-1D by four models";
+        efficient, 25, "Depthwise blocks and compound scaling";
+        mnist1d, 60, "MNIST-1D by four models";
     }
     recurrent, "Recurrent networks": {
         patterns, 1, "Three design patterns";

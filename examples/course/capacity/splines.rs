@@ -61,13 +61,13 @@ pub fn run(lesson: &mut Lesson) -> Result {
     lesson.close(
         "pieces of the least test error",
         counts[best] as f64,
-        12.0,
-        6.0,
+        8.0,
+        5.0,
     )?;
     lesson.at_least(
         "test error of one piece by the least",
         test[0] / test[best],
-        2.0,
+        1.5,
     )?;
     lesson.at_least(
         "test error with 40 pieces by the least",

@@ -39,12 +39,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let tables = [("intercept", -10.6513, 0.3612), ("balance", 0.0055, 0.0002)];
     for (at, (name, value, error)) in tables.into_iter().enumerate() {
         let tolerance = if at == 0 { 1e-3 } else { 5e-5 };
-        lesson.close(
-            name,
-            f64::from(w[at]) / per[at],
-            value,
-            tolerance,
-        )?;
+        lesson.close(name, f64::from(w[at]) / per[at], value, tolerance)?;
         lesson.close(
             &format!("{name}, standard error"),
             f64::from(errors[at]) / per[at],
