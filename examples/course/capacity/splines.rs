@@ -61,8 +61,8 @@ pub fn run(lesson: &mut Lesson) -> Result {
     lesson.close(
         "pieces of the least test error",
         counts[best] as f64,
-        8.0,
-        5.0,
+        10.0,
+        7.0,
     )?;
     lesson.at_least(
         "test error of one piece by the least",
