@@ -162,13 +162,13 @@ chapters! {
     }
     graphs, "Graphs": {
         karate, 1, "The karate club with four labels";
-        gcn, 30, "Cora by graph convolution, and without the graph";
+        gcn, 37, "Cora by graph convolution, and without the graph";
         gat, 9, "Cora by graph attention";
     }
     autoencoders, "Autoencoders": {
-        linear, 8, "Linear: the subspace of PCA";
+        linear, 13, "Linear: the subspace of PCA";
         deep, 4, "Deep: two numbers for a digit";
-        sparse, 12, "Sparse: few units at a time";
+        sparse, 13, "Sparse: few units at a time";
         contractive, 4, "Contractive: the whole Jacobian";
     }
     generative, "Generative models": {
