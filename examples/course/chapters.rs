@@ -147,11 +147,15 @@ chapters! {
         one_hot, 1, "One-hot words and n-grams";
         bigram, 1, "Names by pairs of letters";
         mlp, 6, "Names by three letters and a hidden layer";
+        lstm, 25, "Names by an LSTM";
         gender, 2, "A first name's sex by its letters";
         word2vec, 1, "Word vectors by their neighbours";
         sentiment, 4, "Praise or blame, by a word's letters";
         negation, 1, "What \"not\" turns";
         entities, 3, "People, places, organisations";
+        char_lm, 35, "Shakespeare, character by character";
+        dates, 15, "Dates: sequence to sequence with attention";
+        spelling, 70, "From spelling to sound";
     }
     attention, "Attention": {
         by_hand, 1, "Scaled dot products by hand";
@@ -172,7 +176,7 @@ chapters! {
         contractive, 4, "Contractive: the whole Jacobian";
     }
     generative, "Generative models": {
-        pixels, 3, "Pixel by pixel";
+        pixels, 8, "Pixel by pixel";
     }
     zoo, "The zoo": {
         markov_chain, 1, "Markov chain";
@@ -186,10 +190,11 @@ chapters! {
         liquid_state, 1, "Liquid state machine";
         kohonen, 3, "Self-organising map";
         support_vector, 3, "Support vector machine";
+        neural_turing, 5, "Neural Turing machine";
         clusters, 10, "k-means and principal components";
     }
     reinforcement, "Reinforcement learning": {
         bandit, 3, "Ten arms";
-        cart_pole, 30, "Balancing a pole";
+        cart_pole, 8, "Balancing a pole";
     }
 }

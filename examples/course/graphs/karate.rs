@@ -1,31 +1,30 @@
 //! Zachary's karate club: who met whom outside it. Four members' communities are known, those of the other thirty are found by a graph
 //! convolution, which mixes each node with its neighbours: `H′ = D^(−½) (A + I) D^(−½) H W`. The club's members have no features but
-//! themselves, `H = I`. Source: Kipf and Welling, Semi-Supervised Classification with Graph Convolutional Networks, 2017, figure 3.
+//! themselves, `H = I`. Two such layers let a member hear of friends' friends; the hidden one's sixteen units are drawn by their first two
+//! principal components. Source: Kipf and Welling, Semi-Supervised Classification with Graph Convolutional Networks, 2017, figure 3.
 
 use crate::lesson::{Lesson, Result};
 use wgrad::data::GraphDataset;
 use wgrad::nn::{Adam, GcnConv, compile, gradients, loss};
 use wgrad::plot::{Figure, Grid, Network};
-use wgrad::{Device, Generator, Module, Optimizer, Tensor};
+use wgrad::{Device, Generator, Module, Optimizer, Pca, Tensor};
 
 #[derive(Module)]
 struct Net {
     first: GcnConv,
     second: GcnConv,
-    out: GcnConv,
 }
 
 impl Net {
-    /// Two coordinates of each member, and scores of the communities.
+    /// Hidden units `[34, 16]` of each member, and scores of the communities.
     fn forward(&self, x: &Tensor, edges: &Tensor) -> (Tensor, Tensor) {
-        let x = self.first.forward(x, edges, None).tanh();
-        let x = self.second.forward(&x, edges, None).tanh();
-        let scores = self.out.forward(&x, edges, None);
-        (x, scores)
+        let hidden = self.first.forward(x, edges, None).tanh();
+        let scores = self.second.forward(&hidden, edges, None);
+        (hidden, scores)
     }
 }
 
-/// Communities found with these first weights, and the hidden units at some of the steps.
+/// Communities found with these first weights, and the hidden units in the plane at some of the steps.
 fn train(
     club: &GraphDataset,
     steps: usize,
@@ -34,18 +33,17 @@ fn train(
 ) -> Result<(Vec<i32>, Vec<(usize, Vec<f32>)>)> {
     let mut rng = Generator::new(seed);
     let net = Net {
-        first: GcnConv::new(34, 8, &mut rng, device),
-        second: GcnConv::new(8, 2, &mut rng, device),
-        out: GcnConv::new(2, 4, &mut rng, device),
+        first: GcnConv::new(34, 16, &mut rng, device),
+        second: GcnConv::new(16, 4, &mut rng, device),
     };
-    let mut state = (net, Adam::new(0.02).weight_decay(5e-4));
+    let mut state = (net, Adam::new(0.01));
     let mut step = compile(|(net, adam): &mut (Net, Adam), b: &[Tensor]| {
-        let (places, scores) = net.forward(&b[0], &b[1]);
+        let (hidden, scores) = net.forward(&b[0], &b[1]);
         let loss =
             loss::cross_entropy(&scores.index_select(0, &b[3]), &b[2].index_select(0, &b[3]));
         let gradients = gradients(&loss, net)?;
         adam.step(net, &gradients)?;
-        Ok([places, scores.argmax(-1, false)])
+        Ok([hidden, scores.argmax(-1, false)])
     });
     let (x, edges) = (club.x(device), club.edge_index(device));
     let (class, known) = (
@@ -54,9 +52,10 @@ fn train(
     );
     let (mut said, mut film) = (Vec::new(), Vec::new());
     for t in 0..=steps {
-        let [places, answers] = step.call(&mut state, &[&x, &edges, &class, &known])?;
+        let [hidden, answers] = step.call(&mut state, &[&x, &edges, &class, &known])?;
         if [0, 25, 75, steps].contains(&t) {
             said = answers.to_vec::<i32>()?;
+            let places = Pca::fit(&hidden, 2).transform(&hidden);
             film.push((t, places.to_vec::<f32>()?));
         }
     }
@@ -79,14 +78,15 @@ pub fn run(lesson: &mut Lesson) -> Result {
     }
     lesson.say(format!("right of the thirty, by run: {shares:.2?}"));
     let mean = shares.iter().sum::<f64>() / runs as f64;
-    lesson.at_least("of thirty unknown members found, mean", mean, 0.6)?;
+    let least = lesson.pick(0.75, 0.6);
+    lesson.at_least("of thirty unknown members found, mean", mean, least)?;
 
     let (said, film) = last;
     let mut grid = Grid::new(2);
     for (t, places) in film {
         let mut figure = Figure::new(format!("After {t} steps"))
-            .x("first unit")
-            .y("second unit")
+            .x("first component")
+            .y("second component")
             .size(420, 340);
         for community in 0..4 {
             let of = |axis: usize| -> Vec<f32> {

@@ -5,7 +5,7 @@
 use crate::lesson::{Lesson, Result};
 use wgrad::nn::{Adam, Context, Linear, Sequential, Tanh, gradients};
 use wgrad::plot::Figure;
-use wgrad::{DType, Generator, Optimizer, Tensor};
+use wgrad::{Device, Generator, Optimizer, Reduction, Tensor};
 
 /// Cart's place and speed, pole's angle and angular speed.
 type State = [f64; 4];
@@ -26,140 +26,116 @@ fn push([x, v, angle, turn]: State, right: bool) -> Option<State> {
     (next[0].abs() < 2.4 && next[2].abs() < 12f64.to_radians()).then_some(next)
 }
 
-/// Random numbers in [0, 1), many read at once.
-struct Dice(Generator, Vec<f32>);
+/// A game's first state, from random numbers in [0, 1).
+fn start(dice: &mut impl Iterator<Item = f64>) -> State {
+    [(); 4].map(|()| dice.next().unwrap_or_default() * 0.1 - 0.05)
+}
 
-impl Dice {
-    fn roll(&mut self, lesson: &Lesson) -> wgrad::Result<f64> {
-        if self.1.is_empty() {
-            self.1 = self.0.uniform(&[65_536], &lesson.device).to_vec::<f32>()?;
-        }
-        Ok(self.1.pop().unwrap_or_default().into())
-    }
-
-    fn start(&mut self, lesson: &Lesson) -> wgrad::Result<State> {
-        let mut one = || Ok(self.roll(lesson)? * 0.1 - 0.05);
-        Ok([one()?, one()?, one()?, one()?])
-    }
+/// The cell of the table that a state lies in.
+fn cell(s: State) -> usize {
+    let bin = |v: f64, most: f64, n: usize| {
+        (((v / most).clamp(-0.999, 0.999) + 1.0) / 2.0 * n as f64) as usize
+    };
+    let cart = bin(s[0], 2.4, 3) * 3 + bin(s[1], 2.0, 3);
+    cart * 84 + bin(s[2], 0.21, 12) * 7 + bin(s[3], 2.0, 7)
 }
 
 /// Steps balanced in each game, by a table.
-fn q_learning(games: usize, dice: &mut Dice, lesson: &Lesson) -> wgrad::Result<Vec<usize>> {
-    let cell = |s: State| {
-        let bin = |v: f64, most: f64, n: f64| {
-            (((v / most).clamp(-0.999, 0.999) + 1.0) / 2.0 * n) as usize
-        };
-        (bin(s[0], 2.4, 3.0) * 3 + bin(s[1], 2.0, 3.0)) * 84
-            + bin(s[2], 0.21, 12.0) * 7
-            + bin(s[3], 2.0, 7.0)
-    };
+fn q_learning(games: usize, dice: &mut impl Iterator<Item = f64>) -> Vec<usize> {
     let (mut q, mut lengths) = (vec![[0.0f64; 2]; 9 * 84], Vec::new());
     for game in 0..games {
-        let explore = (1.0 - game as f64 / (0.5 * games as f64)).max(0.0) * 0.3;
-        let rate = (1.0 - game as f64 / games as f64).max(0.1) * 0.4;
-        let (mut s, mut length) = (dice.start(lesson)?, 0);
-        while length < 200 {
+        let left = 1.0 - game as f64 / games as f64;
+        let (explore, rate) = ((left - 0.5).max(0.0) * 0.6, left.max(0.1) * 0.4);
+        let (mut state, mut length) = (Some(start(dice)), 0);
+        while let (Some(s), true) = (state, length < 200) {
             let at = cell(s);
-            let best = q[at][1] > q[at][0];
-            let right = if dice.roll(lesson)? < explore {
-                dice.roll(lesson)? < 0.5
+            let chance = dice.next().unwrap_or_default();
+            let right = if chance < explore {
+                chance < explore / 2.0
             } else {
-                best
+                q[at][1] > q[at][0]
             };
-            length += 1;
-            let next = push(s, right);
-            let worth = next.map_or(-1.0, |n| 0.99 * q[cell(n)][0].max(q[cell(n)][1]));
+            state = push(s, right);
+            let worth = state.map_or(-1.0, |n| 0.99 * q[cell(n)][0].max(q[cell(n)][1]));
             q[at][usize::from(right)] += rate * (worth - q[at][usize::from(right)]);
-            match next {
-                Some(next) => s = next,
-                None => break,
-            }
+            length += 1;
         }
         lengths.push(length);
     }
-    Ok(lengths)
+    lengths
+}
+
+/// Plays 16 games at once, one call of the network for a step of all: states, pushes to the right (0 or 1) of each.
+fn play(
+    net: &mut Sequential,
+    dice: &mut impl Iterator<Item = f64>,
+    device: &Device,
+) -> wgrad::Result<Vec<(Vec<f32>, Vec<f32>)>> {
+    let mut now = [(); 16].map(|()| Some(start(dice)));
+    let mut games = vec![(Vec::new(), Vec::new()); 16];
+    for _ in 0..200 {
+        let seen = now.map(|s| s.unwrap_or_default().map(|v| v as f32));
+        let x = Tensor::from_slice(seen.as_flattened(), &[16, 4], device);
+        let right = net.forward(&x, &mut Context::eval()).sigmoid();
+        for (at, p) in right.to_vec::<f32>()?.into_iter().enumerate() {
+            if let Some(s) = now[at] {
+                let choice = dice.next().unwrap_or_default() < f64::from(p);
+                games[at].0.extend(seen[at]);
+                games[at].1.push(f32::from(u8::from(choice)));
+                now[at] = push(s, choice);
+            }
+        }
+    }
+    Ok(games)
 }
 
 /// Steps balanced in each game, by a network that says how likely a push to the right is.
-fn reinforce(rounds: usize, dice: &mut Dice, lesson: &Lesson) -> wgrad::Result<Vec<usize>> {
-    let mut rng = Generator::new(lesson.seed);
+fn reinforce(
+    rounds: usize,
+    dice: &mut impl Iterator<Item = f64>,
+    lesson: &Lesson,
+) -> wgrad::Result<Vec<usize>> {
+    let (mut rng, device) = (Generator::new(lesson.seed), &lesson.device);
     let mut net = Sequential::new()
-        .with("hidden", Linear::new(4, 32, &mut rng, &lesson.device))
+        .with("hidden", Linear::new(4, 32, &mut rng, device))
         .with("tanh", Tanh)
-        .with("out", Linear::new(32, 1, &mut rng, &lesson.device));
+        .with("out", Linear::new(32, 1, &mut rng, device));
     let (mut adam, mut lengths) = (Adam::new(0.02), Vec::new());
     for _ in 0..rounds {
-        // Sixteen games at once: one call of the network for a step of all of them.
-        let mut games: Vec<(Option<State>, Vec<f32>, Vec<f32>)> = Vec::new();
-        for _ in 0..16 {
-            games.push((Some(dice.start(lesson)?), Vec::new(), Vec::new()));
+        let (mut states, mut actions, mut returns) = (Vec::new(), Vec::new(), Vec::new());
+        for (seen, pushed) in play(&mut net, dice, device)? {
+            // What came after each step: a reward of one for each step balanced, discounted.
+            let after = (1..=pushed.len() as i32).rev();
+            returns.extend(after.map(|n| (1.0 - 0.98f32.powi(n)) / 0.02));
+            lengths.push(pushed.len());
+            states.extend(seen);
+            actions.extend(pushed);
         }
-        for _ in 0..200 {
-            let seen: Vec<f32> = games
-                .iter()
-                .flat_map(|g| g.0.unwrap_or_default().map(|v| v as f32))
-                .collect();
-            if games.iter().all(|g| g.0.is_none()) {
-                break;
-            }
-            let x = Tensor::from_slice(&seen, &[16, 4], &lesson.device);
-            let right = net
-                .forward(&x, &mut Context::eval())
-                .sigmoid()
-                .to_vec::<f32>()?;
-            for ((state, states, actions), p) in games.iter_mut().zip(right) {
-                if let Some(s) = *state {
-                    let choice = dice.roll(lesson)? < f64::from(p);
-                    states.extend(s.map(|v| v as f32));
-                    actions.push(f32::from(u8::from(choice)));
-                    *state = push(s, choice);
-                }
-            }
-        }
-        // What came after each step, discounted.
-        let (mut all, mut acts, mut returns) = (Vec::new(), Vec::new(), Vec::new());
-        for (_, states, actions) in &games {
-            lengths.push(actions.len());
-            all.extend_from_slice(states);
-            acts.extend_from_slice(actions);
-            returns.extend(
-                (0..actions.len()).map(|t| (1.0 - 0.98f32.powi((actions.len() - t) as i32)) / 0.02),
-            );
-        }
-        let n = acts.len();
-        let x = Tensor::from_slice(&all, &[n, 4], &lesson.device);
-        let (a, r) = (
-            Tensor::from_slice(&acts, &[n, 1], &lesson.device),
-            Tensor::from_slice(&returns, &[n, 1], &lesson.device),
-        );
+        let column = |list: &[f32]| Tensor::from_slice(list, &[list.len(), 1], device);
+        let (a, r) = (column(&actions), column(&returns));
         let better = (&r - r.mean()) / (r.std(0.0) + 1e-6);
+        let x = Tensor::from_slice(&states, &[actions.len(), 4], device);
         let nats = net
             .forward(&x, &mut Context::train(0))
-            .binary_cross_entropy_with_logits(&a, wgrad::Reduction::None);
-        let loss = (nats * better).mean().cast(DType::F32);
-        let gradients = gradients(&loss, &net)?;
+            .binary_cross_entropy_with_logits(&a, Reduction::None);
+        let gradients = gradients(&(nats * better).mean(), &net)?;
         adam.step(&mut net, &gradients)?;
     }
     Ok(lengths)
 }
 
 pub fn run(lesson: &mut Lesson) -> Result {
-    let mut dice = Dice(Generator::new(lesson.seed + 100), Vec::new());
-    let table = q_learning(lesson.pick(6000, 3000), &mut dice, lesson)?;
-    let network = reinforce(lesson.pick(80, 50), &mut dice, lesson)?;
+    let mut rng = Generator::new(lesson.seed + 100);
+    let chances = rng.uniform(&[1 << 21], &lesson.device).to_vec::<f32>()?;
+    let dice = &mut chances.iter().cycle().map(|&c| f64::from(c));
+    let table = q_learning(lesson.pick(6000, 3000), dice);
+    let network = reinforce(lesson.pick(80, 50), dice, lesson)?;
     let mean = |l: &[usize]| l.iter().sum::<usize>() as f64 / l.len() as f64;
     let last = |l: &[usize]| mean(&l[l.len() - 100..]);
+    let least = lesson.pick(195.0, 110.0);
     lesson.at_most("steps at the beginning", mean(&table[..100]), 60.0)?;
-    lesson.at_least(
-        "Q-learning, steps of 200",
-        last(&table),
-        lesson.pick(195.0, 110.0),
-    )?;
-    lesson.at_least(
-        "REINFORCE, steps of 200",
-        last(&network),
-        lesson.pick(195.0, 110.0),
-    )?;
+    lesson.at_least("Q-learning, steps of 200", last(&table), least)?;
+    lesson.at_least("REINFORCE, steps of 200", last(&network), least)?;
     let mut figure = Figure::new("Steps balanced")
         .x("games played")
         .y("steps, at most 200")

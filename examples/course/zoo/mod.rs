@@ -9,6 +9,7 @@ pub mod hopfield;
 pub mod kohonen;
 pub mod liquid_state;
 pub mod markov_chain;
+pub mod neural_turing;
 pub mod radial_basis;
 pub mod rbm;
 pub mod support_vector;
