@@ -108,6 +108,7 @@ chapters! {
         pretraining, 15, "Layer by layer before labels";
         transfer, 15, "From 0 to 4 to 5 to 9";
         distillation, 15, "A student that never saw a 3";
+        hints, 6, "A thin deep student, by a hint";
     }
     regularisation, "Regularisation": {
         paths, 2, "L2 shrinks, L1 selects";
@@ -190,6 +191,8 @@ chapters! {
         liquid_state, 1, "Liquid state machine";
         kohonen, 3, "Self-organising map";
         support_vector, 3, "Support vector machine";
+        deconvolutional, 25, "Deconvolutional network";
+        inverse_graphics, 25, "Inverse graphics network";
         neural_turing, 5, "Neural Turing machine";
         clusters, 10, "k-means and principal components";
     }

@@ -3,6 +3,7 @@
 pub mod batch_norm;
 pub mod decay;
 pub mod distillation;
+pub mod hints;
 pub mod initialisation;
 pub mod optimisers;
 pub mod pretraining;

@@ -2,10 +2,12 @@
 
 pub mod boltzmann;
 pub mod clusters;
+pub mod deconvolutional;
 pub mod deep_belief;
 pub mod echo_state;
 pub mod extreme_learning;
 pub mod hopfield;
+pub mod inverse_graphics;
 pub mod kohonen;
 pub mod liquid_state;
 pub mod markov_chain;
