@@ -191,6 +191,7 @@ chapters! {
         liquid_state, 1, "Liquid state machine";
         kohonen, 3, "Self-organising map";
         support_vector, 3, "Support vector machine";
+        deconvolutional, 12, "Deconvolutional network";
         inverse_graphics, 25, "Inverse graphics network";
         neural_turing, 5, "Neural Turing machine";
         clusters, 10, "k-means and principal components";

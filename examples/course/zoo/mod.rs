@@ -2,6 +2,7 @@
 
 pub mod boltzmann;
 pub mod clusters;
+pub mod deconvolutional;
 pub mod deep_belief;
 pub mod echo_state;
 pub mod extreme_learning;
