@@ -102,7 +102,7 @@ fn lesson(record: &Record) -> String {
 }
 
 /// A program's first comment.
-fn header(source: &str) -> String {
+pub fn header(source: &str) -> String {
     let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
     lines.map(str::trim).collect::<Vec<_>>().join(" ")
 }

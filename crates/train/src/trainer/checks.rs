@@ -61,6 +61,30 @@ impl RateSearch {
         let steepest = (1..lowest).min_by(|&a, &b| slope(a).total_cmp(&slope(b)))?;
         (slope(steepest) < 0.0).then(|| self.rates[steepest])
     }
+
+    /// The losses over the rates, with the suggestion marked.
+    ///
+    /// ```
+    /// let search = wgrad_train::RateSearch {
+    ///     rates: vec![1e-3, 1e-2, 1e-1, 1.0],
+    ///     losses: vec![1.0, 0.8, 0.3, 2.0],
+    ///     smoothed: vec![1.0, 0.8, 0.3, 2.0],
+    /// };
+    /// assert!(search.figure().to_svg().unwrap().contains("1.00e-2"));
+    /// ```
+    #[cfg(feature = "report")]
+    pub fn figure(&self) -> wgrad_plot::Figure {
+        let figure = wgrad_plot::Figure::new("Learning rates")
+            .x("learning rate")
+            .y("loss")
+            .log_x()
+            .scatter("batches", &self.rates, &self.losses)
+            .line("smoothed", &self.rates, &self.smoothed);
+        match self.suggestion() {
+            Some(rate) => figure.vertical(&format!("{rate:.2e}"), rate),
+            None => figure,
+        }
+    }
 }
 
 impl<'a, S: Module + 'a, B: Batch + 'a> Trainer<'a, S, B> {

@@ -1,4 +1,4 @@
-//! Runs the course: lists its chapters, runs one, some or all of them, and writes an index page with every picture, figure
+//! The course and its runner: lists its chapters, runs one, some or all of them, and writes an index page with every picture, figure
 //! and source.
 //!
 //!     cargo run --release -p wgrad-course                       # what there is, and how long it takes
@@ -17,6 +17,7 @@ mod capacity;
 mod chapters;
 mod classification;
 mod convolution;
+mod document;
 mod feed_forward;
 mod generative;
 mod gradient_descent;
@@ -30,6 +31,7 @@ mod probability;
 mod recurrent;
 mod regularisation;
 mod reinforcement;
+mod results;
 mod tensors;
 mod text;
 mod zoo;
@@ -37,6 +39,7 @@ mod zoo;
 use chapters::{CHAPTERS, Entry};
 use clap::Parser;
 use lesson::{Failure, Lesson, Record};
+use results::Run;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -60,15 +63,32 @@ struct Options {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Where pictures and the index page go.
-    #[arg(long, default_value = "course")]
+    #[arg(long, default_value = "out/course")]
     out: PathBuf,
+    /// Writes DIR/course.md of runs that have ended; the names are their folders.
+    #[arg(long, value_name = "DIR")]
+    document: Option<PathBuf>,
+    /// The folder of another run, from whose figures this one's may differ by a twentieth.
+    #[arg(long, value_name = "OUT")]
+    beside: Option<PathBuf>,
     /// A folder with the course's data files; where it is absent, lessons use built-in generators or say what they lack.
     #[arg(long)]
     data: Option<PathBuf>,
 }
 
-fn main() -> ExitCode {
+/// What the command line asks for.
+pub fn main() -> ExitCode {
     let options = Options::parse();
+    if let Some(docs) = &options.document {
+        let folders: Vec<PathBuf> = options.names.iter().map(PathBuf::from).collect();
+        return match document::write(docs, &folders) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => {
+                eprintln!("error: {e}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     if options.names.is_empty() && !options.all {
         list();
         return ExitCode::SUCCESS;
@@ -76,7 +96,7 @@ fn main() -> ExitCode {
     match run(&options) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(failed) => {
-            eprintln!("{failed} lessons failed");
+            eprintln!("{failed} lessons failed or differ");
             ExitCode::FAILURE
         }
         Err(e) => {
@@ -147,7 +167,20 @@ fn run(options: &Options) -> Result<usize, Box<dyn std::error::Error>> {
     }
     let page = index::write(&options.out, &device, options.quick, options.seed, &records)?;
     println!("\n{}", page.display());
-    Ok(records.iter().filter(|r| r.error.is_some()).count())
+    results::write(&options.out, &device, options.quick, options.seed, &records)?;
+    let held = records.iter().filter(|r| r.error.is_none()).count();
+    println!(
+        "test result: ok. {held} passed; {} failed",
+        records.len() - held
+    );
+    let differences = match &options.beside {
+        Some(other) => Run::read(&options.out)?.differences(&Run::read(other)?, 0.05),
+        None => Vec::new(),
+    };
+    for line in &differences {
+        eprintln!("differs: {line}");
+    }
+    Ok(records.len() - held + differences.len())
 }
 
 impl From<&Options> for lesson::Settings {
