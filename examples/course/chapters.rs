@@ -176,6 +176,10 @@ chapters! {
     }
     generative, "Generative models": {
         pixels, 3, "Pixel by pixel";
+        vae, 60, "The variational autoencoder";
+        gan_gaussians, 20, "A GAN that loses modes, and a cure";
+        gan_mnist, 80, "A convolutional GAN";
+        diffusion_plane, 8, "Diffusion in the plane";
     }
     zoo, "The zoo": {
         markov_chain, 1, "Markov chain";
