@@ -1,5 +1,6 @@
 //! Lessons of the chapter; see `chapters.rs`.
 
+pub mod diffusion_digits;
 pub mod diffusion_plane;
 pub mod gan_gaussians;
 pub mod gan_mnist;
