@@ -180,7 +180,6 @@ chapters! {
         gan_gaussians, 20, "A GAN that loses modes, and a cure";
         gan_mnist, 80, "A convolutional GAN";
         diffusion_plane, 8, "Diffusion in the plane";
-        diffusion_digits, 80, "Diffusion of digits";
     }
     zoo, "The zoo": {
         markov_chain, 1, "Markov chain";

@@ -1,6 +1,5 @@
 //! Lessons of the chapter; see `chapters.rs`.
 
-pub mod diffusion_digits;
 pub mod diffusion_plane;
 pub mod gan_gaussians;
 pub mod gan_mnist;
