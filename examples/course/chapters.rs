@@ -143,6 +143,7 @@ chapters! {
         variants, 6, "Peepholes, coupled gates, GRU";
         time_delay, 2, "A time-delay network";
         bidirectional, 1, "Both directions";
+        recall, 25, "Recalling a token after 200 steps";
     }
     text, "Text": {
         one_hot, 1, "One-hot words and n-grams";
@@ -174,10 +175,17 @@ chapters! {
         linear, 13, "Linear: the subspace of PCA";
         deep, 4, "Deep: two numbers for a digit";
         sparse, 13, "Sparse: few units at a time";
+        denoising, 20, "Denoising: half of the pixels zeroed";
         contractive, 4, "Contractive: the whole Jacobian";
+        stacked, 15, "Stacked: one autoencoder on another's code";
     }
     generative, "Generative models": {
         pixels, 8, "Pixel by pixel";
+        vae, 60, "The variational autoencoder";
+        gan_gaussians, 20, "A GAN that loses modes, and a cure";
+        gan_mnist, 80, "A convolutional GAN";
+        diffusion_plane, 8, "Diffusion in the plane";
+        diffusion_digits, 120, "Diffusion of digits";
     }
     zoo, "The zoo": {
         markov_chain, 1, "Markov chain";

@@ -2,5 +2,7 @@
 
 pub mod contractive;
 pub mod deep;
+pub mod denoising;
 pub mod linear;
 pub mod sparse;
+pub mod stacked;

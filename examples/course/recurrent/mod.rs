@@ -5,6 +5,7 @@ pub mod gradients;
 pub mod leaky;
 pub mod lstm;
 pub mod patterns;
+pub mod recall;
 pub mod teacher_forcing;
 pub mod time_delay;
 pub mod unfolding;
