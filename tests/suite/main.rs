@@ -9,6 +9,7 @@ mod faults;
 mod fuzz;
 mod gradients;
 mod half;
+mod history;
 mod limits;
 mod loaders;
 mod local;

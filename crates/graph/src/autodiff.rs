@@ -4,6 +4,7 @@
 use crate::depth::Pause;
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
+use crate::history;
 use crate::links;
 use crate::ops::{Derivative, Derive};
 use crate::tensor::Tensor;
@@ -55,7 +56,12 @@ pub fn grad_with(
     let location = Location::caller();
     let fail = |message: String| Error::new(ErrorKind::Gradient, "grad", message).at(location);
     let seed = seed(output, options.upstream.as_ref()).map_err(fail)?;
+    let _unchanged = history::hold();
+    inputs.iter().for_each(|t| history::mark(t));
     let request = Request::new(output, inputs);
+    if let Some(error) = &request.cut {
+        return Err(error.clone().at(location));
+    }
     // Those of another call are the same nodes, where nobody gave it an upstream gradient either.
     let known: FxHashMap<u64, Tensor> = match options.upstream {
         Some(_) => FxHashMap::default(),
@@ -83,8 +89,12 @@ pub(crate) fn pulled_back(
     inputs: &[&Tensor],
     upstream: &Tensor,
 ) -> Result<Vec<Option<Tensor>>> {
+    let _unchanged = history::hold();
     let request = Request::new(output, inputs);
     let location = Location::caller();
+    if let Some(error) = request.cut {
+        return Err(error.at(location));
+    }
     let known = FxHashMap::default();
     let gradients = pull_back(output, upstream.clone(), &request, &known, location)?;
     Ok(inputs
@@ -99,13 +109,15 @@ pub(crate) struct Request {
     wanted: FxHashSet<u64>,
     /// Ids of the nodes between output and inputs, both included, that carry floats.
     path: FxHashSet<u64>,
+    /// The error of a node on the way whose operands were let go.
+    cut: Option<Error>,
 }
 
 impl Request {
     fn new(output: &Tensor, inputs: &[&Tensor]) -> Request {
         let wanted = inputs.iter().map(|t| t.0.id).collect();
-        let path = on_path(output, &wanted);
-        Request { wanted, path }
+        let (path, cut) = on_path(output, &wanted);
+        Request { wanted, path, cut }
     }
 
     /// Whether the gradient of this very tensor is asked for.
@@ -139,7 +151,7 @@ fn pull_back(
         let Some(upstream) = gradients.get(&node.0.id).cloned() else {
             continue;
         };
-        if !node.0.inputs.iter().any(open) {
+        if !node.inputs().iter().any(open) {
             continue;
         }
         match derivative(&node, &upstream, request) {
@@ -158,10 +170,11 @@ fn pull_back(
 /// f16 nodes are applied to the node's operands and value in f32, and only what they give is rounded.
 fn derivative(node: &Tensor, upstream: &Tensor, request: &Request) -> Derivative {
     let op = &node.0.op;
+    let operands = node.operands();
     let cx = Derive {
-        inputs: &node.0.inputs,
+        inputs: &operands,
         output: node,
-        operands: &node.0.inputs,
+        operands: &operands,
         request,
     };
     let halves = cx.inputs.iter().chain([node]).any(is_half);
@@ -176,9 +189,9 @@ fn derivative(node: &Tensor, upstream: &Tensor, request: &Request) -> Derivative
         }
     };
     let inputs: Vec<Tensor> = cx.inputs.iter().map(wide).collect();
-    let operands: Vec<&Tensor> = inputs.iter().collect();
+    let wide_operands: Vec<&Tensor> = inputs.iter().collect();
     let device = node.device().clone();
-    let output = Tensor::record_on(op.clone(), &operands, device, node.location());
+    let output = Tensor::record_on(op.clone(), &wide_operands, device, node.location());
     let cx = Derive {
         inputs: &inputs,
         output: &output,
@@ -197,7 +210,7 @@ fn derivative(node: &Tensor, upstream: &Tensor, request: &Request) -> Derivative
             }
         })
     };
-    Derivative::Of(list.into_iter().zip(&node.0.inputs).map(narrow).collect())
+    Derivative::Of(list.into_iter().zip(&operands).map(narrow).collect())
 }
 
 fn is_half(t: &Tensor) -> bool {
@@ -227,28 +240,31 @@ fn seed(output: &Tensor, upstream: Option<&Tensor>) -> Result<Tensor, String> {
 }
 
 /// Ids of the nodes between `output` and `inputs`, both included, that carry floats.
-fn on_path(output: &Tensor, wanted: &FxHashSet<u64>) -> FxHashSet<u64> {
+fn on_path(output: &Tensor, wanted: &FxHashSet<u64>) -> (FxHashSet<u64>, Option<Error>) {
     let lowest = wanted.iter().copied().min().unwrap_or(u64::MAX);
     let mut seen = FxHashSet::default();
     let mut stack = vec![output.clone()];
-    let mut nodes = Vec::new();
+    let (mut nodes, mut cut) = (Vec::new(), None);
     while let Some(t) = stack.pop() {
         // Operands have smaller ids, so nothing below the oldest input can lead to one.
         if t.0.id < lowest || !seen.insert(t.0.id) {
             continue;
         }
-        stack.extend(t.0.inputs.iter().cloned());
+        if !wanted.contains(&t.0.id) {
+            cut = cut.or_else(|| history::cut(&t));
+        }
+        stack.extend(t.inputs().iter().cloned());
         nodes.push(t);
     }
     nodes.sort_unstable_by_key(|t| t.0.id);
     let mut path = FxHashSet::default();
     for t in &nodes {
-        let reaches = wanted.contains(&t.0.id) || t.0.inputs.iter().any(|i| path.contains(&i.0.id));
+        let reaches = wanted.contains(&t.0.id) || t.inputs().iter().any(|i| path.contains(&i.0.id));
         if reaches && t.dtype().is_float() {
             path.insert(t.0.id);
         }
     }
-    path
+    (path, cut)
 }
 
 /// Nodes of the path that `output` reaches, users before operands.
@@ -260,7 +276,7 @@ fn descending(output: &Tensor, path: &FxHashSet<u64>) -> Vec<Tensor> {
         if !path.contains(&t.0.id) || !seen.insert(t.0.id) {
             continue;
         }
-        stack.extend(t.0.inputs.iter().cloned());
+        stack.extend(t.inputs().iter().cloned());
         nodes.push(t);
     }
     nodes.sort_unstable_by_key(|t| std::cmp::Reverse(t.0.id));
@@ -273,7 +289,7 @@ fn add_up(
     list: Vec<Option<Tensor>>,
     open: &dyn Fn(&Tensor) -> bool,
 ) -> Result<()> {
-    for (input, gradient) in node.0.inputs.iter().zip(list) {
+    for (input, gradient) in node.operands().iter().zip(list) {
         let Some(gradient) = gradient.filter(|_| open(input)) else {
             continue;
         };

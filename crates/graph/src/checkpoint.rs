@@ -91,6 +91,7 @@ fn marked(y: &Tensor, first: u64, location: &'static Location<'static>) -> Tenso
 
 /// What `y` depends on that was recorded before `first`, and leaves, each once, in the order of recording.
 fn boundary(y: &Tensor, first: u64) -> Vec<Tensor> {
+    let _unchanged = crate::history::hold();
     let mut seen = FxHashSet::default();
     let mut stack = vec![y.clone()];
     let mut found = Vec::new();
@@ -101,7 +102,7 @@ fn boundary(y: &Tensor, first: u64) -> Vec<Tensor> {
         if t.0.id < first || matches!(t.0.op, Op::Input(_)) {
             found.push(t);
         } else {
-            stack.extend(t.0.inputs.iter().cloned());
+            stack.extend(t.inputs().iter().cloned());
         }
     }
     found.sort_unstable_by_key(|t| t.0.id);

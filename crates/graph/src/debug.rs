@@ -60,15 +60,20 @@ impl fmt::Display for NonFinite {
 /// ```
 #[cfg(not(target_arch = "wasm32"))]
 pub fn find_nonfinite(tensors: &[&Tensor]) -> Result<Option<NonFinite>> {
+    released(tensors, "find_nonfinite")?;
     for t in recorded(tensors)? {
-        if t.0.inputs.is_empty() || !t.dtype().is_float() {
+        if t.inputs().is_empty() || !t.dtype().is_float() {
             continue;
         }
         let values = numbers(&t)?;
         if values.iter().all(|v| v.is_finite()) {
             continue;
         }
-        let operands = t.0.inputs.iter().map(numbers).collect::<Result<Vec<_>>>()?;
+        let operands = t
+            .operands()
+            .iter()
+            .map(numbers)
+            .collect::<Result<Vec<_>>>()?;
         if operands.iter().flatten().any(|v| !v.is_finite()) {
             continue;
         }
@@ -121,10 +126,11 @@ impl fmt::Display for Departure {
 /// ```
 #[cfg(not(target_arch = "wasm32"))]
 pub fn find_departure(tensors: &[&Tensor], tolerance: f64) -> Result<Option<Departure>> {
+    released(tensors, "find_departure")?;
     let nodes = recorded(tensors)?;
     let mut reference = Evaluator::rounding();
     for t in nodes {
-        if t.0.inputs.is_empty() {
+        if t.inputs().is_empty() {
             continue;
         }
         let got = numbers(&anew(&t))?;
@@ -161,7 +167,7 @@ pub fn graph_dot(tensors: &[&Tensor]) -> String {
     let mut out =
         String::from("digraph wgrad {\n  rankdir=TB;\n  node [fontname=\"monospace\"];\n");
     for t in below(tensors) {
-        let shape = if t.0.inputs.is_empty() {
+        let shape = if t.inputs().is_empty() {
             "box"
         } else {
             "ellipse"
@@ -176,12 +182,25 @@ pub fn graph_dot(tensors: &[&Tensor]) -> String {
             place.line()
         );
         let _ = writeln!(out, "  n{} [shape={shape}, label=\"{label}\"];", t.0.id);
-        for i in &t.0.inputs {
+        for i in t.inputs().iter() {
             let _ = writeln!(out, "  n{} -> n{};", i.0.id, t.0.id);
         }
     }
     out.push_str("}\n");
     out
+}
+
+/// An error where it is not known any more what one of the tensors was computed from.
+#[cfg(not(target_arch = "wasm32"))]
+fn released(tensors: &[&Tensor], op: &str) -> Result<()> {
+    match tensors.iter().find(|t| crate::history::is_released(t)) {
+        None => Ok(()),
+        Some(t) => {
+            let message = "what the tensor was computed from is not known any more: something else was computed since, \
+                           and nobody holds a tensor below it";
+            Err(Error::new(ErrorKind::Value, op, message).at(t.location()))
+        }
+    }
 }
 
 /// Valid tensors and everything recorded below them, operands first.
@@ -194,12 +213,13 @@ fn recorded(tensors: &[&Tensor]) -> Result<Vec<Tensor>> {
 }
 
 fn below(tensors: &[&Tensor]) -> Vec<Tensor> {
+    let _unchanged = crate::history::hold();
     let mut seen = rustc_hash::FxHashSet::default();
     let mut stack: Vec<Tensor> = tensors.iter().map(|&t| t.clone()).collect();
     let mut nodes = Vec::new();
     while let Some(t) = stack.pop() {
         if seen.insert(t.0.id) {
-            stack.extend(t.0.inputs.iter().cloned());
+            stack.extend(t.inputs().iter().cloned());
             nodes.push(t);
         }
     }
@@ -243,10 +263,11 @@ fn anew(t: &Tensor) -> Tensor {
     let _pause = crate::depth::Pause::new();
     let mut copies: rustc_hash::FxHashMap<u64, Tensor> = rustc_hash::FxHashMap::default();
     for node in below(&[t]) {
-        let copy = if node.0.inputs.is_empty() {
+        let copy = if node.inputs().is_empty() {
             node.clone()
         } else {
-            let inputs: Vec<&Tensor> = node.0.inputs.iter().map(|i| &copies[&i.0.id]).collect();
+            let inputs = node.inputs();
+            let inputs: Vec<&Tensor> = inputs.iter().map(|i| &copies[&i.0.id]).collect();
             Tensor::record_on(
                 node.0.op.clone(),
                 &inputs,

@@ -80,7 +80,7 @@ impl Unread {
             }
         }
         while let Some(t) = stack.pop() {
-            for i in t.0.inputs.iter().filter(|i| missing(i)) {
+            for i in t.inputs().iter().filter(|i| missing(i)) {
                 let uses = uses.entry(i.0.id).or_insert_with(|| {
                     stack.push(i.clone());
                     0
@@ -98,7 +98,7 @@ impl Unread {
         let mut depths: FxHashMap<u64, u32> = FxHashMap::default();
         let mut most = 0;
         for t in &self.nodes {
-            let below = t.0.inputs.iter().filter_map(|i| depths.get(&i.0.id)).max();
+            let below = t.inputs().iter().filter_map(|i| depths.get(&i.0.id)).max();
             let depth = below.map_or(0, |d| d + 1);
             most = most.max(depth);
             depths.insert(t.0.id, depth);

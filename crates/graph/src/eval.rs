@@ -4,6 +4,7 @@
 use crate::device::{CachedPlan, Device, Kind};
 use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
+use crate::history;
 use crate::links;
 use crate::outcome::Outcome;
 use crate::passes::{self, Collected};
@@ -166,7 +167,9 @@ fn eval_on(
     kept: &FxHashMap<u64, &Tensor>,
 ) -> Result<Outcome> {
     if let Kind::Reference = device.0.kind {
-        return reference::eval(tensors).map(|()| Outcome::default());
+        reference::eval(tensors)?;
+        history::evaluated(tensors);
+        return Ok(Outcome::default());
     }
     let collected = passes::timed("collect", || passes::collect(tensors));
     let plan = plan_for(device, &collected)?;
@@ -181,6 +184,8 @@ fn eval_on(
         // Another thread may have been first; its value is the same.
         let _ = t.0.value.set(value);
     }
+    drop(collected);
+    history::evaluated(tensors);
     Ok(outcome)
 }
 
@@ -277,7 +282,7 @@ pub fn explain(tensors: &[&Tensor]) -> Result<String> {
     }
     let mut out = String::new();
     for step in crate::host::unrealised(tensors) {
-        explain_planned(&step.0.inputs.iter().collect::<Vec<_>>(), &mut out);
+        explain_planned(&step.operands().iter().collect::<Vec<_>>(), &mut out);
         out.push_str(&format!("host step {}\n\n", step.op_name()));
     }
     explain_planned(tensors, &mut out);
@@ -452,6 +457,8 @@ impl Tensor {
             // Another thread may have been first; its value is the same.
             let _ = self.0.value.set(value);
         }
+        drop(collected);
+        history::evaluated(&[self]);
         Ok(Some(contents))
     }
 

@@ -71,7 +71,8 @@ pub(crate) async fn realise(tensors: &[&Tensor]) -> Result<()> {
     for ready in by_level(&tensors) {
         // Another thread may have run some of them.
         let ready: Vec<&Tensor> = ready.iter().filter(|t| t.awaits_host()).collect();
-        eval_planned(&ready.iter().flat_map(|t| &t.0.inputs).collect::<Vec<_>>())?;
+        let operands: Vec<Tensor> = ready.iter().flat_map(|t| t.operands()).collect();
+        eval_planned(&operands.iter().collect::<Vec<_>>())?;
         for step in ready {
             run(step).await?;
         }
@@ -89,7 +90,7 @@ fn by_level(tensors: &[&Tensor]) -> Vec<Vec<Tensor>> {
     let mut heights: FxHashMap<u64, usize> = FxHashMap::default();
     let mut levels: Vec<Vec<Tensor>> = Vec::new();
     for t in waiting {
-        let below = t.0.inputs.iter().filter_map(|i| heights.get(&i.0.id)).max();
+        let below = t.inputs().iter().filter_map(|i| heights.get(&i.0.id)).max();
         let height = below.copied().unwrap_or(0);
         let is_step = matches!(t.0.op, Op::Host(_));
         heights.insert(t.0.id, height + usize::from(is_step));
@@ -126,7 +127,7 @@ fn visit(tensors: &[&Tensor], follow: impl Fn(&Tensor) -> bool, mut found: impl 
             continue;
         }
         found(&t);
-        stack.extend(t.0.inputs.iter().cloned());
+        stack.extend(t.inputs().iter().cloned());
     }
 }
 
@@ -138,8 +139,9 @@ async fn run(t: &Tensor) -> Result<()> {
             "is no host step",
         ));
     };
-    let mut arrays = Vec::with_capacity(t.0.inputs.len());
-    for input in &t.0.inputs {
+    let inputs = t.operands();
+    let mut arrays = Vec::with_capacity(inputs.len());
+    for input in &inputs {
         let data = to_f64(&input.read_value().await?, input.dtype());
         arrays.push(Array {
             shape: input.shape().to_vec(),

@@ -29,6 +29,7 @@ mod error;
 mod eval;
 #[cfg(not(target_arch = "wasm32"))]
 mod gradcheck;
+mod history;
 mod host;
 #[cfg(feature = "linalg")]
 mod linalg;
@@ -78,6 +79,7 @@ pub use eval::{eval, eval_async, eval_update, explain};
 #[cfg(not(target_arch = "wasm32"))]
 pub use gradcheck::{GradcheckOptions, gradcheck};
 pub use half::f16;
+pub use history::no_grad;
 #[cfg(feature = "linalg")]
 pub use linalg::{Pca, PinvOptions, Triangle};
 pub use mark::Mark;

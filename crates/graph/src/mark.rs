@@ -60,7 +60,7 @@ impl Mark {
                 return true;
             }
             if seen.len() < MAX_ANCESTORS && seen.insert(t.0.id) {
-                stack.extend(t.0.inputs.iter().cloned());
+                stack.extend(t.inputs().iter().cloned());
             }
         }
         false
@@ -69,6 +69,11 @@ impl Mark {
     /// Whether any tensor that is still held bears it.
     pub fn is_borne(&self) -> bool {
         Arc::weak_count(&self.0) > 0
+    }
+
+    /// Whether a tensor bears a mark that somebody holds.
+    pub(crate) fn is_marked(tensor: &Tensor) -> bool {
+        tensor.0.mark.get().strong_count() > 0
     }
 
     /// Gives `to` the mark of `from`, if that bears one.

@@ -123,6 +123,10 @@ impl Evaluator {
     /// The tensor is invalid, or a leaf cannot be read.
     pub async fn evaluate_async(&mut self, tensor: &Tensor) -> Result<Array> {
         tensor.check()?;
+        if crate::history::is_released(tensor) {
+            let message = "what the tensor was computed from is not known any more";
+            return Err(Error::new(ErrorKind::Value, "reference", message).at(tensor.location()));
+        }
         let mut stack = vec![tensor.clone()];
         while let Some(t) = stack.last().cloned() {
             if self.known.contains_key(&t.0.id) {
@@ -130,13 +134,14 @@ impl Evaluator {
                 continue;
             }
             let substituted = self.overrides.contains_key(&t.0.id);
-            let missing: Vec<&Tensor> =
-                t.0.inputs
-                    .iter()
-                    .filter(|i| !self.known.contains_key(&i.0.id))
-                    .collect();
+            let missing: Vec<Tensor> = t
+                .inputs()
+                .iter()
+                .filter(|i| !self.known.contains_key(&i.0.id))
+                .cloned()
+                .collect();
             if !substituted && !missing.is_empty() {
-                stack.extend(missing.into_iter().cloned());
+                stack.extend(missing);
                 continue;
             }
             let array = self.node(&t).await?;
@@ -159,14 +164,14 @@ impl Evaluator {
         if let Some(array) = self.overrides.get(&t.0.id) {
             return Ok(array.clone());
         }
-        if t.0.inputs.is_empty() && t.0.value.get().is_some() {
+        if t.inputs().is_empty() && t.0.value.get().is_some() {
             return read(t).await;
         }
-        let inputs: Vec<Arc<Array>> =
-            t.0.inputs
-                .iter()
-                .map(|i| self.known[&i.0.id].clone())
-                .collect();
+        let inputs: Vec<Arc<Array>> = t
+            .inputs()
+            .iter()
+            .map(|i| self.known[&i.0.id].clone())
+            .collect();
         let inputs: Vec<&Array> = inputs.iter().map(Arc::as_ref).collect();
         let array = apply(t, &inputs)?;
         let floats = t.dtype().is_float();
@@ -190,11 +195,11 @@ fn apply(t: &Tensor, inputs: &[&Array]) -> Result<Array> {
 
 /// The error of a host step that has no value.
 pub(crate) fn host_error(t: &Tensor, message: String) -> Error {
-    let operands =
-        t.0.inputs
-            .iter()
-            .map(|i| (i.shape().to_vec(), i.dtype()))
-            .collect();
+    let operands = t
+        .inputs()
+        .iter()
+        .map(|i| (i.shape().to_vec(), i.dtype()))
+        .collect();
     Error::new(ErrorKind::Value, t.op_name(), message)
         .with_operands(operands)
         .at(t.location())
@@ -261,6 +266,8 @@ fn eval_one(tensor: &Tensor, known: &mut FxHashMap<u64, Arc<Array>>) -> Result<(
             stack.pop();
             continue;
         }
+        // Before it is asked for a value: one that another thread gives it may cost it its operands.
+        let operands = t.operands();
         if let Some(value) = t.0.value.get().and_then(Value::host) {
             check_room(&t, &[])?;
             let bytes = &value.bytes()[..t.numel() * t.dtype().size()];
@@ -272,16 +279,16 @@ fn eval_one(tensor: &Tensor, known: &mut FxHashMap<u64, Arc<Array>>) -> Result<(
             known.insert(t.0.id, Arc::new(array));
             continue;
         }
-        let missing: Vec<&Tensor> =
-            t.0.inputs
-                .iter()
-                .filter(|i| !known.contains_key(&i.0.id))
-                .collect();
+        let missing: Vec<Tensor> = operands
+            .iter()
+            .filter(|i| !known.contains_key(&i.0.id))
+            .cloned()
+            .collect();
         if !missing.is_empty() {
-            stack.extend(missing.into_iter().cloned());
+            stack.extend(missing);
             continue;
         }
-        let inputs: Vec<Arc<Array>> = t.0.inputs.iter().map(|i| known[&i.0.id].clone()).collect();
+        let inputs: Vec<Arc<Array>> = operands.iter().map(|i| known[&i.0.id].clone()).collect();
         let inputs: Vec<&Array> = inputs.iter().map(Arc::as_ref).collect();
         check_room(&t, &inputs)?;
         check_indices(&t, &inputs)?;

@@ -225,11 +225,11 @@ impl Tracing {
             if t.0.value.get().is_some() || !seen.insert(t.0.id) {
                 continue;
             }
-            let old = t.0.id < self.first_id && !t.0.inputs.is_empty();
+            let old = t.0.id < self.first_id && !t.inputs().is_empty();
             if old || (t.0.awaits_host && !t.is_symbolic()) {
                 captured.push(t);
             } else {
-                stack.extend(t.0.inputs.iter().cloned());
+                stack.extend(t.inputs().iter().cloned());
             }
         }
         eval::eval(&captured.iter().collect::<Vec<_>>())
@@ -457,7 +457,7 @@ impl Replay {
         let results = values.into_iter().zip(&graph.outputs).zip(spares);
         let results = results.map(|((value, &output), spare)| match spare.take() {
             // What was recorded is no leaf: a new one takes its place, so that nothing below is kept.
-            Some(tensor) if tensor.0.value.get().is_none() && tensor.0.inputs.is_empty() => {
+            Some(tensor) if tensor.0.value.get().is_none() && tensor.inputs().is_empty() => {
                 filled(tensor, value)
             }
             _ => {

@@ -6,12 +6,13 @@ use crate::device::Device;
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::Value;
+use crate::history::{self, History};
 use crate::ops::{Op, Operand};
 use crate::place;
 use crate::shape;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 /// A multi-dimensional array on a device: immutable, lazy, a cheap clone.
 ///
@@ -33,7 +34,9 @@ pub(crate) struct Node {
     /// Grows with every recorded node, so operands have smaller ids than their users.
     pub(crate) id: u64,
     pub(crate) op: Op,
-    pub(crate) inputs: Vec<Tensor>,
+    /// What it was recorded from. Emptied where `history` lets it go, so that only [`Tensor::inputs`] reads it.
+    inputs: RwLock<Vec<Tensor>>,
+    pub(crate) history: History,
     pub(crate) shape: Vec<usize>,
     pub(crate) dtype: DType,
     pub(crate) device: Device,
@@ -120,14 +123,15 @@ impl Tensor {
             None => crate::depth::above(inputs),
         };
         let awaits_host = matches!(op, Op::Host(_)) || inputs.iter().any(|t| t.awaits_host());
+        let kept = match error {
+            Some(_) => Vec::new(),
+            None => inputs.iter().map(|&t| history::used(t)).collect(),
+        };
         let node = Node {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             op,
-            inputs: if error.is_some() {
-                Vec::new()
-            } else {
-                inputs.iter().map(|&t| t.clone()).collect()
-            },
+            inputs: RwLock::new(kept),
+            history: History::new(),
             shape,
             dtype,
             device,
@@ -162,7 +166,8 @@ impl Tensor {
         Tensor(Arc::new(Node {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             op: Op::Input(crate::ops::input::Input),
-            inputs: Vec::new(),
+            inputs: RwLock::default(),
+            history: History::default(),
             shape,
             dtype,
             device,
@@ -183,7 +188,8 @@ impl Tensor {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             symbolic: matches!(op, Op::Input(_)),
             op,
-            inputs: Vec::new(),
+            inputs: RwLock::default(),
+            history: History::default(),
             shape: shape.to_vec(),
             dtype,
             device: device.clone(),
@@ -209,7 +215,8 @@ impl Tensor {
         Tensor(Arc::new(Node {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             op: Op::Input(crate::ops::input::Input),
-            inputs: Vec::new(),
+            inputs: RwLock::default(),
+            history: History::default(),
             shape: shape.to_vec(),
             dtype,
             device: device.clone(),
@@ -311,7 +318,7 @@ impl Tensor {
         self.0.op.name()
     }
 
-    /// What it was recorded from, in order; none for a leaf. For looking at a graph: see also
+    /// What it was recorded from, in order; none for a leaf, nor where nobody can ask for a gradient any more. For looking at a graph: see also
     /// [`graph_dot`](crate::graph_dot).
     ///
     /// ```
@@ -320,8 +327,23 @@ impl Tensor {
     /// let y = x.exp();
     /// assert!(y.op_name() == "exp" && y.operands()[0].same(&x) && x.operands().is_empty());
     /// ```
-    pub fn operands(&self) -> &[Tensor] {
-        &self.0.inputs
+    pub fn operands(&self) -> Vec<Tensor> {
+        self.inputs().clone()
+    }
+
+    /// As [`Tensor::operands`], without a copy: for as long as the guard is there, they stay.
+    pub(crate) fn inputs(&self) -> RwLockReadGuard<'_, Vec<Tensor>> {
+        self.0.inputs.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets go of what it was recorded from, unless somebody reads that at the moment.
+    pub(crate) fn forget_inputs(&self) -> bool {
+        let taken = match self.0.inputs.try_write() {
+            Ok(mut inputs) => std::mem::take(&mut *inputs),
+            Err(_) => return false,
+        };
+        unused(taken);
+        true
     }
 
     /// Where in the user's program the tensor was made.
@@ -346,11 +368,21 @@ impl Tensor {
 /// Long chains are taken apart in a loop: dropping them recursively would overflow the stack.
 impl Drop for Node {
     fn drop(&mut self) {
-        let mut stack = std::mem::take(&mut self.inputs);
-        while let Some(tensor) = stack.pop() {
-            if let Some(mut node) = Arc::into_inner(tensor.0) {
-                stack.append(&mut node.inputs);
-            }
+        unused(taken(self));
+    }
+}
+
+fn taken(node: &mut Node) -> Vec<Tensor> {
+    let inputs = node.inputs.get_mut();
+    std::mem::take(inputs.unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Drops operands of a node, and what only they hold.
+fn unused(mut stack: Vec<Tensor>) {
+    while let Some(tensor) = stack.pop() {
+        history::unused(&tensor);
+        if let Some(mut node) = Arc::into_inner(tensor.0) {
+            stack.append(&mut taken(&mut node));
         }
     }
 }

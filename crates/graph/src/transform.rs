@@ -227,18 +227,19 @@ impl Batching {
 
     /// Transforms everything below `t`, operands first.
     fn visit(&mut self, t: &Tensor) -> Result<()> {
+        let _unchanged = crate::history::hold();
         let mut stack = vec![t.clone()];
         while let Some(t) = stack.last().cloned() {
             if self.known.contains_key(&t.0.id) {
                 stack.pop();
                 continue;
             }
-            let missing: Vec<Tensor> =
-                t.0.inputs
-                    .iter()
-                    .filter(|i| !self.known.contains_key(&i.0.id))
-                    .cloned()
-                    .collect();
+            let missing: Vec<Tensor> = t
+                .inputs()
+                .iter()
+                .filter(|i| !self.known.contains_key(&i.0.id))
+                .cloned()
+                .collect();
             if !missing.is_empty() {
                 stack.extend(missing);
                 continue;
@@ -249,12 +250,12 @@ impl Batching {
                 stack.pop();
                 continue;
             }
-            let depends =
-                t.0.inputs
-                    .iter()
-                    .any(|i| matches!(self.known.get(&i.0.id), Some(Some(_))));
+            let depends = t
+                .inputs()
+                .iter()
+                .any(|i| matches!(self.known.get(&i.0.id), Some(Some(_))));
             let new = depends.then(|| {
-                let operands: Vec<Tensor> = t.0.inputs.iter().map(|i| self.batched(i)).collect();
+                let operands: Vec<Tensor> = t.inputs().iter().map(|i| self.batched(i)).collect();
                 t.0.op.batch(&operands)
             });
             self.known.insert(t.0.id, new);

@@ -27,7 +27,7 @@ fn between(y: &Tensor, boundary: &[Tensor]) -> Vec<Tensor> {
     let mut nodes = Vec::new();
     while let Some(t) = stack.pop() {
         if seen.insert(t.0.id) {
-            stack.extend(t.0.inputs.iter().cloned());
+            stack.extend(t.inputs().iter().cloned());
             nodes.push(t);
         }
     }
@@ -48,8 +48,9 @@ fn barrier(t: &Tensor) -> Tensor {
 /// nodes without operands (random words, indices) keep their values and stand behind barriers.
 fn again(nodes: &[Tensor], mut copies: FxHashMap<u64, Tensor>) -> Option<Tensor> {
     for node in nodes {
-        let copy = if !node.0.inputs.is_empty() {
-            let inputs: Vec<&Tensor> = node.0.inputs.iter().map(|i| &copies[&i.0.id]).collect();
+        let copy = if !node.inputs().is_empty() {
+            let inputs = node.inputs();
+            let inputs: Vec<&Tensor> = inputs.iter().map(|i| &copies[&i.0.id]).collect();
             let (op, device) = (node.0.op.clone(), node.device().clone());
             Tensor::record_on(op, &inputs, device, node.location())
         } else if matches!(node.0.op.lower(), Lowered::Constant { .. }) {

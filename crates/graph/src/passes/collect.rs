@@ -24,7 +24,10 @@ pub(crate) struct Collected {
     nodes: Vec<Tensor>,
     /// Of each node whether it is a leaf.
     is_leaf: Vec<bool>,
-    position: FxHashMap<u64, usize>,
+    /// The operands of all nodes that are no leaves, one after the other, and where those of each node end: `history` may let
+    /// go of a node's own once another thread has given it a value.
+    operands: Vec<usize>,
+    ends: Vec<usize>,
     outputs: Vec<usize>,
     /// In the order of [`GraphNode::leaf`].
     pub(crate) leaves: Vec<Leaf>,
@@ -44,6 +47,7 @@ pub(crate) fn collect_traced(outputs: &[&Tensor]) -> Collected {
 }
 
 fn collect_down_to(outputs: &[&Tensor], symbols: bool) -> Collected {
+    let _unchanged = crate::history::hold();
     let mut found = reachable(outputs, symbols);
     found.sort_unstable_by_key(|(t, _)| t.0.id);
     let mut nodes = Vec::with_capacity(found.len());
@@ -58,7 +62,7 @@ fn collect_down_to(outputs: &[&Tensor], symbols: bool) -> Collected {
                 node: nodes.len(),
                 value,
             }),
-            Found::Inner if tensor.0.inputs.is_empty() => push_scalars(&tensor, &mut scalars),
+            Found::Inner if tensor.inputs().is_empty() => push_scalars(&tensor, &mut scalars),
             Found::Inner => {}
         }
         nodes.push(tensor);
@@ -66,10 +70,18 @@ fn collect_down_to(outputs: &[&Tensor], symbols: bool) -> Collected {
     let position: FxHashMap<u64, usize> =
         nodes.iter().enumerate().map(|(i, t)| (t.0.id, i)).collect();
     let outputs = outputs.iter().map(|t| position[&t.0.id]).collect();
+    let (mut operands, mut ends) = (Vec::new(), Vec::with_capacity(nodes.len()));
+    for (t, &leaf) in nodes.iter().zip(&is_leaf) {
+        if !leaf {
+            operands.extend(t.inputs().iter().map(|i| position[&i.0.id]));
+        }
+        ends.push(operands.len());
+    }
     let mut collected = Collected {
         nodes,
         is_leaf,
-        position,
+        operands,
+        ends,
         outputs,
         leaves,
         scalars,
@@ -107,7 +119,7 @@ fn reachable(outputs: &[&Tensor], symbols: bool) -> Vec<(Tensor, Found)> {
         }
         let found = found(&t, symbols);
         if let Found::Inner = found {
-            stack.extend(t.0.inputs.iter().cloned());
+            stack.extend(t.inputs().iter().cloned());
         }
         nodes.push((t, found));
     }
@@ -132,6 +144,12 @@ impl Collected {
         nodes.filter(|(_, leaf)| !**leaf).map(|(t, _)| t)
     }
 
+    /// The operands of a node; none of a leaf.
+    fn operands(&self, node: usize) -> &[usize] {
+        let begin = node.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.operands[begin..self.ends[node]]
+    }
+
     /// The node of this number.
     pub(crate) fn node(&self, node: usize) -> Option<&Tensor> {
         self.nodes.get(node)
@@ -141,7 +159,10 @@ impl Collected {
     pub(crate) fn scalar_nodes(&self) -> Vec<(usize, &Tensor)> {
         let mut words = Vec::new();
         let mut nodes = Vec::new();
-        for t in self.inner().filter(|t| t.0.inputs.is_empty()) {
+        for (node, t) in self.nodes.iter().enumerate() {
+            if self.is_leaf[node] || !self.operands(node).is_empty() {
+                continue;
+            }
             let at = words.len();
             push_scalars(t, &mut words);
             if words.len() > at {
@@ -153,12 +174,12 @@ impl Collected {
 
     fn compute_hash(&self) -> u64 {
         let mut h = FxHasher::default();
-        for (t, leaf) in self.nodes.iter().zip(&self.is_leaf) {
+        for (node, (t, leaf)) in self.nodes.iter().zip(&self.is_leaf).enumerate() {
             (t.0.dtype, &t.0.shape, leaf).hash(&mut h);
             if !leaf {
                 t.0.op.hash(&mut h);
-                for i in &t.0.inputs {
-                    self.position[&i.0.id].hash(&mut h);
+                for i in self.operands(node) {
+                    i.hash(&mut h);
                 }
             }
         }
@@ -180,25 +201,16 @@ impl Collected {
     /// Whether a plan for `graph` computes this.
     pub(crate) fn matches(&self, graph: &Graph) -> bool {
         let nodes = self.nodes.iter().zip(&self.is_leaf).zip(&graph.nodes);
-        let same = |((t, &leaf), n): ((&Tensor, &bool), &GraphNode)| {
+        let same = |(node, ((t, &leaf), n)): (usize, ((&Tensor, &bool), &GraphNode))| {
             t.0.dtype == n.dtype
                 && t.0.shape == n.shape
                 && leaf == n.leaf.is_some()
                 && (leaf || t.0.op == n.op)
-                && (leaf || self.same_inputs(t, &n.inputs))
+                && (leaf || self.operands(node) == n.inputs)
         };
         self.nodes.len() == graph.nodes.len()
             && self.outputs == graph.outputs
-            && nodes.into_iter().all(same)
-    }
-
-    fn same_inputs(&self, t: &Tensor, inputs: &[usize]) -> bool {
-        t.0.inputs.len() == inputs.len()
-            && t.0
-                .inputs
-                .iter()
-                .zip(inputs)
-                .all(|(i, n)| self.position[&i.0.id] == *n)
+            && nodes.enumerate().all(same)
     }
 
     /// A copy of the structure, for planning.
@@ -211,19 +223,15 @@ impl Collected {
             let leaf = is_leaf.then_some(graph.n_leaves);
             graph.n_leaves += usize::from(is_leaf);
             let mut words = Vec::new();
-            if !is_leaf && t.0.inputs.is_empty() {
+            if !is_leaf && self.operands(node).is_empty() {
                 push_scalars(t, &mut words);
             }
             let scalar = (!words.is_empty()).then_some(graph.n_scalars);
             graph.n_scalars += words.len();
             let input = crate::ops::Op::Input(crate::ops::input::Input);
-            let position = |i: &Tensor| self.position[&i.0.id];
             graph.nodes.push(GraphNode {
                 op: if is_leaf { input } else { t.0.op.clone() },
-                inputs: match is_leaf {
-                    true => Vec::new(),
-                    false => t.0.inputs.iter().map(position).collect(),
-                },
+                inputs: self.operands(node).to_vec(),
                 shape: t.0.shape.clone(),
                 dtype: t.0.dtype,
                 location: Site {

@@ -218,7 +218,7 @@ fn kind(op: &str) -> &'static str {
 
 /// Of a matrix product or a convolution; 0 of anything else.
 fn multiply_adds(node: &Tensor) -> u64 {
-    let [a, b, ..] = node.operands() else {
+    let [a, b, ..] = &node.operands()[..] else {
         return 0;
     };
     let after_first = |t: &Tensor| t.shape().iter().skip(1).product::<usize>();
