@@ -93,6 +93,8 @@ fn steps<'a>(root: &'a Path, options: &Options) -> Vec<Step<'a>> {
     steps.push(("tests", command(tests(options, &[]))));
     steps.push(("doc tests", command(doc_tests(options))));
     steps.push(("as users have it", command(as_users_have_them(options))));
+    steps.push(("course", command(course(options, COURSE))));
+    steps.push(("course on a GPU", command(course(options, COURSE_ON_A_GPU))));
     if !options.no_browser {
         steps.push(("browser", Box::new(move || browser::browser(root))));
     }
@@ -152,6 +154,46 @@ const CORE: &[&str] = &[
     "outcomes::",
     "replay::",
 ];
+
+/// Every lesson of the course in its quick form: the same command as a user's, built with what the step before has built.
+/// Tests run in the folder of their package.
+const COURSE: &[&str] = &[
+    "--all",
+    "--quick",
+    "--device",
+    "cpu",
+    "--out",
+    "../../target/course",
+];
+
+/// One lesson of each kind, with the figures that came on the cpu.
+const COURSE_ON_A_GPU: &[&str] = &[
+    "linear_regression/concise",
+    "classification/mnist",
+    "convolution/feature_maps",
+    "recurrent/lstm",
+    "text/lstm",
+    "attention/reversal",
+    "generative/vae",
+    "generative/gan_gaussians",
+    "autoencoders/contractive",
+    "graphs/gcn",
+    "--quick",
+    "--device",
+    "gpu",
+    "--out",
+    "../../target/course-gpu",
+    "--beside",
+    "../../target/course",
+];
+
+fn course(options: &Options, arguments: &[&str]) -> Invocation {
+    let start = ["test", "--release", "--workspace", "--test", "course", "--"];
+    with_test_variables(
+        Invocation::new("cargo", &[&start, arguments].concat()),
+        options,
+    )
+}
 
 fn doc_tests(options: &Options) -> Invocation {
     let arguments = ["test", "--workspace", "--doc", "--no-fail-fast"];

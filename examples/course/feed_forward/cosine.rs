@@ -40,7 +40,7 @@ fn wrong(net: &mut Sequential, set: &DeviceDataset, device: &Device) -> wgrad::R
 
 pub fn run(lesson: &mut Lesson) -> Result {
     let device = &lesson.device.clone();
-    let (images, epochs, width) = lesson.pick((60_000, 20, 800), (4000, 8, 200));
+    let (images, epochs, width) = lesson.pick((60_000, 32, 800), (4000, 8, 200));
     let (train, test) = lesson.some_digits(images, lesson.pick(10_000, 2000))?;
     let rng = &mut Generator::new(lesson.seed);
     let net = Sequential::new()

@@ -129,7 +129,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     lesson.at_least(
         "before, with signs at random",
         random,
-        lesson.pick(0.88, 0.7),
+        lesson.pick(0.8, 0.7),
     )?;
 
     let names = ["as they are", "attacked"];
