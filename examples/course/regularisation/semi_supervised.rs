@@ -40,7 +40,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     }
     let labelled = Tensor::new(&labelled, device);
     let options = VirtualAdversarial {
-        epsilon: std::env::var("EPS").map_or(2.0, |v| v.parse().unwrap()),
+        epsilon: 1.0,
         ..VirtualAdversarial::default()
     };
 
@@ -59,11 +59,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
             hidden2: Linear::new(256, 128, rng, device),
             out: Linear::new(128, 10, rng, device),
         };
-        let mut state = (
-            net,
-            Adam::new(std::env::var("LR").map_or(2e-3, |v| v.parse().unwrap())),
-            Context::train(lesson.seed),
-        );
+        let mut state = (net, Adam::new(1e-3), Context::train(lesson.seed));
         let mut step = compile(
             |(net, adam, cx): &mut (Net, Adam, Context), index: &[Tensor]| {
                 let (x, y) = train.gather(&labelled);
@@ -92,7 +88,6 @@ pub fn run(lesson: &mut Lesson) -> Result {
                 right.push(said.cast(DType::F32).mean().item::<f32>()?);
             }
         }
-        println!("{name} {right:?}");
         shares.push(f64::from(right[right.len() - 1]));
         figure = figure.dotted_line(name, &at, &right);
     }
