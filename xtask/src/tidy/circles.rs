@@ -18,6 +18,7 @@ const KNOWN: &[(&str, &[&str], &str)] = &[
         "crates/graph/src",
         &[
             "autodiff",
+            "history",
             "linalg",
             "links",
             "mark",
