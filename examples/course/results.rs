@@ -110,8 +110,9 @@ impl Run {
             }
             for (a, b) in lesson.checks.iter().zip(&beside.checks) {
                 let scale = a.got.abs().max(b.got.abs()).max(0.01);
-                let near = (a.got - b.got).abs() <= share * scale;
-                if !near && !(a.got.is_nan() && b.got.is_nan()) {
+                let both_nan = a.got.is_nan() && b.got.is_nan();
+                let near = both_nan || (a.got - b.got).abs() <= share * scale;
+                if !near {
                     found.push(format!("{name}: {}: {} and {}", a.what, a.got, b.got));
                 }
             }

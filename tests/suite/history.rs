@@ -145,7 +145,7 @@ fn gradients_do_not_depend_on_what_was_read() {
                         3 => a.mean() + b,
                         _ => b.exp().log_softmax(0) * 0.3 + a,
                     };
-                    if read && (at + what as usize) % 3 == 0 {
+                    if read && (at + what as usize).is_multiple_of(3) {
                         new.to_vec::<f32>().unwrap();
                     }
                     if values.len() > 4 {
