@@ -55,13 +55,13 @@ pub fn grad_with(
     let location = Location::caller();
     let fail = |message: String| Error::new(ErrorKind::Gradient, "grad", message).at(location);
     let seed = seed(output, options.upstream.as_ref()).map_err(fail)?;
-    let request = Request::new(output, inputs);
+    let request = Request::new(&[output], inputs);
     // Those of another call are the same nodes, where nobody gave it an upstream gradient either.
     let known: FxHashMap<u64, Tensor> = match options.upstream {
         Some(_) => FxHashMap::default(),
         None => links::gradients(output).into_iter().collect(),
     };
-    let gradients = pull_back(output, seed, &request, &known, location)?;
+    let gradients = pull_back(&[(output, &seed)], &request, &known, location)?;
     let all: Result<Vec<Tensor>> = inputs
         .iter()
         .map(|i| finish(&gradients, &request.path, i, options).map_err(fail))
@@ -83,10 +83,20 @@ pub(crate) fn pulled_back(
     inputs: &[&Tensor],
     upstream: &Tensor,
 ) -> Result<Vec<Option<Tensor>>> {
-    let request = Request::new(output, inputs);
+    pulled_back_all(&[(output, upstream)], inputs)
+}
+
+/// As [`pulled_back`], of several outputs, each with its upstream gradient.
+#[track_caller]
+pub(crate) fn pulled_back_all(
+    outputs: &[(&Tensor, &Tensor)],
+    inputs: &[&Tensor],
+) -> Result<Vec<Option<Tensor>>> {
+    let roots: Vec<&Tensor> = outputs.iter().map(|(output, _)| *output).collect();
+    let request = Request::new(&roots, inputs);
     let location = Location::caller();
     let known = FxHashMap::default();
-    let gradients = pull_back(output, upstream.clone(), &request, &known, location)?;
+    let gradients = pull_back(outputs, &request, &known, location)?;
     Ok(inputs
         .iter()
         .map(|i| gradients.get(&i.0.id).cloned())
@@ -102,9 +112,9 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    fn new(output: &Tensor, inputs: &[&Tensor]) -> Request {
+    fn new(outputs: &[&Tensor], inputs: &[&Tensor]) -> Request {
         let wanted = inputs.iter().map(|t| t.0.id).collect();
-        let path = on_path(output, &wanted);
+        let path = on_path(outputs, &wanted);
         Request { wanted, path }
     }
 
@@ -119,10 +129,10 @@ impl Request {
     }
 }
 
-/// Gradients by id of every node of the path, walking from the output down. `known` has some that are recorded already.
+/// Gradients by id of every node of the path, walking down from the outputs, which are given with their own gradients.
+/// `known` has some that are recorded already.
 fn pull_back(
-    output: &Tensor,
-    seed: Tensor,
+    outputs: &[(&Tensor, &Tensor)],
     request: &Request,
     known: &FxHashMap<u64, Tensor>,
     location: &'static Location<'static>,
@@ -131,11 +141,17 @@ fn pull_back(
     let mut gradients: FxHashMap<u64, Tensor> = FxHashMap::default();
     let of_path = known.iter().filter(|(id, _)| request.path.contains(id));
     gradients.extend(of_path.map(|(id, t)| (*id, t.clone())));
-    if request.reaches(output) {
-        gradients.entry(output.0.id).or_insert(seed);
+    for (output, seed) in outputs {
+        if request.reaches(output) && !known.contains_key(&output.0.id) {
+            let sum = match gradients.remove(&output.0.id) {
+                Some(before) => before + *seed,
+                None => (*seed).clone(),
+            };
+            gradients.insert(output.0.id, sum);
+        }
     }
     let open = |t: &Tensor| request.reaches(t) && !known.contains_key(&t.0.id);
-    for node in descending(output, &request.path) {
+    for node in descending(outputs, &request.path) {
         let Some(upstream) = gradients.get(&node.0.id).cloned() else {
             continue;
         };
@@ -226,11 +242,11 @@ fn seed(output: &Tensor, upstream: Option<&Tensor>) -> Result<Tensor, String> {
     }
 }
 
-/// Ids of the nodes between `output` and `inputs`, both included, that carry floats.
-fn on_path(output: &Tensor, wanted: &FxHashSet<u64>) -> FxHashSet<u64> {
+/// Ids of the nodes between `outputs` and `inputs`, both included, that carry floats.
+fn on_path(outputs: &[&Tensor], wanted: &FxHashSet<u64>) -> FxHashSet<u64> {
     let lowest = wanted.iter().copied().min().unwrap_or(u64::MAX);
     let mut seen = FxHashSet::default();
-    let mut stack = vec![output.clone()];
+    let mut stack: Vec<Tensor> = outputs.iter().map(|&t| t.clone()).collect();
     let mut nodes = Vec::new();
     while let Some(t) = stack.pop() {
         // Operands have smaller ids, so nothing below the oldest input can lead to one.
@@ -251,10 +267,10 @@ fn on_path(output: &Tensor, wanted: &FxHashSet<u64>) -> FxHashSet<u64> {
     path
 }
 
-/// Nodes of the path that `output` reaches, users before operands.
-fn descending(output: &Tensor, path: &FxHashSet<u64>) -> Vec<Tensor> {
+/// Nodes of the path that `outputs` reach, users before operands.
+fn descending(outputs: &[(&Tensor, &Tensor)], path: &FxHashSet<u64>) -> Vec<Tensor> {
     let mut seen = FxHashSet::default();
-    let mut stack = vec![output.clone()];
+    let mut stack: Vec<Tensor> = outputs.iter().map(|(t, _)| (*t).clone()).collect();
     let mut nodes = Vec::new();
     while let Some(t) = stack.pop() {
         if !path.contains(&t.0.id) || !seen.insert(t.0.id) {

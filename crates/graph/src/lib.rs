@@ -33,6 +33,7 @@ mod host;
 #[cfg(feature = "linalg")]
 mod linalg;
 mod links;
+mod loops;
 mod mark;
 mod number;
 pub mod once;
@@ -80,6 +81,7 @@ pub use gradcheck::{GradcheckOptions, gradcheck};
 pub use half::f16;
 #[cfg(feature = "linalg")]
 pub use linalg::{Pca, PinvOptions, Triangle};
+pub use loops::{ScanOptions, scan};
 pub use mark::Mark;
 pub use number::Number;
 pub use ops::custom::CustomOp;

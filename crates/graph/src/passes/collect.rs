@@ -3,7 +3,7 @@
 
 use super::{Graph, GraphNode, Site};
 use crate::eval::Value;
-use crate::ops::Lowered;
+use crate::ops::{Lowered, Op};
 use crate::tensor::Tensor;
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
@@ -58,8 +58,7 @@ fn collect_down_to(outputs: &[&Tensor], symbols: bool) -> Collected {
                 node: nodes.len(),
                 value,
             }),
-            Found::Inner if tensor.0.inputs.is_empty() => push_scalars(&tensor, &mut scalars),
-            Found::Inner => {}
+            Found::Inner => push_scalars(&tensor, &mut scalars),
         }
         nodes.push(tensor);
     }
@@ -85,9 +84,12 @@ enum Found {
     Inner,
 }
 
-/// Host steps have run before anything is planned; only an explanation meets one that has not.
+/// Host steps have run before anything is planned; only an explanation meets one that has not. A loop's value is not what
+/// its results are picked from: it runs for them.
 fn found(t: &Tensor, symbols: bool) -> Found {
-    use crate::ops::Op;
+    if matches!(t.0.op, Op::Loop(_)) {
+        return Found::Inner;
+    }
     let host = matches!(t.0.op, Op::Host(_));
     let symbol = symbols && matches!(t.0.op, Op::Input(_));
     match t.0.value.get() {
@@ -115,6 +117,12 @@ fn reachable(outputs: &[&Tensor], symbols: bool) -> Vec<(Tensor, Found)> {
 }
 
 fn push_scalars(t: &Tensor, scalars: &mut Vec<u32>) {
+    if let Op::Loop(l) = &t.0.op {
+        return l.body().push_scalars(scalars);
+    }
+    if !t.0.inputs.is_empty() {
+        return;
+    }
     match t.0.op.lower() {
         Lowered::Constant {
             literal: None,
@@ -132,16 +140,22 @@ impl Collected {
         nodes.filter(|(_, leaf)| !**leaf).map(|(t, _)| t)
     }
 
-    /// The node of this number.
-    pub(crate) fn node(&self, node: usize) -> Option<&Tensor> {
-        self.nodes.get(node)
+    /// Name and place of the node of this number, as [`Graph::site`] counts.
+    pub(crate) fn site(&self, node: usize) -> Option<crate::run::Site> {
+        match self.nodes.get(node) {
+            Some(own) => Some((own.op_name(), own.location())),
+            None => {
+                let ops = self.inner().map(|t| &t.0.op);
+                crate::loops::site_in(ops, node - self.nodes.len())
+            }
+        }
     }
 
     /// The nodes with run-time scalars, each with the place of its first.
     pub(crate) fn scalar_nodes(&self) -> Vec<(usize, &Tensor)> {
         let mut words = Vec::new();
         let mut nodes = Vec::new();
-        for t in self.inner().filter(|t| t.0.inputs.is_empty()) {
+        for t in self.inner() {
             let at = words.len();
             push_scalars(t, &mut words);
             if words.len() > at {
@@ -168,7 +182,6 @@ impl Collected {
 
     /// A leaf that has no value: a stand-in of a transformation that leaked.
     pub(crate) fn valueless(&self) -> Option<&Tensor> {
-        use crate::ops::Op;
         self.inner().find(|t| matches!(t.0.op, Op::Input(_)))
     }
 
@@ -211,12 +224,12 @@ impl Collected {
             let leaf = is_leaf.then_some(graph.n_leaves);
             graph.n_leaves += usize::from(is_leaf);
             let mut words = Vec::new();
-            if !is_leaf && t.0.inputs.is_empty() {
+            if !is_leaf {
                 push_scalars(t, &mut words);
             }
             let scalar = (!words.is_empty()).then_some(graph.n_scalars);
             graph.n_scalars += words.len();
-            let input = crate::ops::Op::Input(crate::ops::input::Input);
+            let input = Op::Input(crate::ops::input::Input);
             let position = |i: &Tensor| self.position[&i.0.id];
             graph.nodes.push(GraphNode {
                 op: if is_leaf { input } else { t.0.op.clone() },
