@@ -30,6 +30,8 @@ pub struct Commands {
     downloads: Vec<PendingMap>,
     timings: Option<Recorder>,
     dispatches: u64,
+    /// Those that were submitted already.
+    flushed: u64,
     scratch: Vec<Bound>,
 }
 
@@ -51,6 +53,7 @@ impl Commands {
             downloads: Vec::new(),
             timings: None,
             dispatches: 0,
+            flushed: 0,
             scratch: Vec::new(),
         }
     }
@@ -277,6 +280,27 @@ impl Commands {
         }
         self.downloads.push(pending);
         Ok(download)
+    }
+
+    /// Submits what was recorded if that is more than `most` dispatches, and goes on: one encoder that held a very long
+    /// sequence would take much memory, and a GPU that is busy with it for seconds may be taken for one that hangs.
+    /// Does nothing where dispatches are timed.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], or an error that came outside any call.
+    pub fn flush_beyond(&mut self, most: u64) -> Result<()> {
+        let waits = self.timings.is_some() || !self.downloads.is_empty();
+        if waits || self.dispatches - self.flushed <= most {
+            return Ok(());
+        }
+        self.shared.health.check()?;
+        self.end_pass();
+        self.flushed = self.dispatches;
+        let encoder = std::mem::replace(&mut self.encoder, self.shared.create.encoder());
+        self.shared.submit(encoder.finish());
+        self.kept.clear();
+        self.kept_bound.clear();
+        self.shared.health.check()
     }
 
     /// Submits all that was recorded.

@@ -21,6 +21,7 @@ mod map;
 mod matmul;
 mod prepared;
 mod reduce;
+mod rounds;
 mod rows;
 mod run;
 mod scan;

@@ -46,6 +46,11 @@ pub(super) fn lower(
         Kernel::Scan(kernel) => scan::lower(&view, kernel)?,
         Kernel::ArgSort(kernel) => argsort::lower(&view, kernel)?,
         Kernel::Custom(kernel) => custom::lower(kernel),
+        Kernel::Loop(_) => {
+            return Err(Error::Unsupported {
+                what: "a loop as one kernel",
+            });
+        }
     };
     lowered.bounded()
 }

@@ -3,8 +3,9 @@
 use super::call::{Arg, Call, Grid, Lowered, Words, Work};
 use super::choices::Choices;
 use super::lower::lower;
+use super::rounds::Rounds;
 use super::target::Target;
-use crate::plan::{Origin, Place, Plan, Step};
+use crate::plan::{Kernel as PlanKernel, Loop, Origin, Place, Plan, Step};
 use std::borrow::Cow;
 use std::sync::Mutex;
 use wgrad_device::{Buffer, Error, Gpu, Kernel, KernelSource, Recent, Turns, fold_groups};
@@ -36,6 +37,18 @@ pub(super) enum Action {
         params: (u64, u64),
         grid: [u32; 3],
     },
+    /// Other actions, many times.
+    Loop(Box<Rounds>),
+}
+
+impl Action {
+    /// This one and those of loops, each once.
+    fn all(&self) -> Vec<&Action> {
+        match self {
+            Action::Loop(rounds) => rounds.actions.iter().flat_map(Action::all).collect(),
+            one => vec![one],
+        }
+    }
 }
 
 /// What a run of a plan that checks indices works on.
@@ -118,7 +131,12 @@ impl Prepared {
     /// Bytes of the buffers that it holds.
     pub fn bytes(&self) -> u64 {
         let all = self.temps.iter().chain(&self.scratch).chain([&self.params]);
-        all.map(Buffer::capacity).sum()
+        let own: u64 = all.map(Buffer::capacity).sum();
+        let loops = self.actions.iter().map(|action| match action {
+            Action::Loop(rounds) => rounds.bytes(),
+            _ => 0,
+        });
+        own + loops.sum::<u64>()
     }
 
     /// Whether a result lies where something else does.
@@ -139,14 +157,12 @@ impl Prepared {
     /// What each dispatch of a run belongs to, in order.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn dispatched(&self) -> impl Iterator<Item = &Origin> {
-        let grids = self.actions.iter().filter_map(|action| match action {
-            Action::Dispatch { grid, .. } => Some(grid),
-            Action::Clear { .. } => None,
-        });
-        let sources = self.sources.iter().zip(grids);
-        // An empty grid is not recorded.
-        let run = sources.filter(|(_, grid)| !grid.contains(&0));
-        run.map(|((step, _), _)| &self.origins[*step])
+        let mut sources = self.sources.iter().map(|(step, _)| *step);
+        let mut steps = Vec::new();
+        for action in &self.actions {
+            dispatched(action, &mut sources, &mut steps);
+        }
+        steps.into_iter().map(|step| &self.origins[step])
     }
 
     /// Number of dispatches of one run.
@@ -156,13 +172,35 @@ impl Prepared {
     }
 }
 
+/// The steps of the dispatches that an action records, in order; `sources` has one for each that is prepared.
+#[cfg(not(target_arch = "wasm32"))]
+fn dispatched(action: &Action, sources: &mut dyn Iterator<Item = usize>, steps: &mut Vec<usize>) {
+    match action {
+        Action::Clear { .. } => {}
+        Action::Dispatch { grid, .. } => {
+            let step = sources.next();
+            // An empty grid is not recorded.
+            steps.extend(step.filter(|_| !grid.contains(&0)));
+        }
+        Action::Loop(rounds) => {
+            let mut round = Vec::new();
+            for action in &rounds.actions {
+                dispatched(action, sources, &mut round);
+            }
+            for _ in 0..rounds.length {
+                steps.extend(&round);
+            }
+        }
+    }
+}
+
 /// Bytes of a slot.
-fn slot_bytes(plan: &Plan, slot: usize) -> u64 {
+pub(super) fn slot_bytes(plan: &Plan, slot: usize) -> u64 {
     plan.slots[slot].len as u64 * plan.slots[slot].dtype.size() as u64
 }
 
 /// Bytes bound for a buffer of `bytes`: WebGPU binds no empty ranges.
-fn bound(bytes: u64) -> u64 {
+pub(super) fn bound(bytes: u64) -> u64 {
     if bytes == 0 { 4 } else { bytes }
 }
 
@@ -193,7 +231,14 @@ fn zeros(bytes: u64) -> Call {
 /// Collects what a [`Prepared`] holds.
 struct Builder<'a> {
     gpu: &'a Gpu,
+    target: Target,
+    choices: &'a Choices,
+    /// The plan, or the body of the loop that is prepared.
     plan: &'a Plan,
+    /// The scalar that is the body's first.
+    first_scalar: usize,
+    /// Whether it is a body.
+    in_loop: bool,
     actions: Vec<Action>,
     sources: Vec<(usize, Cow<'static, str>)>,
     words: Vec<u32>,
@@ -212,7 +257,11 @@ pub(super) fn prepare(
 ) -> Result<Prepared, Error> {
     let mut builder = Builder {
         gpu,
+        target,
+        choices,
         plan,
+        first_scalar: 0,
+        in_loop: false,
         actions: Vec::new(),
         sources: Vec::new(),
         words: Vec::new(),
@@ -221,20 +270,25 @@ pub(super) fn prepare(
         checks: plan.steps.iter().any(|step| step.check != 0),
     };
     for (ix, step) in plan.steps.iter().enumerate() {
-        builder.step(ix, step, lower(plan, step, target, choices)?)?;
+        builder.step(ix, step)?;
     }
     builder.finish()
 }
 
-impl Builder<'_> {
-    fn step(&mut self, ix: usize, step: &Step, lowered: Lowered) -> Result<(), Error> {
+impl<'a> Builder<'a> {
+    fn step(&mut self, ix: usize, step: &'a Step) -> Result<(), Error> {
+        if let PlanKernel::Loop(l) = &step.kernel {
+            return self.rounds(ix, step, l);
+        }
+        let lowered: Lowered = lower(self.plan, step, self.target, self.choices)?;
         for (i, &bytes) in lowered.scratch.iter().enumerate() {
             if self.scratch_bytes.len() <= i {
                 self.scratch_bytes.push(0);
             }
             self.scratch_bytes[i] = self.scratch_bytes[i].max(bytes);
         }
-        let guarded = self.checks && step.outputs().any(|slot| self.plan.is_in_place(slot));
+        let replaces = step.outputs().any(|slot| self.plan.is_in_place(slot));
+        let guarded = self.checks && !self.in_loop && replaces;
         for work in lowered.work {
             match work {
                 Work::Clear if guarded => {
@@ -249,6 +303,30 @@ impl Builder<'_> {
                 Work::Call(call) => self.call(ix, step, &lowered.scratch, *call, guarded)?,
             }
         }
+        Ok(())
+    }
+
+    /// A loop: the steps of its body, once.
+    fn rounds(&mut self, ix: usize, step: &'a Step, l: &'a Loop) -> Result<(), Error> {
+        let at = |slot: &usize| self.slot(*slot);
+        let inputs = step.inputs.iter().map(at).collect();
+        let outputs = step.outputs().map(|slot| {
+            let bytes = slot_bytes(self.plan, slot);
+            (self.slot(slot), bytes)
+        });
+        let outputs = outputs.collect();
+        let outer = (self.plan, self.first_scalar, self.in_loop);
+        let before = std::mem::take(&mut self.actions);
+        self.plan = &l.body;
+        self.first_scalar += l.scalar;
+        self.in_loop = true;
+        for inner in &l.body.steps {
+            self.step(ix, inner)?;
+        }
+        (self.plan, self.first_scalar, self.in_loop) = outer;
+        let actions = std::mem::replace(&mut self.actions, before);
+        let rounds = Rounds::new(self.gpu, l, actions, inputs, outputs)?;
+        self.actions.push(Action::Loop(Box::new(rounds)));
         Ok(())
     }
 
@@ -304,7 +382,7 @@ impl Builder<'_> {
             call.params
                 .scalars
                 .iter()
-                .map(|&(at, scalar)| (first + at, scalar)),
+                .map(|&(at, scalar)| (first + at, self.first_scalar + scalar)),
         );
         let n_words = call.params.words.len().next_multiple_of(4).max(4);
         (4 * first as u64, 4 * n_words as u64)
@@ -325,16 +403,19 @@ impl Builder<'_> {
         fold_groups(groups, self.gpu.limits().max_groups)
     }
 
-    fn place(&self, step: &Step, arg: Arg) -> At {
-        let slot = |slot: usize| match self.plan.slots[slot].place {
+    fn slot(&self, slot: usize) -> At {
+        match self.plan.slots[slot].place {
             Place::Leaf(i) => At::Leaf(i),
             Place::Output(i) => At::Output(i),
             Place::Temp(i) => At::Temp(i),
-        };
+        }
+    }
+
+    fn place(&self, step: &Step, arg: Arg) -> At {
         match arg {
-            Arg::Input(i) => slot(step.inputs[i]),
-            Arg::Output => slot(step.output),
-            Arg::More(i) => slot(step.more_outputs[i]),
+            Arg::Input(i) => self.slot(step.inputs[i]),
+            Arg::Output => self.slot(step.output),
+            Arg::More(i) => self.slot(step.more_outputs[i]),
             Arg::Scratch(i) => At::Scratch(i),
             Arg::Params => At::Params,
             Arg::Status => At::Status,
@@ -359,9 +440,10 @@ impl Builder<'_> {
         let keeps = (0..plan.outputs.len()).map(|_| Recent::default()).collect();
         let bound_status = |a: &Action| match a {
             Action::Dispatch { args, .. } => args.iter().any(|(at, _)| *at == At::Status),
-            Action::Clear { .. } => false,
+            _ => false,
         };
-        let status = self.checks || self.actions.iter().any(bound_status);
+        let mut all = self.actions.iter().flat_map(Action::all);
+        let status = self.checks || all.any(bound_status);
         let temps: Vec<u64> = plan.temps.iter().map(|&bytes| bytes as u64).collect();
         Ok(Prepared {
             actions: self.actions,

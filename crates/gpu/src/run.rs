@@ -159,18 +159,22 @@ impl Executor {
             false => Vec::new(),
         };
         let outputs = self.outputs(prepared, own, &mut commands)?;
+        let leaves: Vec<Span<'_>> = job.leaves.iter().map(|b| Span::whole(b)).collect();
+        let spans: Vec<Span<'_>> = outputs.iter().map(Span::whole).collect();
         let buffers = Buffers {
             executor: self,
             prepared,
-            leaves: job.leaves,
-            outputs: &outputs,
+            leaves: &leaves,
+            outputs: &spans,
+            temps: &prepared.temps,
         };
         let mut bindings = Vec::new();
         for (action, recent) in prepared.actions.iter().zip(&mut state.recent) {
             buffers.record(&mut commands, action, &mut bindings, recent)?;
         }
         let results = prepared.results.iter();
-        let results = results.map(|&(place, bytes)| buffers.result(place, bytes));
+        let of = (job.leaves, &outputs[..]);
+        let results = results.map(|&(place, bytes)| result(of, place, bytes));
         let mut ran = Ran {
             results: results.collect::<Result<_, _>>()?,
             ..Ran::default()
@@ -359,35 +363,100 @@ pub struct Ran {
     pub word: Option<Word>,
 }
 
-/// All buffers of one run.
-struct Buffers<'a> {
-    executor: &'a Executor,
-    prepared: &'a Prepared,
-    leaves: &'a [&'a Buffer],
-    outputs: &'a [Buffer],
+/// A buffer from some byte on.
+#[derive(Clone, Copy)]
+pub(super) struct Span<'a> {
+    pub(super) buffer: &'a Buffer,
+    pub(super) offset: u64,
 }
 
-impl<'a> Buffers<'a> {
-    fn at(&self, at: At) -> &'a Buffer {
-        let buffer = match at {
-            At::Leaf(i) => self.leaves[i],
-            At::Output(i) => &self.outputs[i],
-            At::Temp(i) => &self.prepared.temps[i],
-            At::Scratch(i) => &self.prepared.scratch[i],
-            At::Params => &self.prepared.params,
-            At::Status => match &self.prepared.status {
-                Some(status) => &status.buffer,
-                None => &self.executor.empty,
-            },
-        };
-        if buffer.is_empty() {
-            &self.executor.empty
-        } else {
-            buffer
+impl<'a> Span<'a> {
+    pub(super) fn whole(buffer: &'a Buffer) -> Span<'a> {
+        Span { buffer, offset: 0 }
+    }
+
+    /// Row `row` of rows of so many elements of four bytes.
+    pub(super) fn row(self, row: usize, pitch: usize) -> Span<'a> {
+        Span {
+            offset: self.offset + 4 * (row * pitch) as u64,
+            ..self
         }
     }
 
-    /// Records an action; `bindings` is scratch.
+    /// This, or where nothing lies if it is to hold nothing.
+    pub(super) fn or(self, around: &Buffers<'a>, bytes: u64) -> Span<'a> {
+        if bytes == 0 { around.nothing() } else { self }
+    }
+}
+
+/// All buffers of one run, or of a round of a loop.
+pub(super) struct Buffers<'a> {
+    executor: &'a Executor,
+    prepared: &'a Prepared,
+    leaves: &'a [Span<'a>],
+    outputs: &'a [Span<'a>],
+    temps: &'a [Buffer],
+}
+
+impl<'a> Buffers<'a> {
+    pub(super) fn at(&self, at: At) -> Span<'a> {
+        let span = match at {
+            At::Leaf(i) => self.leaves[i],
+            At::Output(i) => self.outputs[i],
+            At::Temp(i) => Span::whole(&self.temps[i]),
+            At::Scratch(i) => Span::whole(&self.prepared.scratch[i]),
+            At::Params => Span::whole(&self.prepared.params),
+            At::Status => match &self.prepared.status {
+                Some(status) => Span::whole(&status.buffer),
+                None => self.nothing(),
+            },
+        };
+        if span.buffer.is_empty() {
+            self.nothing()
+        } else {
+            span
+        }
+    }
+
+    /// Where nothing is read or written.
+    pub(super) fn nothing(&self) -> Span<'a> {
+        Span::whole(&self.executor.empty)
+    }
+
+    /// The buffers of a round of a loop.
+    pub(super) fn within<'b>(
+        &self,
+        leaves: &'b [Span<'b>],
+        outputs: &'b [Span<'b>],
+        temps: &'b [Buffer],
+    ) -> Buffers<'b>
+    where
+        'a: 'b,
+    {
+        Buffers {
+            executor: self.executor,
+            prepared: self.prepared,
+            leaves,
+            outputs,
+            temps,
+        }
+    }
+
+    /// What an argument binds.
+    fn binding(&self, at: At, size: u64, params: (u64, u64)) -> Binding<'a> {
+        let Span { buffer, offset } = self.at(at);
+        let (offset, size) = match at {
+            At::Params => params,
+            _ => (offset, size),
+        };
+        Binding {
+            buffer,
+            offset,
+            size,
+        }
+    }
+
+    /// Records an action of the plan; `bindings` is scratch.
     fn record<'b>(
         &self,
         commands: &mut Commands,
@@ -399,7 +468,6 @@ impl<'a> Buffers<'a> {
         'a: 'b,
     {
         match action {
-            Action::Clear { target, bytes } => commands.clear(self.at(*target), 0..*bytes),
             Action::Dispatch {
                 kernel,
                 args,
@@ -407,31 +475,53 @@ impl<'a> Buffers<'a> {
                 grid,
             } => {
                 bindings.clear();
-                bindings.extend(args.iter().map(|&(at, size)| {
-                    let (offset, size) = match at {
-                        At::Params => *params,
-                        _ => (0, size),
-                    };
-                    let buffer = self.at(at);
-                    Binding {
-                        buffer,
-                        offset,
-                        size,
-                    }
-                }));
+                let args = args.iter();
+                bindings.extend(args.map(|&(at, size)| self.binding(at, size, *params)));
                 commands.dispatch_again(kernel, bindings, *grid, recent)
             }
+            other => self.record_once(commands, other),
         }
     }
 
-    /// A result without its padding.
-    fn result(&self, place: Place, bytes: u64) -> Result<Buffer, Error> {
-        match place {
-            Place::Leaf(i) => Ok(self.leaves[i].clone()),
-            Place::Output(i) => self.outputs[i].slice(0..bytes),
-            Place::Temp(_) => Err(Error::Unsupported {
-                what: "a result in a temporary buffer",
-            }),
+    /// Records an action of a round.
+    pub(super) fn record_once(
+        &self,
+        commands: &mut Commands,
+        action: &Action,
+    ) -> Result<(), Error> {
+        match action {
+            Action::Clear { target, bytes } => {
+                let Span { buffer, offset } = self.at(*target);
+                commands.clear(buffer, offset..offset + bytes)
+            }
+            Action::Dispatch {
+                kernel,
+                args,
+                params,
+                grid,
+            } => {
+                let args = args.iter();
+                let bindings: Vec<Binding<'_>> = args
+                    .map(|&(at, size)| self.binding(at, size, *params))
+                    .collect();
+                commands.dispatch(kernel, &bindings, *grid)
+            }
+            Action::Loop(rounds) => rounds.record(self, commands),
         }
+    }
+}
+
+/// A result without its padding.
+fn result(
+    (leaves, outputs): (&[&Buffer], &[Buffer]),
+    place: Place,
+    bytes: u64,
+) -> Result<Buffer, Error> {
+    match place {
+        Place::Leaf(i) => Ok(leaves[i].clone()),
+        Place::Output(i) => outputs[i].slice(0..bytes),
+        Place::Temp(_) => Err(Error::Unsupported {
+            what: "a result in a temporary buffer",
+        }),
     }
 }

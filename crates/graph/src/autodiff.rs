@@ -58,7 +58,7 @@ pub fn grad_with(
     let seed = seed(output, options.upstream.as_ref()).map_err(fail)?;
     let _unchanged = history::hold();
     inputs.iter().for_each(|t| history::mark(t));
-    let request = Request::new(output, inputs);
+    let request = Request::new(&[output], inputs);
     if let Some(error) = &request.cut {
         return Err(error.clone().at(location));
     }
@@ -67,7 +67,7 @@ pub fn grad_with(
         Some(_) => FxHashMap::default(),
         None => links::gradients(output).into_iter().collect(),
     };
-    let gradients = pull_back(output, seed, &request, &known, location)?;
+    let gradients = pull_back(&[(output, &seed)], &request, &known, location)?;
     let all: Result<Vec<Tensor>> = inputs
         .iter()
         .map(|i| finish(&gradients, &request.path, i, options).map_err(fail))
@@ -89,14 +89,24 @@ pub(crate) fn pulled_back(
     inputs: &[&Tensor],
     upstream: &Tensor,
 ) -> Result<Vec<Option<Tensor>>> {
+    pulled_back_all(&[(output, upstream)], inputs)
+}
+
+/// As [`pulled_back`], of several outputs, each with its upstream gradient.
+#[track_caller]
+pub(crate) fn pulled_back_all(
+    outputs: &[(&Tensor, &Tensor)],
+    inputs: &[&Tensor],
+) -> Result<Vec<Option<Tensor>>> {
     let _unchanged = history::hold();
-    let request = Request::new(output, inputs);
+    let roots: Vec<&Tensor> = outputs.iter().map(|(output, _)| *output).collect();
+    let request = Request::new(&roots, inputs);
     let location = Location::caller();
     if let Some(error) = request.cut {
         return Err(error.at(location));
     }
     let known = FxHashMap::default();
-    let gradients = pull_back(output, upstream.clone(), &request, &known, location)?;
+    let gradients = pull_back(outputs, &request, &known, location)?;
     Ok(inputs
         .iter()
         .map(|i| gradients.get(&i.0.id).cloned())
@@ -114,9 +124,9 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    fn new(output: &Tensor, inputs: &[&Tensor]) -> Request {
+    fn new(outputs: &[&Tensor], inputs: &[&Tensor]) -> Request {
         let wanted = inputs.iter().map(|t| t.0.id).collect();
-        let (path, cut) = on_path(output, &wanted);
+        let (path, cut) = on_path(outputs, &wanted);
         Request { wanted, path, cut }
     }
 
@@ -131,10 +141,10 @@ impl Request {
     }
 }
 
-/// Gradients by id of every node of the path, walking from the output down. `known` has some that are recorded already.
+/// Gradients by id of every node of the path, walking down from the outputs, which are given with their own gradients.
+/// `known` has some that are recorded already.
 fn pull_back(
-    output: &Tensor,
-    seed: Tensor,
+    outputs: &[(&Tensor, &Tensor)],
     request: &Request,
     known: &FxHashMap<u64, Tensor>,
     location: &'static Location<'static>,
@@ -143,11 +153,17 @@ fn pull_back(
     let mut gradients: FxHashMap<u64, Tensor> = FxHashMap::default();
     let of_path = known.iter().filter(|(id, _)| request.path.contains(id));
     gradients.extend(of_path.map(|(id, t)| (*id, t.clone())));
-    if request.reaches(output) {
-        gradients.entry(output.0.id).or_insert(seed);
+    for (output, seed) in outputs {
+        if request.reaches(output) && !known.contains_key(&output.0.id) {
+            let sum = match gradients.remove(&output.0.id) {
+                Some(before) => before + *seed,
+                None => (*seed).clone(),
+            };
+            gradients.insert(output.0.id, sum);
+        }
     }
     let open = |t: &Tensor| request.reaches(t) && !known.contains_key(&t.0.id);
-    for node in descending(output, &request.path) {
+    for node in descending(outputs, &request.path) {
         let Some(upstream) = gradients.get(&node.0.id).cloned() else {
             continue;
         };
@@ -239,11 +255,12 @@ fn seed(output: &Tensor, upstream: Option<&Tensor>) -> Result<Tensor, String> {
     }
 }
 
-/// Ids of the nodes between `output` and `inputs`, both included, that carry floats.
-fn on_path(output: &Tensor, wanted: &FxHashSet<u64>) -> (FxHashSet<u64>, Option<Error>) {
+/// Ids of the nodes between `outputs` and `inputs`, both included, that carry floats; and the error of a node on the way whose
+/// operands were let go.
+fn on_path(outputs: &[&Tensor], wanted: &FxHashSet<u64>) -> (FxHashSet<u64>, Option<Error>) {
     let lowest = wanted.iter().copied().min().unwrap_or(u64::MAX);
     let mut seen = FxHashSet::default();
-    let mut stack = vec![output.clone()];
+    let mut stack: Vec<Tensor> = outputs.iter().map(|&t| t.clone()).collect();
     let (mut nodes, mut cut) = (Vec::new(), None);
     while let Some(t) = stack.pop() {
         // Operands have smaller ids, so nothing below the oldest input can lead to one.
@@ -267,10 +284,10 @@ fn on_path(output: &Tensor, wanted: &FxHashSet<u64>) -> (FxHashSet<u64>, Option<
     (path, cut)
 }
 
-/// Nodes of the path that `output` reaches, users before operands.
-fn descending(output: &Tensor, path: &FxHashSet<u64>) -> Vec<Tensor> {
+/// Nodes of the path that `outputs` reach, users before operands.
+fn descending(outputs: &[(&Tensor, &Tensor)], path: &FxHashSet<u64>) -> Vec<Tensor> {
     let mut seen = FxHashSet::default();
-    let mut stack = vec![output.clone()];
+    let mut stack: Vec<Tensor> = outputs.iter().map(|(t, _)| (*t).clone()).collect();
     let mut nodes = Vec::new();
     while let Some(t) = stack.pop() {
         if !path.contains(&t.0.id) || !seen.insert(t.0.id) {

@@ -13,6 +13,10 @@ pub trait Tensors {
     fn map_tensors(self, f: &mut dyn FnMut(Tensor) -> Tensor) -> Self;
 }
 
+impl Tensors for () {
+    fn map_tensors(self, _: &mut dyn FnMut(Tensor) -> Tensor) -> Self {}
+}
+
 impl Tensors for Tensor {
     fn map_tensors(self, f: &mut dyn FnMut(Tensor) -> Tensor) -> Self {
         f(self)
@@ -47,6 +51,18 @@ impl<A: Tensors, B: Tensors, C: Tensors> Tensors for (A, B, C) {
     fn map_tensors(self, f: &mut dyn FnMut(Tensor) -> Tensor) -> Self {
         let (a, b, c) = self;
         (a.map_tensors(f), b.map_tensors(f), c.map_tensors(f))
+    }
+}
+
+impl<A: Tensors, B: Tensors, C: Tensors, D: Tensors> Tensors for (A, B, C, D) {
+    fn map_tensors(self, f: &mut dyn FnMut(Tensor) -> Tensor) -> Self {
+        let (a, b, c, d) = self;
+        (
+            a.map_tensors(f),
+            b.map_tensors(f),
+            c.map_tensors(f),
+            d.map_tensors(f),
+        )
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn of(device: &Device, cached: &CachedPlan, in_place: &[bool]) -> Pla
         within_a_step,
     } = temporaries(device, cached);
     PlanCost {
-        kernels: plan.steps.len(),
+        kernels: plan.kernels(),
         multiply_adds: plan.steps.iter().map(|s| s.kernel.multiply_adds()).sum(),
         temporary_bytes: kept,
         result_bytes,

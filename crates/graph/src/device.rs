@@ -94,6 +94,7 @@ pub(crate) const CPU_LIMITS: Limits = Limits {
     fuse: true,
     host: true,
     epilogues: false,
+    align: 1,
 };
 
 #[derive(Default)]
@@ -118,8 +119,7 @@ pub(crate) struct CachedPlan {
 impl CachedPlan {
     /// The name and place of a node of its own graph.
     pub(crate) fn site(&self, node: usize) -> Option<crate::run::Site> {
-        let node = self.graph.nodes.get(node)?;
-        Some((node.op.name(), node.location.line))
+        self.graph.site(node)
     }
 }
 
@@ -170,6 +170,7 @@ impl Device {
             fuse: false,
             host: false,
             epilogues: false,
+            align: 1,
         };
         REFERENCE
             .get_or_init(|| Device::with(Kind::Reference, limits))
@@ -235,6 +236,7 @@ impl Device {
         let max_inputs = bindings.saturating_sub(2).min(32);
         let class = settings.class.unwrap_or_else(|| wgrad_gpu::class_of(&gpu));
         let config = wgrad_gpu::config(class);
+        let align = (gpu.limits().storage_alignment as usize / 4).max(1);
         let executor = wgrad_gpu::Executor::new(gpu, class).map_err(|e| from_device(&e))?;
         #[cfg(not(target_arch = "wasm32"))]
         let executor = match settings.class.is_some() || settings.minimum_limits {
@@ -247,6 +249,7 @@ impl Device {
             fuse: settings.fuse,
             host: false,
             epilogues: config.epilogues,
+            align,
         };
         Ok(Device::with(
             Kind::Gpu(Box::new(GpuState {

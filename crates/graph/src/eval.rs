@@ -173,7 +173,7 @@ fn eval_on(
     }
     let collected = passes::timed("collect", || passes::collect(tensors));
     let plan = plan_for(device, &collected)?;
-    let site = |node: usize| collected.node(node).map(|t| (t.op_name(), t.location()));
+    let site = |node: usize| collected.site(node);
     let mut given = given(&collected, &site);
     if device.is_gpu() && !kept.is_empty() {
         let old = |t: &&Tensor| kept.get(&t.0.id)?.0.value.get();
@@ -214,7 +214,8 @@ fn plan_for(device: &Device, collected: &Collected) -> Result<Arc<CachedPlan>> {
 
 /// The error of a stand-in that is to be read.
 pub(crate) fn valueless(t: &Tensor) -> Error {
-    let message = "inside vmap and compile a tensor stands for others and has no value of its own";
+    let message =
+        "inside vmap, scan and compile a tensor stands for others and has no value of its own";
     Error::new(ErrorKind::Value, "eval", message).at(t.location())
 }
 
@@ -451,7 +452,7 @@ impl Tensor {
         }
         let collected = passes::collect(&[self]);
         let plan = plan_for(device, &collected)?;
-        let site = |node: usize| collected.node(node).map(|t| (t.op_name(), t.location()));
+        let site = |node: usize| collected.site(node);
         let (values, contents) = run::run_and_read(device, &plan, &given(&collected, &site))?;
         for value in values {
             // Another thread may have been first; its value is the same.

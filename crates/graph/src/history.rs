@@ -288,7 +288,9 @@ impl Sight {
             let (levels, length) = self.distance[at];
             let far = levels >= LEVELS || length >= LENGTH;
             let cut = any && !marked && far;
-            let candidate = t.0.value.get().is_some() && !fresh.contains(&t.0.id);
+            // A loop is computed anew for results that nobody has asked for yet.
+            let remade = matches!(t.0.op, crate::ops::Op::Loop(_));
+            let candidate = t.0.value.get().is_some() && !remade && !fresh.contains(&t.0.id);
             if candidate && (!any || cut) && !t.inputs().is_empty() && self.forget(t) {
                 t.0.history.set(RELEASED | if cut { CUT } else { 0 });
                 (any, marked) = (false, false);

@@ -34,6 +34,7 @@ mod host;
 #[cfg(feature = "linalg")]
 mod linalg;
 mod links;
+mod loops;
 mod mark;
 mod number;
 pub mod once;
@@ -82,6 +83,7 @@ pub use half::f16;
 pub use history::no_grad;
 #[cfg(feature = "linalg")]
 pub use linalg::{Pca, PinvOptions, Triangle};
+pub use loops::{ScanOptions, scan};
 pub use mark::Mark;
 pub use number::Number;
 pub use ops::custom::CustomOp;

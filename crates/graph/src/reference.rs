@@ -5,10 +5,12 @@ use crate::dtype::DType;
 use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::Value;
+use crate::loops::Body;
 use crate::ops::{Lowered, Op};
 use crate::shape;
 use crate::tensor::Tensor;
 use rustc_hash::FxHashMap;
+use std::panic::Location;
 use std::sync::Arc;
 
 /// An array in f64, row-major. Integers up to 32 bits are exact; truth values are 0 and 1.
@@ -173,24 +175,54 @@ impl Evaluator {
             .map(|i| self.known[&i.0.id].clone())
             .collect();
         let inputs: Vec<&Array> = inputs.iter().map(Arc::as_ref).collect();
-        let array = apply(t, &inputs)?;
-        let floats = t.dtype().is_float();
-        Ok(if self.round || !floats {
-            array.round_to(t.dtype())
-        } else {
-            array
-        })
+        apply(t, &inputs, self.round)
     }
 }
 
-/// The value of a node in f64.
-fn apply(t: &Tensor, inputs: &[&Array]) -> Result<Array> {
-    if let Op::Host(step) = &t.0.op {
-        return step
-            .run(inputs, t.shape(), t.dtype())
-            .map_err(|m| host_error(t, m));
+/// The value of a node in f64, rounded to its dtype, or only if that is no float.
+fn apply(t: &Tensor, inputs: &[&Array], round: bool) -> Result<Array> {
+    // What a loop gives is rounded already, each part to its own dtype.
+    if let Some(l) = t.0.op.as_loop() {
+        return l.run(inputs, round);
     }
-    Ok(t.0.op.reference(inputs, t.shape(), t.dtype()))
+    let array = if let Op::Host(step) = &t.0.op {
+        step.run(inputs, t.shape(), t.dtype())
+            .map_err(|m| host_error(t, m))?
+    } else {
+        t.0.op.reference(inputs, t.shape(), t.dtype())
+    };
+    Ok(match round || !t.dtype().is_float() {
+        true => array.round_to(t.dtype()),
+        false => array,
+    })
+}
+
+/// The values of all nodes of a loop's body for its operands.
+///
+/// # Errors
+/// An index is out of range.
+pub(crate) fn evaluate_body(
+    body: &Body,
+    operands: &[Arc<Array>],
+    round: bool,
+) -> Result<Vec<Arc<Array>>> {
+    let mut known = operands.to_vec();
+    for node in &body.nodes[body.n_inputs..] {
+        let inputs: Vec<&Array> = node.inputs.iter().map(|&i| &*known[i]).collect();
+        check_indices((&node.op, &node.shape, node.location), &inputs)?;
+        let array = match node.op.as_loop() {
+            Some(l) => l.run(&inputs, round)?,
+            None => {
+                let array = node.op.reference(&inputs, &node.shape, node.dtype);
+                match round || !node.dtype.is_float() {
+                    true => array.round_to(node.dtype),
+                    false => array,
+                }
+            }
+        };
+        known.push(Arc::new(array));
+    }
+    Ok(known)
 }
 
 /// The error of a host step that has no value.
@@ -268,7 +300,8 @@ fn eval_one(tensor: &Tensor, known: &mut FxHashMap<u64, Arc<Array>>) -> Result<(
         }
         // Before it is asked for a value: one that another thread gives it may cost it its operands.
         let operands = t.operands();
-        if let Some(value) = t.0.value.get().and_then(Value::host) {
+        let is_loop = matches!(t.0.op, Op::Loop(_));
+        if let Some(value) = t.0.value.get().and_then(Value::host).filter(|_| !is_loop) {
             check_room(&t, &[])?;
             let bytes = &value.bytes()[..t.numel() * t.dtype().size()];
             let array = Array {
@@ -291,12 +324,8 @@ fn eval_one(tensor: &Tensor, known: &mut FxHashMap<u64, Arc<Array>>) -> Result<(
         let inputs: Vec<Arc<Array>> = operands.iter().map(|i| known[&i.0.id].clone()).collect();
         let inputs: Vec<&Array> = inputs.iter().map(Arc::as_ref).collect();
         check_room(&t, &inputs)?;
-        check_indices(&t, &inputs)?;
-        let array = apply(&t, &inputs)?;
-        let array = match t.device().0.exact && t.dtype().is_float() {
-            true => array,
-            false => array.round_to(t.dtype()),
-        };
+        check_indices((&t.0.op, t.shape(), t.location()), &inputs)?;
+        let array = apply(&t, &inputs, !t.device().0.exact)?;
         known.insert(t.0.id, Arc::new(array));
     }
     let value = Value::upload(tensor.device(), &to_bytes(&known[&tensor.0.id]))?;
@@ -316,10 +345,13 @@ fn check_room(t: &Tensor, inputs: &[&Array]) -> Result<()> {
 }
 
 /// The reference looks at its indices before it uses them.
-fn check_indices(t: &Tensor, inputs: &[&Array]) -> Result<()> {
-    let (dim, size) = match t.0.op.lower() {
+fn check_indices(
+    (op, shape, location): (&Op, &[usize], &'static Location<'static>),
+    inputs: &[&Array],
+) -> Result<()> {
+    let (dim, size) = match op.lower() {
         Lowered::Gather { dim } => (dim, inputs[0].shape[dim]),
-        Lowered::ScatterAdd { dim } => (dim, t.shape()[dim]),
+        Lowered::ScatterAdd { dim } => (dim, shape[dim]),
         _ => return Ok(()),
     };
     match inputs[1]
@@ -329,7 +361,7 @@ fn check_indices(t: &Tensor, inputs: &[&Array]) -> Result<()> {
     {
         Some(i) => {
             let message = format!("index {i} lies outside dimension {dim} of size {size}");
-            Err(Error::new(ErrorKind::Index, t.op_name(), message).at(t.location()))
+            Err(Error::new(ErrorKind::Index, op.name(), message).at(location))
         }
         None => Ok(()),
     }

@@ -213,6 +213,7 @@ fn kernel_name(kernel: &Kernel) -> &'static str {
         Kernel::Scan(_) => "scan",
         Kernel::ArgSort(_) => "argsort",
         Kernel::Custom(_) => "custom",
+        Kernel::Loop(_) => "loop",
     }
 }
 

@@ -18,9 +18,11 @@ const KNOWN: &[(&str, &[&str], &str)] = &[
         "crates/graph/src",
         &[
             "autodiff",
+            "checkpoint",
             "history",
             "linalg",
             "links",
+            "loops",
             "mark",
             "number",
             "ops",
@@ -28,6 +30,16 @@ const KNOWN: &[(&str, &[&str], &str)] = &[
             "tensor",
         ],
         "a tensor is a node with its primitive, and a primitive's derivative, batch rule and samples are tensors",
+    ),
+    (
+        "crates/cpu/src/run",
+        &["kernel", "memory", "prepared", "ready", "segments"],
+        "a step may be a loop, whose body is a plan, prepared and run as the plan around it is",
+    ),
+    (
+        "crates/gpu/src",
+        &["prepared", "rounds", "run"],
+        "what a plan records may be a loop, which records its body's plan in the same way",
     ),
     (
         "crates/graph/src",

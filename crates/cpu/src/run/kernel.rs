@@ -46,8 +46,8 @@ pub(crate) fn run_ready(
     match (kernel, ready) {
         (Kernel::Map(_), Ready::Map(Some(program))) => map::run(program, context, out, dtype),
         (Kernel::Reduce(_), Ready::Reduce(ready)) => reduce::run(ready, context, out, dtype),
-        // Prepared as having nothing to do.
-        (Kernel::Map(_) | Kernel::Reduce(_) | Kernel::Rows(_), _) => {}
+        // Prepared as having nothing to do; a loop runs where its buffers are.
+        (Kernel::Map(_) | Kernel::Reduce(_) | Kernel::Rows(_) | Kernel::Loop(_), _) => {}
         (Kernel::Matmul(matmul), _) => matmul::run(matmul, context, out),
         (Kernel::Conv(conv), _) => conv::run(conv, context, out),
         (Kernel::Window(window), _) => window::run(window, context, out),

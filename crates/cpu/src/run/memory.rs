@@ -142,14 +142,37 @@ fn packs(floats: &[usize]) -> Result<Vec<Option<HostBufferMut>>, Lack> {
     floats.iter().map(scratch).collect()
 }
 
+/// What a plan is given.
+pub(crate) enum Leaf<'r> {
+    /// A whole buffer.
+    Whole(&'r HostBuffer),
+    /// Part of one, from its first byte on.
+    Part(&'r [u8]),
+    /// What the run itself has made.
+    Own(HostBufferMut),
+}
+
+impl Leaf<'_> {
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Leaf::Whole(buffer) => buffer.bytes(),
+            Leaf::Part(bytes) => bytes,
+            Leaf::Own(buffer) => buffer.bytes(),
+        }
+    }
+}
+
 /// The memory of one run.
 pub(crate) struct Buffers<'r> {
-    pub(crate) leaves: &'r [&'r HostBuffer],
+    pub(crate) leaves: Vec<Leaf<'r>>,
     /// None while a step writes it, likewise below.
     pub(crate) outputs: Vec<Option<HostBufferMut>>,
     pub(crate) temps: Vec<Option<HostBufferMut>>,
     /// Operands that are packed for several products.
     pub(crate) packs: Vec<Option<HostBufferMut>>,
+    /// Those of what is the same in all rounds of a loop are there from an earlier round.
+    pub(crate) packed: bool,
 }
 
 impl<'r> Buffers<'r> {
@@ -164,13 +187,29 @@ impl<'r> Buffers<'r> {
         };
         let sizes = output_sizes(plan).into_iter().enumerate();
         Ok(Buffers {
-            leaves,
+            leaves: leaves.iter().map(|b| Leaf::Whole(b)).collect(),
             outputs: sizes.map(scratch).collect::<Result<_, _>>()?,
             temps: temps(plan)?,
             packs: packs(floats)?,
+            packed: false,
         })
     }
 
+    /// Memory that lives no longer than a step, without leaves.
+    ///
+    /// Unwinds as [`HostBufferMut::within_step`] where there is no room.
+    pub(crate) fn within_step(plan: &Plan, floats: &[usize]) -> Self {
+        let some = |bytes: usize| Some(HostBufferMut::within_step(bytes));
+        Buffers {
+            leaves: Vec::new(),
+            outputs: output_sizes(plan).into_iter().map(some).collect(),
+            temps: plan.temps.iter().copied().map(some).collect(),
+            packs: floats.iter().map(|&n| some(4 * n)).collect(),
+            packed: false,
+        }
+    }
+
+    /// Runs a step: a kernel, or a loop.
     pub(crate) fn step(
         &mut self,
         plan: &Plan,
@@ -179,13 +218,25 @@ impl<'r> Buffers<'r> {
         run: Run<'_>,
         par: Par<'_>,
     ) {
+        if let (Kernel::Loop(l), Ready::Loop(body)) = (&step.kernel, ready) {
+            let began = profile::begin();
+            self.rounds((plan, step), (l, body), run, par);
+            return profile::cpu_step(began, step);
+        }
+        self.call(plan, step, ready, run, par);
+    }
+
+    fn call(&mut self, plan: &Plan, step: &Step, ready: &Ready, run: Run<'_>, par: Par<'_>) {
         let began = profile::begin();
         let mut outs: [Option<HostBufferMut>; Rows::MAX_OUTPUTS] = Default::default();
         for (out, slot) in outs.iter_mut().zip(step.outputs()) {
             *out = self.written(plan.slots[slot].place).and_then(Option::take);
         }
         let mut pack = match ready {
-            Ready::Matmul(p) => self.packs[p.pack].take().map(|buffer| (p.first, buffer)),
+            Ready::Matmul(p) => {
+                let packs = p.first && !(self.packed && p.constant);
+                self.packs[p.pack].take().map(|buffer| (packs, buffer))
+            }
             _ => None,
         };
         let mut few = [Operand::NONE; FEW];
@@ -282,15 +333,21 @@ impl<'r> Buffers<'r> {
     pub(crate) fn finish(self, plan: &Plan) -> Result<Vec<HostBuffer>, Lack> {
         let outputs = self.outputs.into_iter().flatten();
         let frozen: Vec<HostBuffer> = outputs.map(HostBufferMut::freeze).collect();
+        let copy = |bytes: &[u8], place| {
+            let copy = HostBufferMut::copy_of(bytes).map(HostBufferMut::freeze);
+            copy.map_err(|bytes| Lack::of(plan, place, bytes))
+        };
         let result = |&id: &SlotId| {
             let slot = &plan.slots[id];
             match slot.place {
-                Place::Leaf(i) => Ok(self.leaves[i].clone()),
+                Place::Leaf(i) => match &self.leaves[i] {
+                    Leaf::Whole(buffer) => Ok((*buffer).clone()),
+                    other => copy(other.bytes(), slot.place),
+                },
                 Place::Output(i) => Ok(frozen[i].clone()),
                 Place::Temp(i) => {
                     let bytes = &contents(&self.temps[i])[..slot.len * slot.dtype.size()];
-                    let copy = HostBufferMut::copy_of(bytes).map(HostBufferMut::freeze);
-                    copy.map_err(|bytes| Lack::of(plan, slot.place, bytes))
+                    copy(bytes, slot.place)
                 }
             }
         };

@@ -9,6 +9,7 @@ mod kernel;
 mod memory;
 pub(crate) mod prepared;
 mod ready;
+mod rounds;
 pub(crate) mod segments;
 
 use crate::plan::Plan;
@@ -19,8 +20,8 @@ use crate::threads::team::Team;
 pub(crate) use kernel::run_kernel;
 #[cfg(test)]
 pub(crate) use kernel::run_ready;
-use memory::Buffers;
 use memory::no_room;
+use memory::{Buffers, Leaf};
 pub use memory::{Lack, Memory};
 pub use prepared::Prepared;
 #[cfg(test)]
@@ -112,10 +113,11 @@ impl Executor {
     ) -> Result<Vec<HostBuffer>, Lack> {
         memory.fill(plan, &prepared.packs)?;
         let mut buffers = Buffers {
-            leaves,
+            leaves: leaves.iter().map(|b| Leaf::Whole(b)).collect(),
             outputs: memory.take_outputs(plan)?,
             temps: std::mem::take(&mut memory.temps),
             packs: std::mem::take(&mut memory.packs),
+            packed: false,
         };
         let at = Cell::new(0);
         let run = Run { scalars, status };
@@ -140,25 +142,7 @@ impl Executor {
         current: &Cell<usize>,
     ) {
         self.with_team(prepared.large, |par| {
-            // Where there are parts enough for all threads.
-            let enough = |s: &&Segment| s.parts >= 2 * par.threads() || par.threads() == 1;
-            let mut segments = prepared.segments.iter().filter(enough).peekable();
-            let mut at = 0;
-            while at < plan.steps.len() {
-                if at == prepared.first_in_place && run.status.load(Ordering::Relaxed) != 0 {
-                    return;
-                }
-                current.set(at);
-                if let Some(segment) = segments.next_if(|s| s.steps.start == at) {
-                    let began = profile::begin();
-                    segment.run(plan, buffers, run, par);
-                    profile::cpu_step(began, &segment.all);
-                    at = segment.steps.end;
-                } else {
-                    buffers.step(plan, &plan.steps[at], &prepared.steps[at], run, par);
-                    at += 1;
-                }
-            }
+            run_plan(buffers, (plan, prepared), run, current, par);
         });
     }
 
@@ -169,6 +153,35 @@ impl Executor {
         }
         let _called = self.team.call();
         f(Par::of(&self.team));
+    }
+}
+
+/// The steps of a plan in order; `current` is the one that runs.
+fn run_plan(
+    buffers: &mut Buffers<'_>,
+    (plan, prepared): (&Plan, &Prepared),
+    run: Run<'_>,
+    current: &Cell<usize>,
+    par: Par<'_>,
+) {
+    // Where there are parts enough for all threads.
+    let enough = |s: &&Segment| s.parts >= 2 * par.threads() || par.threads() == 1;
+    let mut segments = prepared.segments.iter().filter(enough).peekable();
+    let mut at = 0;
+    while at < plan.steps.len() {
+        if at == prepared.first_in_place && run.status.load(Ordering::Relaxed) != 0 {
+            return;
+        }
+        current.set(at);
+        if let Some(segment) = segments.next_if(|s| s.steps.start == at) {
+            let began = profile::begin();
+            segment.run(plan, buffers, run, par);
+            profile::cpu_step(began, &segment.all);
+            at = segment.steps.end;
+        } else {
+            buffers.step(plan, &plan.steps[at], &prepared.steps[at], run, par);
+            at += 1;
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::ready::{Packed, Ready};
 use crate::matmul;
 use crate::matmul::gemm::packed_len;
-use crate::plan::{Kernel, Matrix, Plan, SlotId, Step};
+use crate::plan::{Kernel, Loop, Matrix, Place, Plan, SlotId, Step};
 use crate::run::segments::{self, Segment};
 use crate::storage::class_bytes;
 use rustc_hash::FxHashMap;
@@ -26,12 +26,22 @@ pub struct Prepared {
 impl Prepared {
     /// Prepares every step of `plan`.
     pub fn new(plan: &Plan) -> Prepared {
+        Prepared::with_constants(plan, usize::MAX)
+    }
+
+    /// Prepares the body of a loop.
+    pub(crate) fn of_body(l: &Loop) -> Prepared {
+        Prepared::with_constants(&l.body, l.carries.len() + l.pitches.len())
+    }
+
+    /// Prepares a plan whose leaves from `first_constant` on are the same in many runs, one after the other.
+    fn with_constants(plan: &Plan, first_constant: usize) -> Prepared {
         let ready = |step: &Step| {
             let dtype = plan.slots[step.output].dtype;
             Ready::new(&step.kernel, dtype, &plan.held(step))
         };
         let mut steps: Vec<Ready> = plan.steps.iter().map(ready).collect();
-        let packs = share_packs(plan, &mut steps);
+        let packs = share_packs(plan, &mut steps, first_constant);
         let work: usize = plan
             .steps
             .iter()
@@ -57,17 +67,34 @@ impl Prepared {
         let by_parts = |at: usize| self.segments.iter().any(|s| s.steps.contains(&at));
         let steps = plan.steps.iter().enumerate();
         let within = steps.map(|(at, step)| match &step.kernel {
-            Kernel::Conv(conv) if !by_parts(at) => crate::conv::step_bytes(conv),
+            Kernel::Conv(conv) if !by_parts(at) => class_bytes(crate::conv::step_bytes(conv)),
+            Kernel::Loop(l) => match &self.steps[at] {
+                Ready::Loop(body) => round_bytes(l, body),
+                _ => 0,
+            },
             _ => 0,
         });
-        let within = within.max().unwrap_or(0);
-        (kept.map(class_bytes).sum(), class_bytes(within))
+        (kept.map(class_bytes).sum(), within.max().unwrap_or(0))
     }
 }
 
-/// Finds products that read the same right operand, as the products of a recurrent layer's steps do; returns the floats
-/// that each takes when it is packed.
-fn share_packs(plan: &Plan, steps: &mut [Ready]) -> Vec<usize> {
+/// Bytes that a loop takes while it runs, beside its operands and outputs.
+fn round_bytes(l: &Loop, body: &Prepared) -> u64 {
+    let (kept, within) = body.bytes(&l.body);
+    let bytes = |slot: SlotId| l.body.slots[slot].len * l.body.slots[slot].dtype.size();
+    let results = l.body.outputs.iter().map(|&slot| class_bytes(bytes(slot)));
+    let carries = l.body.outputs[..l.carries.len()].iter();
+    let carries = carries.map(|&slot| class_bytes(bytes(slot)));
+    kept + within + results.chain(carries).sum::<u64>()
+}
+
+/// Finds products that read the same right operand, as the products of a recurrent layer's steps do, or one that many runs
+/// read; returns the floats that each takes when it is packed.
+fn share_packs(plan: &Plan, steps: &mut [Ready], first_constant: usize) -> Vec<usize> {
+    let is_constant = |slot: SlotId| match plan.slots[slot].place {
+        Place::Leaf(leaf) => leaf >= first_constant,
+        _ => false,
+    };
     let mut readers: FxHashMap<(SlotId, Matrix, usize, usize), Vec<usize>> = FxHashMap::default();
     for (at, step) in plan.steps.iter().enumerate() {
         if let Kernel::Matmul(m) = &step.kernel
@@ -79,7 +106,7 @@ fn share_packs(plan: &Plan, steps: &mut [Ready]) -> Vec<usize> {
     }
     let mut shared: Vec<(Vec<usize>, usize)> = readers
         .into_iter()
-        .filter(|(_, at)| at.len() > 1)
+        .filter(|((slot, ..), at)| at.len() > 1 || is_constant(*slot))
         .map(|((_, _, k, n), at)| (at, packed_len(k, n)))
         .collect();
     shared.sort_unstable();
@@ -88,6 +115,7 @@ fn share_packs(plan: &Plan, steps: &mut [Ready]) -> Vec<usize> {
             steps[at] = Ready::Matmul(Packed {
                 pack,
                 first: i == 0,
+                constant: is_constant(plan.steps[at].inputs[1]),
             });
         }
     }
@@ -109,6 +137,11 @@ fn work(plan: &Plan, step: &Step, ready: &Ready) -> usize {
             let sums = c.batch * c.groups * c.in_channels * c.out_channels;
             sums * product(&c.output) * product(&c.kernel) / AT_ONCE
         }
+        // Threads stand by for all of a loop or for none of it.
+        (Kernel::Loop(l), Ready::Loop(body)) => match body.large {
+            true => LARGE * l.length,
+            false => 0,
+        },
         (_, Ready::Map(program)) => program.as_ref().map_or(0, |p| p.nest.len * p.cost),
         (_, Ready::Reduce(r)) => r.work(),
         (_, Ready::Rows(r)) => r.work(),

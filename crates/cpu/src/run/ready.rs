@@ -16,6 +16,8 @@ pub(crate) enum Ready {
     Rows(rows::Ready),
     /// A product whose right operand is packed for several.
     Matmul(Packed),
+    /// A loop's body.
+    Loop(Box<super::Prepared>),
     /// Any other kernel: its data say all.
     Plain,
 }
@@ -27,6 +29,8 @@ pub(crate) struct Packed {
     pub(crate) pack: usize,
     /// Whether this product is the first to read it, and packs it.
     pub(crate) first: bool,
+    /// Whether it is the same in all rounds of the loop whose body this is.
+    pub(crate) constant: bool,
 }
 
 impl Ready {
@@ -36,6 +40,7 @@ impl Ready {
             Kernel::Map(m) => Ready::Map(map::prepare(m, dtype, held)),
             Kernel::Reduce(r) => Ready::Reduce(reduce::prepare(r)),
             Kernel::Rows(r) => Ready::Rows(rows::prepare(r, held)),
+            Kernel::Loop(l) => Ready::Loop(Box::new(super::Prepared::of_body(l))),
             _ => Ready::Plain,
         }
     }

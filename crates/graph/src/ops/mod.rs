@@ -168,6 +168,10 @@ pub enum Lowered {
     },
     /// A kernel of the user's own.
     Custom(crate::plan::CustomKernel),
+    /// A loop over a graph of its own. Its results are picked.
+    Loop,
+    /// A result of a loop.
+    Pick(loop_::Output),
 }
 
 /// Values a sample fills an operand with.
@@ -382,6 +386,14 @@ macro_rules! primitives {
                 }
             }
 
+            /// The loop, if it is one.
+            pub(crate) fn as_loop(&self) -> Option<&loop_::Loop> {
+                match self {
+                    Op::Loop(l) => Some(l),
+                    _ => None,
+                }
+            }
+
             pub(crate) fn batch(&self, x: &[Tensor]) -> Tensor {
                 match self { $(Op::$name(op) => Primitive::batch(op, x),)* }
             }
@@ -423,7 +435,7 @@ primitives! {
     cast::Cast, not::Not,
     add::Add, mul::Mul, div::Div, max::Max, min::Min, pow::Pow, fmod::Fmod, atan2::Atan2, compare::Compare,
     shift_right::ShiftRight, bitwise::Bitwise, where_::Where,
-    reduce_sum::ReduceSum, reduce_max::ReduceMax, argmax::ArgMax, scan::Scan, linear_scan::LinearScan,
+    reduce_sum::ReduceSum, reduce_max::ReduceMax, argmax::ArgMax, scan::Scan, linear_scan::LinearScan, loop_::Loop, pick::Pick,
     reshape::Reshape, permute::Permute, expand::Expand, slice::Slice, flip::Flip, pad::Pad, concat::Concat,
     matmul::Matmul, conv::Conv, conv_input_grad::ConvInputGrad, conv_weight_grad::ConvWeightGrad,
     window_sum::WindowSum, window_argmax::WindowArgMax,

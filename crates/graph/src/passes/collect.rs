@@ -3,7 +3,7 @@
 
 use super::{Graph, GraphNode, Site};
 use crate::eval::Value;
-use crate::ops::Lowered;
+use crate::ops::{Lowered, Op};
 use crate::tensor::Tensor;
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
@@ -62,8 +62,7 @@ fn collect_down_to(outputs: &[&Tensor], symbols: bool) -> Collected {
                 node: nodes.len(),
                 value,
             }),
-            Found::Inner if tensor.inputs().is_empty() => push_scalars(&tensor, &mut scalars),
-            Found::Inner => {}
+            Found::Inner => push_scalars(&tensor, &mut scalars),
         }
         nodes.push(tensor);
     }
@@ -97,9 +96,12 @@ enum Found {
     Inner,
 }
 
-/// Host steps have run before anything is planned; only an explanation meets one that has not.
+/// Host steps have run before anything is planned; only an explanation meets one that has not. A loop's value is not what
+/// its results are picked from: it runs for them.
 fn found(t: &Tensor, symbols: bool) -> Found {
-    use crate::ops::Op;
+    if matches!(t.0.op, Op::Loop(_)) {
+        return Found::Inner;
+    }
     let host = matches!(t.0.op, Op::Host(_));
     let symbol = symbols && matches!(t.0.op, Op::Input(_));
     match t.0.value.get() {
@@ -127,6 +129,12 @@ fn reachable(outputs: &[&Tensor], symbols: bool) -> Vec<(Tensor, Found)> {
 }
 
 fn push_scalars(t: &Tensor, scalars: &mut Vec<u32>) {
+    if let Op::Loop(l) = &t.0.op {
+        return l.body().push_scalars(scalars);
+    }
+    if !t.inputs().is_empty() {
+        return;
+    }
     match t.0.op.lower() {
         Lowered::Constant {
             literal: None,
@@ -150,19 +158,22 @@ impl Collected {
         &self.operands[begin..self.ends[node]]
     }
 
-    /// The node of this number.
-    pub(crate) fn node(&self, node: usize) -> Option<&Tensor> {
-        self.nodes.get(node)
+    /// Name and place of the node of this number, as [`Graph::site`] counts.
+    pub(crate) fn site(&self, node: usize) -> Option<crate::run::Site> {
+        match self.nodes.get(node) {
+            Some(own) => Some((own.op_name(), own.location())),
+            None => {
+                let ops = self.inner().map(|t| &t.0.op);
+                crate::loops::site_in(ops, node - self.nodes.len())
+            }
+        }
     }
 
     /// The nodes with run-time scalars, each with the place of its first.
     pub(crate) fn scalar_nodes(&self) -> Vec<(usize, &Tensor)> {
         let mut words = Vec::new();
         let mut nodes = Vec::new();
-        for (node, t) in self.nodes.iter().enumerate() {
-            if self.is_leaf[node] || !self.operands(node).is_empty() {
-                continue;
-            }
+        for t in self.inner() {
             let at = words.len();
             push_scalars(t, &mut words);
             if words.len() > at {
@@ -189,7 +200,6 @@ impl Collected {
 
     /// A leaf that has no value: a stand-in of a transformation that leaked.
     pub(crate) fn valueless(&self) -> Option<&Tensor> {
-        use crate::ops::Op;
         self.inner().find(|t| matches!(t.0.op, Op::Input(_)))
     }
 
@@ -223,12 +233,12 @@ impl Collected {
             let leaf = is_leaf.then_some(graph.n_leaves);
             graph.n_leaves += usize::from(is_leaf);
             let mut words = Vec::new();
-            if !is_leaf && self.operands(node).is_empty() {
+            if !is_leaf {
                 push_scalars(t, &mut words);
             }
             let scalar = (!words.is_empty()).then_some(graph.n_scalars);
             graph.n_scalars += words.len();
-            let input = crate::ops::Op::Input(crate::ops::input::Input);
+            let input = Op::Input(crate::ops::input::Input);
             graph.nodes.push(GraphNode {
                 op: if is_leaf { input } else { t.0.op.clone() },
                 inputs: self.operands(node).to_vec(),

@@ -36,6 +36,10 @@ pub(crate) fn plan_text(plan: &Plan) -> String {
                 writeln!(out, "reduce {:?} {:?} over {:?}", r.kind, r.outer, r.inner)
             }
             Kernel::Rows(r) => writeln!(out, "rows {:?} of {:?}", r.outer, r.inner),
+            Kernel::Loop(l) => {
+                let way = if l.reverse { "back" } else { "on" };
+                writeln!(out, "loop of {} rounds {way}, {:?}", l.length, l.writes)
+            }
             k => writeln!(out, "{k:?}"),
         };
         let _ = writeln!(out, "      reads {}", inputs.join(" "));
@@ -47,6 +51,11 @@ pub(crate) fn plan_text(plan: &Plan) -> String {
             Kernel::Map(m) => insts(&mut out, &m.expr.insts),
             Kernel::Reduce(r) => insts(&mut out, &r.expr.insts),
             Kernel::Rows(r) => stages(&mut out, r),
+            Kernel::Loop(l) => {
+                for line in plan_text(&l.body).lines() {
+                    let _ = writeln!(out, "    | {line}");
+                }
+            }
             _ => {}
         }
     }

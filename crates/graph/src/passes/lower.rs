@@ -2,6 +2,7 @@
 //! exist for a kernel all the same, more nodes are stored and the lowering starts again.
 
 use super::expression::{Builder, MustStore, views};
+use super::loops::Bodies;
 use super::mark::{Marked, matrix, three};
 use super::strided::{Strided, merge};
 use super::{Graph, Limits, Site, fit};
@@ -20,7 +21,7 @@ const ROUNDS: usize = 4;
 
 /// Lowers a widened graph. Temporaries are not assigned to memory yet: every slot but leaves and outputs has a
 /// buffer of its own.
-pub(crate) fn lower(graph: &Graph, limits: &Limits) -> Plan {
+pub(crate) fn lower(graph: &Graph, limits: &Limits, bodies: &Bodies) -> Plan {
     let lowered: Vec<Lowered> = graph.nodes.iter().map(|n| n.op.lower()).collect();
     let mut forced = vec![false; graph.nodes.len()];
     for round in 0.. {
@@ -34,6 +35,7 @@ pub(crate) fn lower(graph: &Graph, limits: &Limits) -> Plan {
         let mut lowering = Lowering {
             marked: &marked,
             limits,
+            bodies,
             plan: Plan::default(),
             slots: vec![None; graph.nodes.len()],
         };
@@ -64,6 +66,7 @@ fn check_of(kernel: &Kernel, site: Site) -> u32 {
 struct Lowering<'a> {
     marked: &'a Marked<'a>,
     limits: &'a Limits,
+    bodies: &'a Bodies,
     plan: Plan,
     /// Of each stored node.
     slots: Vec<Option<SlotId>>,
@@ -77,7 +80,9 @@ impl Lowering<'_> {
         self.plan.n_leaves = graph.n_leaves;
         self.plan.n_scalars = graph.n_scalars;
         for n in 0..graph.nodes.len() {
-            if self.marked.stored[n] {
+            if let Lowered::Loop = self.marked.lowered[n] {
+                missing.extend(self.looped(n).err());
+            } else if self.slots[n].is_none() && self.marked.stored[n] {
                 self.add_slot(n);
                 missing.extend(self.node(n).err());
             }
@@ -208,6 +213,38 @@ impl Lowering<'_> {
         if let Some(step) = self.plan.steps.last_mut() {
             step.origin.name.clone_from(&kernel.name);
         }
+        Ok(())
+    }
+
+    /// The step of a loop, which writes all its results.
+    fn looped(&mut self, n: usize) -> Result<(), MustStore> {
+        let Some(body) = self.bodies.get(&n) else {
+            return Ok(());
+        };
+        let node = &self.marked.graph.nodes[n];
+        let inputs = node.inputs.iter().map(|&i| self.dense_slot(i));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        for &pick in &body.picks {
+            self.add_slot(pick);
+        }
+        let mut outputs = body.picks.iter().filter_map(|&pick| self.slots[pick]);
+        let Some(output) = outputs.next() else {
+            return Ok(());
+        };
+        let step = Step {
+            check: body.kernel.body.checks().first().copied().unwrap_or(0),
+            kernel: Kernel::Loop(body.kernel.clone()),
+            inputs,
+            output,
+            more_outputs: outputs.collect(),
+            then: None,
+            origin: Origin {
+                name: node.op.name().to_string(),
+                location: node.location.line,
+                node: node.location.node,
+            },
+        };
+        self.plan.steps.push(step);
         Ok(())
     }
 

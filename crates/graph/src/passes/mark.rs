@@ -157,7 +157,7 @@ impl<'g> Marked<'g> {
                 self.require_dense(inputs[1]);
             }
             Lowered::Window { .. } | Lowered::ArgSort { .. } => self.require_dense(inputs[0]),
-            Lowered::Scan { .. } | Lowered::Custom(_) => {
+            Lowered::Scan { .. } | Lowered::Custom(_) | Lowered::Loop => {
                 inputs.iter().for_each(|&i| self.require_dense(i))
             }
             Lowered::ScatterAdd { dim } => {
@@ -298,6 +298,7 @@ fn is_kernel(l: &Lowered) -> bool {
             | Lowered::Scan { .. }
             | Lowered::ArgSort { .. }
             | Lowered::Custom(_)
+            | Lowered::Pick(_)
     )
 }
 

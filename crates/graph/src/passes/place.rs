@@ -44,8 +44,10 @@ impl Users {
             dropped: vec![false; plan.steps.len()],
         };
         for (at, step) in plan.steps.iter().enumerate() {
-            users.writers[step.output].push(at);
-            users.written[step.output].add(&step.kernel);
+            for slot in step.outputs() {
+                users.writers[slot].push(at);
+                users.written[slot].add(&step.kernel);
+            }
             for (i, &slot) in step.inputs.iter().enumerate() {
                 if !step.inputs[..i].contains(&slot) {
                     users.readers[slot].push(at);

@@ -109,9 +109,9 @@ fn verify_kernel(plan: &Plan, at: usize, step: &Step, limits: &Limits) {
         );
         verify_expr(at, &then.expr, then.shape.len(), &[]);
     }
-    let rows = matches!(step.kernel, Kernel::Rows(_));
+    let several = matches!(step.kernel, Kernel::Rows(_) | Kernel::Loop(_));
     assert!(
-        rows || step.more_outputs.is_empty(),
+        several || step.more_outputs.is_empty(),
         "step {at} has more than one output"
     );
     match &step.kernel {

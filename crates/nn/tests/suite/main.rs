@@ -11,6 +11,7 @@ mod gradients;
 mod groups;
 mod inside;
 mod layers;
+mod long;
 mod models;
 mod module;
 mod optim;

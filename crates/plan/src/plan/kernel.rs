@@ -316,6 +316,8 @@ pub enum Kernel {
     ArgSort(ArgSort),
     /// The user's own.
     Custom(crate::plan::Custom),
+    /// A plan of its own, many times.
+    Loop(crate::plan::Loop),
 }
 
 impl Kernel {
@@ -328,6 +330,7 @@ impl Kernel {
                 let channels = [c.batch, c.groups, c.in_channels, c.out_channels];
                 product(&channels) * product(&c.output) * product(&c.kernel)
             }
+            Kernel::Loop(l) => l.multiply_adds(),
             _ => 0,
         }
     }

@@ -5,12 +5,14 @@ mod custom;
 pub mod expr;
 mod in_place;
 pub mod kernel;
+mod looped;
 pub mod scalar_op;
 
 pub use custom::{Custom, CustomCpu, CustomKernel};
 pub use expr::{Expr, Inst, Reg, View};
 pub use in_place::{Held, InPlace};
 pub use kernel::*;
+pub use looped::{Loop, LoopWrite};
 pub use scalar_op::{BlockFn, Function, ScalarOp};
 
 use crate::dtype::DType;
@@ -63,7 +65,7 @@ pub struct Step {
     /// The slot written. Several steps may write regions of one slot (strided Map stores), the first of them all
     /// of it.
     pub output: SlotId,
-    /// Further slots written, by a Rows kernel.
+    /// Further slots written, by a Rows kernel or a loop.
     pub more_outputs: Vec<SlotId>,
     /// What follows a product of two operands, point by point of its result: the program's input 0 is the product's
     /// value, its others are the step's inputs from the third on, and its result is stored instead.
@@ -117,6 +119,7 @@ impl Plan {
             Kernel::Map(map) => of_expr(&map.expr),
             Kernel::Reduce(reduce) => of_expr(&reduce.expr),
             Kernel::Rows(rows) => rows.stages.iter().flat_map(|s| of_expr(&s.expr)).collect(),
+            Kernel::Loop(l) => l.body.checks(),
             _ => vec![step.check],
         };
         let mut checks: Vec<u32> = self.steps.iter().flat_map(of_step).collect();

@@ -7,7 +7,13 @@ use crate::host::Host;
 use crate::module::{Kind, Module};
 use crate::{Context, Dropout};
 use wgrad_graph::once::{Once, Wide};
-use wgrad_graph::{Device, ErrorKind, Generator, Tensor};
+use wgrad_graph::{Device, ErrorKind, Generator, ScanOptions, Tensor, scan};
+
+/// Sequences of so many steps are loops in the graph; shorter ones are recorded step by step.
+const LOOPED: usize = 128;
+
+/// Elements that the products of all steps of a loop may have to be kept for the gradient, which is faster then: 64 MiB.
+const KEPT: usize = 1 << 24;
 
 /// The most layers, so that a nonsensical number is refused rather than tried.
 const MAX_LAYERS: usize = 1 << 16;
@@ -265,6 +271,9 @@ fn one_direction(
     reverse: bool,
     cell: &Cell,
 ) -> (Tensor, Vec<Tensor>) {
+    if products.size(0) >= LOOPED {
+        return looped(products, is_step, weights, state, reverse, cell);
+    }
     let mut steps = Vec::with_capacity(products.size(0));
     steps_of(&products, &mut steps);
     let mut masks = Vec::new();
@@ -290,6 +299,37 @@ fn one_direction(
         outputs.reverse();
     }
     (Tensor::stack(&outputs.iter().collect::<Vec<_>>(), 0), state)
+}
+
+/// The same as a loop in the graph.
+#[track_caller]
+fn looped(
+    products: Tensor,
+    is_step: Option<&Tensor>,
+    weights: &Weights,
+    state: Vec<Tensor>,
+    reverse: bool,
+    cell: &Cell,
+) -> (Tensor, Vec<Tensor>) {
+    let options = ScanOptions {
+        reverse,
+        // The state's products have the size of the inputs'.
+        keep_products: products.numel() <= KEPT,
+        ..ScanOptions::default()
+    };
+    let inputs = (products, is_step.cloned());
+    let step = |state: Vec<Tensor>, (product, mask): (Tensor, Option<Tensor>)| {
+        let mut next = cell(weights, &product, &state);
+        if let Some(mask) = mask {
+            for (new, old) in next.iter_mut().zip(&state) {
+                *new = Tensor::where_(&mask, new, old);
+            }
+        }
+        let output = next[0].clone();
+        (next, output)
+    };
+    let (last, output) = scan(state, inputs, &options, step);
+    (output, last)
 }
 
 /// The elements of dimension 0, by halving: gradients of single slices would each be as long as the sequence.
