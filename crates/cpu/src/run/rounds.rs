@@ -26,6 +26,14 @@ impl Buffers<'_> {
             let place = plan.slots[slot].place;
             outs.push(self.written(place).and_then(Option::take));
         }
+        for (write, out) in l.writes.iter().zip(&mut outs) {
+            // Rows that are longer than what is written into them have zeros at their ends.
+            if let (LoopWrite::Each { len, pitch, .. }, Some(out)) = (write, out)
+                && len != pitch
+            {
+                out.bytes_mut().fill(0);
+            }
+        }
         let inputs: Vec<&[u8]> = step
             .inputs
             .iter()
