@@ -42,7 +42,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     equal_kernels(lesson, rng, device)?;
 
     // Learned on few digits, where fewer weights need fewer examples.
-    let (images, tests, epochs) = lesson.pick((2000, 4000, 16), (500, 500, 10));
+    let (images, tests, epochs) = lesson.pick((4000, 4000, 12), (500, 500, 10));
     let (train, test) = lesson.some_digits(images, tests)?;
     let (x_test, y_test) = test.gather(&Tensor::arange(tests, device));
     let shared = Conv2d::new(1, 8, [5, 5], plain, rng, device);

@@ -78,6 +78,9 @@ pub fn run(lesson: &mut Lesson) -> Result {
         );
         let (mut at, mut right) = (Vec::new(), Vec::new());
         for count in 1..=steps {
+            // The rate falls in a straight line: at a constant one what was smoothed too much does not come back.
+            let left = 1.0 - (count - 1) as f64 / steps as f64;
+            state.1.set_lr(1e-3 * left);
             step.call(
                 &mut state,
                 &[&rng.integers(0, images as i32, &[200], device)],

@@ -313,7 +313,12 @@ fn forward_mode_and_hessians_are_those_of_the_steps() {
             &ScanOptions::default(),
             &step,
         );
-        let (b_, by) = unrolled(vec![h.clone(), c.clone()], &[x.clone()], (4, false), &step);
+        let (b_, by) = unrolled(
+            vec![h.clone(), c.clone()],
+            std::slice::from_ref(&x),
+            (4, false),
+            &step,
+        );
         let inputs = [&h, &x, &w];
         let way = [
             random(7, h.shape(), &d),
@@ -395,7 +400,8 @@ fn loops_stand_in_loops_and_checkpoints() {
             let (last, each) = checkpoint(run);
             (vec![last], vec![each])
         };
-        check(&[h.clone()], &[x.clone()], &[w.clone()], (3, true), &inner);
+        let one = std::slice::from_ref::<Tensor>;
+        check(one(&h), one(&x), one(&w), (3, true), &inner);
         // A checkpoint around it gives the same.
         let run = || {
             scan(

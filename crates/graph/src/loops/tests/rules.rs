@@ -63,7 +63,13 @@ fn states_may_change_places_and_outputs_be_anything() {
             )
         };
         for length in [0, 1, 2, 5] {
-            check(&state, &[], &[w.clone()], (length, false), &step);
+            check(
+                &state,
+                &[],
+                std::slice::from_ref(&w),
+                (length, false),
+                &step,
+            );
         }
         // No state at all.
         let x = [random(5, &[4, 2], &d)];
