@@ -41,7 +41,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
     lesson.at_least(
         "right with the most units",
         shares[shares.len() - 1],
-        lesson.pick(0.94, 0.87),
+        lesson.pick(0.9, 0.87),
     )?;
     lesson.at_least(
         "gained from the fewest",
