@@ -1,7 +1,8 @@
 //! Learning from images without labels: virtual adversarial training asks that a network say the same in the direction in which
 //! its answer changes most, `KL(p(y|x) ‖ p(y|x + r))`, and that needs no label. 100 labelled digits and thousands without.
 //! Source: Miyato, Maeda, Koyama, Ishii, Virtual Adversarial Training, 2018; Goodfellow, Bengio, Courville, Deep Learning,
-//! 7.6 and 7.13.
+//! 7.6 and 7.13. The rate falls, for at a constant one
+//! the network is smoothed too much in the end.
 
 use crate::lesson::{Lesson, Result};
 use wgrad::nn::loss::{VirtualAdversarial, virtual_adversarial};
@@ -78,7 +79,6 @@ pub fn run(lesson: &mut Lesson) -> Result {
         );
         let (mut at, mut right) = (Vec::new(), Vec::new());
         for count in 1..=steps {
-            // At a constant rate the network is smoothed too much in the end.
             state
                 .1
                 .set_lr(1e-3 - 1e-3 * count as f64 / (steps + 1) as f64);
