@@ -7,6 +7,9 @@ use crate::results::{Check, Run, in_order};
 use std::fmt::Write;
 use std::path::Path;
 
+/// Bytes of the largest picture that is kept.
+const LARGEST: u64 = 200_000;
+
 /// Writes `course.md` and the pictures of the first run, one for each lesson, into `docs`.
 pub fn write(docs: &Path, folders: &[std::path::PathBuf]) -> Result {
     let runs = folders
@@ -29,8 +32,12 @@ pub fn write(docs: &Path, folders: &[std::path::PathBuf]) -> Result {
             summary(entry.source)
         )?;
         table(&mut page, &runs, &name)?;
+        let small = |file: &str| {
+            let size = std::fs::metadata(first.folder.join(file)).map(|m| m.len());
+            size.is_ok_and(|size| size < LARGEST)
+        };
         let pictures = first.lessons.get(&name).map(|lesson| &lesson.pictures);
-        if let Some((file, title)) = pictures.and_then(|pictures| pictures.first()) {
+        if let Some((file, title)) = pictures.and_then(|all| all.iter().find(|p| small(&p.0))) {
             let kept = file.replace('/', "-");
             std::fs::create_dir_all(docs.join("course"))?;
             std::fs::copy(first.folder.join(file), docs.join("course").join(&kept))?;

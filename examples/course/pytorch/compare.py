@@ -1,7 +1,7 @@
-"""Runs lessons of the course and their twins in PyTorch in turns: python compare.py COURSE DATA [SEED]
+"""Runs lessons of the course and their twins in PyTorch in turns: python compare.py COURSE DATA [SEED [TURNS]]
 
 COURSE is the built command (target/release/course). Prints docs/course-pytorch.md: lines without comments and blank ones, seconds of
-the process from start to end (medians of three turns), and the figure that both give. The lessons check and draw besides.
+the process from start to end (medians of so many turns, three by default), and the figure that both give. The lessons check and draw besides.
 """
 import json
 import pathlib
@@ -46,7 +46,7 @@ def figure(checks, name):
 
 
 def main():
-    course, data, seed = sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else "0"
+    course, data, seed, turns = (sys.argv[1:] + ["0", "3"][len(sys.argv) - 3 :])[:4]
     print("# The course beside PyTorch\n")
     print("| lesson | figure | lines | PyTorch's | seconds | PyTorch's | result | PyTorch's |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
@@ -56,7 +56,7 @@ def main():
             continue
         ours, theirs = [], []
         with tempfile.TemporaryDirectory() as out:
-            for _ in range(3):
+            for _ in range(int(turns)):
                 command = [course, name, "--device", "cpu", "--seed", seed, "--data", data, "--out", out]
                 ours.append(seconds(command)[0])
                 took, said = seconds([sys.executable, str(twin), data, seed])
