@@ -186,7 +186,9 @@ fn batch_rules_equal_stacking() {
     let (mut failures, mut count) = (Vec::new(), 0);
     let d = Device::reference();
     for (n, sample) in wgrad::ops::Op::samples().iter().enumerate() {
-        if sample.inputs.is_empty() {
+        // A loop's own value is laid out for its picks, which are batched with it: `vmap` of `scan` in the graph's own tests.
+        let is_loop = matches!(sample.op, wgrad::ops::Op::Loop(_));
+        if sample.inputs.is_empty() || is_loop {
             continue;
         }
         let examples: Vec<Vec<Tensor>> = (0..3)
