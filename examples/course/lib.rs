@@ -1,10 +1,12 @@
 //! The course and its runner: lists its chapters, runs one, some or all of them, and writes an index page with every picture, figure
 //! and source.
 //!
-//!     cargo run --release -p wgrad-course                       # what there is, and how long it takes
-//!     cargo run --release -p wgrad-course -- calculus           # a chapter
-//!     cargo run --release -p wgrad-course -- calculus/limit     # a lesson
-//!     cargo run --release -p wgrad-course -- --all --quick
+//! ```sh
+//! cargo run --release -p wgrad-course                       # what there is, and how long it takes
+//! cargo run --release -p wgrad-course -- calculus           # a chapter
+//! cargo run --release -p wgrad-course -- calculus/limit     # a lesson
+//! cargo run --release -p wgrad-course -- --all --quick
+//! ```
 //!
 //! A lesson is a function of a [`Lesson`]: what it prints, draws and checks goes through that. It uses the public library
 //! and nothing of other lessons.
