@@ -98,24 +98,6 @@ class SmallResNet(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
-class ResNet18(nn.Module):
-    """With torchvision's names."""
-
-    def __init__(self, classes):
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
-        sizes = [(64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)]
-        for i, (a, b, stride) in enumerate(sizes, 1):
-            setattr(self, f"layer{i}", nn.Sequential(Basic(a, b, stride), Basic(b, b, 1)))
-        self.fc = nn.Linear(512, classes)
-
-    def forward(self, x):
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
-        for i in range(1, 5):
-            x = getattr(self, f"layer{i}")(x)
-        return self.fc(x.mean((2, 3)))
-
-
 def text(i, batch, length, vocabulary):
     """The rows of step i: inputs, and the tokens after them."""
     k = torch.arange(batch * (length + 1))
@@ -147,13 +129,8 @@ def slow_adamw(parameters):
     return adamw(parameters, 1e-4)
 
 
-def sgd(parameters, lr=0.02):
-    return torch.optim.SGD(parameters, lr=lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
-
-
-def slow_sgd(parameters):
-    """As above: at 0.02 rounding decides where ResNet-18 goes on eight images."""
-    return sgd(parameters, 5e-4)
+def sgd(parameters):
+    return torch.optim.SGD(parameters, lr=0.02, momentum=0.9, nesterov=True, weight_decay=5e-4)
 
 
 def rate(i):
@@ -220,7 +197,6 @@ def cases(large):
     if large:
         gpt = lambda: Gpt2(65, 64, 128, 4, 4)
         yield from recipes("gpt large", gpt, text_loss, lambda i: text(i, 12, 64, 65), slow_adamw)
-        yield from recipes("resnet large", lambda: ResNet18(10), image_loss, lambda i: images(i, 8, 64, 10), slow_sgd)
     else:
         gpt = lambda: Gpt2(17, 8, 16, 2, 2)
         yield from recipes("gpt", gpt, text_loss, lambda i: text(i, 8, 8, 17), adamw)
