@@ -55,7 +55,7 @@ fn opening(runs: &[Run]) -> String {
          cargo run --release -p wgrad-course -- --all --seed 1 --out full1\n\
          cargo run --release -p wgrad-course -- --all --quick --out quick\n\
          cargo run --release -p wgrad-course -- --document docs full0 full1 quick\n```\n\n\
-         Beside PyTorch: [`course-pytorch.md`](course-pytorch.md).\n\n| run | device | lessons | minutes |\n|---|---|---|---|\n",
+         | run | device | lessons | minutes |\n|---|---|---|---|\n",
     );
     for run in runs {
         let minutes = run.lessons.values().map(|l| l.seconds).sum::<f64>() / 60.0;
