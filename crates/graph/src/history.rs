@@ -14,14 +14,14 @@
 //! [`LEVELS`] values or [`LENGTH`] operations; a gradient that would go farther is an error. What was computed last keeps its
 //! operands in any case, for whoever looks for a NaN. Under [`no_grad`] nothing is kept.
 //!
-//! Knows handles and operands, no operation; runs nothing.
+//! Knows handles and operands, of operations only loops; runs nothing.
 
 use crate::error::{Error, ErrorKind};
 use crate::tensor::{Node, Tensor};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, Weak};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError, Weak};
 
 /// Values in a row, each computed from the one before, over which an unmarked tensor is remembered. Reading a loss before its
 /// gradient is asked for makes one, reading the gradient before it is differentiated again another.
@@ -149,29 +149,22 @@ pub fn no_grad<T>(f: impl FnOnce() -> T) -> T {
 /// Who reads operands of several nodes, and must find the same ones again.
 static READERS: RwLock<()> = RwLock::new(());
 
-thread_local! {
-    /// How many guards this thread has. A second one does not wait: who lets go may be waiting for the first.
-    static HOLDING: Cell<usize> = const { Cell::new(0) };
+/// Nothing is let go while the guard is there. Nobody waits for it: who would let go tries again later.
+pub(crate) fn hold() -> RwLockReadGuard<'static, ()> {
+    READERS.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Nothing is let go while this is there.
-pub(crate) struct Hold {
-    _first: Option<RwLockReadGuard<'static, ()>>,
-}
-
-/// Must not be kept while anything is planned, run or waited for.
-pub(crate) fn hold() -> Hold {
-    let nested = HOLDING.replace(HOLDING.get() + 1) > 0;
-    let lock = || READERS.read().unwrap_or_else(PoisonError::into_inner);
-    Hold {
-        _first: (!nested).then(lock),
+/// The right to let go, unless somebody reads for longer than it takes to look a few times: waiting could be for ever, where
+/// that one waits for this thread.
+fn alone() -> Option<RwLockWriteGuard<'static, ()>> {
+    for _ in 0..256 {
+        match READERS.try_write() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(guard)) => return Some(guard.into_inner()),
+            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+        }
     }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        HOLDING.set(HOLDING.get() - 1);
-    }
+    None
 }
 
 /// Nodes with values and operands that a thread has computed, and the number of nodes at which they are looked at again. Each
@@ -189,10 +182,11 @@ thread_local! {
 /// These have got values. Lets go of what nobody can ask for, now or when half as many nodes have been recorded as stayed
 /// the last time: so the time it takes is in proportion to what is recorded.
 pub(crate) fn evaluated(tensors: &[&Tensor]) {
-    let strict = NO_GRAD.get() > 0;
-    if strict {
-        for t in tensors {
-            if !t.inputs().is_empty() && t.forget_inputs() {
+    if NO_GRAD.get() > 0 {
+        let open = |t: &&&Tensor| !t.inputs().is_empty() && !is_remade(t);
+        let Some(_alone) = alone() else { return };
+        for t in tensors.iter().filter(open) {
+            if t.forget_inputs() {
                 t.0.history.set(RELEASED | CUT);
             }
         }
@@ -201,8 +195,9 @@ pub(crate) fn evaluated(tensors: &[&Tensor]) {
     let mut suspects = SUSPECTS.take();
     let new = tensors.iter().filter(|t| !t.inputs().is_empty());
     suspects.nodes.extend(new.map(|t| Arc::downgrade(&t.0)));
-    if crate::tensor::next_id() >= suspects.next && HOLDING.get() == 0 {
-        let _alone = READERS.write().unwrap_or_else(PoisonError::into_inner);
+    if crate::tensor::next_id() >= suspects.next
+        && let Some(_alone) = alone()
+    {
         suspects.examine(tensors);
     }
     SUSPECTS.set(suspects);
@@ -288,9 +283,7 @@ impl Sight {
             let (levels, length) = self.distance[at];
             let far = levels >= LEVELS || length >= LENGTH;
             let cut = any && !marked && far;
-            // A loop is computed anew for results that nobody has asked for yet.
-            let remade = matches!(t.0.op, crate::ops::Op::Loop(_));
-            let candidate = t.0.value.get().is_some() && !remade && !fresh.contains(&t.0.id);
+            let candidate = t.0.value.get().is_some() && !is_remade(t) && !fresh.contains(&t.0.id);
             if candidate && (!any || cut) && !t.inputs().is_empty() && self.forget(t) {
                 t.0.history.set(RELEASED | if cut { CUT } else { 0 });
                 (any, marked) = (false, false);
@@ -317,6 +310,11 @@ impl Sight {
         }
         t.forget_inputs()
     }
+}
+
+/// Whether it is computed anew from its operands though it has a value: a loop is, for results that nobody has asked for yet.
+fn is_remade(t: &Tensor) -> bool {
+    matches!(t.0.op, crate::ops::Op::Loop(_))
 }
 
 /// Whether somebody holds it beside nodes, and the one handle here.
