@@ -3,6 +3,7 @@
 
 #[cfg(all(feature = "guard", unix))]
 use crate::guard::{self, Guarded};
+use crate::huge_pages;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -54,11 +55,12 @@ pub fn room(bytes: usize) -> Result<(), usize> {
 /// An empty list with room for `n` elements that lives no longer than a step: see [`HostBufferMut::within_step`].
 #[inline]
 pub fn reserved<T>(n: usize) -> Vec<T> {
-    let mut list = Vec::new();
+    let mut list: Vec<T> = Vec::new();
     if list.try_reserve_exact(n).is_err() {
         let bytes = n.saturating_mul(size_of::<T>());
         std::panic::resume_unwind(Box::new(NoRoom { bytes }));
     }
+    huge_pages::ask(list.as_mut_ptr().cast(), n * size_of::<T>());
     list
 }
 
@@ -82,6 +84,7 @@ fn zeroed(n: usize) -> Option<Vec<Line>> {
     if first.is_null() {
         return None;
     }
+    huge_pages::ask(first, layout.size());
     // SAFETY: the memory comes from the global allocator with the layout of `n` lines, and zeros are a valid line.
     Some(unsafe { Vec::from_raw_parts(first.cast(), n, n) })
 }

@@ -5,15 +5,18 @@
 //! |---|---|---|---|
 //! | forward | `winograd` | 3×3, stride 1, [`CHANNELS`] planes on both sides, [`POSITIONS`], [`TILES`] | a quarter of the multiplications |
 //! | forward | rows of `unfold` one by one | fewer than [`FEW`] output planes | a product would not pay for its packing |
+//! | forward | `batched` | [`SMALL`] maps of several images | one image is a product of few columns |
 //! | forward | product of the planes as they lie | 1×1, stride 1, no padding | there is nothing to unfold |
 //! | forward | `implicit` | no depth, stride 1, few columns between the lines ([`implicit`]) | the unfolded input is never written |
-//! | forward | `unfold`, a tile at a time | all others | works for any shape |
+//! | forward | `batched` | all others | works for any shape |
 //! | input gradient | as the forward of its adjoint | stride 1, and [`as_forward`] | all of the above |
-//! | input gradient | fold (`col2im`) | all others | as many multiplications as there are |
+//! | input gradient | `batched`, folded (`col2im`) | all others | as many multiplications as there are |
+//! | weight gradient | rows of `unfold` one by one | fewer than [`FEW`] output planes | a product would not pay for its packing |
 //! | weight gradient | `winograd` | as forward, and its sums stay in the cache ([`SUMS`]) | a quarter of the multiplications |
-//! | weight gradient | `weight_implicit` | no depth, [`MANY`] input planes, [`FEW`] output planes | the unfolded input is never written |
+//! | weight gradient | `batched` | adding up partial sums would take longer than the products ([`adds_up`]) | there are no partial sums |
+//! | weight gradient | `weight_implicit` | no depth, [`MANY`] input planes | the unfolded input is never written |
 //! | weight gradient | `weight_few_channels` | 3×3, stride 1, fewer input planes, lines of half a vector | no product: a sum for each tap |
-//! | weight gradient | `unfold`, a tile at a time | all others | works for any shape |
+//! | weight gradient | `batched` | all others | works for any shape |
 
 use crate::conv::implicit::{gap, is_flat};
 use crate::conv::unfold::Unfold;
@@ -42,6 +45,12 @@ pub(crate) const FEW: usize = 4;
 /// would be empty.
 const MANY: usize = 12;
 
+/// Positions of a map below which those of several images are columns of one product.
+const SMALL: usize = 128;
+
+/// Floats of a weight that do not stay in a second-level cache beside what they are computed from.
+const CACHED: usize = 1 << 16;
+
 /// Columns of a line that are worth a vector of 16 lanes.
 const LINE: usize = 8;
 
@@ -52,7 +61,7 @@ pub(crate) enum Forward {
     Rows,
     Product,
     Implicit,
-    Unfold,
+    Batched,
 }
 
 /// A way to the gradient of the input.
@@ -68,7 +77,8 @@ pub(crate) enum WeightGrad {
     Winograd,
     Implicit,
     FewChannels,
-    Unfold,
+    Batched,
+    Rows,
 }
 
 /// The way of `images` images from `from` planes of a group to `to`.
@@ -78,10 +88,11 @@ pub(crate) fn forward(shape: &Unfold, images: usize, from: usize, to: usize) -> 
         return Forward::Winograd;
     }
     match () {
+        () if to < FEW && !shape.is_identity() => Forward::Rows,
+        () if images > 1 && shape.positions() < SMALL => Forward::Batched,
         () if shape.is_identity() => Forward::Product,
-        () if to < FEW => Forward::Rows,
         () if implicit(shape) => Forward::Implicit,
-        () => Forward::Unfold,
+        () => Forward::Batched,
     }
 }
 
@@ -98,10 +109,11 @@ pub(crate) fn input_grad(conv: &Conv, adjoint: &Unfold) -> InputGrad {
     }
 }
 
-/// Whether an adjoint is better computed as a convolution than by folding: unfolding costs by output channels, folding by
-/// input channels, reading in place nothing.
+/// Whether an adjoint is better computed as a convolution than by folding: it multiplies for each position of its output, folding
+/// for each of its input. Unfolding costs by output channels, folding by input channels, reading in place nothing.
 fn as_forward(adjoint: &Unfold, from: usize, to: usize) -> bool {
-    to * 2 > from || to >= FEW && implicit(adjoint)
+    let more = 4 * adjoint.positions() > 5 * adjoint.plane();
+    !more && (to * 2 > from || to >= FEW && implicit(adjoint))
 }
 
 /// The way to the gradient of the weight of `conv`. `lanes` is the length of a vector.
@@ -112,12 +124,19 @@ pub(crate) fn weight_grad(conv: &Conv, shape: &Unfold, lanes: usize) -> WeightGr
         return WeightGrad::Winograd;
     }
     match is_flat(shape) {
-        true if from >= MANY && to >= FEW => WeightGrad::Implicit,
-        true if from < MANY && to >= FEW && is_3x3(shape) && shape.output[2] >= LINE => {
-            WeightGrad::FewChannels
-        }
-        _ => WeightGrad::Unfold,
+        _ if to < FEW => WeightGrad::Rows,
+        _ if adds_up(conv, shape) => WeightGrad::Batched,
+        true if from >= MANY => WeightGrad::Implicit,
+        true if is_3x3(shape) && shape.output[2] >= LINE => WeightGrad::FewChannels,
+        _ => WeightGrad::Batched,
     }
+}
+
+/// Whether adding an image's products to a partial sum in memory takes longer than the products: a weight too large for the
+/// cache is read and written for each image, which takes as long as [`SMALL`] positions.
+fn adds_up(conv: &Conv, shape: &Unfold) -> bool {
+    let weight = conv.groups * conv.in_channels * conv.out_channels * shape.taps();
+    shape.positions() < SMALL && weight >= CACHED
 }
 
 /// Whether the filters of a convolution are transformed, once for all images.

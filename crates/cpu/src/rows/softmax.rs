@@ -14,15 +14,15 @@ pub(crate) struct Softmax {
     inner: usize,
 }
 
-/// The most points of a row: its exponentials stay in a first-level cache.
-const LONGEST: usize = 4096;
+/// The most points of a row: its exponentials stay in a second-level cache of 1 MiB beside the row.
+const LONGEST: usize = 1 << 16;
 
 impl Softmax {
     /// The softmax that `rows` is, if it is one and this processor has a way of its own for it.
     pub(crate) fn of(rows: &Rows) -> Option<Softmax> {
         let shape = [&rows.outer[..], &rows.inner[..]].concat();
         let inner: usize = rows.inner.iter().product();
-        let fits = inner.is_multiple_of(16) && (64..=LONGEST).contains(&inner) && usable();
+        let fits = (1..=LONGEST).contains(&inner) && usable();
         let input = input(rows, &shape).filter(|_| fits)?;
         Some(Softmax { input, inner })
     }
@@ -137,12 +137,13 @@ mod x86 {
     pub(crate) fn run_rows(x: &[u32], out: &mut [u32], inner: usize, stream: bool) {
         let (x, out): (&[f32], &mut [f32]) =
             (bytemuck::cast_slice(x), bytemuck::cast_slice_mut(out));
-        let aligned = out.as_ptr().align_offset(64) == 0;
-        with_scratch(inner, |exps| {
+        // What is written past the caches is whole lines.
+        let lines = inner.is_multiple_of(N) && out.as_ptr().align_offset(64) == 0;
+        with_scratch(inner.next_multiple_of(N), |exps| {
             // SAFETY: the processor has AVX-512; what is streamed is aligned, as rows are whole vectors.
-            match stream && aligned {
-                true => unsafe { rows::<true>(x, out, exps) },
-                false => unsafe { rows::<false>(x, out, exps) },
+            match stream && lines {
+                true => unsafe { rows::<true>(x, out, exps, inner) },
+                false => unsafe { rows::<false>(x, out, exps, inner) },
             }
         });
         if stream {
@@ -151,13 +152,14 @@ mod x86 {
     }
 
     /// # Safety
-    /// AVX-512; with `STREAM`, `out` begins on a line of the cache.
+    /// AVX-512; with `STREAM`, `out` begins on a line of the cache and rows are whole lines.
     #[target_feature(enable = "avx512f")]
-    unsafe fn rows<const STREAM: bool>(x: &[f32], out: &mut [f32], exps: &mut [f32]) {
-        let inner = exps.len();
+    unsafe fn rows<const STREAM: bool>(x: &[f32], out: &mut [f32], exps: &mut [f32], inner: usize) {
         let mut greatest = Greatest::new();
         let Some(first) = x.get(..inner) else { return };
-        first.chunks_exact(N).for_each(|x| greatest.add(load(x)));
+        for at in (0..inner).step_by(N) {
+            greatest.add(load(first, at, f32::NEG_INFINITY));
+        }
         let mut rows = x.chunks_exact(inner).peekable();
         for out in out.chunks_exact_mut(inner) {
             let Some(row) = rows.next() else { return };
@@ -165,30 +167,41 @@ mod x86 {
             let sum = exponentials(row, exps, greatest.value(), next);
             let factor = _mm512_set1_ps(1.0 / sum);
             greatest = Greatest::new();
-            let next = next.unwrap_or(&[]).chunks_exact(N);
-            let mut next = next.map(|x| load(x));
-            for (out, exp) in out.chunks_exact_mut(N).zip(exps.chunks_exact(N)) {
-                let quotient = _mm512_mul_ps(load(exp), factor);
-                // SAFETY: `out` is a vector long, and aligned where it has to be, says the caller.
+            for at in (0..inner).step_by(N) {
+                let quotient = _mm512_mul_ps(load(exps, at, 0.0), factor);
+                // SAFETY: the mask lets through what lies in the row, which is aligned where it has to be, says the caller.
                 unsafe {
+                    let out = out.as_mut_ptr().add(at);
                     match STREAM {
-                        true => _mm512_stream_ps(out.as_mut_ptr(), quotient),
-                        false => _mm512_storeu_ps(out.as_mut_ptr(), quotient),
+                        true => _mm512_stream_ps(out, quotient),
+                        false => _mm512_mask_storeu_ps(out, mask(inner - at), quotient),
                     }
                 }
-                if let Some(x) = next.next() {
-                    greatest.add(x);
+                if let Some(next) = next {
+                    greatest.add(load(next, at, f32::NEG_INFINITY));
                 }
             }
         }
     }
 
+    /// The lanes that are left.
+    #[inline(always)]
+    fn mask(left: usize) -> __mmask16 {
+        if left >= N {
+            __mmask16::MAX
+        } else {
+            (1 << left) - 1
+        }
+    }
+
+    /// A vector from `at` on, with `beyond` behind the end.
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn load(from: &[f32]) -> __m512 {
-        assert!(from.len() == N);
-        // SAFETY: the slice is a vector long.
-        unsafe { _mm512_loadu_ps(from.as_ptr()) }
+    fn load(from: &[f32], at: usize, beyond: f32) -> __m512 {
+        assert!(at < from.len());
+        let mask = mask(from.len() - at);
+        // SAFETY: the mask lets through what lies in the slice.
+        unsafe { _mm512_mask_loadu_ps(_mm512_set1_ps(beyond), mask, from.as_ptr().add(at)) }
     }
 
     /// The greatest of many; NaN if one is.
@@ -225,8 +238,8 @@ mod x86 {
         }
     }
 
-    /// exp(x - greatest) of a row, and the sum: by 64 chains for each block, the blocks' sums joined in f64. Fetches the
-    /// next row meanwhile.
+    /// exp(x - greatest) of a row, and the sum: by 64 chains for each block, the blocks' sums joined in f64; at most 16 one
+    /// after the other. Fetches the next row meanwhile.
     #[target_feature(enable = "avx512f")]
     #[inline]
     fn exponentials(row: &[f32], exps: &mut [f32], greatest: f32, next: Option<&[f32]>) -> f32 {
@@ -235,41 +248,43 @@ mod x86 {
         let mut total = 0.0;
         for (row, exps) in row.chunks(LANES).zip(exps.chunks_mut(LANES)) {
             let mut sums = [_mm512_setzero_ps(); 4];
-            let (groups, last) = (row.chunks(4 * N), row.len() <= N);
-            for (row, exps) in groups.zip(exps.chunks_mut(4 * N)) {
-                let parts = row.chunks_exact(N).zip(exps.chunks_exact_mut(N));
-                for ((x, exp), sum) in parts.zip(&mut sums) {
-                    let e = exponential(_mm512_sub_ps(load(x), all));
-                    *sum = _mm512_add_ps(*sum, e);
-                    // SAFETY: `exp` is a vector long.
-                    unsafe { _mm512_storeu_ps(exp.as_mut_ptr(), e) };
-                }
-                if let Some(upcoming) = &mut upcoming {
-                    upcoming.fetch(row.len());
+            for (v, at) in (0..row.len()).step_by(N).enumerate() {
+                let e = exponential(_mm512_sub_ps(load(row, at, 0.0), all));
+                let e = _mm512_maskz_mov_ps(mask(row.len() - at), e);
+                sums[v % 4] = _mm512_add_ps(sums[v % 4], e);
+                let exps = &mut exps[at..at + N];
+                // SAFETY: `exps` is a vector long.
+                unsafe { _mm512_storeu_ps(exps.as_mut_ptr(), e) };
+                if v % 4 == 3
+                    && let Some(upcoming) = &mut upcoming
+                {
+                    upcoming.fetch(4 * N);
                 }
             }
-            total += match last {
-                true => exps.iter().map(|&e| f64::from(e)).sum(),
-                false => f64::from(joined(sums)),
+            total += match row.len() {
+                ..=N => exps[..row.len()].iter().map(|&e| f64::from(e)).sum(),
+                _ => f64::from(joined(sums)),
             };
         }
         total as f32
     }
 
-    /// Joins chains pairwise.
+    /// Joins chains pairwise: lane `i` with lane `i + 8`, then with `i + 4`, `i + 2` and `i + 1`.
     #[target_feature(enable = "avx512f")]
     #[inline]
     fn joined([a, b, c, d]: [__m512; 4]) -> f32 {
-        let vector = _mm512_add_ps(_mm512_add_ps(a, c), _mm512_add_ps(b, d));
-        let mut lanes = [0.0f32; N];
-        // SAFETY: the array is a vector long.
-        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), vector) };
-        for half in [8, 4, 2, 1] {
-            for i in 0..half {
-                lanes[i] += lanes[i + half];
-            }
-        }
-        lanes[0]
+        let sixteen = _mm512_add_ps(_mm512_add_ps(a, c), _mm512_add_ps(b, d));
+        let sixteen = _mm512_castps_pd(sixteen);
+        let low = _mm256_castpd_ps(_mm512_castpd512_pd256(sixteen));
+        let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(sixteen));
+        let eight = _mm256_add_ps(low, high);
+        let four = _mm_add_ps(
+            _mm256_castps256_ps128(eight),
+            _mm256_extractf128_ps::<1>(eight),
+        );
+        let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        let one = _mm_add_ss(two, _mm_shuffle_ps::<1>(two, two));
+        _mm_cvtss_f32(one)
     }
 }
 
@@ -297,10 +312,10 @@ mod tests {
         // Rows with what is not finite, and one of nothing but −∞.
         let inner = shape[shape.len() - 1];
         if n / inner > 4 {
-            values[inner + 3] = f32::NAN;
-            values[2 * inner + 60] = f32::INFINITY;
+            values[inner + inner / 3] = f32::NAN;
+            values[2 * inner + inner / 2] = f32::INFINITY;
             values[3 * inner..4 * inner].fill(f32::NEG_INFINITY);
-            values[4 * inner + 5] = f32::NEG_INFINITY;
+            values[4 * inner + inner / 4] = f32::NEG_INFINITY;
         }
         Tensor::from_slice(&values, shape, &Device::cpu())
     }
@@ -314,7 +329,7 @@ mod tests {
         let x = data(&[6, 128]);
         assert!(of(&x.softmax(1)));
         assert!(!of(&x.log_softmax(1)) && !of(&(x.softmax(1) * 2.0)) && !of(&x.relu().softmax(1)));
-        assert!(!of(&data(&[6, 72]).softmax(1)) && !of(&data(&[6, 16]).softmax(1)));
+        assert!(of(&data(&[6, 72]).softmax(1)) && of(&data(&[60, 56]).softmax(1)));
         assert!(!of(&x.t().softmax(1)) && !of(&x.softmax(0)));
     }
 
@@ -344,7 +359,9 @@ mod tests {
         if !usable() {
             return println!("skipped: this processor has no AVX-512");
         }
-        for inner in [64, 80, 96, 512, 1024, 1040, 1088, 2064, 4096] {
+        for inner in [
+            17, 33, 56, 64, 65, 80, 96, 500, 512, 1000, 1024, 1025, 1040, 1088, 2064, 4096, 4100,
+        ] {
             let x = data(&[7, inner]);
             let rows = planned(&x.softmax(1)).expect("rows");
             let softmax = Softmax::of(&rows).expect("a softmax");
