@@ -4,6 +4,7 @@
 //! | of | way | when | why |
 //! |---|---|---|---|
 //! | forward | `winograd` | 3×3, stride 1, [`CHANNELS`] planes on both sides, [`POSITIONS`], [`TILES`] | a quarter of the multiplications |
+//! | all three | `depthwise` | groups of one input plane and fewer than [`FEW`] output planes, no depth | nothing is unfolded or packed |
 //! | forward | rows of `unfold` one by one | fewer than [`FEW`] output planes | a product would not pay for its packing |
 //! | forward | `batched` | [`SMALL`] maps of several images | one image is a product of few columns |
 //! | forward | product of the planes as they lie | 1×1, stride 1, no padding | there is nothing to unfold |
@@ -58,6 +59,7 @@ const LINE: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forward {
     Winograd,
+    Depthwise,
     Rows,
     Product,
     Implicit,
@@ -67,6 +69,7 @@ pub(crate) enum Forward {
 /// A way to the gradient of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InputGrad {
+    Depthwise,
     AsForward(Forward),
     Fold,
 }
@@ -75,6 +78,7 @@ pub(crate) enum InputGrad {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WeightGrad {
     Winograd,
+    Depthwise,
     Implicit,
     FewChannels,
     Batched,
@@ -88,6 +92,7 @@ pub(crate) fn forward(shape: &Unfold, images: usize, from: usize, to: usize) -> 
         return Forward::Winograd;
     }
     match () {
+        () if depthwise(shape, from, to) => Forward::Depthwise,
         () if to < FEW && !shape.is_identity() => Forward::Rows,
         () if images > 1 && shape.positions() < SMALL => Forward::Batched,
         () if shape.is_identity() => Forward::Product,
@@ -99,6 +104,15 @@ pub(crate) fn forward(shape: &Unfold, images: usize, from: usize, to: usize) -> 
 /// The way to the gradient of the input of `conv`, whose shape is `shape` and whose adjoint has the shape `adjoint`.
 pub(crate) fn input_grad(conv: &Conv, adjoint: &Unfold) -> InputGrad {
     let (from, to) = (conv.out_channels, conv.in_channels);
+    let depth = [
+        conv.input[0],
+        conv.output[0],
+        conv.kernel[0],
+        conv.padding[0],
+    ];
+    if to == 1 && from < FEW && depth == [1, 1, 1, 0] {
+        return InputGrad::Depthwise;
+    }
     if conv.stride != [1; 3] {
         return InputGrad::Fold;
     }
@@ -124,6 +138,7 @@ pub(crate) fn weight_grad(conv: &Conv, shape: &Unfold, lanes: usize) -> WeightGr
         return WeightGrad::Winograd;
     }
     match is_flat(shape) {
+        _ if depthwise(shape, from, to) => WeightGrad::Depthwise,
         _ if to < FEW => WeightGrad::Rows,
         _ if adds_up(conv, shape) => WeightGrad::Batched,
         true if from >= MANY => WeightGrad::Implicit,
@@ -137,6 +152,11 @@ pub(crate) fn weight_grad(conv: &Conv, shape: &Unfold, lanes: usize) -> WeightGr
 fn adds_up(conv: &Conv, shape: &Unfold) -> bool {
     let weight = conv.groups * conv.in_channels * conv.out_channels * shape.taps();
     shape.positions() < SMALL && weight >= CACHED
+}
+
+/// Whether each input plane makes a few output planes of its own.
+fn depthwise(shape: &Unfold, from: usize, to: usize) -> bool {
+    from == 1 && to < FEW && is_flat(shape)
 }
 
 /// Whether the filters of a convolution are transformed, once for all images.

@@ -3,6 +3,7 @@
 
 pub(crate) mod batched;
 pub(crate) mod choice;
+pub(crate) mod depthwise;
 pub(crate) mod implicit;
 pub(crate) mod unfold;
 pub(crate) mod weight;
@@ -13,6 +14,7 @@ pub(crate) mod winograd;
 use crate::call::Context;
 use crate::conv::batched::Batched;
 use crate::conv::choice::{Forward, InputGrad, WeightGrad};
+use crate::conv::depthwise::Depthwise;
 use crate::conv::implicit::Flat;
 use crate::conv::unfold::{Tile, Unfold};
 use crate::conv::weight::Sums;
@@ -54,11 +56,11 @@ pub(crate) fn step_bytes(conv: &Conv) -> usize {
         }
         ConvKind::InputGrad => match choice::input_grad(conv, &adjoint(&shape)) {
             InputGrad::AsForward(Forward::Rows) => tile(&adjoint(&shape), conv.out_channels),
-            InputGrad::AsForward(_) | InputGrad::Fold => 0,
+            InputGrad::AsForward(_) | InputGrad::Fold | InputGrad::Depthwise => 0,
         },
         ConvKind::WeightGrad => match Sums::new(conv, &shape) {
             Some(sums) => sums.step_bytes(),
-            None if is_batched(conv, &shape) => 0,
+            None if weight_way(conv, &shape) != WeightGrad::Rows => 0,
             None => {
                 let size = conv.groups * conv.out_channels * conv.in_channels * shape.taps();
                 let unfolded = match shape.is_identity() {
@@ -71,8 +73,8 @@ pub(crate) fn step_bytes(conv: &Conv) -> usize {
     }
 }
 
-fn is_batched(conv: &Conv, shape: &Unfold) -> bool {
-    choice::weight_grad(conv, shape, Kernels::best().lanes) == WeightGrad::Batched
+fn weight_way(conv: &Conv, shape: &Unfold) -> WeightGrad {
+    choice::weight_grad(conv, shape, Kernels::best().lanes)
 }
 
 /// Whether several images are columns of one product, so that the batch is not to be cut.
@@ -87,8 +89,9 @@ pub(crate) fn joins_images(conv: &Conv) -> bool {
         ConvKind::InputGrad => match choice::input_grad(conv, &adjoint(&shape)) {
             InputGrad::AsForward(way) => way == Forward::Batched,
             InputGrad::Fold => true,
+            InputGrad::Depthwise => false,
         },
-        ConvKind::WeightGrad => is_batched(conv, &shape),
+        ConvKind::WeightGrad => weight_way(conv, &shape) == WeightGrad::Batched,
     }
 }
 
@@ -148,6 +151,7 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
                     forward(slabs, a, weight, out, par);
                 });
             }
+            InputGrad::Depthwise => Depthwise::of(conv, &shape).input_grad(a, b, out, par),
             InputGrad::Fold => Batched::of(conv, &shape).input_grad(a, b, out, par),
         },
         ConvKind::WeightGrad => weight_grad(conv, &shape, a, b, out, par),
@@ -269,6 +273,10 @@ fn forward(slabs: Slabs, x: &[f32], weight: &[f32], out: &mut [f32], par: Par) {
     let count = images * groups;
     let slab = out.len() / count;
     let to = slab / positions;
+    if way == Forward::Depthwise {
+        let depthwise = Depthwise::new(&shape, [images, groups], to);
+        return depthwise.forward(x, weight, out, par);
+    }
     if way == Forward::Batched {
         let batched = Batched::new(shape, [images, groups], [from, to]);
         return batched.forward(x, weight, out, par);
@@ -371,8 +379,10 @@ fn weight_grad(conv: &Conv, shape: &Unfold, x: &[f32], y: &[f32], out: &mut [f32
     if let Some(sums) = Sums::new(conv, shape) {
         return sums.run(x, y, out, par);
     }
-    if is_batched(conv, shape) {
-        return Batched::of(conv, shape).weight_grad(x, y, out, par);
+    match weight_way(conv, shape) {
+        WeightGrad::Batched => return Batched::of(conv, shape).weight_grad(x, y, out, par),
+        WeightGrad::Depthwise => return Depthwise::of(conv, shape).weight_grad(x, y, out, par),
+        _ => {}
     }
     let tiles = tiles(shape, conv.in_channels * shape.taps());
     let items = conv.batch * tiles.len();
