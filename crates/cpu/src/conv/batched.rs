@@ -15,9 +15,11 @@
 //! How it is cut changes no bit: runs of a sum follow from the shape alone.
 
 use crate::conv::unfold::{Tile, Unfold};
+use crate::matmul::axpy;
 use crate::matmul::gemm::scratch::with_scratch;
-use crate::matmul::gemm::{Mat, Out, Product, product};
+use crate::matmul::gemm::{Mat, Out, Product, part, product};
 use crate::plan::Conv;
+use crate::storage::HostBufferMut;
 use crate::threads::par::Par;
 use std::ops::Range;
 
@@ -29,6 +31,9 @@ const ROWS: usize = 512;
 
 /// Pieces that a weight gradient is cut into, if it has as many channels.
 const PIECES: usize = 16;
+
+/// Floats of a weight whose partial sums stay in the caches.
+const SMALL_WEIGHT: usize = 1 << 16;
 
 /// A convolution that is computed so; `from` and `to` are planes of a group.
 pub(crate) struct Batched {
@@ -332,23 +337,64 @@ impl Batched {
         }
     }
 
+    /// Partial sums of a weight gradient: several where there are few channels to share and the weight is small.
+    fn parts(&self, blocks: usize) -> usize {
+        let weight = self.groups * self.to * self.k();
+        let pieces = self.groups * self.from.div_ceil(self.step());
+        match weight {
+            0..SMALL_WEIGHT => PIECES.div_ceil(pieces).min(blocks),
+            _ => 1,
+        }
+    }
+
+    /// Channels of a piece of a weight gradient. By shape alone.
+    fn step(&self) -> usize {
+        self.channels().min(self.from.div_ceil(PIECES))
+    }
+
+    /// Bytes that [`Batched::weight_grad`] takes while it runs: its partial sums.
+    pub(crate) fn step_bytes(&self) -> usize {
+        let tiles = self.shape.positions().div_ceil(COLUMNS);
+        let blocks = self.images.div_ceil(self.together(1)) * tiles;
+        match self.parts(blocks) {
+            1 => 0,
+            parts => 4 * parts * self.groups * self.to * self.k(),
+        }
+    }
+
     /// `out[g] = Σ over images of y[n, g] · unfold(x[n, g])ᵀ`: the gradient of the weight.
     pub(crate) fn weight_grad(&self, x: &[f32], y: &[f32], out: &mut [f32], par: Par) {
         let tiles = self.tiles();
         let columns = self.columns(tiles.len(), self.together(1));
-        // By shape alone.
-        let step = self.channels().min(self.from.div_ceil(PIECES));
-        let parts = self.from.div_ceil(step);
-        let out = Out {
-            at: out.as_mut_ptr(),
+        let (step, parts) = (self.step(), self.parts(columns.len()));
+        let pieces = self.from.div_ceil(step);
+        let len = out.len();
+        let mut partials = HostBufferMut::within_step(if parts == 1 { 0 } else { 4 * parts * len });
+        let sums = match parts {
+            1 => &mut *out,
+            _ => partials.slice_mut::<f32>(),
+        };
+        let all = Out {
+            at: sums.as_mut_ptr(),
             row: self.k(),
         };
-        par.for_each(parts * self.groups, |i| {
+        par.for_each(parts * pieces * self.groups, |i| {
+            let (p, i) = (i % parts, i / parts);
             let (g, c) = (i % self.groups, i / self.groups * step);
             let channels = c..(c + step).min(self.from);
-            // SAFETY: each call writes columns of its own, which `out` holds.
-            unsafe { self.weight_columns((x, y), g, (&columns, &tiles), channels, out) };
+            let columns =
+                &columns[part(columns.len(), p, parts)..part(columns.len(), p + 1, parts)];
+            // SAFETY: each call writes columns of its own, which the partial sum holds.
+            unsafe {
+                self.weight_columns((x, y), g, (columns, &tiles), channels, all.from(p * len));
+            }
         });
+        if parts > 1 {
+            let partials = partials.slice_mut::<f32>();
+            out.copy_from_slice(&partials[..len]);
+            let later = partials[len..].chunks_exact(len);
+            later.for_each(|partial| axpy(1.0, partial, out));
+        }
     }
 
     /// # Safety

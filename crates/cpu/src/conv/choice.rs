@@ -8,7 +8,7 @@
 //! | forward | rows of `unfold` one by one | fewer than [`FEW`] output planes | a product would not pay for its packing |
 //! | forward | `batched` | [`SMALL`] maps of several images | one image is a product of few columns |
 //! | forward | product of the planes as they lie | 1×1, stride 1, no padding | there is nothing to unfold |
-//! | forward | `implicit` | no depth, stride 1, few columns between the lines ([`implicit`]) | the unfolded input is never written |
+//! | forward | `implicit` | no depth, few columns between the lines ([`implicit`]) | the unfolded input is never written |
 //! | forward | `batched` | all others | works for any shape |
 //! | input gradient | as the forward of its adjoint | stride 1, and [`as_forward`] | all of the above |
 //! | input gradient | `batched`, folded (`col2im`) | all others | as many multiplications as there are |
@@ -19,7 +19,7 @@
 //! | weight gradient | `weight_few_channels` | 3×3, stride 1, fewer input planes, lines of half a vector | no product: a sum for each tap |
 //! | weight gradient | `batched` | all others | works for any shape |
 
-use crate::conv::implicit::{gap, is_flat};
+use crate::conv::implicit::{is_flat, width};
 use crate::conv::unfold::Unfold;
 use crate::conv::winograd::{self, PLACES};
 use crate::plan::{Conv, ConvKind};
@@ -48,6 +48,9 @@ const MANY: usize = 12;
 
 /// Positions of a map below which those of several images are columns of one product.
 const SMALL: usize = 128;
+
+/// Positions of a map below which too few of the columns of an image fill a vector.
+const TINY: usize = 36;
 
 /// Floats of a weight that do not stay in a second-level cache beside what they are computed from.
 const CACHED: usize = 1 << 16;
@@ -94,8 +97,9 @@ pub(crate) fn forward(shape: &Unfold, images: usize, from: usize, to: usize) -> 
     match () {
         () if depthwise(shape, from, to) => Forward::Depthwise,
         () if to < FEW && !shape.is_identity() => Forward::Rows,
-        () if images > 1 && shape.positions() < SMALL => Forward::Batched,
+        () if images > 1 && shape.is_identity() && shape.positions() < SMALL => Forward::Batched,
         () if shape.is_identity() => Forward::Product,
+        () if images > 1 && shape.positions() < TINY => Forward::Batched,
         () if implicit(shape) => Forward::Implicit,
         () => Forward::Batched,
     }
@@ -185,6 +189,7 @@ fn is_3x3(shape: &Unfold) -> bool {
 /// Whether a convolution can read its padded input in place. The columns between the lines are computed too and thrown away:
 /// no more than a third of all.
 fn implicit(shape: &Unfold) -> bool {
-    let (width, columns) = (shape.input[2] + gap(shape), shape.output[2]);
-    is_flat(shape) && shape.stride == [1; 3] && columns <= width && 3 * columns >= 2 * width
+    let columns = shape.output[2];
+    let fits = |width: usize| columns <= width && 3 * columns >= 2 * width;
+    is_flat(shape) && fits(width(shape))
 }

@@ -56,10 +56,13 @@ pub(crate) fn step_bytes(conv: &Conv) -> usize {
         }
         ConvKind::InputGrad => match choice::input_grad(conv, &adjoint(&shape)) {
             InputGrad::AsForward(Forward::Rows) => tile(&adjoint(&shape), conv.out_channels),
-            InputGrad::AsForward(_) | InputGrad::Fold | InputGrad::Depthwise => 0,
+            _ => 0,
         },
         ConvKind::WeightGrad => match Sums::new(conv, &shape) {
             Some(sums) => sums.step_bytes(),
+            None if weight_way(conv, &shape) == WeightGrad::Batched => {
+                Batched::of(conv, &shape).step_bytes()
+            }
             None if weight_way(conv, &shape) != WeightGrad::Rows => 0,
             None => {
                 let size = conv.groups * conv.out_channels * conv.in_channels * shape.taps();
