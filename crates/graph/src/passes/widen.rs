@@ -1,5 +1,5 @@
 //! Puts casts around everything that computes in 32 bits but is given, or has to give, narrower elements: only maps
-//! read and write `u8` and `f16`, and reductions read them.
+//! read and write `u8`, `f16` and `bf16`, and reductions read them.
 
 use super::{Graph, GraphNode};
 use crate::dtype::DType;
@@ -21,10 +21,10 @@ pub(crate) fn widen(graph: Graph) -> Graph {
         node.inputs.iter_mut().for_each(|i| *i = to[*i]);
         if !computes_in_maps(&node.op.lower()) {
             for i in &mut node.inputs {
-                let to = wide(out.nodes[*i].dtype);
+                let to = out.nodes[*i].dtype.widened();
                 *i = cast(&mut out, *i, to);
             }
-            node.dtype = wide(dtype);
+            node.dtype = dtype.widened();
         }
         out.nodes.push(node);
         let at = out.nodes.len() - 1;
@@ -47,14 +47,6 @@ fn computes_in_maps(lowered: &Lowered) -> bool {
             | Identity
             | Gather { .. }
     )
-}
-
-fn wide(dtype: DType) -> DType {
-    match dtype {
-        DType::F16 => DType::F32,
-        DType::U8 => DType::U32,
-        d => d,
-    }
 }
 
 fn cast(graph: &mut Graph, n: usize, to: DType) -> usize {
