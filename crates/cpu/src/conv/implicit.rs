@@ -4,6 +4,7 @@
 //! between the lines of the output are computed too and thrown away. Knows no gradients.
 
 use crate::conv::unfold::Unfold;
+use crate::matmul::gemm::floats::Floats;
 use crate::matmul::gemm::kernel::{Kernels, Source, Tile};
 use crate::matmul::gemm::pack::{Block, SLACK};
 use crate::matmul::gemm::scratch::with_scratch;
@@ -73,7 +74,7 @@ impl Flat {
     /// `out[i] = weight[i % groups] · unfold(x[i])` for every slab `i`.
     pub(crate) fn run(
         &self,
-        (x, weight, groups): (&[f32], &[f32], usize),
+        (x, weight, groups): (Floats<'_>, &[f32], usize),
         out: &mut [f32],
         epilogue: Option<&Epilogue<'_>>,
         par: Par,
@@ -101,7 +102,8 @@ impl Flat {
             par.for_each(slabs * bands, |task| {
                 let (i, band) = (task / bands, task % bands);
                 let lines = band * self.lines..((band + 1) * self.lines).min(self.shape.output[1]);
-                let x = &x[i * self.from * self.shape.plane()..][..self.from * self.shape.plane()];
+                let len = self.from * self.shape.plane();
+                let x = x.slab(i * len, len);
                 let weight = &packed[i % groups * self.to * k..];
                 let out = out.from(i * slab);
                 // SAFETY: slabs and bands of lines are parts of the output that do not overlap.
@@ -150,7 +152,7 @@ impl Flat {
         let panels = self.to.div_ceil(kernels.rows());
         for run in self.runs(k) {
             let block = Block {
-                data: weight,
+                data: weight.into(),
                 at: run.start,
                 across: k,
                 along: 1,
@@ -172,7 +174,7 @@ impl Flat {
     unsafe fn band(
         &self,
         kernels: &Kernels,
-        (x, weight, table): (&[f32], &[f32], &[usize]),
+        (x, weight, table): (Floats<'_>, &[f32], &[usize]),
         lines: Range<usize>,
         out: Out,
     ) {
@@ -218,20 +220,22 @@ impl Flat {
     }
 
     /// The planes of `x` with zeros around them, as far as the taps of `lines` reach.
-    fn pad(&self, x: &[f32], lines: Range<usize>, out: &mut [f32]) {
+    fn pad(&self, x: Floats<'_>, lines: Range<usize>, out: &mut [f32]) {
         let [_, height, width] = self.shape.input;
         let (up, left) = (
             self.shape.padding[1] as usize,
             self.shape.padding[2] as usize,
         );
         let planes = out.chunks_exact_mut(self.plane());
-        for (x, out) in x.chunks_exact(height * width).zip(planes) {
+        let starts = (0..x.len()).step_by(height * width);
+        for (plane, out) in starts.zip(planes) {
             out.fill(0.0);
             for line in 0..lines.len() + reach(&self.shape) {
                 let Some(y) = (lines.start + line).checked_sub(up).filter(|&y| y < height) else {
                     continue;
                 };
-                out[left + line * self.width..][..width].copy_from_slice(&x[y * width..][..width]);
+                let out = &mut out[left + line * self.width..][..width];
+                x.copy(plane + y * width, out);
             }
         }
     }
