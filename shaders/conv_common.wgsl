@@ -53,6 +53,15 @@ override QUICK: bool = false;
 @group(0) @binding(2) var<storage, read_write> out_c: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
+// Other elements have other functions of these names.
+fn load_a(at: i32) -> f32 {
+    return in_a[at];
+}
+
+fn load_b(at: i32) -> f32 {
+    return in_b[at];
+}
+
 fn first_only(x: u32) -> vec4<i32> {
     return vec4<i32>(i32(x), 0, 0, 0);
 }

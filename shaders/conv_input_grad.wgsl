@@ -14,7 +14,7 @@ fn a_col(k: u32) -> vec4<i32> {
 }
 
 fn a_at(r: vec4<i32>, c: vec4<i32>) -> f32 {
-    return in_a[r.x + c.x];
+    return load_a(r.x + c.x);
 }
 
 fn b_row(k: u32) -> vec4<i32> {
@@ -52,7 +52,7 @@ fn b_at(r: vec4<i32>, c: vec4<i32>) -> f32 {
     if (any(p >= size)) {
         return 0.0;
     }
-    return in_b[r.x + c.x + (p.x * size.y + p.y) * size.z + p.z];
+    return load_b(r.x + c.x + (p.x * size.y + p.y) * size.z + p.z);
 }
 
 fn out_row(z: u32, row: u32) -> u32 {

@@ -12,7 +12,7 @@ fn a_col(k: u32) -> vec4<i32> {
 }
 
 fn a_at(r: vec4<i32>, c: vec4<i32>) -> f32 {
-    return in_a[r.x + c.x];
+    return load_a(r.x + c.x);
 }
 
 fn b_row(k: u32) -> vec4<i32> {

@@ -27,13 +27,22 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out_c: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
+// Four elements. Others have other functions of these names.
+fn load_a(at: u32) -> vec4<f32> {
+    return in_a[at];
+}
+
+fn load_b(at: u32) -> vec4<f32> {
+    return in_b[at];
+}
+
 fn a_lane(z: u32, row: u32) -> u32 {
     let last = params.n_rows - select(4u, 1u, A_ALONG_K);
     return params.a_offset + z * params.a_batch + min(row, last) * params.a_row;
 }
 
 fn a_four(a: u32, k: u32, k_end: u32) -> vec4<f32> {
-    return in_a[(a + min(k, k_end - 1u) * params.a_col) / 4u];
+    return load_a((a + min(k, k_end - 1u) * params.a_col) / 4u);
 }
 
 fn b_lane(z: u32, col: u32) -> vec4<u32> {
@@ -49,11 +58,11 @@ fn b_lane(z: u32, col: u32) -> vec4<u32> {
 fn b_block(b: vec4<u32>, k: u32, k_end: u32) -> mat4x4<f32> {
     if (B_ALONG_K) {
         let at = (b + vec4<u32>(k * params.b_row)) / vec4<u32>(4u);
-        return transpose(mat4x4<f32>(in_b[at.x], in_b[at.y], in_b[at.z], in_b[at.w]));
+        return transpose(mat4x4<f32>(load_b(at.x), load_b(at.y), load_b(at.z), load_b(at.w)));
     }
     let at = (b.x + k * params.b_row) / 4u;
     let step = params.b_row / 4u;
-    return mat4x4<f32>(in_b[at], in_b[at + step], in_b[at + 2u * step], in_b[at + 3u * step]);
+    return mat4x4<f32>(load_b(at), load_b(at + step), load_b(at + 2u * step), load_b(at + 3u * step));
 }
 
 fn out_row(z: u32, row: u32) -> u32 {

@@ -25,6 +25,15 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out_c: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
+// Other elements have other functions of these names.
+fn load_a(at: i32) -> f32 {
+    return in_a[at];
+}
+
+fn load_b(at: i32) -> f32 {
+    return in_b[at];
+}
+
 fn first_only(x: u32) -> vec4<i32> {
     return vec4<i32>(i32(x), 0, 0, 0);
 }
@@ -38,7 +47,7 @@ fn a_col(k: u32) -> vec4<i32> {
 }
 
 fn a_at(r: vec4<i32>, c: vec4<i32>) -> f32 {
-    return in_a[r.x + c.x];
+    return load_a(r.x + c.x);
 }
 
 fn b_row(k: u32) -> vec4<i32> {
@@ -50,7 +59,7 @@ fn b_col(z: u32, col: u32) -> vec4<i32> {
 }
 
 fn b_at(r: vec4<i32>, c: vec4<i32>) -> f32 {
-    return in_b[r.x + c.x];
+    return load_b(r.x + c.x);
 }
 
 fn out_row(z: u32, row: u32) -> u32 {

@@ -397,6 +397,60 @@ fn half_precision_conversions() {
 }
 
 #[test]
+fn bf16_conversions() {
+    for h in 0..=u16::MAX {
+        let value = bf16_to_f32(h);
+        assert_eq!(value.to_bits(), u32::from(h) << 16);
+        // NaN becomes quiet, everything else stays.
+        let want = if value.is_nan() { h | 0x40 } else { h };
+        assert_eq!(bf16_from_f32(value), want, "{h:x}");
+        assert_eq!(
+            bf16_from_f64(f64::from(value)) & 0x7fbf,
+            want & 0x7fbf,
+            "{h:x}"
+        );
+    }
+    let near = (0..=u16::MAX)
+        .flat_map(|h| [0x7fff, 0x8000, 0x8001].map(|low| f32::from_bits(u32::from(h) << 16 | low)));
+    for x in patterns().chain(near) {
+        let (got, want) = (bf16_from_f32(x), half::bf16::from_f32(x));
+        assert!(
+            got == want.to_bits() || x.is_nan() && got & 0x7fff > 0x7f80,
+            "{x:e}: {got:x}"
+        );
+        assert_eq!(bf16_from_f64(f64::from(x)) & 0x7fbf, got & 0x7fbf, "{x:e}");
+    }
+}
+
+#[test]
+fn integers_are_rounded_once_to_bf16() {
+    let far = |n: u32| {
+        (0..32).flat_map(move |s| (0..3).map(move |d| (n << s).wrapping_add(d).wrapping_sub(1)))
+    };
+    for x in [1, 3, 0x101, 0x103, 0xffff, 0x8080_8081, u32::MAX]
+        .into_iter()
+        .flat_map(far)
+    {
+        let got = f64::from(bf16_to_f32(bf16_from_f32(f32_sticky(x))));
+        let value = f64::from(x);
+        let unit = if x == 0 {
+            1.0
+        } else {
+            (value.log2().floor() - 7.0).exp2()
+        };
+        let low = (value / unit).floor() * unit;
+        let (below, above) = (value - low, low + unit - value);
+        let even = (low / unit) % 2.0 == 0.0;
+        let want = if below < above || below == above && even {
+            low
+        } else {
+            low + unit
+        };
+        assert_eq!(got, want, "{x}");
+    }
+}
+
+#[test]
 fn philox_known_answers() {
     let cases = [
         (

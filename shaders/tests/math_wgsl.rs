@@ -357,6 +357,34 @@ fn half_precision_conversions_are_exact() {
 }
 
 #[test]
+fn bf16_conversions_are_exact() {
+    let Some(gpu) = gpu() else { return };
+    let halves: Vec<u32> = (0..0x1_0000).collect();
+    let call = "bitcast<u32>(w_bf16_to_f32(in_a[ix]))";
+    let z = run(gpu, "w_bf16_to_f32", call, &halves, &halves);
+    let nan = |x: u32| x & 0x7fff_ffff > 0x7f80_0000;
+    for (&h, &z) in halves.iter().zip(&z) {
+        assert!(z == h << 16 || nan(z) && nan(h << 16), "{h:x}: {z:x}");
+    }
+    let near = halves
+        .iter()
+        .flat_map(|h| [0, 0x7fff, 0x8000, 0x8001].map(|low| h << 16 | low));
+    let a: Vec<u32> = near.chain(patterns().iter().map(|x| x.to_bits())).collect();
+    let call = "w_bf16_from_f32(bitcast<f32>(in_a[ix]))";
+    for (&a, z) in a.iter().zip(run(gpu, "w_bf16_from_f32", call, &a, &a)) {
+        let want = u32::from(math::bf16_from_f32(f32::from_bits(a)));
+        assert!(
+            z == want || nan(a) && z & 0x7fff > 0x7f80,
+            "{a:x}: {z:x} is not {want:x}"
+        );
+    }
+    let call = "bitcast<u32>(w_f32_sticky(in_a[ix]))";
+    for (&a, z) in a.iter().zip(run(gpu, "w_f32_sticky", call, &a, &a)) {
+        assert_eq!(z, math::f32_sticky(a).to_bits(), "{a:x}");
+    }
+}
+
+#[test]
 fn philox_words_are_the_same() {
     let Some(gpu) = gpu() else { return };
     let ctr: Vec<u32> = (0..4096u32).map(|i| i.wrapping_mul(0x9e37_79b9)).collect();

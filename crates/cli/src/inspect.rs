@@ -125,6 +125,9 @@ fn values(array: &Array) -> Vec<f64> {
         DType::F16 => words(2)
             .map(|word| half::f16::from_le_bytes([word[0], word[1]]).to_f64())
             .collect(),
+        DType::BF16 => words(2)
+            .map(|word| half::bf16::from_le_bytes([word[0], word[1]]).to_f64())
+            .collect(),
         DType::U8 | DType::Bool => array.bytes.iter().map(|&byte| f64::from(byte)).collect(),
     }
 }

@@ -98,7 +98,8 @@ fn every_case_of_the_list_has_its_name() {
     let list = text(&wgrad(&["bench", "--list"], None));
     let names: Vec<&str> = list.lines().collect();
     let expected = "matmul_f32_256 matmul_f32_512 matmul_f32_1024 matmul_f32_2048 matmul_f32_4096 \
-        matmul_f16_1024 matmul_f16_4096 conv2d_fwd_32x64x28x28_k3 conv2d_fwdbwd_32x64x28x28_k3 \
+        matmul_f16_1024 matmul_f16_4096 matmul_bf16_1024 conv2d_fwd_32x64x28x28_k3 \
+        conv2d_fwd_f16_32x64x28x28_k3 conv2d_fwd_bf16_32x64x28x28_k3 conv2d_fwdbwd_32x64x28x28_k3 \
         softmax_4096x1024 sum_axis0_4096x4096 sum_axis1_4096x4096 muladdrelu_4096x4096 \
         layernorm_fwdbwd_4096x1024 attention_fwdbwd_b8h8s512d64 mnist_mlp_b128_adam_1epoch \
         mnist_cnn_b64_adam_1epoch char_lstm_b32_t64_h128_adam first_step_mlp step_overhead_mlp";

@@ -8,7 +8,7 @@ use crate::program::walk::Walk;
 use crate::program::worker::Worker;
 use crate::program::{Around, LANES, Program};
 use crate::simd;
-use half::f16;
+use half::{bf16, f16};
 
 /// Results of so many elements (16 MiB) are written past the caches: see "Large results through the caches" in
 /// `docs/rejected.md`.
@@ -41,6 +41,7 @@ pub(crate) fn run(program: &Program, context: Context<'_>, out: &mut [u8], dtype
     match dtype {
         DType::U8 => dense::<u8>(program, context, out),
         DType::F16 => dense::<f16>(program, context, bytemuck::cast_slice_mut(out)),
+        DType::BF16 => dense::<bf16>(program, context, bytemuck::cast_slice_mut(out)),
         _ if program.last_walk().flat => {
             dense::<u32>(program, context, bytemuck::cast_slice_mut(out))
         }

@@ -21,7 +21,11 @@ const TILES: [usize; 2] = [1 << 10, 1 << 13];
 const BUSY: usize = 256;
 
 pub(super) fn lower(view: &StepView<'_>, sort: &ArgSort) -> Result<Lowered, Error> {
-    let class = view.input_dtype.unwrap_or(view.output_dtype).class();
+    let class = view
+        .input_dtypes
+        .first()
+        .unwrap_or(&view.output_dtype)
+        .class();
     passes(view.target, sort, class, [Arg::Input(0), Arg::Output])
 }
 

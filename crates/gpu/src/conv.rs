@@ -4,6 +4,7 @@ use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS};
 use super::choices::ProductKind;
 use super::cores::Core;
 use super::gemm::{Extra, Product, Tiling};
+use super::halves;
 use super::step::StepView;
 use super::target::Target;
 use crate::plan::{Conv, ConvKind};
@@ -17,6 +18,9 @@ pub(super) fn lower(view: &StepView<'_>, conv: &Conv) -> Lowered {
     let tiling = product.tiling(view.target, view.choices);
     let dense = conv.stride == [1; 3];
     let mut extra = Extra {
+        view,
+        // As the text has them: images and what slides over them.
+        names: ["b", "a"],
         params: params(conv),
         constants: vec![("QUICK", f64::from(u8::from(small_quotients(conv))))],
     };
@@ -55,7 +59,7 @@ pub(super) fn lower(view: &StepView<'_>, conv: &Conv) -> Lowered {
     product.lowered(&tiling, label, wgsl, extra)
 }
 
-fn direct(product: &Product, kind: ConvKind, extra: Extra) -> Lowered {
+fn direct(product: &Product, kind: ConvKind, extra: Extra<'_>) -> Lowered {
     let (label, wgsl) = match kind {
         ConvKind::Forward => ("conv direct", kernels::CONV_FORWARD_DIRECT),
         _ => ("conv input grad direct", kernels::CONV_INPUT_GRAD_DIRECT),
@@ -72,7 +76,7 @@ fn direct(product: &Product, kind: ConvKind, extra: Extra) -> Lowered {
         .into_iter()
         .chain(extra.params)
         .collect();
-    Lowered::one(Call {
+    let mut call = Call {
         label,
         wgsl: wgsl.into(),
         constants: extra.constants,
@@ -80,7 +84,9 @@ fn direct(product: &Product, kind: ConvKind, extra: Extra) -> Lowered {
         params,
         grid: Grid::Threads(product.out_len() as u64),
         iterations: product.sum as u64,
-    })
+    };
+    halves::read(extra.view, extra.names, &mut call);
+    Lowered::one(call)
 }
 
 /// Rows, columns and sum of each kind: see the headers of `conv_*.wgsl`.

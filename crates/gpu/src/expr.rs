@@ -204,7 +204,7 @@ impl<'a> Writer<'a> {
             Inst::Apply {
                 op,
                 args,
-                dtype: DType::F32 | DType::F16,
+                dtype: DType::F32 | DType::F16 | DType::BF16,
                 ..
             } if op.function == Function::Neg && cancels(expr, reg, args[0]) => {
                 let minus_one = self.params.push_word((-1.0f32).to_bits());
@@ -254,7 +254,7 @@ impl<'a> Writer<'a> {
             }
             Inst::Literal {
                 value: 0,
-                dtype: DType::F32 | DType::F16,
+                dtype: DType::F32 | DType::F16 | DType::BF16,
             } if zero_matters(expr, reg) => {
                 format!("bitcast<f32>({})", param(self.params.push_word(0)))
             }

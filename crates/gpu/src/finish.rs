@@ -3,6 +3,7 @@
 
 use super::call::{Arg, Call, Lowered, Words, Work};
 use super::expr::{Nest, Writer, inner_rounds};
+use super::halves;
 use super::source::{declare, memory, with_prelude};
 use super::step::StepView;
 use crate::dtype::DType;
@@ -21,6 +22,7 @@ pub(super) fn after(view: &StepView<'_>, mut lowered: Lowered) -> Result<Lowered
     if let (Some(then), Some(Work::Call(call))) = (&view.step.then, lowered.work.last_mut()) {
         join(view, then, call)?;
     }
+    halves::complete(view, &mut lowered)?;
     Ok(lowered)
 }
 
@@ -35,7 +37,7 @@ fn join(view: &StepView<'_>, then: &Map, call: &mut Call) -> Result<(), Error> {
         same_input: std::iter::once(0).chain(others).collect(),
         held: Vec::new(),
         value: Some(0),
-        input_dtype: None,
+        input_dtypes: Vec::new(),
         output_dtype: DType::F32,
     };
     let nest = Nest {

@@ -4,6 +4,8 @@
 use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS, Words};
 use super::choices::{Choice, Choices, ProductKind, ShapeClass};
 use super::cores::Core;
+use super::halves;
+use super::step::StepView;
 use super::target::Target;
 use wgrad_shaders::kernels;
 
@@ -216,7 +218,7 @@ impl Product {
         tiling: &Tiling,
         label: &'static str,
         wgsl: &'static str,
-        extra: Extra,
+        extra: Extra<'_>,
     ) -> Lowered {
         let split = tiling.splits > 1;
         let mut constants = self.constants(tiling.core);
@@ -228,7 +230,7 @@ impl Product {
             .collect();
         let out = if split { Arg::Scratch(0) } else { Arg::Output };
         let args = vec![Arg::Input(0), Arg::Input(1), out, Arg::Params];
-        let call = Call {
+        let mut call = Call {
             label,
             wgsl: wgsl.into(),
             constants,
@@ -240,6 +242,7 @@ impl Product {
                 (tiling.split_len.div_ceil(terms) * rounds) as u64
             },
         };
+        halves::read(extra.view, extra.names, &mut call);
         let mut lowered = Lowered::one(call);
         if split {
             lowered
@@ -254,7 +257,10 @@ impl Product {
 }
 
 /// What the operands file adds.
-pub(super) struct Extra {
+pub(super) struct Extra<'a> {
+    /// The step, and what its operands are called in the text.
+    pub(super) view: &'a StepView<'a>,
+    pub(super) names: [&'static str; 2],
     pub(super) params: Vec<usize>,
     pub(super) constants: Vec<(&'static str, f64)>,
 }

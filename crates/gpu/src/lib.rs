@@ -16,6 +16,7 @@ mod custom;
 mod expr;
 mod finish;
 mod gemm;
+mod halves;
 mod lower;
 mod map;
 mod matmul;

@@ -31,7 +31,7 @@ pub(super) fn lower(
         same_input: step.inputs.iter().map(first_with).collect(),
         held: plan.held(step),
         value: None,
-        input_dtype: step.inputs.first().map(|&slot| plan.slots[slot].dtype),
+        input_dtypes: step.inputs.iter().map(|&s| plan.slots[s].dtype).collect(),
         output_dtype: output.dtype,
     };
     check_sizes(plan, step)?;

@@ -32,6 +32,8 @@ pub(super) fn lower(view: &StepView<'_>, matmul: &Matmul) -> Lowered {
         label,
         wgsl,
         Extra {
+            view,
+            names: ["a", "b"],
             params,
             constants: Vec::new(),
         },

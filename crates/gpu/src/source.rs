@@ -42,7 +42,7 @@ pub(super) fn memory(dtype: DType) -> &'static str {
     match dtype {
         DType::F32 => "f32",
         DType::I32 => "i32",
-        _ => "u32",
+        DType::Bool | DType::U8 | DType::U32 | DType::F16 | DType::BF16 => "u32",
     }
 }
 
@@ -59,7 +59,10 @@ pub(super) fn load(buffer: &str, dtype: DType, ix: &str) -> String {
         DType::F16 => {
             format!("w_f16_to_f32(extractBits({buffer}[({ix}) >> 1u], (({ix}) & 1u) * 16u, 16u))")
         }
-        _ => format!("{buffer}[{ix}]"),
+        DType::BF16 => {
+            format!("w_bf16_to_f32(extractBits({buffer}[({ix}) >> 1u], (({ix}) & 1u) * 16u, 16u))")
+        }
+        DType::F32 | DType::I32 | DType::U32 => format!("{buffer}[{ix}]"),
     }
 }
 
@@ -69,7 +72,8 @@ pub(super) fn stored(dtype: DType, value: &str) -> String {
         DType::Bool => format!("select(0u, 1u, {value})"),
         DType::U8 => format!("({value} & 0xffu)"),
         DType::F16 => format!("w_f16_from_f32({value})"),
-        _ => value.to_owned(),
+        DType::BF16 => format!("w_bf16_from_f32({value})"),
+        DType::F32 | DType::I32 | DType::U32 => value.to_owned(),
     }
 }
 

@@ -18,8 +18,8 @@ pub(super) struct StepView<'a> {
     pub(super) held: Vec<Held>,
     /// The input that is the variable `x`.
     pub(super) value: Option<usize>,
-    /// Dtype of the first input's slot, if there is one.
-    pub(super) input_dtype: Option<DType>,
+    /// Dtypes of the inputs' slots.
+    pub(super) input_dtypes: Vec<DType>,
     pub(super) output_dtype: DType,
 }
 

@@ -183,7 +183,7 @@ fn pull_back(
 }
 
 /// The derivative of a node by its rule. Rules are written for one dtype and compose several operations, so those of
-/// f16 nodes are applied to the node's operands and value in f32, and only what they give is rounded.
+/// f16 and bf16 nodes are applied to the node's operands and value in f32, and only what they give is rounded.
 fn derivative(node: &Tensor, upstream: &Tensor, request: &Request) -> Derivative {
     let op = &node.0.op;
     let operands = node.operands();
@@ -220,7 +220,7 @@ fn derivative(node: &Tensor, upstream: &Tensor, request: &Request) -> Derivative
     let narrow = |(given, operand): (Option<Tensor>, &Tensor)| {
         given.map(|g| {
             if is_half(operand) {
-                g.cast(DType::F16)
+                g.cast(operand.dtype())
             } else {
                 g
             }
@@ -230,7 +230,7 @@ fn derivative(node: &Tensor, upstream: &Tensor, request: &Request) -> Derivative
 }
 
 fn is_half(t: &Tensor) -> bool {
-    t.dtype() == DType::F16
+    t.dtype().is_half()
 }
 
 fn seed(output: &Tensor, upstream: Option<&Tensor>) -> Result<Tensor, String> {

@@ -242,6 +242,11 @@ fn numbers(t: &Tensor) -> Result<Vec<f64>> {
             .into_iter()
             .map(half::f16::to_f64)
             .collect(),
+        DType::BF16 => t
+            .to_vec::<half::bf16>()?
+            .into_iter()
+            .map(half::bf16::to_f64)
+            .collect(),
         DType::I32 => t.to_vec::<i32>()?.into_iter().map(f64::from).collect(),
         DType::U32 => t.to_vec::<u32>()?.into_iter().map(f64::from).collect(),
         DType::U8 => t.to_vec::<u8>()?.into_iter().map(f64::from).collect(),

@@ -1,9 +1,9 @@
 //! Rust types that stand for elements.
 
 use crate::dtype::DType;
-use half::f16;
+use half::{bf16, f16};
 
-/// A Rust type that a tensor can be made from and read into: `f32`, `f16`, `i32`, `u32`, `u8`, `bool`.
+/// A Rust type that a tensor can be made from and read into: `f32`, `f16`, `bf16`, `i32`, `u32`, `u8`, `bool`.
 pub trait Element: Copy + Send + Sync + std::fmt::Debug + PartialEq + 'static {
     /// The dtype it stands for.
     const DTYPE: DType;
@@ -50,6 +50,7 @@ macro_rules! element {
 element! {
     f32 => F32, f64::from;
     f16 => F16, |v| v.to_f64();
+    bf16 => BF16, |v| v.to_f64();
     i32 => I32, f64::from;
     u32 => U32, f64::from;
     u8 => U8, f64::from;

@@ -79,7 +79,7 @@ pub use eval::block_on;
 pub use eval::{eval, eval_async, eval_update, explain};
 #[cfg(not(target_arch = "wasm32"))]
 pub use gradcheck::{GradcheckOptions, gradcheck};
-pub use half::f16;
+pub use half::{bf16, f16};
 pub use history::no_grad;
 #[cfg(feature = "linalg")]
 pub use linalg::{Pca, PinvOptions, Triangle};

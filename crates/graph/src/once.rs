@@ -1,12 +1,12 @@
-//! What composes several operations computes f16 operands in f32 and rounds once. [`in_f32!`](crate::in_f32) stands
-//! first in such a function: if an operand is f16, the function is called again with its operands in f32, and its
+//! What composes several operations computes f16 and bf16 operands in f32 and rounds once. [`in_f32!`](crate::in_f32) stands
+//! first in such a function: if an operand is of these, the function is called again with its operands in f32, and its
 //! results are rounded. Gradients pass through the same casts, so they are computed in f32 too. Computes nothing else.
 
 use crate::dtype::DType;
 use crate::tensor::Tensor;
 
 /// Returns from the function with its own value for operands in f32, rounded to the dtype that the operands meet in,
-/// if one of them is f16. Operands are `&Tensor` or `Option<&Tensor>`; an optional one is bound as `Option<Tensor>`.
+/// if one of them is f16 or bf16. Operands are `&Tensor` or `Option<&Tensor>`; an optional one is bound as `Option<Tensor>`.
 ///
 /// ```
 /// use wgrad_graph::{Device, Tensor, f16, in_f32};
@@ -32,8 +32,8 @@ macro_rules! in_f32 {
 /// What an operand is to the choice whether to compute in f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operand {
-    /// f16.
-    Half,
+    /// Of two bytes: f16 or bf16.
+    Half(DType),
     /// f32.
     Single,
     /// No float, or absent.
@@ -50,7 +50,7 @@ pub trait Wide {
     /// What it is.
     fn half(&self) -> Operand;
 
-    /// The operand in f32, if it is f16; else as it is.
+    /// The operand in f32, if it is f16 or bf16; else as it is.
     fn widened(&self) -> Self::Widened;
 }
 
@@ -60,16 +60,16 @@ impl Wide for &Tensor {
     fn half(&self) -> Operand {
         match self.dtype() {
             _ if self.check().is_err() => Operand::Invalid,
-            DType::F16 => Operand::Half,
+            half @ (DType::F16 | DType::BF16) => Operand::Half(half),
             DType::F32 => Operand::Single,
-            _ => Operand::Other,
+            DType::Bool | DType::U8 | DType::I32 | DType::U32 => Operand::Other,
         }
     }
 
     #[track_caller]
     fn widened(&self) -> Tensor {
         match self.dtype() {
-            DType::F16 => self.cast(DType::F32),
+            dtype if dtype.is_half() => self.cast(DType::F32),
             _ => Tensor::clone(self),
         }
     }
@@ -97,15 +97,25 @@ impl Wide for Option<&Tensor> {
 pub struct Once(DType);
 
 impl Once {
-    /// The dtype that floats among the operands meet in, if one of them is f16 and none is invalid.
+    /// The dtype that floats among the operands meet in, if one of them is f16 or bf16 and none is invalid.
     pub fn of(operands: &[Operand]) -> Option<Once> {
-        if operands.contains(&Operand::Invalid) || !operands.contains(&Operand::Half) {
-            return None;
+        let mut meet: Option<DType> = None;
+        let mut halves = false;
+        for operand in operands {
+            let dtype = match operand {
+                Operand::Invalid => return None,
+                Operand::Other => continue,
+                Operand::Single => DType::F32,
+                Operand::Half(dtype) => *dtype,
+            };
+            halves |= dtype.is_half();
+            meet = match meet {
+                // f16 and bf16 meet in f32.
+                Some(other) if other != dtype => Some(DType::F32),
+                _ => Some(dtype),
+            };
         }
-        Some(Once(match operands.contains(&Operand::Single) {
-            true => DType::F32,
-            false => DType::F16,
-        }))
+        meet.filter(|_| halves).map(Once)
     }
 
     /// Results that are f32, rounded.

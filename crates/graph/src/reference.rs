@@ -6,6 +6,7 @@ use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::Value;
 use crate::loops::Body;
+use crate::math;
 use crate::ops::{Lowered, Op};
 use crate::shape;
 use crate::tensor::Tensor;
@@ -254,6 +255,7 @@ pub(crate) fn to_f64(bytes: &[u8], dtype: DType) -> Vec<f64> {
     match dtype {
         DType::F32 => all::<f32>(bytes),
         DType::F16 => all::<half::f16>(bytes),
+        DType::BF16 => all::<half::bf16>(bytes),
         DType::I32 => all::<i32>(bytes),
         DType::U32 => all::<u32>(bytes),
         DType::U8 => all::<u8>(bytes),
@@ -269,6 +271,11 @@ pub(crate) fn to_bytes(array: &Array) -> Vec<u8> {
         DType::F16 => half::f16::to_bytes(
             &d.iter()
                 .map(|&v| half::f16::from_f64(v))
+                .collect::<Vec<_>>(),
+        ),
+        DType::BF16 => half::bf16::to_bytes(
+            &d.iter()
+                .map(|&v| half::bf16::from_bits(math::bf16_from_f64(v)))
                 .collect::<Vec<_>>(),
         ),
         DType::I32 => i32::to_bytes(&d.iter().map(|&v| v as i64 as i32).collect::<Vec<_>>()),

@@ -1,4 +1,4 @@
-//! Mixed precision (Micikevicius et al. 2018): computing in f16 with master weights in f32, and a loss scale that follows
+//! Mixed precision (Micikevicius et al. 2018): computing in f16 or bf16 with master weights in f32, and a loss scale that follows
 //! what f16 can hold, by the rules of PyTorch's `GradScaler`. Knows no update rule.
 
 use crate::gradients::{Gradients, gradients};
@@ -10,7 +10,8 @@ use wgrad_graph::{DType, Device, Error, ErrorKind, Result, Tensor, eval};
 /// own parameters again afterwards, also when `f` panics; gradients by them flow through the casts, and are of their
 /// dtype. Buffers are not cast, and keep what `f` makes of them, as running statistics.
 ///
-/// Inputs are for `f` to cast. A loss is best computed in f32.
+/// Inputs are for `f` to cast. A loss is best computed in f32. In bf16, which has the range of f32, no [`GradScaler`] is
+/// needed.
 ///
 /// ```
 /// use wgrad_graph::{DType, Device, Generator, Tensor};

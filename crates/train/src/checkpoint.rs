@@ -39,6 +39,8 @@ pub enum DType {
     F32,
     /// 16-bit IEEE float.
     F16,
+    /// The upper half of a 32-bit float.
+    BF16,
     /// 32-bit signed integer.
     I32,
     /// 32-bit unsigned integer.
@@ -54,7 +56,7 @@ impl DType {
     pub fn size(self) -> usize {
         match self {
             Self::F32 | Self::I32 | Self::U32 => 4,
-            Self::F16 => 2,
+            Self::F16 | Self::BF16 => 2,
             Self::U8 | Self::Bool => 1,
         }
     }
@@ -63,6 +65,7 @@ impl DType {
         match self {
             Self::F32 => "F32",
             Self::F16 => "F16",
+            Self::BF16 => "BF16",
             Self::I32 => "I32",
             Self::U32 => "U32",
             Self::U8 => "U8",
@@ -74,6 +77,7 @@ impl DType {
         Some(match dtype {
             FileDtype::F32 => Self::F32,
             FileDtype::F16 => Self::F16,
+            FileDtype::BF16 => Self::BF16,
             FileDtype::I32 => Self::I32,
             FileDtype::U32 => Self::U32,
             FileDtype::U8 => Self::U8,
@@ -391,7 +395,7 @@ fn bad_size(info: &TensorInfo) -> Option<String> {
 }
 
 fn unsupported(dtype: FileDtype) -> String {
-    format!("element type {dtype:?} is none of F32, F16, I32, U32, U8, BOOL")
+    format!("element type {dtype:?} is none of F32, F16, BF16, I32, U32, U8, BOOL")
 }
 
 fn check_version(found: Option<String>, origin: &str) -> Result<(), CheckpointError> {

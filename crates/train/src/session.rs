@@ -148,6 +148,7 @@ pub async fn to_array(tensor: &Tensor) -> wgrad_graph::Result<Array> {
     let dtype = match tensor.dtype() {
         wgrad_graph::DType::F32 => DType::F32,
         wgrad_graph::DType::F16 => DType::F16,
+        wgrad_graph::DType::BF16 => DType::BF16,
         wgrad_graph::DType::I32 => DType::I32,
         wgrad_graph::DType::U32 => DType::U32,
         wgrad_graph::DType::U8 => DType::U8,
@@ -165,6 +166,7 @@ pub fn to_tensor(array: &Array, device: &Device) -> Tensor {
     let dtype = match array.dtype {
         DType::F32 => wgrad_graph::DType::F32,
         DType::F16 => wgrad_graph::DType::F16,
+        DType::BF16 => wgrad_graph::DType::BF16,
         DType::I32 => wgrad_graph::DType::I32,
         DType::U32 => wgrad_graph::DType::U32,
         DType::U8 => wgrad_graph::DType::U8,

@@ -147,6 +147,7 @@ fn arrays() -> impl Strategy<Value = BTreeMap<String, Array>> {
     let dtype = prop_oneof![
         Just(DType::F32),
         Just(DType::F16),
+        Just(DType::BF16),
         Just(DType::I32),
         Just(DType::U32),
         Just(DType::U8),

@@ -167,6 +167,24 @@ fn w_f16_from_f32(x: f32) -> u32 {
     return j | ((b >> 16u) & 0x8000u);
 }
 
+// The bfloat16 pattern of x, the upper half of its bits: to nearest even, overflow to infinity, NaN stays NaN.
+fn w_bf16_from_f32(x: f32) -> u32 {
+    let b = bitcast<u32>(x);
+    let r = (b + (0x7fffu + ((b >> 16u) & 1u))) >> 16u;
+    return select(r, (b >> 16u) | 0x40u, (b & 0x7fffffffu) > 0x7f800000u);
+}
+
+// The value of the bfloat16 pattern in the low half of h.
+fn w_bf16_to_f32(h: u32) -> f32 {
+    return bitcast<f32>(h << 16u);
+}
+
+// x between floats of 16 bits: no bit that their rounding needs is lost on the way through an f32.
+fn w_f32_sticky(x: u32) -> f32 {
+    let cut = (x & 0xffffff00u) | select(0u, 0x100u, (x & 0xffu) != 0u);
+    return f32(select(x, cut, x >= 0x1000000u));
+}
+
 // The value of the binary16 pattern in the low half of h.
 fn w_f16_to_f32(h: u32) -> f32 {
     let a = (h & 0x7fffu) << 13u;

@@ -5,8 +5,8 @@ use super::case::{Case, Env, Function, Unit, Work};
 use super::timing::{self, Timing};
 use crate::Result;
 use wgrad::nn::compile;
-use wgrad::{AttentionOptions, ConvOptions, DType, Device, Generator, GradOptions, Tensor};
-use wgrad::{eval, grad_with};
+use wgrad::{AttentionOptions, ConvOptions, Device, Element, Generator, GradOptions, Tensor};
+use wgrad::{bf16, eval, f16, grad_with};
 
 /// Times one operation.
 pub fn time(env: &Env, inputs: fn(&Device) -> Vec<Tensor>, function: Function) -> Result<Timing> {
@@ -83,11 +83,11 @@ const fn case(
 }
 
 /// A product of square matrices: 2 n³ operations.
-fn matmul<const N: usize, const F16: bool>(name: &'static str) -> Case {
+fn matmul<const N: usize, F: Element>(name: &'static str) -> Case {
     let n = N as f64;
-    let size = if F16 { 2.0 } else { 4.0 };
+    let size = F::DTYPE.size() as f64;
     let inputs = |device: &Device| {
-        let dtype = if F16 { DType::F16 } else { DType::F32 };
+        let dtype = F::DTYPE;
         let both = several(&[&[N, N], &[N, N]], device);
         both.iter().map(|t| t.cast(dtype)).collect()
     };
@@ -104,20 +104,22 @@ pub fn cases() -> Vec<Case> {
 
 fn products() -> Vec<Case> {
     vec![
-        matmul::<256, false>("matmul_f32_256"),
-        matmul::<512, false>("matmul_f32_512"),
-        matmul::<1024, false>("matmul_f32_1024"),
-        matmul::<2048, false>("matmul_f32_2048"),
-        matmul::<4096, false>("matmul_f32_4096"),
-        matmul::<1024, true>("matmul_f16_1024"),
-        matmul::<4096, true>("matmul_f16_4096"),
+        matmul::<256, f32>("matmul_f32_256"),
+        matmul::<512, f32>("matmul_f32_512"),
+        matmul::<1024, f32>("matmul_f32_1024"),
+        matmul::<2048, f32>("matmul_f32_2048"),
+        matmul::<4096, f32>("matmul_f32_4096"),
+        matmul::<1024, f16>("matmul_f16_1024"),
+        matmul::<4096, f16>("matmul_f16_4096"),
+        matmul::<1024, bf16>("matmul_bf16_1024"),
     ]
 }
 
 /// `[32, 64, 28, 28]` by 64 filters of 3 x 3 with padding 1: images, filters, and the upstream gradient.
-fn images(device: &Device) -> Vec<Tensor> {
+fn images<F: Element>(device: &Device) -> Vec<Tensor> {
     let image: &[usize] = &[32, 64, 28, 28];
-    several(&[image, &[64, 64, 3, 3], image], device)
+    let all = several(&[image, &[64, 64, 3, 3], image], device);
+    all.iter().map(|t| t.cast(F::DTYPE)).collect()
 }
 
 fn convolve(t: &[Tensor]) -> Tensor {
@@ -129,19 +131,21 @@ fn convolutions() -> Vec<Case> {
     let flops = 2.0 * 32.0 * 64.0 * 64.0 * 9.0 * 28.0 * 28.0;
     let image = 4.0 * 32.0 * 64.0 * 28.0 * 28.0;
     let filters = 4.0 * 64.0 * 64.0 * 9.0;
+    let forward = |name, inputs, share| {
+        let counts = [flops, share * (2.0 * image + filters)];
+        case(name, Unit::Gflops, counts, inputs, |t| {
+            Ok(vec![convolve(t)])
+        })
+    };
     vec![
-        case(
-            "conv2d_fwd_32x64x28x28_k3",
-            Unit::Gflops,
-            [flops, 2.0 * image + filters],
-            images,
-            |t| Ok(vec![convolve(t)]),
-        ),
+        forward("conv2d_fwd_32x64x28x28_k3", images::<f32>, 1.0),
+        forward("conv2d_fwd_f16_32x64x28x28_k3", images::<f16>, 0.5),
+        forward("conv2d_fwd_bf16_32x64x28x28_k3", images::<bf16>, 0.5),
         case(
             "conv2d_fwdbwd_32x64x28x28_k3",
             Unit::Gflops,
             [3.0 * flops, 6.0 * image + 3.0 * filters],
-            images,
+            images::<f32>,
             |t| with_gradients(convolve(t), &[&t[0], &t[1]], &t[2]),
         ),
     ]

@@ -16,6 +16,7 @@
 
 use crate::conv::unfold::{Tile, Unfold};
 use crate::matmul::axpy;
+use crate::matmul::gemm::floats::Floats;
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::matmul::gemm::{Mat, Out, Product, part, product};
 use crate::plan::Conv;
@@ -118,7 +119,7 @@ impl Batched {
     }
 
     /// `out[n, g] = weight[g] · unfold(x[n, g])`.
-    pub(crate) fn forward(&self, x: &[f32], weight: &[f32], out: &mut [f32], par: Par) {
+    pub(crate) fn forward(&self, x: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
         let tiles = self.tiles();
         let columns = self.columns(tiles.len(), self.together(par.threads()));
         let count = columns.len() * self.groups;
@@ -141,7 +142,7 @@ impl Batched {
     /// `out` holds all results, and nobody else touches these.
     unsafe fn forward_block(
         &self,
-        (x, weight): (&[f32], &[f32]),
+        (x, weight): (Floats<'_>, &[f32]),
         g: usize,
         (columns, tile): (&Columns, &Tile),
         rows: Range<usize>,
@@ -178,7 +179,7 @@ impl Batched {
                     Mat::rows(block, n)
                 };
                 let left = Mat {
-                    data: weight,
+                    data: weight.into(),
                     at: (g * self.to + rows.start) * self.k() + c * taps,
                     row: self.k(),
                     col: 1,
@@ -209,7 +210,7 @@ impl Batched {
     /// The block of some channels and columns.
     fn unfold(
         &self,
-        x: &[f32],
+        x: Floats<'_>,
         g: usize,
         (columns, tile): (&Columns, &Tile),
         channels: Range<usize>,
@@ -217,16 +218,16 @@ impl Batched {
     ) {
         let (plane, n) = (self.shape.plane(), columns.images.len() * tile.len);
         for (i, image) in columns.images.clone().enumerate() {
-            let x = &x[(self.slab(image, g, self.from) + channels.start) * plane..];
-            let x = &x[..channels.len() * plane];
-            tile.unfold_rows(x, &mut block[i * tile.len..], n);
+            let at = (self.slab(image, g, self.from) + channels.start) * plane;
+            let x = x.slab(at, channels.len() * plane);
+            x.with(|x| tile.unfold_rows(x, &mut block[i * tile.len..], n));
         }
     }
 
     /// What lies at the columns in every plane of `y`, in `copy` where that is of several images.
     fn upstream<'y>(
         &self,
-        y: &'y [f32],
+        y: Floats<'y>,
         g: usize,
         (columns, tile): (&Columns, &Tile),
         copy: &'y mut [f32],
@@ -241,9 +242,9 @@ impl Batched {
             };
         }
         for (i, image) in columns.images.clone().enumerate() {
-            let y = &y[self.slab(image, g, self.to) * positions..][..self.to * positions];
-            for (y, copy) in y.chunks_exact(positions).zip(copy.chunks_exact_mut(n)) {
-                copy[i * tile.len..][..tile.len].copy_from_slice(&y[tile.start..][..tile.len]);
+            let first = self.slab(image, g, self.to) * positions + tile.start;
+            for (o, copy) in copy.chunks_exact_mut(n).take(self.to).enumerate() {
+                y.copy(first + o * positions, &mut copy[i * tile.len..][..tile.len]);
             }
         }
         Mat::rows(copy, n)
@@ -257,7 +258,7 @@ impl Batched {
     }
 
     /// `out[n, g] = fold(weight[g]ᵀ · y[n, g])`: the gradient of the input.
-    pub(crate) fn input_grad(&self, y: &[f32], weight: &[f32], out: &mut [f32], par: Par) {
+    pub(crate) fn input_grad(&self, y: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
         let tiles = self.tiles();
         let together = self.together(par.threads());
         let slabs: Vec<Range<usize>> = (0..self.images)
@@ -283,7 +284,7 @@ impl Batched {
     /// `out` holds all results, and nobody else touches these planes.
     unsafe fn fold_planes(
         &self,
-        (y, weight): (&[f32], &[f32]),
+        (y, weight): (Floats<'_>, &[f32]),
         g: usize,
         (images, tiles): (Range<usize>, &[Tile]),
         channels: Range<usize>,
@@ -313,7 +314,7 @@ impl Batched {
                     let channels = c..(c + step).min(channels.end);
                     let rows = channels.len() * taps;
                     let left = Mat {
-                        data: weight,
+                        data: weight.into(),
                         at: g * self.to * k + c * taps,
                         row: 1,
                         col: k,
@@ -363,7 +364,7 @@ impl Batched {
     }
 
     /// `out[g] = Σ over images of y[n, g] · unfold(x[n, g])ᵀ`: the gradient of the weight.
-    pub(crate) fn weight_grad(&self, x: &[f32], y: &[f32], out: &mut [f32], par: Par) {
+    pub(crate) fn weight_grad(&self, x: Floats<'_>, y: Floats<'_>, out: &mut [f32], par: Par) {
         let tiles = self.tiles();
         let columns = self.columns(tiles.len(), self.together(1));
         let (step, parts) = (self.step(), self.parts(columns.len()));
@@ -401,7 +402,7 @@ impl Batched {
     /// `out` holds all results, and nobody else touches those of these channels.
     unsafe fn weight_columns(
         &self,
-        (x, y): (&[f32], &[f32]),
+        (x, y): (Floats<'_>, Floats<'_>),
         g: usize,
         (columns, tiles): (&[Columns], &[Tile]),
         channels: Range<usize>,

@@ -12,6 +12,7 @@
 
 use crate::conv::unfold::Unfold;
 use crate::matmul::gemm::Out;
+use crate::matmul::gemm::floats::Floats;
 use crate::matmul::gemm::lanes::{Lanes, best};
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::plan::Conv;
@@ -144,7 +145,7 @@ impl Depthwise {
     }
 
     /// `out[n, g, o] = Σ over taps of weight[g, o, t] · x[n, g] moved by t`.
-    pub(crate) fn forward(&self, x: &[f32], weight: &[f32], out: &mut [f32], par: Par) {
+    pub(crate) fn forward(&self, x: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
         let (padded, taps) = self.input();
         let (plane, positions) = (self.shape.plane(), self.shape.positions());
         let [_, lines, columns] = self.shape.output;
@@ -155,7 +156,7 @@ impl Depthwise {
             with_scratch(padded.len(), |scratch| {
                 for (i, out) in out.chunks_exact_mut(slab).enumerate() {
                     let i = first / slab + i;
-                    padded.fill(&x[i * plane..][..plane], scratch);
+                    x.slab(i * plane, plane).with(|x| padded.fill(x, scratch));
                     let weights = self.weights(weight, i % self.groups);
                     for (weight, out) in weights.zip(out.chunks_exact_mut(positions)) {
                         sum_taps(scratch, step, &taps.offsets, weight, out, [lines, columns]);
@@ -224,7 +225,7 @@ impl Depthwise {
     }
 
     /// `out[n, g] = Σ over output planes and taps of weight[g, o, t] · y[n, g, o] moved back by t`.
-    pub(crate) fn input_grad(&self, y: &[f32], weight: &[f32], out: &mut [f32], par: Par) {
+    pub(crate) fn input_grad(&self, y: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
         let (padded, phases) = self.upstream();
         let (plane, positions) = (self.shape.plane(), self.shape.positions());
         let [_, height, width] = self.shape.input;
@@ -237,9 +238,9 @@ impl Depthwise {
                 let mut taps_of = vec![0.0; self.shape.taps()];
                 for (i, out) in out.chunks_exact_mut(plane).enumerate() {
                     let i = first / plane + i;
-                    let planes = y[i * self.to * positions..].chunks_exact(positions);
-                    for (y, copy) in planes.zip(copies.chunks_exact_mut(room)) {
-                        padded.fill(y, copy);
+                    for (o, copy) in copies.chunks_exact_mut(room).enumerate() {
+                        let y = y.slab((i * self.to + o) * positions, positions);
+                        y.with(|y| padded.fill(y, copy));
                     }
                     for (p, taps) in phases.iter().enumerate() {
                         let (top, left) = (p / right, p % right);
@@ -290,7 +291,7 @@ impl Depthwise {
     }
 
     /// `out[g, o, t] = Σ over images and positions of y[n, g, o] · x[n, g] moved by t`.
-    pub(crate) fn weight_grad(&self, x: &[f32], y: &[f32], out: &mut [f32], par: Par) {
+    pub(crate) fn weight_grad(&self, x: Floats<'_>, y: Floats<'_>, out: &mut [f32], par: Par) {
         let (padded, taps) = self.input();
         let count = self.to * self.shape.taps();
         let size = self.groups.div_ceil(par.pieces());
@@ -302,7 +303,7 @@ impl Depthwise {
 
     fn weights_of(
         &self,
-        (x, y): (&[f32], &[f32]),
+        (x, y): (Floats<'_>, Floats<'_>),
         (padded, taps): (&Padded, &Taps),
         groups: Range<usize>,
         out: &mut [f32],
@@ -320,11 +321,13 @@ impl Depthwise {
                     sums.fill(0.0);
                     for image in first..(first + CHAIN).min(self.images) {
                         let i = image * self.groups + g;
-                        padded.fill(&x[i * plane..][..plane], copy);
-                        let planes = y[i * self.to * positions..].chunks_exact(positions);
+                        x.slab(i * plane, plane).with(|x| padded.fill(x, copy));
                         let of_plane = sums.chunks_exact_mut(taps.offsets.len() * LANES);
-                        for (y, sums) in planes.zip(of_plane) {
-                            products(copy, step, &taps.offsets, y, [lines, columns], sums);
+                        for (o, sums) in of_plane.enumerate() {
+                            let y = y.slab((i * self.to + o) * positions, positions);
+                            y.with(|y| {
+                                products(copy, step, &taps.offsets, y, [lines, columns], sums);
+                            });
                         }
                     }
                     for (total, lanes) in totals.iter_mut().zip(sums.chunks_exact(LANES)) {

@@ -4,6 +4,7 @@
 //! and tap. The columns between the lines of the output are computed too and thrown away. Knows no gradients.
 
 use crate::conv::unfold::Unfold;
+use crate::matmul::gemm::floats::Floats;
 use crate::matmul::gemm::kernel::{Kernels, Source, Tile};
 use crate::matmul::gemm::pack::{Block, SLACK};
 use crate::matmul::gemm::scratch::with_scratch;
@@ -73,7 +74,7 @@ impl Flat {
     /// `out[i] = weight[i % groups] · unfold(x[i])` for every slab `i`.
     pub(crate) fn run(
         &self,
-        (x, weight, groups): (&[f32], &[f32], usize),
+        (x, weight, groups): (Floats<'_>, &[f32], usize),
         out: &mut [f32],
         epilogue: Option<&Epilogue<'_>>,
         par: Par,
@@ -101,7 +102,8 @@ impl Flat {
             par.for_each(slabs * bands, |task| {
                 let (i, band) = (task / bands, task % bands);
                 let lines = band * self.lines..((band + 1) * self.lines).min(self.shape.output[1]);
-                let x = &x[i * self.from * self.shape.plane()..][..self.from * self.shape.plane()];
+                let len = self.from * self.shape.plane();
+                let x = x.slab(i * len, len);
                 let weight = &packed[i % groups * self.to * k..];
                 let out = out.from(i * slab);
                 // SAFETY: slabs and bands of lines are parts of the output that do not overlap.
@@ -170,7 +172,7 @@ impl Flat {
         let panels = self.to.div_ceil(kernels.rows());
         for run in self.runs(k) {
             let block = Block {
-                data: weight,
+                data: weight.into(),
                 at: run.start,
                 across: k,
                 along: 1,
@@ -192,7 +194,7 @@ impl Flat {
     unsafe fn band(
         &self,
         kernels: &Kernels,
-        (x, weight, table): (&[f32], &[f32], &[usize]),
+        (x, weight, table): (Floats<'_>, &[f32], &[usize]),
         lines: Range<usize>,
         out: Out,
     ) {
@@ -239,19 +241,26 @@ impl Flat {
     }
 
     /// The planes of `x` with zeros around them, as far as the taps of `lines` reach.
-    fn pad(&self, x: &[f32], lines: Range<usize>, out: &mut [f32]) {
+    fn pad(&self, x: Floats<'_>, lines: Range<usize>, out: &mut [f32]) {
         let [_, height, width] = self.shape.input;
         let planes = out.chunks_exact_mut(self.plane());
-        for (x, out) in x.chunks_exact(height * width).zip(planes) {
+        let starts = (0..x.len()).step_by(height * width);
+        for (plane, out) in starts.zip(planes) {
             out.fill(0.0);
             for (phase, out) in out.chunks_exact_mut(self.phase()).enumerate() {
-                self.pad_phase(x, phase, lines.clone(), out);
+                self.pad_phase((x, plane), phase, lines.clone(), out);
             }
         }
     }
 
     /// One phase of a plane.
-    fn pad_phase(&self, x: &[f32], phase: usize, lines: Range<usize>, out: &mut [f32]) {
+    fn pad_phase(
+        &self,
+        (x, plane): (Floats<'_>, usize),
+        phase: usize,
+        lines: Range<usize>,
+        out: &mut [f32],
+    ) {
         let [_, height, width] = self.shape.input;
         let [_, down, right] = self.shape.stride;
         let [up, left] = [1, 2].map(|d| self.shape.padding[d] as usize);
@@ -261,25 +270,24 @@ impl Flat {
             let Some(y) = y.filter(|&y| y < height) else {
                 continue;
             };
-            let x = &x[y * width..][..width];
+            let at = plane + y * width;
             if down * right == 1 {
-                out[left + line * self.width..][..width].copy_from_slice(x);
+                x.copy(at, &mut out[left + line * self.width..][..width]);
                 continue;
             }
             // Padded columns side, side + right …, from the first that lies in the plane.
             let first = left.saturating_sub(side).div_ceil(right);
-            let x = x.get(first * right + side - left..).unwrap_or_default();
+            let column = first * right + side - left;
             let out = &mut out[line * self.width..][..self.width];
             let out = out.get_mut(first..).unwrap_or_default();
-            match right {
-                1 => {
-                    let n = x.len().min(out.len());
-                    out[..n].copy_from_slice(&x[..n]);
-                }
-                _ => {
+            let n = width.saturating_sub(column).div_ceil(right).min(out.len());
+            if right == 1 {
+                x.copy(at + column, &mut out[..n]);
+            } else if n > 0 {
+                x.slab(at + column, (n - 1) * right + 1).with(|x| {
                     let x = x.iter().step_by(right);
-                    out.iter_mut().zip(x).for_each(|(out, &x)| *out = x);
-                }
+                    out[..n].iter_mut().zip(x).for_each(|(out, &x)| *out = x);
+                });
             }
         }
     }

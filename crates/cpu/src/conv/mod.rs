@@ -19,6 +19,7 @@ use crate::conv::implicit::Flat;
 use crate::conv::unfold::{Tile, Unfold};
 use crate::conv::weight::Sums;
 use crate::conv::winograd::{Filters, Winograd};
+use crate::matmul::gemm::floats::Floats;
 use crate::matmul::gemm::kernel::Kernels;
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::matmul::gemm::{Mat, product};
@@ -106,10 +107,7 @@ fn weight_parts(conv: &Conv, shape: &Unfold, size: usize) -> usize {
 
 /// Runs `conv`.
 pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
-    let (a, b): (&[f32], &[f32]) = (
-        bytemuck::cast_slice(context.words(0)),
-        bytemuck::cast_slice(context.words(1)),
-    );
+    let [a, b] = [0, 1].map(|i| Floats::of(&context.inputs[i]));
     let out: &mut [f32] = bytemuck::cast_slice_mut(out);
     let sums = conv.batch * conv.groups * conv.in_channels * conv.out_channels;
     let shape = unfold_of(conv);
@@ -124,7 +122,7 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
         return match context.packed {
             Some(packed) => run(packed),
             None => with_scratch(winograd.packed_len(conv.groups), |packed| {
-                pack(conv, b, packed, par);
+                b.with(|b| pack(conv, b, packed, par));
                 run(packed);
             }),
         };
@@ -138,7 +136,7 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
                 from: conv.in_channels,
                 way: choice::forward(&shape, conv.batch, conv.in_channels, conv.out_channels),
             };
-            forward(slabs, a, b, out, par);
+            b.with(|b| forward(slabs, a, b, out, par));
         }
         ConvKind::InputGrad => match choice::input_grad(conv, &adjoint(&shape)) {
             InputGrad::AsForward(way) => {
@@ -150,14 +148,16 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
                     way,
                 };
                 with_scratch(b.len(), |weight| {
-                    flip(conv, b, weight);
+                    b.with(|b| flip(conv, b, weight));
                     forward(slabs, a, weight, out, par);
                 });
             }
-            InputGrad::Depthwise => Depthwise::of(conv, &shape).input_grad(a, b, out, par),
-            InputGrad::Fold => Batched::of(conv, &shape).input_grad(a, b, out, par),
+            InputGrad::Depthwise => {
+                b.with(|b| Depthwise::of(conv, &shape).input_grad(a, b, out, par));
+            }
+            InputGrad::Fold => b.with(|b| Batched::of(conv, &shape).input_grad(a, b, out, par)),
         },
-        ConvKind::WeightGrad => weight_grad(conv, &shape, a, b, out, par),
+        ConvKind::WeightGrad => weight_grad(conv, &shape, (a, b), out, par),
     }
 }
 
@@ -254,6 +254,7 @@ fn tiles(shape: &Unfold, rows: usize) -> Vec<Tile> {
 }
 
 /// A convolution as products of one weight matrix for each group with unfolded slabs of `from` planes.
+#[derive(Clone, Copy)]
 struct Slabs {
     shape: Unfold,
     images: usize,
@@ -263,7 +264,7 @@ struct Slabs {
 }
 
 /// `out[n, g] = weight[g] · unfold(x[n, g])` for every image and group.
-fn forward(slabs: Slabs, x: &[f32], weight: &[f32], out: &mut [f32], par: Par) {
+fn forward(slabs: Slabs, x: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
     let Slabs {
         shape,
         images,
@@ -288,6 +289,9 @@ fn forward(slabs: Slabs, x: &[f32], weight: &[f32], out: &mut [f32], par: Par) {
         let flat = Flat::new(&shape, from, to, count, par);
         return flat.run((x, weight, groups), out, None, par);
     }
+    let Some(x) = x.single() else {
+        return x.whole(par, |x| forward(slabs, x.into(), weight, out, par));
+    };
     let tiles = tiles(&shape, k);
     let one = |i: usize, out: &mut [f32], col: &mut [f32], par: Par| {
         let x = &x[i * from * plane..][..from * plane];
@@ -338,7 +342,7 @@ fn unfolded<'c>(
 ) -> Mat<'c> {
     if shape.is_identity() {
         return Mat {
-            data: x,
+            data: x.into(),
             at: tile.start,
             row: shape.positions(),
             col: 1,
@@ -378,7 +382,13 @@ fn direct(
 }
 
 /// `Σ over images of y · unfold(x)ᵀ`, as partial sums over runs of tiles that are then added in order.
-fn weight_grad(conv: &Conv, shape: &Unfold, x: &[f32], y: &[f32], out: &mut [f32], par: Par) {
+fn weight_grad(
+    conv: &Conv,
+    shape: &Unfold,
+    (x, y): (Floats<'_>, Floats<'_>),
+    out: &mut [f32],
+    par: Par,
+) {
     if let Some(sums) = Sums::new(conv, shape) {
         return sums.run(x, y, out, par);
     }
@@ -387,6 +397,13 @@ fn weight_grad(conv: &Conv, shape: &Unfold, x: &[f32], y: &[f32], out: &mut [f32
         WeightGrad::Depthwise => return Depthwise::of(conv, shape).weight_grad(x, y, out, par),
         _ => {}
     }
+    let (Some(x), Some(y)) = (x.single(), y.single()) else {
+        return x.whole(par, |x| {
+            y.whole(par, |y| {
+                weight_grad(conv, shape, (x.into(), y.into()), out, par);
+            });
+        });
+    };
     let tiles = tiles(shape, conv.in_channels * shape.taps());
     let items = conv.batch * tiles.len();
     let parts = weight_parts(conv, shape, out.len());
@@ -465,8 +482,8 @@ fn dots(
     for (i, out) in out.iter_mut().enumerate() {
         let (y, col) = (
             &y[i / k * row..][..n],
-            &col.data[col.at + i % k * col.row..][..n],
+            col.data.slab(col.at + i % k * col.row, n),
         );
-        *out = if add { *out } else { 0.0 } + dot(y, col);
+        *out = if add { *out } else { 0.0 } + col.with(|col| dot(y, col));
     }
 }

@@ -7,6 +7,7 @@ use crate::conv::weight_few_channels::FewWeight;
 use crate::conv::weight_implicit::FlatWeight;
 use crate::conv::winograd::WinogradWeight;
 use crate::matmul::axpy;
+use crate::matmul::gemm::floats::Floats;
 use crate::matmul::gemm::kernel::Kernels;
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::plan::Conv;
@@ -89,11 +90,11 @@ impl<'c> Sums<'c> {
     }
 
     /// The partial sum of all images.
-    pub(crate) fn whole(&self, x: &[f32], y: &[f32], partial: &mut [f32]) {
+    pub(crate) fn whole(&self, x: Floats<'_>, y: Floats<'_>, partial: &mut [f32]) {
         self.part((x, y), 0..self.conv.batch * self.bands(), partial);
     }
 
-    fn part(&self, operands: (&[f32], &[f32]), items: Range<usize>, partial: &mut [f32]) {
+    fn part(&self, operands: (Floats<'_>, Floats<'_>), items: Range<usize>, partial: &mut [f32]) {
         match &self.way {
             Way::Winograd(w) => w.part(operands, items, partial),
             Way::Flat(w) => w.part(operands, items, partial),
@@ -102,7 +103,7 @@ impl<'c> Sums<'c> {
     }
 
     /// `out[g, o, c, t] = Σ over images and positions p of y[g, o, p] * x[g, c, p * stride + t * dilation - padding]`.
-    pub(crate) fn run(&self, x: &[f32], y: &[f32], out: &mut [f32], par: Par) {
+    pub(crate) fn run(&self, x: Floats<'_>, y: Floats<'_>, out: &mut [f32], par: Par) {
         let (items, parts) = (self.conv.batch * self.bands(), self.parts());
         let mut partials = HostBufferMut::within_step(parts * self.len() * 4);
         let partials = partials.slice_mut::<f32>();

@@ -2,6 +2,7 @@
 //! for each tap, positions side by side in vectors, no unfolded input and no product of matrices. Knows no other sum.
 
 use crate::conv::unfold::Unfold;
+use crate::matmul::gemm::floats::Floats;
 use crate::matmul::gemm::lanes::{Lanes, best};
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::plan::Conv;
@@ -34,7 +35,12 @@ impl<'c> FewWeight<'c> {
     }
 
     /// The sum over some images, as the weight lies.
-    pub(crate) fn part(&self, (x, y): (&[f32], &[f32]), images: Range<usize>, out: &mut [f32]) {
+    pub(crate) fn part(
+        &self,
+        (x, y): (Floats<'_>, Floats<'_>),
+        images: Range<usize>,
+        out: &mut [f32],
+    ) {
         let (groups, from, to) = (
             self.conv.groups,
             self.conv.in_channels,
@@ -49,18 +55,20 @@ impl<'c> FewWeight<'c> {
             padded.fill(0.0);
             sums.fill(0.0);
             for slab in images.start * groups..images.end * groups {
-                let y = &y[slab * to * positions..][..to * positions];
-                for c in 0..from {
-                    self.pad(&x[(slab * from + c) * plane..][..plane], padded);
-                    for first in (0..to).step_by(TOGETHER) {
-                        // Sums of the filters of one channel lie together.
-                        let at = (slab % groups * from + c) * to + first;
-                        let count = (to - first).min(TOGETHER);
-                        let sums = &mut sums[at * TAPS * LANES..][..count * TAPS * LANES];
-                        let y = &y[first * positions..][..count * positions];
-                        tap_sums(padded, self.width, y, [lines, columns], sums);
+                y.slab(slab * to * positions, to * positions).with(|y| {
+                    for c in 0..from {
+                        x.slab((slab * from + c) * plane, plane)
+                            .with(|x| self.pad(x, padded));
+                        for first in (0..to).step_by(TOGETHER) {
+                            // Sums of the filters of one channel lie together.
+                            let at = (slab % groups * from + c) * to + first;
+                            let count = (to - first).min(TOGETHER);
+                            let sums = &mut sums[at * TAPS * LANES..][..count * TAPS * LANES];
+                            let y = &y[first * positions..][..count * positions];
+                            tap_sums(padded, self.width, y, [lines, columns], sums);
+                        }
                     }
-                }
+                });
             }
             let sums = sums.chunks_exact(TAPS * LANES).enumerate();
             for (at, sums) in sums {

@@ -4,6 +4,7 @@
 
 use crate::conv::implicit::{column, gap, reach, tap_offset};
 use crate::conv::unfold::Unfold;
+use crate::matmul::gemm::floats::Floats;
 use crate::matmul::gemm::kernel::{Kernels, Source, Tile};
 use crate::matmul::gemm::pack::{Block, SLACK, pack};
 use crate::matmul::gemm::pack_left;
@@ -54,7 +55,12 @@ impl<'c> FlatWeight<'c> {
     }
 
     /// The sum over some bands, `[groups, out channels, taps, channels]`.
-    pub(crate) fn part(&self, (x, y): (&[f32], &[f32]), items: Range<usize>, out: &mut [f32]) {
+    pub(crate) fn part(
+        &self,
+        (x, y): (Floats<'_>, Floats<'_>),
+        items: Range<usize>,
+        out: &mut [f32],
+    ) {
         let (bands, table) = (self.bands(), self.table());
         for item in items.clone() {
             let (image, band) = (item / bands, item % bands);
@@ -81,7 +87,7 @@ impl<'c> FlatWeight<'c> {
     /// One band of one image, added to `partial` or its beginning.
     fn item(
         &self,
-        (x, y, table): (&[f32], &[f32], &[usize]),
+        (x, y, table): (Floats<'_>, Floats<'_>, &[usize]),
         image: usize,
         lines: Range<usize>,
         partial: &mut [f32],
@@ -108,7 +114,7 @@ impl<'c> FlatWeight<'c> {
             for g in 0..groups {
                 let slab = image * groups + g;
                 self.pad(
-                    &x[slab * from * plane..][..from * plane],
+                    x.slab(slab * from * plane, from * plane),
                     lines.start,
                     height,
                     padded,
@@ -158,7 +164,7 @@ impl<'c> FlatWeight<'c> {
     }
 
     /// The pixels that the band from output line `first` on reads, channels side by side, zeros around the planes.
-    fn pad(&self, x: &[f32], first: usize, height: usize, out: &mut [f32]) {
+    fn pad(&self, x: Floats<'_>, first: usize, height: usize, out: &mut [f32]) {
         let [_, lines, columns] = self.shape.input;
         let (up, left) = (
             self.shape.padding[1] as usize,

@@ -4,6 +4,7 @@
 pub(crate) mod gemm;
 
 use crate::call::Context;
+use crate::matmul::gemm::floats::Floats;
 use crate::matmul::gemm::{Epilogue, Mat, Product, WORTH_SHARING, pack_right};
 use crate::plan::Matmul;
 use crate::simd::simd_fn;
@@ -33,9 +34,7 @@ pub(crate) fn run_then(
     if batch == 0 || m == 0 || n == 0 {
         return;
     }
-    let (left, right) = (context.words(0), context.words(1));
-    let left: &[f32] = bytemuck::cast_slice(left);
-    let right: &[f32] = bytemuck::cast_slice(right);
+    let [left, right] = [0, 1].map(|i| Floats::of(&context.inputs[i]));
     let one = |i: usize, out: &mut [f32], par: Par| {
         let a = Mat {
             data: left,
@@ -108,7 +107,7 @@ pub(crate) fn shareable(matmul: &Matmul) -> bool {
 pub(crate) fn pack(matmul: &Matmul, context: Context<'_>, out: &mut [f32]) {
     let Matmul { n, k, b, .. } = *matmul;
     let b = Mat {
-        data: bytemuck::cast_slice(context.words(1)),
+        data: Floats::of(&context.inputs[1]),
         at: b.offset,
         row: b.row,
         col: b.col,
@@ -134,18 +133,19 @@ fn multiply(p: &Product<'_>, out: &mut [f32], epilogue: Option<&Epilogue<'_>>, p
 /// `out [m] = a · x`, `x` being the only column.
 fn vector(m: usize, k: usize, a: Mat<'_>, x: Mat<'_>, out: &mut [f32], par: Par) {
     let dense: Vec<f32>;
-    let x = if x.row == 1 {
-        &x.data[x.at..x.at + k]
-    } else {
-        dense = (0..k).map(|i| x.data[x.at + i * x.row]).collect();
-        &dense
+    let x = match x.data.single() {
+        Some(data) if x.row == 1 => &data[x.at..x.at + k],
+        _ => {
+            dense = (0..k).map(|i| x.data.get(x.at + i * x.row)).collect();
+            &dense
+        }
     };
     let size = m.div_ceil(par.pieces()).next_multiple_of(64);
     if a.col == 1 {
         par.chunks(out, size, |first, out| {
             for (i, out) in out.iter_mut().enumerate() {
                 let at = a.at + (first + i) * a.row;
-                *out = dot(&a.data[at..at + k], x);
+                *out = a.data.slab(at, k).with(|row| dot(row, x));
             }
         });
     } else if a.row == 1 || m == 1 {
@@ -154,7 +154,7 @@ fn vector(m: usize, k: usize, a: Mat<'_>, x: Mat<'_>, out: &mut [f32], par: Par)
             let n = out.len();
             for (j, &x) in x.iter().enumerate() {
                 let at = a.at + first + j * a.col;
-                axpy(x, &a.data[at..at + n], out);
+                a.data.slab(at, n).with(|col| axpy(x, col, out));
             }
         });
     } else {
@@ -163,7 +163,7 @@ fn vector(m: usize, k: usize, a: Mat<'_>, x: Mat<'_>, out: &mut [f32], par: Par)
         for (i, out) in out.iter_mut().enumerate() {
             row.iter_mut()
                 .enumerate()
-                .for_each(|(j, x)| *x = a.data[a.at + i * a.row + j * a.col]);
+                .for_each(|(j, x)| *x = a.data.get(a.at + i * a.row + j * a.col));
             *out = dot(&row, x);
         }
     }

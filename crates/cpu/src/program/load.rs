@@ -4,8 +4,8 @@ use crate::call::Context;
 use crate::dtype::DType;
 use crate::program::walk::{Nest, Walk};
 use crate::simd::simd_fn;
-use half::f16;
 use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
 
 /// The elements of an input.
 #[derive(Clone, Copy)]
@@ -14,6 +14,8 @@ pub(crate) enum Data<'a> {
     Words(&'a [u32]),
     /// Halves, widened to f32.
     Halves(&'a [f16]),
+    /// Upper halves of f32.
+    Uppers(&'a [bf16]),
     /// Bytes, widened to u32.
     Bytes(&'a [u8]),
 }
@@ -25,7 +27,10 @@ impl<'a> Data<'a> {
         match dtype {
             DType::U8 => Data::Bytes(bytes),
             DType::F16 => Data::Halves(bytemuck::cast_slice(bytes)),
-            _ => Data::Words(bytemuck::cast_slice(bytes)),
+            DType::BF16 => Data::Uppers(bytemuck::cast_slice(bytes)),
+            DType::Bool | DType::I32 | DType::F32 | DType::U32 => {
+                Data::Words(bytemuck::cast_slice(bytes))
+            }
         }
     }
 
@@ -60,6 +65,7 @@ impl<'a> Data<'a> {
             (Data::Halves(halves), 1) => {
                 halves[from..from + n].convert_to_f32_slice(bytemuck::cast_slice_mut(out));
             }
+            (Data::Uppers(uppers), 1) => widen_uppers(&uppers[from..from + n], out),
             (Data::Bytes(bytes), 1) => widen_bytes(&bytes[from..from + n], out),
             _ => {
                 let mut at = at;
@@ -77,6 +83,7 @@ impl<'a> Data<'a> {
         match self {
             Data::Words(words) => words[at],
             Data::Halves(halves) => halves[at].to_f32().to_bits(),
+            Data::Uppers(uppers) => u32::from(uppers[at].to_bits()) << 16,
             Data::Bytes(bytes) => u32::from(bytes[at]),
         }
     }
@@ -86,6 +93,14 @@ simd_fn! {
     fn widen_bytes(bytes: &[u8], out: &mut [u32]) {
         for (out, &byte) in out.iter_mut().zip(bytes) {
             *out = u32::from(byte);
+        }
+    }
+}
+
+simd_fn! {
+    fn widen_uppers(uppers: &[bf16], out: &mut [u32]) {
+        for (out, upper) in out.iter_mut().zip(uppers) {
+            *out = u32::from(upper.to_bits()) << 16;
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::program::{LANES, Program};
 use crate::reduce::combine::{ArgMax, BATCH, Combine, Max, SumF32, SumInt};
 use crate::sort::keys::{KeyF32, KeyI32, KeyU32};
 use crate::threads::scratch::Scratch;
-use half::f16;
+use half::{bf16, f16};
 use std::ops::Range;
 
 /// Elements of one part of a long reduction.
@@ -72,18 +72,19 @@ impl Ready {
 /// Runs a prepared reduction; `out` holds elements of `dtype`.
 pub(crate) fn run(ready: &Ready, context: Context<'_>, out: &mut [u8], dtype: DType) {
     match dtype {
-        DType::U8 => {
-            let mut words = Scratch::filled(ready.outer, 0);
-            into_words(ready, context, &mut words);
-            u8::narrow(&words, out);
+        DType::U8 => narrowed::<u8>(ready, context, out),
+        DType::F16 => narrowed::<f16>(ready, context, out),
+        DType::BF16 => narrowed::<bf16>(ready, context, out),
+        DType::Bool | DType::I32 | DType::F32 | DType::U32 => {
+            into_words(ready, context, bytemuck::cast_slice_mut(out));
         }
-        DType::F16 => {
-            let mut words = Scratch::filled(ready.outer, 0);
-            into_words(ready, context, &mut words);
-            f16::narrow(&words, bytemuck::cast_slice_mut(out));
-        }
-        _ => into_words(ready, context, bytemuck::cast_slice_mut(out)),
     }
+}
+
+fn narrowed<T: Stored>(ready: &Ready, context: Context<'_>, out: &mut [u8]) {
+    let mut words = Scratch::filled(ready.outer, 0);
+    into_words(ready, context, &mut words);
+    T::narrow(&words, bytemuck::cast_slice_mut(out));
 }
 
 fn into_words(ready: &Ready, context: Context<'_>, out: &mut [u32]) {

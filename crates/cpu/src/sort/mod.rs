@@ -23,7 +23,7 @@ const DIGITS: usize = 3;
 /// Runs `sort` on rows of `dtype`.
 pub(crate) fn run(sort: &ArgSort, context: Context<'_>, out: &mut [u8], dtype: DType) {
     match dtype {
-        DType::F32 | DType::F16 => rows::<KeyF32>(sort, context, out),
+        DType::F32 | DType::F16 | DType::BF16 => rows::<KeyF32>(sort, context, out),
         DType::I32 => rows::<KeyI32>(sort, context, out),
         DType::U32 | DType::U8 | DType::Bool => rows::<KeyU32>(sort, context, out),
     }

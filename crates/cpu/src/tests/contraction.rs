@@ -80,6 +80,34 @@ pub(crate) fn check_matmul([batch, m, n, k]: [usize; 4], layout: usize) {
     let inputs = [(F, bytes(&x)), (F, bytes(&y))];
     let (got, _) = run(&kernel, &inputs, F, want.len(), &[]);
     close(&values(&got), &want, 2e-5);
+    check_halves(&kernel, [&x, &y], want.len());
+}
+
+/// Operands of two bytes give the bits that they give when they are widened first, beside each other and beside f32.
+fn check_halves(kernel: &Kernel, operands: [&[f32]; 2], len: usize) {
+    let of = |dtype: DType, floats: &[f32]| -> (Vec<u8>, Vec<f32>) {
+        let f16s = || floats.iter().map(|&x| half::f16::from_f32(x));
+        let bf16s = || floats.iter().map(|&x| half::bf16::from_f32(x));
+        match dtype {
+            DType::F16 => (
+                bytes(&f16s().collect::<Vec<_>>()).to_vec(),
+                f16s().map(half::f16::to_f32).collect(),
+            ),
+            DType::BF16 => (
+                bytes(&bf16s().collect::<Vec<_>>()).to_vec(),
+                bf16s().map(half::bf16::to_f32).collect(),
+            ),
+            _ => (bytes(floats).to_vec(), floats.to_vec()),
+        }
+    };
+    for dtypes in [[DType::BF16, DType::BF16], [DType::F16, F], [F, DType::F16]] {
+        let [(a, wide_a), (b, wide_b)] = [0, 1].map(|i| of(dtypes[i], operands[i]));
+        let inputs = [(dtypes[0], &a[..]), (dtypes[1], &b[..])];
+        let (got, _) = run(kernel, &inputs, F, len, &[]);
+        let inputs = [(F, bytes(&wide_a)), (F, bytes(&wide_b))];
+        let (want, _) = run(kernel, &inputs, F, len, &[]);
+        assert!(got == want, "{dtypes:?} of {kernel:?}");
+    }
 }
 
 /// Matrices large enough that several threads share one product.
@@ -203,6 +231,7 @@ pub(crate) fn check_within(c: Conv, tolerance: f64) {
         let kernel = Kernel::Conv(Conv { kind, ..c });
         let (got, _) = run(&kernel, &[(F, bytes(a)), (F, bytes(b))], F, want.len(), &[]);
         close(&values(&got), &want, tolerance);
+        check_halves(&kernel, [a, b], want.len());
     }
 }
 

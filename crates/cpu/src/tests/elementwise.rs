@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::plan::Map;
-use half::f16;
+use half::{bf16, f16};
 
 /// Runs the map and compares every element with the plain evaluation; returns the output.
 pub(crate) fn check(map: Map, inputs: &[(DType, &[u8])], len: usize, scalars: &[u32]) -> Vec<u8> {
@@ -20,6 +20,8 @@ pub(crate) fn check(map: Map, inputs: &[(DType, &[u8])], len: usize, scalars: &[
             DType::F16 => {
                 want[to..to + 2].copy_from_slice(&f16::from_f32(f32::from_bits(lane)).to_le_bytes())
             }
+            DType::BF16 => want[to..to + 2]
+                .copy_from_slice(&bf16::from_f32(f32::from_bits(lane)).to_le_bytes()),
             _ => want[to..to + 4].copy_from_slice(&lane.to_le_bytes()),
         }
     }
@@ -223,34 +225,32 @@ fn bytes_and_halves_widen_and_narrow() {
         let n = rows * cols;
         let dense = View::contiguous(&shape);
         let u: Vec<u8> = (0..n).map(|i| (i * 37) as u8).collect();
-        let mut h: Vec<f16> = Rng(5)
-            .floats(n)
-            .into_iter()
-            .map(|x| f16::from_f32(x * 100.0))
-            .collect();
-        h[0] = f16::INFINITY;
-        h[1] = f16::from_bits(1);
+        let floats: Vec<f32> = Rng(5).floats(n).iter().map(|x| x * 100.0).collect();
+        let mut h: Vec<f16> = floats.iter().map(|&x| f16::from_f32(x)).collect();
+        let mut b: Vec<bf16> = floats.iter().map(|&x| bf16::from_f32(x)).collect();
+        (h[0], h[1]) = (f16::INFINITY, f16::from_bits(1));
+        (b[0], b[1]) = (bf16::INFINITY, bf16::from_bits(1));
         let columns = view(0, &[1, rows as i64]);
-        let expr = Expr {
-            inputs: vec![DType::U8, DType::F16],
-            insts: vec![
-                load(0, columns.clone()),
-                apply(&TO_FLOAT, &[0], DType::U8, F),
-                load(1, dense.clone()),
-                apply(&MUL, &[1, 2], F, DType::F16),
-            ],
-        };
-        let inputs = [(DType::U8, &u[..]), (DType::F16, bytes(&h))];
-        check(
-            Map {
-                shape: shape.clone(),
-                expr,
-                store: dense.clone(),
-            },
-            &inputs,
-            n,
-            &[],
-        );
+        for (half, elements) in [(DType::F16, bytes(&h)), (DType::BF16, bytes(&b))] {
+            for walk in [&dense, &columns] {
+                let expr = Expr {
+                    inputs: vec![DType::U8, half],
+                    insts: vec![
+                        load(0, columns.clone()),
+                        apply(&TO_FLOAT, &[0], DType::U8, F),
+                        load(1, walk.clone()),
+                        apply(&MUL, &[1, 2], F, half),
+                    ],
+                };
+                let inputs = [(DType::U8, &u[..]), (half, elements)];
+                let map = Map {
+                    shape: shape.clone(),
+                    expr,
+                    store: dense.clone(),
+                };
+                check(map, &inputs, n, &[]);
+            }
+        }
         let expr = Expr {
             inputs: vec![DType::U8],
             insts: vec![load(0, columns)],
@@ -261,7 +261,7 @@ fn bytes_and_halves_widen_and_narrow() {
                 expr,
                 store: dense,
             },
-            &inputs[..1],
+            &[(DType::U8, &u[..])],
             n,
             &[],
         );

@@ -264,6 +264,7 @@ fn read(bytes: &[u8], dtype: DType, at: i64) -> u32 {
         DType::F16 => half::f16::from_le_bytes([bytes[2 * at], bytes[2 * at + 1]])
             .to_f32()
             .to_bits(),
+        DType::BF16 => u32::from_le_bytes([0, 0, bytes[2 * at], bytes[2 * at + 1]]),
         _ => u32::from_le_bytes(bytes[4 * at..4 * at + 4].try_into().expect("four bytes")),
     }
 }

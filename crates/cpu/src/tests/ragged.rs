@@ -53,7 +53,7 @@ fn size(rng: &mut Rng, most: usize) -> usize {
 
 /// A loop nest of a few thousand points.
 fn nest(rng: &mut Rng) -> Vec<usize> {
-    match rng.below(4) {
+    match rng.below(5) {
         0 => vec![near(rng, &[1, 4, 16, 64, 1024])],
         1 => vec![size(rng, 40), near(rng, &[1, 8, 16, 64])],
         2 => vec![near(rng, &[1, 8, 16, 64]), size(rng, 40)],
@@ -94,7 +94,7 @@ const F: DType = DType::F32;
 /// An input of a random dtype that ends with the last element that `view` reaches.
 fn operand(rng: &mut Rng, len: usize) -> (DType, Vec<u8>) {
     let floats = rng.floats(len);
-    match rng.below(4) {
+    match rng.below(5) {
         0 => (
             DType::U8,
             floats.iter().map(|x| (x * 99.0) as i8 as u8).collect(),
@@ -102,6 +102,10 @@ fn operand(rng: &mut Rng, len: usize) -> (DType, Vec<u8>) {
         1 => {
             let halves: Vec<half::f16> = floats.into_iter().map(half::f16::from_f32).collect();
             (DType::F16, bytes(&halves).to_vec())
+        }
+        2 => {
+            let halves: Vec<half::bf16> = floats.into_iter().map(half::bf16::from_f32).collect();
+            (DType::BF16, bytes(&halves).to_vec())
         }
         _ => (F, bytes(&floats).to_vec()),
     }
@@ -129,7 +133,7 @@ fn expression(rng: &mut Rng, shape: &[usize], inputs: &mut Vec<(DType, Vec<u8>)>
         insts.push(apply([&ADD, &MUL][rng.below(2)], &args, F, F));
         floats.push(insts.len() - 1);
     }
-    let dtype = [F, F, DType::F16][rng.below(3)];
+    let dtype = [F, F, DType::F16, DType::BF16][rng.below(4)];
     let last = floats[floats.len() - 1];
     insts.push(apply(&MUL, &[last, last], F, dtype));
     Expr {

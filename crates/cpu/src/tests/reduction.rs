@@ -245,6 +245,17 @@ fn halves_and_bytes_in_and_out() {
         let want: f64 = row.iter().map(|x| x.to_f64()).sum();
         assert!((got.to_f64() - want).abs() < 4e-3);
     }
+    let b: Vec<half::bf16> = h.iter().map(|h| half::bf16::from_f32(h.to_f32())).collect();
+    let expr = Expr {
+        inputs: vec![DType::BF16],
+        insts: vec![load(0, view(0, &[20, 1]))],
+    };
+    let kind = kernel(ReduceKind::Sum, &[30], &[20], expr);
+    let (got, _) = run(&kind, &[(DType::BF16, bytes(&b))], DType::BF16, 30, &[]);
+    for (row, got) in b.chunks(20).zip(values::<half::bf16>(&got)) {
+        let want: f64 = row.iter().map(|x| x.to_f64()).sum();
+        assert!((got.to_f64() - want).abs() <= want.abs() / 256.0 + 1e-6);
+    }
     let u: Vec<u8> = (0..600).map(|i| (i * 7) as u8).collect();
     let expr = Expr {
         inputs: vec![DType::U8],

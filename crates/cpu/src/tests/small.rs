@@ -87,7 +87,7 @@ fn winograd_both_ways() {
             adjoint: false,
         };
         plan.pack(filters, packed.slice_mut(), par);
-        plan.run(x, (packed.slice_mut(), 1), out.slice_mut(), par);
+        plan.run(x.into(), (packed.slice_mut(), 1), out.slice_mut(), par);
     });
     let got: &[f32] = out.slice_mut();
     for (o, i, j) in [(0, 0, 0), (15, 5, 5), (7, 3, 4)] {
@@ -102,7 +102,7 @@ fn winograd_both_ways() {
     };
     let mut out = held(&vec![f32::NAN; weight.len()]);
     let sums = conv::sums(&gradient).expect("partial sums");
-    with_threads(2, |par| sums.run(x, y, out.slice_mut(), par));
+    with_threads(2, |par| sums.run(x.into(), y.into(), out.slice_mut(), par));
     let got: &[f32] = out.slice_mut();
     for (o, c, t) in [(0, 0, 0), (15, 15, 8), (3, 9, 4)] {
         let terms = (0..side * side)

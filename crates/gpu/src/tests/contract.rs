@@ -257,6 +257,34 @@ fn products_agree_with_loops() {
     }
 }
 
+/// The same products of operands of two bytes, beside each other and beside f32.
+pub(super) fn of_halves() -> Vec<Case> {
+    let dtypes = [
+        [DType::BF16, DType::BF16],
+        [DType::F16, DType::BF16],
+        [DType::F32, DType::BF16],
+        [DType::F16, DType::F32],
+    ];
+    let each = cases().into_iter().zip(dtypes.into_iter().cycle());
+    each.map(|((kernel, inputs, out), dtypes)| {
+        let narrowed = |(input, dtype): (Data, DType)| {
+            let values = input.values;
+            Data::from_bytes(dtype, &Data { dtype, values }.bytes())
+        };
+        let inputs = inputs.into_iter().zip(dtypes).map(narrowed).collect();
+        (kernel, inputs, out)
+    })
+    .collect()
+}
+
+#[test]
+fn products_read_halves() {
+    for (kernel, inputs, out) in of_halves() {
+        let expected = expected(&kernel, &inputs, out.1);
+        check(kernel, &inputs, &Data::f32(expected), 3e-5);
+    }
+}
+
 /// `x * bias + rest + scalar` of a product's values as rows, `bias` one for each column, `rest` in halves.
 fn what_follows(len: usize) -> (Map, usize) {
     let columns = [7, 5, 3, 2].into_iter().find(|c| len.is_multiple_of(*c));
@@ -292,18 +320,22 @@ fn what_follows(len: usize) -> (Map, usize) {
 
 /// Plans of all cases that go on so, with their inputs and results.
 pub(super) fn going_on() -> impl Iterator<Item = (Plan, Vec<Data>, Data)> {
-    cases().into_iter().map(|(kernel, mut inputs, out)| {
-        let product = expected(&kernel, &inputs, out.1);
-        let (then, columns) = what_follows(out.1);
-        inputs.push(Data::random(DType::F32, columns, 41));
-        inputs.push(Data::random(DType::F16, out.1, 42));
-        let points = product.iter().zip(&inputs[3].values).enumerate();
-        let expected = points.map(|(i, (x, rest))| x * inputs[2].values[i % columns] + rest + 0.75);
-        let expected = Data::f32(expected.collect());
-        let mut plan = plan_of(kernel, &inputs, out, 7);
-        plan.steps[0].then = Some(then);
-        (plan, inputs, expected)
-    })
+    cases()
+        .into_iter()
+        .chain(of_halves())
+        .map(|(kernel, mut inputs, out)| {
+            let product = expected(&kernel, &inputs, out.1);
+            let (then, columns) = what_follows(out.1);
+            inputs.push(Data::random(DType::F32, columns, 41));
+            inputs.push(Data::random(DType::F16, out.1, 42));
+            let points = product.iter().zip(&inputs[3].values).enumerate();
+            let expected =
+                points.map(|(i, (x, rest))| x * inputs[2].values[i % columns] + rest + 0.75);
+            let expected = Data::f32(expected.collect());
+            let mut plan = plan_of(kernel, &inputs, out, 7);
+            plan.steps[0].then = Some(then);
+            (plan, inputs, expected)
+        })
 }
 
 #[test]

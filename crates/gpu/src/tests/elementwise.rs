@@ -339,6 +339,7 @@ pub(super) fn cases() -> Vec<Case> {
         copies(DType::F32, 0),
         copies(DType::U8, 1),
         copies(DType::F16, 1),
+        copies(DType::BF16, 1),
     ]);
     cases.extend([
         indices_and_literals(),
@@ -403,18 +404,20 @@ fn halves_keep_special_values() {
         6e-8,
         1.0 + 1.0 / 1024.0,
     ];
-    let x = Data::new(DType::F16, values);
-    let expr = Expr {
-        inputs: vec![DType::F16],
-        insts: vec![load(0, &[8])],
-    };
-    let map = Map {
-        shape: vec![8],
-        expr,
-        store: View::contiguous(&[8]),
-    };
-    let expected = Data::from_bytes(DType::F16, &x.bytes());
-    check(Kernel::Map(map), &[x], &expected, 0.0);
+    for half in [DType::F16, DType::BF16] {
+        let x = Data::new(half, values.clone());
+        let expr = Expr {
+            inputs: vec![half],
+            insts: vec![load(0, &[8])],
+        };
+        let map = Map {
+            shape: vec![8],
+            expr,
+            store: View::contiguous(&[8]),
+        };
+        let expected = Data::from_bytes(half, &x.bytes());
+        check(Kernel::Map(map), &[x], &expected, 0.0);
+    }
 }
 
 #[test]
@@ -424,6 +427,7 @@ fn a_bad_index_yields_nan_and_sets_the_status() {
         (DType::I32, 0.0),
         (DType::U8, 0.0),
         (DType::F16, f64::NAN),
+        (DType::BF16, f64::NAN),
     ] {
         let mut case = gathers(dtype);
         case.inputs[1].values[1] = -1.0;

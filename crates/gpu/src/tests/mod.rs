@@ -48,6 +48,7 @@ impl Data {
         let value = |word: u64| match dtype {
             DType::F32 => f64::from((word as f64 / (1_u64 << 51) as f64 - 2.0) as f32),
             DType::F16 => half::f16::from_f64(word as f64 / (1_u64 << 51) as f64 - 2.0).to_f64(),
+            DType::BF16 => half::bf16::from_f64(word as f64 / (1_u64 << 51) as f64 - 2.0).to_f64(),
             DType::Bool => (word % 2) as f64,
             _ => (word % 100) as f64,
         };
@@ -63,6 +64,9 @@ impl Data {
             DType::F32 => each.flat_map(|&v| (v as f32).to_le_bytes()).collect(),
             DType::F16 => each
                 .flat_map(|&v| half::f16::from_f64(v).to_le_bytes())
+                .collect(),
+            DType::BF16 => each
+                .flat_map(|&v| half::bf16::from_f64(v).to_le_bytes())
                 .collect(),
             DType::I32 => each.flat_map(|&v| (v as i32).to_le_bytes()).collect(),
             DType::U32 | DType::Bool => each.flat_map(|&v| (v as u32).to_le_bytes()).collect(),
@@ -80,6 +84,10 @@ impl Data {
             DType::F16 => bytes
                 .chunks_exact(2)
                 .map(|c| half::f16::from_le_bytes([c[0], c[1]]).to_f64())
+                .collect(),
+            DType::BF16 => bytes
+                .chunks_exact(2)
+                .map(|c| half::bf16::from_le_bytes([c[0], c[1]]).to_f64())
                 .collect(),
             DType::U8 => bytes.iter().map(|&b| f64::from(b)).collect(),
         };

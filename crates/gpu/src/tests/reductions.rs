@@ -69,13 +69,14 @@ pub(super) fn cases() -> Vec<Case> {
         add(kind, DType::F32, &[3, 5], &[7, 11], &[0, 2, 1, 3]);
         add(kind, DType::F32, &[5], &[600], &[0, 1]);
     }
-    for dtype in [DType::Bool, DType::U8, DType::F16] {
+    for dtype in [DType::Bool, DType::U8, DType::F16, DType::BF16] {
         add(Max, dtype, &[7], &[5], &[0, 1]);
         add(Max, dtype, &[6], &[77], &[0, 1]);
         add(ArgMax, dtype, &[3], &[70], &[0, 1]);
         add(Max, dtype, &[3], &[9001], &[0, 1]);
     }
     add(Sum, DType::F16, &[5], &[99], &[0, 1]);
+    add(Sum, DType::BF16, &[5], &[99], &[0, 1]);
     // Long columns.
     add(Sum, DType::F32, &[1100], &[1001], &[1, 0]);
     add(Max, DType::F32, &[36], &[30_000], &[1, 0]);
@@ -132,6 +133,7 @@ fn reductions_agree_with_loops() {
             .collect();
         let tolerance = match out.0 {
             DType::F16 => 2e-3,
+            DType::BF16 => 1.6e-2,
             // Of so many sums of a thousand terms some nearly cancel.
             _ if values_of(&reduce) > 1000 => 1e-5,
             _ => 2e-6,

@@ -81,6 +81,7 @@ fn named_kernels_are_valid() {
     let mut seen: Vec<&str> = Vec::new();
     for (kernel, inputs, out) in super::contract::cases()
         .into_iter()
+        .chain(super::contract::of_halves())
         .chain(super::arrange::cases())
     {
         seen.extend(validate(&kernel, &inputs, out));

@@ -45,7 +45,7 @@ impl Tensor {
             DType::U8 => self.rsub_scalar(255.0).cast(DType::U8),
             DType::U32 => self.bitwise_xor(&self.full_like(f64::from(u32::MAX))),
             DType::I32 => self.rsub_scalar(-1.0),
-            DType::F32 | DType::F16 => self.needs_integers("bitwise_not"),
+            DType::F32 | DType::F16 | DType::BF16 => self.needs_integers("bitwise_not"),
         }
     }
 

@@ -52,7 +52,9 @@ impl Tensor {
     #[cfg(not(target_arch = "wasm32"))]
     fn texts(&self) -> Result<Vec<String>> {
         Ok(match self.dtype() {
-            DType::F32 | DType::F16 => floats(&self.cast(DType::F32).to_vec::<f32>()?),
+            DType::F32 | DType::F16 | DType::BF16 => {
+                floats(&self.cast(DType::F32).to_vec::<f32>()?)
+            }
             DType::I32 => self.to_vec::<i32>()?.iter().map(i32::to_string).collect(),
             DType::U32 => self.to_vec::<u32>()?.iter().map(u32::to_string).collect(),
             DType::U8 => self.to_vec::<u8>()?.iter().map(u8::to_string).collect(),

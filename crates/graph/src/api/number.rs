@@ -20,7 +20,7 @@ impl Tensor {
     }
 
     /// A number as an operand of arithmetic with this tensor: a fraction makes integers f32, truth values and bytes
-    /// are computed in i32. Beside f16 it is f32, for the result is rounded once: see [`Tensor::beside`]. Invalid where
+    /// are computed in i32. Beside f16 and bf16 it is f32, for the result is rounded once: see [`Tensor::beside`]. Invalid where
     /// it is a whole number beyond the integers of the tensor.
     #[track_caller]
     pub(crate) fn weak(&self, value: f64) -> Tensor {
@@ -29,8 +29,8 @@ impl Tensor {
         }
         let whole = value.fract() == 0.0 && value.is_finite();
         let dtype = match self.dtype() {
-            DType::F16 if [0.0, 1.0, -1.0].contains(&value) => DType::F16,
-            DType::F16 | DType::F32 => DType::F32,
+            half if half.is_half() && [0.0, 1.0, -1.0].contains(&value) => half,
+            DType::F16 | DType::BF16 | DType::F32 => DType::F32,
             _ if !whole => DType::F32,
             DType::Bool | DType::U8 => DType::I32,
             d => d,
@@ -47,11 +47,11 @@ impl Tensor {
         }
     }
 
-    /// The result of arithmetic between `x` and a number, in `x`'s dtype where that is f16.
+    /// The result of arithmetic between `x` and a number, in `x`'s dtype where that is f16 or bf16.
     #[track_caller]
     pub(crate) fn beside(self, x: &Tensor) -> Tensor {
-        if x.dtype() == DType::F16 && self.dtype() == DType::F32 {
-            self.cast(DType::F16)
+        if x.dtype().is_half() && self.dtype() == DType::F32 {
+            self.cast(x.dtype())
         } else {
             self
         }

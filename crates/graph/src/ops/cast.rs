@@ -54,6 +54,34 @@ static TO_F16: ScalarOp = ScalarOp {
     ..ScalarOp::PLAIN
 };
 
+// As above, but integers between floats of its range may have more bits than an f32.
+static TO_BF16: ScalarOp = ScalarOp {
+    name: "cast_bf16",
+    wgsl: |x, from, _| {
+        let x = x[0];
+        let single = match from {
+            Class::F32 => x.to_string(),
+            Class::I32 => format!("(select(1.0, -1.0, {x} < 0) * w_f32_sticky(bitcast<u32>(abs({x}))))"),
+            Class::U32 => format!("w_f32_sticky({x})"),
+            Class::Bool => format!("f32({x})"),
+        };
+        format!("w_bf16_to_f32(w_bf16_from_f32({single}))")
+    },
+    cpu: |from, _| {
+        Some(match from {
+            Class::F32 => block1!(|x: f32| -> f32 { through_bf16(x) }),
+            Class::I32 => block1!(|x: i32| -> f32 {
+                let size = through_bf16(math::f32_sticky(x.unsigned_abs()));
+                if x < 0 { -size } else { size }
+            }),
+            Class::U32 => block1!(|x: u32| -> f32 { through_bf16(math::f32_sticky(x)) }),
+            Class::Bool => block1!(|x: bool| -> f32 { if x { 1.0 } else { 0.0 } }),
+        })
+    },
+    cost: 1,
+    ..ScalarOp::PLAIN
+};
+
 static TO_I32: ScalarOp = ScalarOp {
     name: "cast_i32",
     wgsl: |x, from, _| match from {
@@ -149,11 +177,17 @@ fn through_f16(x: f32) -> f32 {
     math::f16_to_f32(math::f16_from_f32(x))
 }
 
+#[inline(always)]
+fn through_bf16(x: f32) -> f32 {
+    math::bf16_to_f32(math::bf16_from_f32(x))
+}
+
 impl Elementwise for Cast {
     fn scalar(&self) -> &'static ScalarOp {
         match self.to {
             DType::F32 => &TO_F32,
             DType::F16 => &TO_F16,
+            DType::BF16 => &TO_BF16,
             DType::I32 => &TO_I32,
             DType::U32 => &TO_U32,
             DType::U8 => &TO_U8,
@@ -175,7 +209,7 @@ impl Elementwise for Cast {
         let x = x[0];
         let wrap = |bits: u32| (x as i64 & ((1 << bits) - 1)) as f64;
         match self.to {
-            DType::F32 | DType::F16 => x,
+            DType::F32 | DType::F16 | DType::BF16 => x,
             DType::Bool => f64::from(u8::from(x != 0.0)),
             DType::I32 if from.is_float() => f64::from(x as i32),
             DType::U32 if from.is_float() => f64::from(x as u32),
@@ -196,26 +230,20 @@ impl Elementwise for Cast {
                 all.push(Sample::special(Cast { to }, vec![input]));
             }
         }
-        let f16 = |shape: &[usize]| {
-            vec![SampleInput {
-                dtype: DType::F16,
-                ..SampleInput::f32(shape, -2.0, 2.0)
-            }]
-        };
-        all.push(Sample::new(Cast { to: DType::F32 }, f16(&[5, 7])));
-        all.push(Sample::new(Cast { to: DType::F32 }, f16(&[131])));
-        all.push(Sample::new(
-            Cast { to: DType::F16 },
-            vec![SampleInput::f32(&[5, 7], -2.0, 2.0)],
-        ));
-        all.push(Sample::new(
-            Cast { to: DType::F16 },
-            vec![SampleInput::f32(&[1], -2.0, 2.0)],
-        ));
-        all.push(Sample::new(
-            Cast { to: DType::F16 },
-            vec![SampleInput::f32(&[0, 3], 0.0, 1.0)],
-        ));
+        for half in [DType::F16, DType::BF16] {
+            let narrow = |shape: &[usize]| {
+                vec![SampleInput {
+                    dtype: half,
+                    ..SampleInput::f32(shape, -2.0, 2.0)
+                }]
+            };
+            let single = |shape: &[usize]| vec![SampleInput::f32(shape, -2.0, 2.0)];
+            all.push(Sample::new(Cast { to: DType::F32 }, narrow(&[5, 7])));
+            all.push(Sample::new(Cast { to: DType::F32 }, narrow(&[131])));
+            for shape in [&[5, 7][..], &[1], &[0, 3]] {
+                all.push(Sample::new(Cast { to: half }, single(shape)));
+            }
+        }
         all.push(Sample::special(
             Cast { to: DType::U8 },
             vec![SampleInput::f32(&[131], 0.0, 256.0)],
@@ -228,7 +256,7 @@ impl Elementwise for Cast {
 #[cfg(any(test, feature = "samples"))]
 fn sample_values(from: DType) -> &'static [f64] {
     match from {
-        DType::F32 | DType::F16 => &[
+        DType::F32 | DType::F16 | DType::BF16 => &[
             0.0,
             -0.0,
             0.5,
@@ -249,6 +277,12 @@ fn sample_values(from: DType) -> &'static [f64] {
             5e9,
             2147483520.0,
             1e30,
+            // Beside the middle of bf16's 1 and its next, its greatest number, and the f32 that rounds to infinity.
+            1.00390625,
+            1.01171875,
+            1.0039063692092896,
+            3.3895313892515355e38,
+            3.3961775292304957e38,
             f64::NAN,
             f64::INFINITY,
             f64::NEG_INFINITY,
@@ -263,6 +297,10 @@ fn sample_values(from: DType) -> &'static [f64] {
             2049.0,
             65520.0,
             16777217.0,
+            // Just above the middle of two neighbours in bf16, by less than f32 sees.
+            16842753.0,
+            -16842753.0,
+            1073741825.0,
             2147483647.0,
             -2147483648.0,
         ],
@@ -274,6 +312,8 @@ fn sample_values(from: DType) -> &'static [f64] {
             2049.0,
             65520.0,
             16777217.0,
+            16842753.0,
+            2155872257.0,
             2147483648.0,
             4294967295.0,
         ],

@@ -59,6 +59,7 @@ impl Constant {
         match self.dtype {
             DType::F32 => (value as f32).to_bits(),
             DType::F16 => half::f16::from_f64(value).to_f32().to_bits(),
+            DType::BF16 => (self.dtype.rounded(value) as f32).to_bits(),
             DType::I32 => value as i64 as i32 as u32,
             DType::U32 | DType::U8 => value as i64 as u32,
             DType::Bool => u32::from(value != 0.0),

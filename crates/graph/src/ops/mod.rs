@@ -368,7 +368,7 @@ macro_rules! primitives {
                 match self { $(Op::$name(op) => Primitive::derivative(op, cx, upstream),)* }
             }
 
-            /// Whether the derivative of f16 operands is that of the operation in f32, rounded: where the rule computes
+            /// Whether the derivative of f16 and bf16 operands is that of the operation in f32, rounded: where the rule computes
             /// more than one step. Movements pass gradients on; what users wrote is called as they wrote it.
             pub(crate) fn derives_in_f32(&self) -> bool {
                 match self {

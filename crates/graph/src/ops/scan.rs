@@ -125,7 +125,7 @@ impl Primitive for Scan {
             return Derivative::Of(vec![Some(upstream.clone())]);
         }
         // Half precision is computed in f32 and rounded once.
-        if x.dtype() == DType::F16 && matches!(self.kind, ScanKind::Prod | ScanKind::LogSumExp) {
+        if x.dtype().is_half() && matches!(self.kind, ScanKind::Prod | ScanKind::LogSumExp) {
             let wide = x.cast(DType::F32);
             let out = wide.scan(self.kind, self.dim, self.reverse);
             let g = upstream.cast(DType::F32);
@@ -133,7 +133,7 @@ impl Primitive for Scan {
                 ScanKind::Prod => self.prod_grad(&wide, &out, &g),
                 _ => self.logsumexp_grad(&wide, &out, &g),
             };
-            return Derivative::Of(vec![Some(gradient.cast(DType::F16))]);
+            return Derivative::Of(vec![Some(gradient.cast(x.dtype()))]);
         }
         Derivative::Of(vec![Some(match self.kind {
             ScanKind::Sum => Tensor::record(self.other_way(ScanKind::Sum), &[upstream]),

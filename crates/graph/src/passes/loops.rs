@@ -228,11 +228,7 @@ fn graph_of(spec: &Spec, first: usize) -> Graph {
 
 /// The same where operands and results are four bytes wide: so they are handed from round to round.
 fn widened(graph: Graph, spec: &Spec) -> Graph {
-    let wide = |dtype| match dtype {
-        DType::F16 => DType::F32,
-        DType::U8 => DType::U32,
-        other => other,
-    };
+    let wide = DType::widened;
     let n = spec.body.n_inputs;
     let mut nodes = graph.nodes;
     let rest = nodes.split_off(n);

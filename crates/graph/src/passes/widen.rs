@@ -1,5 +1,6 @@
-//! Puts casts around everything that computes in 32 bits but is given, or has to give, narrower elements: only maps
-//! read and write `u8` and `f16`, and reductions read them.
+//! Puts casts around everything that computes in 32 bits but is given, or has to give, narrower elements. Maps read and write
+//! `u8`, `f16` and `bf16`, reductions read them, and products and convolutions read the floats among them: what they would read
+//! through a cast to f32 they read as it was before.
 
 use super::{Graph, GraphNode};
 use crate::dtype::DType;
@@ -16,15 +17,22 @@ pub(crate) fn widen(graph: Graph) -> Graph {
         ..graph
     };
     let mut to = Vec::with_capacity(graph.nodes.len());
+    let mut halves = Halves::default();
     for mut node in graph.nodes {
         let dtype = node.dtype;
         node.inputs.iter_mut().for_each(|i| *i = to[*i]);
-        if !computes_in_maps(&node.op.lower()) {
+        let lowered = node.op.lower();
+        if matches!(lowered, Lowered::Matmul | Lowered::Conv { .. }) {
             for i in &mut node.inputs {
-                let to = wide(out.nodes[*i].dtype);
+                *i = halves.before_cast(&mut out, *i).unwrap_or(*i);
+            }
+            node.dtype = dtype.widened();
+        } else if !computes_in_maps(&lowered) {
+            for i in &mut node.inputs {
+                let to = out.nodes[*i].dtype.widened();
                 *i = cast(&mut out, *i, to);
             }
-            node.dtype = wide(dtype);
+            node.dtype = dtype.widened();
         }
         out.nodes.push(node);
         let at = out.nodes.len() - 1;
@@ -32,6 +40,49 @@ pub(crate) fn widen(graph: Graph) -> Graph {
     }
     out.outputs.iter_mut().for_each(|o| *o = to[*o]);
     out
+}
+
+/// What nodes were before they were cast from floats of two bytes, movements in between repeated there.
+#[derive(Default)]
+struct Halves {
+    /// Movements that were repeated.
+    moved: rustc_hash::FxHashMap<usize, usize>,
+}
+
+impl Halves {
+    /// The node whose elements, as f32, are those of `n`, if it has two bytes for each.
+    fn before_cast(&mut self, graph: &mut Graph, n: usize) -> Option<usize> {
+        let mut views = Vec::new();
+        let mut at = n;
+        let mut half = loop {
+            if let Some(&known) = self.moved.get(&at) {
+                break known;
+            }
+            let node = &graph.nodes[at];
+            match &node.op {
+                Op::Cast(_) if node.dtype == DType::F32 => {
+                    let from = node.inputs[0];
+                    break graph.nodes[from].dtype.is_half().then_some(from)?;
+                }
+                op if matches!(op.lower(), Lowered::View(_)) => {
+                    views.push(at);
+                    at = node.inputs[0];
+                }
+                _ => return None,
+            }
+        };
+        for at in views.into_iter().rev() {
+            let node = GraphNode {
+                inputs: vec![half],
+                dtype: graph.nodes[half].dtype,
+                ..graph.nodes[at].clone()
+            };
+            graph.nodes.push(node);
+            half = graph.nodes.len() - 1;
+            self.moved.insert(at, half);
+        }
+        Some(half)
+    }
 }
 
 fn computes_in_maps(lowered: &Lowered) -> bool {
@@ -47,14 +98,6 @@ fn computes_in_maps(lowered: &Lowered) -> bool {
             | Identity
             | Gather { .. }
     )
-}
-
-fn wide(dtype: DType) -> DType {
-    match dtype {
-        DType::F16 => DType::F32,
-        DType::U8 => DType::U32,
-        d => d,
-    }
 }
 
 fn cast(graph: &mut Graph, n: usize, to: DType) -> usize {
@@ -73,4 +116,99 @@ fn cast(graph: &mut Graph, n: usize, to: DType) -> usize {
     };
     graph.nodes.push(cast);
     graph.nodes.len() - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{planned, tensor};
+    use crate::plan::{Inst, Kernel, Plan};
+    use crate::{ConvOptions, DType, Tensor, grad};
+
+    /// Steps that only widen or copy elements of two bytes, and products with an operand that is not of two bytes.
+    fn faults(plan: &Plan) -> Vec<String> {
+        let half = |slot: &usize| plan.slots[*slot].dtype.is_half();
+        let mut faults = Vec::new();
+        for step in &plan.steps {
+            match &step.kernel {
+                Kernel::Matmul(_) | Kernel::Conv(_) if !step.inputs.iter().all(half) => {
+                    faults.push(format!("{step:?}"));
+                }
+                Kernel::Map(m) => {
+                    let copies = |inst: &Inst| match inst {
+                        Inst::Load { .. } => true,
+                        Inst::Apply { op, .. } => op.name == "cast_f32",
+                        _ => false,
+                    };
+                    if m.expr.insts.iter().all(copies) && step.inputs.iter().all(half) {
+                        faults.push(format!("{step:?}"));
+                    }
+                }
+                _ => {}
+            }
+        }
+        faults
+    }
+
+    fn check(outputs: &[&Tensor], products: usize) {
+        let plan = planned(outputs);
+        let is_product = |k: &Kernel| matches!(k, Kernel::Matmul(_) | Kernel::Conv(_));
+        let found = plan.steps.iter().filter(|s| is_product(&s.kernel)).count();
+        assert_eq!(found, products, "{plan:?}");
+        assert_eq!(faults(&plan), [""; 0]);
+    }
+
+    #[test]
+    fn products_read_halves_as_they_lie() {
+        for half in [DType::F16, DType::BF16] {
+            let of = |shape: &[usize]| tensor(shape).cast(half).detach().expect("halves");
+            let (x, w, b) = (of(&[6, 8]), of(&[5, 8]), of(&[5]));
+            let y = (x.matmul(&w.t()) + &b).relu();
+            let g = grad(&y.cast(DType::F32).square().sum(), &[&x, &w, &b]).expect("gradients");
+            check(&[&y], 1);
+            check(&[&y, &g[0], &g[1], &g[2]], 3);
+            // Two layers, whose hidden one is kept as halves.
+            let v = of(&[3, 5]);
+            let z = y.matmul(&v.t()).tanh();
+            let g = grad(&z.cast(DType::F32).sum(), &[&x, &w, &v]).expect("gradients");
+            check(&[&z, &g[0], &g[1], &g[2]], 6);
+            // Heads of an attention: permuted, and computed in f32 between casts.
+            let heads = of(&[2, 4, 3, 8]).permute(&[0, 2, 1, 3]);
+            let scores = heads.matmul(&heads.mt());
+            check(&[&scores], 1);
+        }
+    }
+
+    #[test]
+    fn convolutions_read_halves_as_they_lie() {
+        for half in [DType::F16, DType::BF16] {
+            let of = |shape: &[usize]| tensor(shape).cast(half).detach().expect("halves");
+            for stride in [1, 2] {
+                let (x, w) = (of(&[2, 3, 8, 8]), of(&[4, 3, 3, 3]));
+                let options = ConvOptions::default().padding([1, 1]).stride([stride; 2]);
+                let y = x.conv2d(&w, None, &options).relu();
+                let g = grad(&y.cast(DType::F32).square().sum(), &[&x, &w]).expect("gradients");
+                check(&[&y], 1);
+                check(&[&y, &g[0], &g[1]], 3);
+            }
+        }
+    }
+
+    /// A factor of f32 beside one of two bytes, as the probabilities of an attention beside its values.
+    #[test]
+    fn one_operand_may_be_halves() {
+        let (p, v) = (
+            tensor(&[4, 6]),
+            tensor(&[6, 5]).cast(DType::BF16).detach().expect("halves"),
+        );
+        let y = p.softmax(-1).matmul(&v.cast(DType::F32).flip(&[0]).t().t());
+        let plan = planned(&[&y]);
+        let step = plan.steps.last().expect("a product");
+        assert!(matches!(step.kernel, Kernel::Matmul(_)), "{plan:?}");
+        let dtypes = [0, 1].map(|i| plan.slots[step.inputs[i]].dtype);
+        assert_eq!(dtypes, [DType::F32, DType::BF16]);
+        let wide = p
+            .softmax(-1)
+            .matmul(&v.cast(DType::F32).detach().expect("floats").flip(&[0]));
+        assert_eq!(y.to_vec::<f32>().unwrap(), wide.to_vec::<f32>().unwrap());
+    }
 }

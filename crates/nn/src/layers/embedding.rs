@@ -118,7 +118,7 @@ impl Embedding {
 /// The error of indices that are no integers.
 #[track_caller]
 fn no_integers(op: &str, index: &Tensor) -> Option<Tensor> {
-    if !matches!(index.dtype(), DType::F32 | DType::F16 | DType::Bool) {
+    if !index.dtype().is_float() && index.dtype() != DType::Bool {
         return None;
     }
     let message = format!("indices must be integers, not {}", index.dtype());

@@ -1,4 +1,4 @@
-//! Updates of f16 parameters and moments: computed in f32 by the rule that f32 has, and rounded once. Knows no rule.
+//! Updates of f16 and bf16 parameters and moments: computed in f32 by the rule that f32 has, and rounded once. Knows no rule.
 
 use super::state::{Rule, Update};
 use wgrad_graph::once::{Once, Operand, Wide};

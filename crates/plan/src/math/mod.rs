@@ -482,6 +482,42 @@ pub fn f16_to_f32(h: u16) -> f32 {
     f32::from_bits(b | ((h & 0x8000) << 16))
 }
 
+/// The bfloat16 pattern of x, the upper half of an f32: to nearest even, overflow to infinity, NaN stays NaN (quiet).
+#[inline(always)]
+pub fn bf16_from_f32(x: f32) -> u16 {
+    let b = x.to_bits();
+    let r = b.wrapping_add(0x7fff + ((b >> 16) & 1)) >> 16;
+    let r = if b & !SIGN > 0x7f80_0000 {
+        (b >> 16) | 0x40
+    } else {
+        r
+    };
+    r as u16
+}
+
+/// The bfloat16 pattern of x, rounded once.
+pub fn bf16_from_f64(x: f64) -> u16 {
+    let near = x as f32;
+    let over = f64::from(near).abs() > x.abs();
+    let exact = f64::from(near) == x || x.is_nan();
+    // To odd: cut off towards zero, and the last bit says whether something was.
+    let bits = near.to_bits() - u32::from(over);
+    bf16_from_f32(f32::from_bits(bits | u32::from(!exact)))
+}
+
+/// An integer between floats of 16 bits: no bit that their rounding needs is lost on the way through an f32.
+#[inline(always)]
+pub fn f32_sticky(x: u32) -> f32 {
+    let cut = (x & !0xff) | (u32::from(x & 0xff != 0) << 8);
+    (if x >= 1 << 24 { cut } else { x }) as f32
+}
+
+/// The value of a bfloat16 pattern. Exact.
+#[inline(always)]
+pub fn bf16_to_f32(h: u16) -> f32 {
+    f32::from_bits(u32::from(h) << 16)
+}
+
 // --- random words --------------------------------------------------------------------------------
 
 /// Philox 4x32 with ten rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).

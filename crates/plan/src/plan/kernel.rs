@@ -2,7 +2,8 @@
 //! sizes are numbers here and run-time parameters in the executors.
 //!
 //! Unless said otherwise operands are dense, row-major, start at element 0, and hold 4-byte elements: the planner
-//! widens `u8` and `f16` with a Map before every family but Map, Reduce and Rows. Any size may be zero.
+//! widens `u8`, `f16` and `bf16` with a Map before every family but Map, Reduce and Rows. Operands of Matmul and Conv are f32,
+//! f16 or bf16, each by the dtype of its slot; sums and results are f32. Any size may be zero.
 
 use crate::dtype::DType;
 use crate::plan::expr::{Expr, Inst, View};
@@ -15,7 +16,7 @@ pub struct Map {
     /// What to compute; its result has the dtype of the output slot.
     pub expr: Expr,
     /// Where results go. Dense for whole outputs; strided when a region is written (pad, concatenation), and then
-    /// the rest of the output keeps its contents. Never strided for `u8` or `f16` outputs.
+    /// the rest of the output keeps its contents. Never strided for outputs of narrower elements.
     pub store: View,
 }
 

@@ -23,6 +23,7 @@ fn sample() -> Checkpoint {
     let arrays = [
         ("weight", array(DType::F32, &[2, 3])),
         ("half", array(DType::F16, &[3])),
+        ("brain", array(DType::BF16, &[3])),
         ("step", array(DType::U32, &[])),
         ("labels", array(DType::I32, &[0, 4])),
         ("bytes", array(DType::U8, &[5])),

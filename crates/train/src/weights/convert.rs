@@ -1,7 +1,6 @@
-//! Element types of other programs' files, and how each becomes one of ours: floats are rounded to f32, integers must fit.
+//! Element types of other programs' files, and how each becomes one of ours: f64 is rounded to f32, integers must fit.
 
 use crate::checkpoint::{Array, DType};
-use half_bits::widen;
 use safetensors::Dtype;
 
 /// An element type as a file names it.
@@ -20,13 +19,6 @@ pub(super) enum FileType {
     U16,
     U8,
     Bool,
-}
-
-mod half_bits {
-    /// bf16 is the upper half of an f32.
-    pub fn widen(bits: u16) -> f32 {
-        f32::from_bits(u32::from(bits) << 16)
-    }
 }
 
 /// Elements of `N` bytes through a function.
@@ -108,6 +100,7 @@ impl FileType {
         let (dtype, bytes) = match self {
             FileType::F32 => (DType::F32, bytes.to_vec()),
             FileType::F16 => (DType::F16, bytes.to_vec()),
+            FileType::Bf16 => (DType::BF16, bytes.to_vec()),
             FileType::I32 => (DType::I32, bytes.to_vec()),
             FileType::U32 => (DType::U32, bytes.to_vec()),
             FileType::U8 => (DType::U8, bytes.to_vec()),
@@ -121,10 +114,6 @@ impl FileType {
                     }
                     Ok(rounded.to_le_bytes())
                 })?,
-            ),
-            FileType::Bf16 => (
-                DType::F32,
-                each(bytes, |w| Ok(widen(u16::from_le_bytes(w)).to_le_bytes()))?,
             ),
             FileType::I64 => (
                 DType::I32,

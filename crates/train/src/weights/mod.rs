@@ -58,7 +58,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Reads bytes of either form; `origin` names them in errors. f64 and bf16 are rounded to f32; integers become i32,
+    /// Reads bytes of either form; `origin` names them in errors. f64 is rounded to f32; integers become i32,
     /// which must hold them.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ impl Weights {
             let dtype = match array.dtype {
                 DType::F32 => Dtype::F32,
                 DType::F16 => Dtype::F16,
+                DType::BF16 => Dtype::BF16,
                 DType::I32 => Dtype::I32,
                 DType::U32 => Dtype::U32,
                 DType::U8 => Dtype::U8,
@@ -92,6 +93,7 @@ impl Weights {
             let class = match array.dtype {
                 DType::F32 => "FloatStorage",
                 DType::F16 => "HalfStorage",
+                DType::BF16 => "BFloat16Storage",
                 DType::I32 => "IntStorage",
                 DType::U32 => "LongStorage",
                 DType::U8 => "ByteStorage",

@@ -4,6 +4,7 @@
 use super::tiles as tiles_of;
 use crate::conv::unfold::Unfold;
 use crate::conv::winograd::transform::{self, FILTERS, Lines, PLACES, SLACK, TILE};
+use crate::matmul::gemm::floats::Floats;
 use crate::matmul::gemm::kernel::{Kernels, Source, Tile};
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::matmul::gemm::{Out, part};
@@ -128,7 +129,7 @@ impl Winograd {
     /// Convolves every slab `i` of `x` with the filters of group `i % groups`.
     pub(crate) fn run(
         &self,
-        x: &[f32],
+        x: Floats<'_>,
         (packed, groups): (&[f32], usize),
         out: &mut [f32],
         par: Par<'_>,
@@ -183,7 +184,13 @@ impl Winograd {
     ///
     /// # Safety
     /// `out` holds the slabs; nobody else touches these lines of them.
-    unsafe fn task(&self, kernels: &Kernels, (x, packed): (&[f32], &[f32]), task: Task, out: Out) {
+    unsafe fn task(
+        &self,
+        kernels: &Kernels,
+        (x, packed): (Floats<'_>, &[f32]),
+        task: Task,
+        out: Out,
+    ) {
         let n = task.lines.len() * self.tiles[1];
         let row = ((task.slabs.len() - 1) * n + n.next_multiple_of(kernels.lanes))
             .next_multiple_of(kernels.lanes);
@@ -234,7 +241,7 @@ impl Winograd {
     }
 
     /// Transforms the inputs of a task.
-    fn transform(&self, x: &[f32], task: &Task, (row, plane): (usize, usize), out: &mut [f32]) {
+    fn transform(&self, x: Floats<'_>, task: &Task, (row, plane): (usize, usize), out: &mut [f32]) {
         let [_, height, width] = self.shape.input;
         let n = task.lines.len() * self.tiles[1];
         let across = TILE * self.tiles[1];
@@ -244,8 +251,9 @@ impl Winograd {
             scratch.fill(0.0);
             for (i, slab) in task.slabs.clone().enumerate() {
                 for c in 0..self.from {
-                    let x = &x[(slab * self.from + c) * height * width..][..height * width];
-                    self.spread(x, task, len, scratch);
+                    let plane_of_x = (slab * self.from + c) * height * width;
+                    x.slab(plane_of_x, height * width)
+                        .with(|x| self.spread(x, task, len, scratch));
                     let mut lines = scratch.chunks_exact(len);
                     let mut four = || [(); TILE].map(|()| lines.next().unwrap_or_default());
                     let (lines, shifted) = (four(), four());

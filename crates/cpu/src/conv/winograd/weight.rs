@@ -4,6 +4,7 @@
 use super::tiles as tiles_of;
 use crate::conv::unfold::Unfold;
 use crate::conv::winograd::transform::{self, PLACES, SLACK, TILE};
+use crate::matmul::gemm::floats::Floats;
 use crate::matmul::gemm::kernel::{Kernels, Source, Tile};
 use crate::matmul::gemm::pack::{self, Block, pack};
 use crate::matmul::gemm::part;
@@ -63,7 +64,12 @@ impl<'c> WinogradWeight<'c> {
     }
 
     /// The sum over some bands, `[groups, out channels, taps, channels]`.
-    pub(crate) fn part(&self, operands: (&[f32], &[f32]), items: Range<usize>, out: &mut [f32]) {
+    pub(crate) fn part(
+        &self,
+        operands: (Floats<'_>, Floats<'_>),
+        items: Range<usize>,
+        out: &mut [f32],
+    ) {
         let bands = self.bands();
         let Conv {
             groups,
@@ -92,7 +98,7 @@ impl<'c> WinogradWeight<'c> {
     /// One band of each of some slabs, added to `sums` or their beginning.
     fn item(
         &self,
-        (x, y): (&[f32], &[f32]),
+        (x, y): (Floats<'_>, Floats<'_>),
         slabs: impl ExactSizeIterator<Item = usize>,
         lines: Range<usize>,
         (sums, sums_plane): (&mut [f32], usize),
@@ -121,8 +127,8 @@ impl<'c> WinogradWeight<'c> {
             let (upstream, scratch) = scratch.split_at_mut(room[1]);
             let (input_pixels, upstream_pixels) = scratch.split_at_mut(room[2]);
             for (i, slab) in slabs.enumerate() {
-                let x = &x[slab * from * self.shape.plane()..][..from * self.shape.plane()];
-                let y = &y[slab * to * self.shape.positions()..][..to * self.shape.positions()];
+                let [x_len, y_len] = [from * self.shape.plane(), to * self.shape.positions()];
+                let (x, y) = (x.slab(slab * x_len, x_len), y.slab(slab * y_len, y_len));
                 let pad = [1, 2].map(|d| self.shape.padding[d] as usize);
                 let first = TILE * lines.start;
                 let sizes = |s: [usize; 3]| [s[1], s[2]];
@@ -198,7 +204,7 @@ impl<'c> WinogradWeight<'c> {
 /// Lines of the planes `x`, from padded line `first` on, as pixels with their `channels` channels side by side and zeros
 /// where there is no pixel.
 fn pixels(
-    (x, planes, [height, width]): (&[f32], usize, [usize; 2]),
+    (x, planes, [height, width]): (Floats<'_>, usize, [usize; 2]),
     (first, [up, left]): (usize, [usize; 2]),
     (out, channels, [lines, columns]): (&mut [f32], usize, [usize; 2]),
 ) {

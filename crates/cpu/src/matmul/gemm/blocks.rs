@@ -38,7 +38,11 @@ impl Cut {
         Cut {
             depth,
             height: (LEFT / depth.max(1)).max(kernels.rows()),
-            direct: p.packed.is_none() && p.b.col == 1 && rows <= FEW_ROWS && p.k > 0,
+            direct: p.packed.is_none()
+                && p.b.data.single().is_some()
+                && p.b.col == 1
+                && rows <= FEW_ROWS
+                && p.k > 0,
         }
     }
 }
@@ -230,9 +234,12 @@ unsafe fn block(
             let panel = c / kernels.cols() * panel_len(kernels, p.k);
             let from = panel + steps.start * stride;
             (&packed[from..], Source::Strided(stride))
-        } else if cut.direct && width == stride {
+        } else if cut.direct
+            && width == stride
+            && let Some(data) = p.b.data.single()
+        {
             (
-                &p.b.data[p.b.at + steps.start * p.b.row + c..],
+                &data[p.b.at + steps.start * p.b.row + c..],
                 Source::Strided(p.b.row),
             )
         } else {

@@ -1,8 +1,10 @@
 //! Products of few rows by a matrix that lies transposed, as a linear layer's weight does: sums of products along both
-//! operands as they lie, since there are too few rows to pay for copying the matrix into panels.
+//! operands as they lie, since there are too few rows to pay for copying the matrix into panels. Elements that are not f32
+//! are widened first, some columns at a time.
 
 use crate::matmul::gemm::lanes::{Lanes, best};
-use crate::matmul::gemm::{Out, Product, blocks::part};
+use crate::matmul::gemm::scratch::with_scratch;
+use crate::matmul::gemm::{Mat, Out, Product, blocks::part};
 use crate::threads::par::Par;
 use std::ops::Range;
 
@@ -31,8 +33,37 @@ pub(crate) fn suits(p: &Product<'_>) -> bool {
 /// # Safety
 /// The output holds the product, nobody else touches it meanwhile, and the operands hold what it is computed from.
 pub(crate) unsafe fn run(p: &Product<'_>, out: Out, pieces: usize, par: Par) {
+    if p.a.data.single().is_none() {
+        return with_scratch(p.m * p.k, |a| {
+            p.a.data.lines((p.a.at, p.a.row), a, (p.k, p.k));
+            let a = Mat::rows(a, p.k);
+            // SAFETY: the caller's.
+            unsafe { run(&Product { a, ..*p }, out, pieces, par) }
+        });
+    }
     par.for_each(pieces, |i| {
-        columns(p, out, part(p.n, i, pieces)..part(p.n, i + 1, pieces));
+        let cols = part(p.n, i, pieces)..part(p.n, i + 1, pieces);
+        match p.b.data.single() {
+            Some(_) => columns(p, out, cols),
+            None => widened(p, out, cols),
+        }
+    });
+}
+
+/// Columns whose elements are widened before they are read.
+fn widened(p: &Product<'_>, out: Out, cols: Range<usize>) {
+    /// Floats of the columns that are widened together: with some rows they share a first-level cache.
+    const TOGETHER: usize = 1 << 13;
+    let most = (TOGETHER / p.k).next_multiple_of(COLS);
+    with_scratch(most * p.k, |b| {
+        for col in cols.clone().step_by(most) {
+            let n = (cols.end - col).min(most);
+            let b = &mut b[..n * p.k];
+            p.b.data
+                .lines((p.b.at + col * p.b.col, p.b.col), b, (p.k, p.k));
+            let b = Mat::rows(b, p.k).t();
+            columns(&Product { n, b, ..*p }, out.from(col), 0..n);
+        }
     });
 }
 
@@ -101,13 +132,15 @@ unsafe fn tile<L: Lanes, const R: usize, const C: usize>(
     let first = steps.start == 0;
     // SAFETY: the operands hold these rows and columns, the output these elements, says the caller.
     unsafe {
+        let (Some(left), Some(right)) = (p.a.data.single(), p.b.data.single()) else {
+            return;
+        };
         let a: [*const f32; R] = std::array::from_fn(|r| {
-            p.a.data
-                .as_ptr()
+            left.as_ptr()
                 .add(p.a.at + (row + r) * p.a.row + steps.start)
         });
         let b: [*const f32; C] = std::array::from_fn(|c| {
-            p.b.data
+            right
                 .as_ptr()
                 .add(p.b.at + (col + c) * p.b.col + steps.start)
         });

@@ -6,6 +6,7 @@
 
 mod blocks;
 mod dots;
+pub(crate) mod floats;
 pub(crate) mod kernel;
 pub(crate) mod lanes;
 pub(crate) mod pack;
@@ -18,13 +19,14 @@ pub(crate) use blocks::{pack_left, part};
 pub(crate) use packed::{pack_right, packed_len};
 
 use crate::threads::par::Par;
+use floats::Floats;
 use kernel::Kernels;
 use std::ops::Range;
 
 /// A matrix somewhere in a slice: element `(r, c)` at `at + r * row + c * col`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mat<'a> {
-    pub(crate) data: &'a [f32],
+    pub(crate) data: Floats<'a>,
     pub(crate) at: usize,
     pub(crate) row: usize,
     pub(crate) col: usize,
@@ -34,7 +36,7 @@ impl<'a> Mat<'a> {
     /// A matrix with contiguous rows, from the front of `data`.
     pub(crate) fn rows(data: &'a [f32], row: usize) -> Mat<'a> {
         Mat {
-            data,
+            data: data.into(),
             at: 0,
             row,
             col: 1,

@@ -1,6 +1,8 @@
 //! Copies a block of a matrix into the order in which tiles read it: panels of some rows (or columns), step by step of
 //! the sum. Knows no threads and no blocking.
 
+use crate::matmul::gemm::floats::Floats;
+use crate::matmul::gemm::scratch::with_scratch;
 use std::ops::Range;
 
 /// Floats that may be written behind a panel, into what is packed later or into slack.
@@ -9,7 +11,7 @@ pub(crate) const SLACK: usize = 16;
 /// A block to pack: element `(p, l)`, `p` across the panel and `l` along the sum, at `at + p * across + l * along`.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a> {
-    pub(crate) data: &'a [f32],
+    pub(crate) data: Floats<'a>,
     pub(crate) at: usize,
     pub(crate) across: usize,
     pub(crate) along: usize,
@@ -23,6 +25,25 @@ impl<'a> Block<'a> {
             ..self
         }
     }
+
+    /// The same in other elements.
+    fn single(self, data: &[f32]) -> Single<'_> {
+        Single {
+            data,
+            at: self.at,
+            across: self.across,
+            along: self.along,
+        }
+    }
+}
+
+/// A block of f32.
+#[derive(Clone, Copy)]
+struct Single<'a> {
+    data: &'a [f32],
+    at: usize,
+    across: usize,
+    along: usize,
 }
 
 /// `out[l * stride + p] = block(p, l)` for `p < width` and `l < k`, zeros for `p` from `width` to `stride`. `out` has
@@ -33,6 +54,13 @@ pub(crate) fn pack(block: Block<'_>, width: usize, k: usize, stride: usize, out:
     }
     let last = block.at + (width - 1) * block.across + (k - 1) * block.along;
     assert!(width <= stride && last < block.data.len() && k * stride + SLACK <= out.len());
+    match block.data.single() {
+        Some(data) => pack_single(block.single(data), width, k, stride, out),
+        None => widen(block, width, k, stride, out),
+    }
+}
+
+fn pack_single(block: Single<'_>, width: usize, k: usize, stride: usize, out: &mut [f32]) {
     if block.across == 1 {
         copy(block, width, k, stride, out);
     } else if block.along == 1 {
@@ -42,8 +70,42 @@ pub(crate) fn pack(block: Block<'_>, width: usize, k: usize, stride: usize, out:
     }
 }
 
+/// [`pack`] of elements that are not f32.
+fn widen(block: Block<'_>, width: usize, k: usize, stride: usize, out: &mut [f32]) {
+    /// Steps that are widened before they are transposed.
+    const STEPS: usize = 64;
+    let Block { data, across, .. } = block;
+    if across == 1 {
+        let from = (block.at, block.along);
+        return data.lines(from, &mut out[..k * stride], (stride, width));
+    }
+    if block.along == 1 {
+        return with_scratch(width * STEPS, |lines| {
+            for l in (0..k).step_by(STEPS) {
+                let steps = (k - l).min(STEPS);
+                let lines = &mut lines[..width * steps];
+                data.lines((block.at + l, across), lines, (steps, steps));
+                let wide = Single {
+                    data: lines,
+                    at: 0,
+                    across: steps,
+                    along: 1,
+                };
+                transpose(wide, width, steps, stride, &mut out[l * stride..]);
+            }
+        });
+    }
+    for (l, out) in out[..k * stride].chunks_exact_mut(stride).enumerate() {
+        let at = block.at + l * block.along;
+        for (p, out) in out[..width].iter_mut().enumerate() {
+            *out = data.get(at + p * across);
+        }
+        out[width..].fill(0.0);
+    }
+}
+
 /// Where the elements of a step lie one after the other.
-fn copy(block: Block<'_>, width: usize, k: usize, stride: usize, out: &mut [f32]) {
+fn copy(block: Single<'_>, width: usize, k: usize, stride: usize, out: &mut [f32]) {
     // Copies of known length are a few vector instructions.
     match (width, stride) {
         (32, 32) => copy_exact::<32>(block, k, 32, out),
@@ -64,20 +126,20 @@ fn copy(block: Block<'_>, width: usize, k: usize, stride: usize, out: &mut [f32]
 }
 
 /// For how many steps `n` floats lie in the data.
-fn wide_steps(block: Block<'_>, n: usize) -> usize {
+fn wide_steps(block: Single<'_>, n: usize) -> usize {
     match block.data.len().checked_sub(block.at + n) {
         Some(room) => (room / block.along.max(1)).saturating_add(1),
         None => 0,
     }
 }
 
-fn copy_exact<const N: usize>(block: Block<'_>, k: usize, stride: usize, out: &mut [f32]) {
+fn copy_exact<const N: usize>(block: Single<'_>, k: usize, stride: usize, out: &mut [f32]) {
     for l in 0..k {
         out[l * stride..][..N].copy_from_slice(&block.data[block.at + l * block.along..][..N]);
     }
 }
 
-fn copy_any(block: Block<'_>, width: usize, steps: Range<usize>, stride: usize, out: &mut [f32]) {
+fn copy_any(block: Single<'_>, width: usize, steps: Range<usize>, stride: usize, out: &mut [f32]) {
     for l in steps {
         let out = &mut out[l * stride..][..stride];
         out[..width].copy_from_slice(&block.data[block.at + l * block.along..][..width]);
@@ -85,7 +147,7 @@ fn copy_any(block: Block<'_>, width: usize, steps: Range<usize>, stride: usize, 
     }
 }
 
-fn gather(block: Block<'_>, width: usize, steps: Range<usize>, stride: usize, out: &mut [f32]) {
+fn gather(block: Single<'_>, width: usize, steps: Range<usize>, stride: usize, out: &mut [f32]) {
     for l in steps {
         let out = &mut out[l * stride..(l + 1) * stride];
         let at = block.at + l * block.along;
@@ -97,7 +159,7 @@ fn gather(block: Block<'_>, width: usize, steps: Range<usize>, stride: usize, ou
 }
 
 /// Where the elements of a row of the panel lie one after the other.
-fn transpose(block: Block<'_>, width: usize, k: usize, stride: usize, out: &mut [f32]) {
+fn transpose(block: Single<'_>, width: usize, k: usize, stride: usize, out: &mut [f32]) {
     let whole = k / 8 * 8;
     #[cfg(target_arch = "x86_64")]
     if crate::simd::level() != crate::simd::Level::Base {
@@ -121,14 +183,14 @@ fn transpose(block: Block<'_>, width: usize, k: usize, stride: usize, out: &mut 
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use crate::matmul::gemm::pack::Block;
+    use super::Single;
     use std::arch::x86_64::*;
 
     /// Squares of eight by eight. What a row of `out` lacks to a multiple of eight is written too, beyond the row:
     /// squares come in an order in which the right values come last.
     #[target_feature(enable = "avx2")]
     pub(crate) unsafe fn transpose(
-        block: Block<'_>,
+        block: Single<'_>,
         width: usize,
         k: usize,
         stride: usize,
@@ -198,18 +260,14 @@ mod tests {
                     for (across, along) in
                         [(1, 40), (31, 1), (3, 100), (1, 1), (0, 1), (1, 0), (2, 0)]
                     {
+                        let used = 3 + (width - 1) * across + (k - 1) * along + 1;
+                        // As little room behind the elements as there may be.
+                        let data = held(&data[..used]);
                         let block = Block {
-                            data: &data,
+                            data: Floats::Single(bytemuck::cast_slice(data.bytes())),
                             at: 3,
                             across,
                             along,
-                        };
-                        let used = 3 + (width - 1) * across + (k - 1) * along + 1;
-                        // As little room behind the elements as there may be.
-                        let data = held(&block.data[..used]);
-                        let block = Block {
-                            data: bytemuck::cast_slice(data.bytes()),
-                            ..block
                         };
                         let mut out = held(&vec![-1.0; k * stride + SLACK]);
                         let out = out.slice_mut();

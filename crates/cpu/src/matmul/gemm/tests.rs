@@ -24,13 +24,13 @@ fn check(kernels: &Kernels, [m, n, k]: [usize; 3], layouts: [usize; 2], add: boo
     let y = held(&Rng(2).floats(size(b_at, k, b_row, n, b_col)));
     let [x, y]: [&[f32]; 2] = [&x, &y].map(|b| bytemuck::cast_slice(b.bytes()));
     let a = Mat {
-        data: x,
+        data: x.into(),
         at: a_at,
         row: a_row,
         col: a_col,
     };
     let b = Mat {
-        data: y,
+        data: y.into(),
         at: b_at,
         row: b_row,
         col: b_col,

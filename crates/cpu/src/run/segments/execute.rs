@@ -3,6 +3,7 @@
 use super::{Chunk, Segment, Source};
 use crate::call::{Context, Operand};
 use crate::conv;
+use crate::matmul::gemm::floats::Floats;
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::plan::{Kernel, Plan, Rows, SlotId};
 use crate::run::Run;
@@ -65,8 +66,8 @@ impl Segment {
                 if let (Some(range), Kernel::Conv(conv)) = (&chunk.pack, &chunk.kernel)
                     && let Source::Slot { slot, .. } = chunk.inputs[1]
                 {
-                    let weight = bytemuck::cast_slice(shared.operand(plan, slot).bytes);
-                    conv::pack(conv, weight, &mut packs[range.clone()], par);
+                    let weight = Floats::of(&shared.operand(plan, slot));
+                    weight.with(|w| conv::pack(conv, w, &mut packs[range.clone()], par));
                 }
             }
             let packs = &*packs;
@@ -159,7 +160,7 @@ impl Segment {
         let inputs: Vec<Operand<'_>> = chunk.inputs.iter().map(operand).collect();
         if let (Some(sum), Kernel::Conv(conv)) = (sum, &chunk.kernel) {
             if let Some(way) = conv::sums(conv) {
-                let [x, y] = [0, 1].map(|i| bytemuck::cast_slice(inputs[i].bytes));
+                let [x, y] = [0, 1].map(|i| Floats::of(&inputs[i]));
                 way.whole(x, y, sum);
             }
             return;

@@ -2,22 +2,23 @@
 
 use super::{cell, check, devices, random, same, total};
 use crate::loops::{ScanOptions, scan};
-use crate::{DType, Device, ErrorKind, Tensor, f16, grad};
+use crate::{DType, Device, ErrorKind, Tensor, grad};
 
 #[test]
 fn states_of_every_dtype_keep_it() {
-    for d in devices() {
+    let halves = [DType::F16, DType::BF16].into_iter();
+    for (d, half) in halves.flat_map(|half| devices().into_iter().map(move |d| (d, half))) {
         let count = Tensor::from_slice(&[1i32, 16_777_217], &[2], &d);
         let state = [
             count,
             Tensor::from_slice(&[4_000_000_000u32], &[1], &d),
             Tensor::from_slice(&[250u8, 3, 9], &[3], &d),
             Tensor::from_slice(&[true, false, true, false, true], &[5], &d),
-            random(1, &[3], &d).cast(DType::F16),
+            random(1, &[3], &d).cast(half),
             random(2, &[3], &d),
         ];
-        let half = random(3, &[4, 3], &d).cast(DType::F16);
-        let x = [half, Tensor::from_slice(&[1u8, 2, 3, 4], &[4], &d)];
+        let x = random(3, &[4, 3], &d).cast(half);
+        let x = [x, Tensor::from_slice(&[1u8, 2, 3, 4], &[4], &d)];
         let step = |s: Vec<Tensor>, x: Vec<Tensor>| {
             let h = (&s[4] * &x[0]).sin();
             let next = vec![
@@ -269,14 +270,17 @@ fn a_bad_index_names_the_line_of_the_step() {
 
 #[test]
 fn half_sums_are_kept_in_f32() {
-    for d in devices() {
-        let w = Tensor::new(&[1.0f32], &d).cast(DType::F16);
-        let x = Tensor::ones(&[5000, 1], DType::F16, &d);
+    let halves = [DType::F16, DType::BF16].into_iter();
+    for (d, half) in halves.flat_map(|half| devices().into_iter().map(move |d| (d, half))) {
+        let w = Tensor::new(&[1.0f32], &d).cast(half);
+        let x = Tensor::ones(&[5000, 1], half, &d);
         let zero = Tensor::zeros(&[1], DType::F32, &d);
         let (last, _) = scan(zero, x, &ScanOptions::default(), |s, x| {
             (s + (&w * x).cast(DType::F32), ())
         });
         let g = grad(&last.sum(), &[&w]).expect("a gradient");
-        assert_eq!(g[0].to_vec::<f16>().expect("read"), [f16::from_f32(5000.0)]);
+        assert_eq!(g[0].dtype(), half);
+        let got = g[0].cast(DType::F32).item::<f32>().expect("read");
+        assert_eq!(f64::from(got), half.rounded(5000.0));
     }
 }

@@ -73,7 +73,7 @@ impl Edges {
     pub(super) fn new(op: &str, x: &Tensor, edge_index: &Tensor) -> Result<Edges> {
         x.check()?;
         edge_index.check()?;
-        let integers = !matches!(edge_index.dtype(), DType::F32 | DType::F16 | DType::Bool);
+        let integers = !(edge_index.dtype().is_float() || edge_index.dtype() == DType::Bool);
         if x.rank() == 0 || edge_index.rank() != 2 || edge_index.size(0) != 2 || !integers {
             let (dtype, shape) = (edge_index.dtype(), edge_index.shape());
             let m = format!("edges are integers [2, edges], not {dtype}{shape:?}");

@@ -69,7 +69,7 @@ impl Lengths {
             }
             Source::Tensor(t) => {
                 t.check()?;
-                let integers = !matches!(t.dtype(), DType::F32 | DType::F16 | DType::Bool);
+                let integers = !(t.dtype().is_float() || t.dtype() == DType::Bool);
                 if t.shape() != [batch] || !integers {
                     let m = format!(
                         "lengths are integers [{batch}], not {}{:?}",
