@@ -40,9 +40,60 @@ impl Softmax {
     }
 }
 
+/// The first stages of a softmax that is read by more than its own last one, as by its gradient: the greatest element of a row,
+/// the exponentials, their sum and its inverse.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    input: usize,
+    inner: usize,
+}
+
+impl Head {
+    /// Stages that it stands for.
+    pub(crate) const STAGES: usize = 4;
+
+    /// The head of `rows`, if they have one and this processor has a way of its own for it.
+    pub(crate) fn of(rows: &Rows) -> Option<Head> {
+        let shape = [&rows.outer[..], &rows.inner[..]].concat();
+        let inner: usize = rows.inner.iter().product();
+        let fits = (17..=LONGEST).contains(&inner) && usable();
+        let input = head(rows, &shape).filter(|_| fits)?;
+        Some(Head { input, inner })
+    }
+
+    /// The values of its stages for the rows from `first` on, one of each for a row but for the exponentials.
+    pub(crate) fn run(&self, context: &Context<'_>, first: usize, values: [&mut [u32]; 4]) {
+        let rows = values[0].len();
+        let x = &context.words(self.input)[first * self.inner..][..rows * self.inner];
+        head_rows(x, self.inner, values);
+    }
+}
+
 /// The input of a softmax.
 fn input(rows: &Rows, shape: &[usize]) -> Option<usize> {
-    let [greatest, exp, sum, recip, quotient] = &rows.stages[..] else {
+    let input = head(rows, shape)?;
+    let [_, _, _, _, quotient] = &rows.stages[..] else {
+        return None;
+    };
+    let whole = [
+        Known::Stage(1),
+        Known::Stage(3),
+        Known::Apply(Function::Mul, &[0, 1]),
+    ];
+    let last = quotient.kind == StageKind::Each
+        && quotient.dtype == DType::F32
+        && quotient.region.is_none()
+        && quotient.output == Some(0);
+    (last && same(&quotient.expr, &whole)).then_some(input)
+}
+
+fn same(expr: &Expr, want: &[Known<'_>]) -> bool {
+    expr.insts.iter().map(known).eq(want.iter().copied())
+}
+
+/// The input of what is a softmax's but for its last stage.
+fn head(rows: &Rows, shape: &[usize]) -> Option<usize> {
+    let [greatest, exp, sum, recip, ..] = &rows.stages[..] else {
         return None;
     };
     let kinds = [
@@ -50,13 +101,11 @@ fn input(rows: &Rows, shape: &[usize]) -> Option<usize> {
         (exp, StageKind::Each),
         (sum, StageKind::Reduce(ReduceKind::Sum)),
         (recip, StageKind::Once),
-        (quotient, StageKind::Each),
     ];
-    let all_f32 = |s: &Stage| s.dtype == DType::F32 && s.region.is_none();
+    let all_f32 = |s: &Stage| s.dtype == DType::F32 && s.region.is_none() && s.output.is_none();
     let of_kinds = kinds
         .iter()
         .all(|(stage, kind)| stage.kind == *kind && all_f32(stage));
-    let outputs = kinds.map(|(stage, _)| stage.output);
     let [Inst::Load { input, view }] = &greatest.expr.insts[..] else {
         return None;
     };
@@ -67,15 +116,7 @@ fn input(rows: &Rows, shape: &[usize]) -> Option<usize> {
         Known::Apply(Function::Add, &[0, 2]),
         Known::Apply(Function::Exp, &[3]),
     ];
-    let whole = [
-        Known::Stage(1),
-        Known::Stage(3),
-        Known::Apply(Function::Mul, &[0, 1]),
-    ];
-    let same =
-        |expr: &Expr, want: &[Known<'_>]| expr.insts.iter().map(known).eq(want.iter().copied());
     let is_softmax = of_kinds
-        && outputs == [None, None, None, None, Some(0)]
         && view.is_contiguous(shape)
         && greatest.expr.inputs[*input] == DType::F32
         && exp.expr.insts.first() == greatest.expr.insts.first()
@@ -84,8 +125,7 @@ fn input(rows: &Rows, shape: &[usize]) -> Option<usize> {
         && same(
             &recip.expr,
             &[Known::Stage(2), Known::Apply(Function::Recip, &[0])],
-        )
-        && same(&quotient.expr, &whole);
+        );
     is_softmax.then_some(*input)
 }
 
@@ -115,8 +155,11 @@ fn usable() -> bool {
 #[cfg(not(target_arch = "x86_64"))]
 fn run_rows(_: &[u32], _: &mut [u32], _: usize, _: bool) {}
 
+#[cfg(not(target_arch = "x86_64"))]
+fn head_rows(_: &[u32], _: usize, _: [&mut [u32]; 4]) {}
+
 #[cfg(target_arch = "x86_64")]
-use x86::{run_rows, usable};
+use x86::{head_rows, run_rows, usable};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -139,7 +182,7 @@ mod x86 {
             (bytemuck::cast_slice(x), bytemuck::cast_slice_mut(out));
         // What is written past the caches is whole lines.
         let lines = inner.is_multiple_of(N) && out.as_ptr().align_offset(64) == 0;
-        with_scratch(inner.next_multiple_of(N), |exps| {
+        with_scratch(inner, |exps| {
             // SAFETY: the processor has AVX-512; what is streamed is aligned, as rows are whole vectors.
             match stream && lines {
                 true => unsafe { rows::<true>(x, out, exps, inner) },
@@ -148,6 +191,39 @@ mod x86 {
         });
         if stream {
             stream_end();
+        }
+    }
+
+    /// Greatest elements, exponentials, sums and their inverses of the rows of `inner` points of `x`.
+    pub(crate) fn head_rows(x: &[u32], inner: usize, values: [&mut [u32]; 4]) {
+        let [greatest, exps, sums, inverses] = values.map(bytemuck::cast_slice_mut);
+        // SAFETY: the processor has AVX-512.
+        unsafe {
+            heads(
+                bytemuck::cast_slice(x),
+                inner,
+                (greatest, exps),
+                (sums, inverses),
+            )
+        }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    fn heads(
+        x: &[f32],
+        inner: usize,
+        (greatest, exps): (&mut [f32], &mut [f32]),
+        (sums, inverses): (&mut [f32], &mut [f32]),
+    ) {
+        let rows = x.chunks_exact(inner).zip(exps.chunks_exact_mut(inner));
+        for (i, (row, exps)) in rows.enumerate() {
+            let mut most = Greatest::new();
+            for at in (0..inner).step_by(N) {
+                most.add(load(row, at, f32::NEG_INFINITY));
+            }
+            greatest[i] = most.value();
+            sums[i] = exponentials(row, exps, greatest[i], None);
+            inverses[i] = 1.0 / sums[i];
         }
     }
 
@@ -252,9 +328,10 @@ mod x86 {
                 let e = exponential(_mm512_sub_ps(load(row, at, 0.0), all));
                 let e = _mm512_maskz_mov_ps(mask(row.len() - at), e);
                 sums[v % 4] = _mm512_add_ps(sums[v % 4], e);
-                let exps = &mut exps[at..at + N];
-                // SAFETY: `exps` is a vector long.
-                unsafe { _mm512_storeu_ps(exps.as_mut_ptr(), e) };
+                let lanes = mask(row.len() - at);
+                assert!(exps.len() >= row.len());
+                // SAFETY: the mask lets through what lies in the block.
+                unsafe { _mm512_mask_storeu_ps(exps.as_mut_ptr().add(at), lanes, e) };
                 if v % 4 == 3
                     && let Some(upcoming) = &mut upcoming
                 {
@@ -352,6 +429,45 @@ mod tests {
             1,
         );
         out
+    }
+
+    #[test]
+    fn a_gradient_begins_as_a_softmax() {
+        if !usable() {
+            return println!("skipped: this processor has no AVX-512");
+        }
+        for inner in [17, 33, 56, 100, 1000, 1040] {
+            let shape = [9, inner];
+            let value = |i: usize| ((i * 37 % 101) as f32 - 50.0) * 0.1;
+            let x: Vec<f32> = (0..9 * inner).map(value).collect();
+            let dy: Vec<f32> = (0..9 * inner).map(|i| value(i * 7 + 3)).collect();
+            let at = |v: &[f32]| Tensor::from_slice(v, &shape, &Device::cpu());
+            let (x_at, dy_at) = (at(&x), at(&dy));
+            let y = x_at.softmax(1);
+            let loss = (&y * &dy_at).sum();
+            let dx = wgrad_graph::grad(&loss, &[&x_at])
+                .expect("a gradient")
+                .remove(0);
+            let plan = wgrad_graph::planning::planned(&[&y, &dx], &[])
+                .expect("a plan")
+                .plan;
+            let begun =
+                |kernel: &Kernel| matches!(kernel, Kernel::Rows(r) if Head::of(r).is_some());
+            assert!(plan.steps.iter().any(|s| begun(&s.kernel)), "{inner}");
+            let got = dx.to_vec::<f32>().expect("values");
+            for ((x, dy), got) in x.chunks(inner).zip(dy.chunks(inner)).zip(got.chunks(inner)) {
+                let exps: Vec<f64> = x.iter().map(|&x| f64::from(x).exp()).collect();
+                let sum: f64 = exps.iter().sum();
+                let dot: f64 = exps.iter().zip(dy).map(|(e, &d)| e * f64::from(d)).sum();
+                for ((e, &d), &got) in exps.iter().zip(dy).zip(got) {
+                    let want = e / sum * (f64::from(d) - dot / sum);
+                    assert!(
+                        (f64::from(got) - want).abs() < 1e-6,
+                        "{inner}: {got} and {want}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]
