@@ -14,6 +14,7 @@ mod limits;
 mod loaders;
 mod local;
 mod memory;
+mod mixed;
 mod models;
 mod ops;
 mod outcomes;
