@@ -5,7 +5,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
-use wgrad::{Device, Tensor, f16};
+use wgrad::{DType, Device, Tensor, f16};
 
 /// All cases, and the file of tensors.
 pub struct Store {
@@ -143,6 +143,18 @@ impl Store {
 
     /// A case, its inputs made on `device`.
     pub fn case(&self, id: &str, device: &Device) -> Result<Case, String> {
+        self.case_in(DType::F32, id, device)
+    }
+
+    /// A case whose floats are made on `device` in another dtype.
+    pub fn case_in(&self, float: DType, id: &str, device: &Device) -> Result<Case, String> {
+        let tensor = |name: &str| {
+            let t = self.tensor(name, device)?;
+            match t.dtype() == DType::F32 && float != DType::F32 {
+                true => t.cast(float).detach().map_err(|e| e.to_string()),
+                false => Ok(t),
+            }
+        };
         let line = self.lines.get(id).ok_or_else(|| format!("no case {id}"))?;
         let names = |key: &str| -> Vec<String> {
             let list = line.get(key).and_then(Value::as_array);
@@ -184,17 +196,14 @@ impl Store {
             hvp: Vec::new(),
         };
         for name in inputs.keys() {
-            case.inputs.push((
-                name.clone(),
-                self.tensor(&format!("{id}/in/{name}"), device)?,
-            ));
+            case.inputs
+                .push((name.clone(), tensor(&format!("{id}/in/{name}"))?));
         }
         for i in cotangents {
             if i >= n_outputs {
                 return Err(format!("a cotangent of output {i} of {n_outputs}"));
             }
-            case.cotangents
-                .push((i, self.tensor(&format!("{id}/ct/{i}"), device)?));
+            case.cotangents.push((i, tensor(&format!("{id}/ct/{i}"))?));
         }
         for name in names("grad") {
             let want = self.expected(&format!("{id}/grad/{name}"))?;
@@ -204,7 +213,7 @@ impl Store {
             if !case.grad.iter().any(|(n, _)| *n == name) || case.cotangents.is_empty() {
                 return Err(format!("a second derivative of {name} without the first"));
             }
-            let v = self.tensor(&format!("{id}/v/{name}"), device)?;
+            let v = tensor(&format!("{id}/v/{name}"))?;
             let want = self.expected(&format!("{id}/hvp/{name}"))?;
             case.hvp.push((name, v, want));
         }

@@ -150,7 +150,7 @@ fn on_device<'a>(case: &Case, mut all: impl Iterator<Item = &'a Tensor>) -> Resu
     }
 }
 
-fn gradients(case: &Case, outputs: &[Tensor]) -> Result<Vec<Tensor>, String> {
+pub fn gradients(case: &Case, outputs: &[Tensor]) -> Result<Vec<Tensor>, String> {
     let weighted = case
         .cotangents
         .iter()
@@ -235,9 +235,9 @@ pub fn close(got: f64, want: f64, rtol: f64, atol: f64) -> bool {
         || (want.is_finite() && (got - want).abs() <= atol + rtol * want.abs())
 }
 
-fn values(t: &Tensor) -> wgrad::Result<Vec<f64>> {
+pub fn values(t: &Tensor) -> wgrad::Result<Vec<f64>> {
     Ok(match t.dtype() {
-        DType::F32 | DType::F16 => t
+        DType::F32 | DType::F16 | DType::BF16 => t
             .cast(DType::F32)
             .to_vec::<f32>()?
             .into_iter()

@@ -7,6 +7,7 @@
 //! one, all of them with `WGRAD_TEST_ALL=1`. `--device NAME`, which then runs all cases, and `--filter TEXT` narrow the
 //! run; the last line counts cases.
 
+mod brain;
 mod case;
 mod compare;
 mod contract;
@@ -197,6 +198,14 @@ fn main() -> ExitCode {
     }
     if filter.is_empty() {
         total.failed += stores.iter().map(|(_, s)| selftest::run(s)).sum::<usize>();
+    }
+    // Its tolerances are those of the cases of the first directory.
+    let asked = std::env::var_os("WGRAD_CONFORMANCE").is_some() || option("--device").is_some();
+    if let Some((_, store)) = stores
+        .iter()
+        .find(|(name, _)| !asked && name == "conformance")
+    {
+        total.failed += brain::run(store, &filter);
     }
     println!("compared {}", total.kinds());
     println!("{} passed, {} failed", total.passed, total.failed);

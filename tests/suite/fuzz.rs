@@ -22,6 +22,8 @@ use wgrad::{DType, Device, ErrorKind, GradOptions, Reduction, Tensor, grad_with}
 pub(crate) struct Fuzz {
     rng: Random,
     pool: Vec<Tensor>,
+    /// The floats of two bytes in the pool.
+    half: DType,
 }
 
 /// Makes calls of operations of one kind.
@@ -59,6 +61,11 @@ fn every_call() -> Vec<&'static Call> {
 impl Fuzz {
     fn new(seed: u64, device: &Device) -> Fuzz {
         let mut rng = Random(seed);
+        let half = if seed % 4 == 0 {
+            DType::BF16
+        } else {
+            DType::F16
+        };
         let shapes: &[&[usize]] = &[
             &[],
             &[1],
@@ -79,7 +86,7 @@ impl Fuzz {
             let f: Vec<f32> = (0..n).map(|_| rng.uniform(-2.0, 2.0) as f32).collect();
             pool.push(Tensor::from_slice(&f, shape, device));
             pool.push(Tensor::from_slice(&f, shape, device));
-            let dtype = [DType::I32, DType::Bool, DType::F16, DType::U8, DType::U32][rng.below(5)];
+            let dtype = [DType::I32, DType::Bool, half, DType::U8, DType::U32][rng.below(5)];
             pool.push(crate::support::tensor(
                 &f.iter()
                     .map(|v| f64::from(v.abs() * 2.0))
@@ -89,7 +96,7 @@ impl Fuzz {
                 device,
             ));
         }
-        Fuzz { rng, pool }
+        Fuzz { rng, pool, half }
     }
 
     fn t(&mut self) -> Tensor {
@@ -197,7 +204,7 @@ fn is_clear(e: &wgrad::Error) -> bool {
 
 /// Whether the tensor's device and the reference agree: on whether there is a result, and on its elements. The result's
 /// presence, or what is wrong.
-fn agreed(t: &Tensor) -> Result<bool, String> {
+fn agreed(t: &Tensor, half: DType) -> Result<bool, String> {
     // Random matrices may be as good as singular, where every rounding shows.
     let judged = t.host_steps().is_empty();
     let (got, want) = match (values(t), expected(t)) {
@@ -215,8 +222,10 @@ fn agreed(t: &Tensor) -> Result<bool, String> {
     }
     let tolerance = match t.dtype() {
         // Operands may have been halves.
-        DType::F32 => 1e-2,
+        DType::F32 if half == DType::F16 => 1e-2,
         DType::F16 => 3e-2,
+        DType::F32 => 8e-2,
+        DType::BF16 => 0.25,
         _ => 0.0,
     };
     // Sums of huge terms, integers that wrap, halves that overflow before the end, and the sign of a zero that divides
@@ -249,7 +258,7 @@ fn attempt(f: &mut Fuzz, call: &Call) -> Result<(usize, usize), String> {
         if t.check().is_ok() && t.numel() > 20_000 {
             continue;
         }
-        match agreed(&t)? {
+        match agreed(&t, f.half)? {
             true => fine += 1,
             false => refused += 1,
         }
@@ -262,7 +271,8 @@ fn attempt(f: &mut Fuzz, call: &Call) -> Result<(usize, usize), String> {
             match grad_with(&t.sum(), &inputs, &options) {
                 Ok(list) => {
                     for (g, x) in list.iter().zip(&inputs) {
-                        agreed(g).map_err(|m| format!("gradient for {:?}: {m}", x.shape()))?;
+                        agreed(g, f.half)
+                            .map_err(|m| format!("gradient for {:?}: {m}", x.shape()))?;
                     }
                 }
                 Err(e) if !is_clear(&e) => return Err(format!("unclear gradient error: {e:?}")),

@@ -15,6 +15,7 @@ mod limits;
 mod loaders;
 mod local;
 mod memory;
+mod mixed;
 mod models;
 mod ops;
 mod outcomes;

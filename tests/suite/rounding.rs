@@ -1,4 +1,4 @@
-//! What composes several operations computes f16 in f32 and rounds once, gradients too: every method of tensors is
+//! What composes several operations computes f16 and bf16 in f32 and rounds once, gradients too: every method of tensors is
 //! swept, and judged by the same graph in f64 without any rounding, so that executors cannot agree on a wrong number.
 
 mod cases;
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use wgrad::reference::Evaluator;
 use wgrad::{DType, Device, Tensor, f16, grad};
 
-fn operands(case: &Case, seed: u64, device: &Device) -> Vec<Tensor> {
+fn operands(case: &Case, half: DType, seed: u64, device: &Device) -> Vec<Tensor> {
     let mut rng = crate::support::Random(seed);
     let (lo, hi) = match case.2 {
         Like::Moderate => (-4.0, 4.0),
@@ -21,65 +21,68 @@ fn operands(case: &Case, seed: u64, device: &Device) -> Vec<Tensor> {
     let of = |shape: &&[usize]| {
         let n: usize = shape.iter().product();
         let data: Vec<f64> = (0..n).map(|_| rng.uniform(lo, hi)).collect();
-        tensor(&data, shape, DType::F16, device)
+        tensor(&data, shape, half, device)
     };
     case.1.iter().map(of).collect()
 }
 
 /// The distance between neighbouring halves at a value.
-fn spacing(v: f64) -> f64 {
-    let exponent = v.abs().max(6.2e-5).log2().floor();
-    (exponent - 10.0).exp2()
+fn spacing(half: DType, v: f64) -> f64 {
+    let (least, bits) = match half {
+        DType::BF16 => (f64::from(f32::MIN_POSITIVE), 7.0),
+        _ => (6.2e-5, 10.0),
+    };
+    (v.abs().max(least).log2().floor() - bits).exp2()
 }
 
 /// What is farther from the value in f64 than one rounding explains: ½ unit, and what f32 loses on the way, by the
 /// greatest of the values, which may cancel.
-fn beyond(got: &[f64], want: &[f64]) -> Option<String> {
+fn beyond(half: DType, got: &[f64], want: &[f64]) -> Option<String> {
     let greatest = want
         .iter()
         .filter(|v| v.is_finite())
         .fold(0.0, |m: f64, v| m.max(v.abs()));
     let wrong = |i: &usize| {
         let (g, w) = (got[*i], want[*i]);
-        let rounded = f16::from_f64(w).to_f64();
+        let rounded = half.rounded(w);
         let error = (g - w).abs();
         g != rounded
             && !(g.is_nan() && w.is_nan())
-            && (error.is_nan() || error > 0.55 * spacing(w) + 1e-5 * greatest)
+            && (error.is_nan() || error > 0.55 * spacing(half, w) + 1e-5 * greatest)
     };
     let at = (0..got.len()).find(wrong)?;
     Some(format!(
         "element {at}: got {}, in f64 {}, one unit is {}",
         got[at],
         want[at],
-        spacing(want[at])
+        spacing(half, want[at])
     ))
 }
 
-fn judge(t: &Tensor) -> Result<(), String> {
+fn judge(t: &Tensor, half: DType) -> Result<(), String> {
     let got = values(t).map_err(|e| e.to_string())?;
     let want = Evaluator::exact().evaluate(t).map_err(|e| e.to_string())?;
-    if t.dtype() != DType::F16 {
+    if t.dtype() != half {
         return Err(format!("the result is {}", t.dtype()));
     }
-    beyond(&got, &want.data).map_or(Ok(()), Err)
+    beyond(half, &got, &want.data).map_or(Ok(()), Err)
 }
 
-fn check_case(case: &Case, seed: u64, device: &Device) -> Result<(), String> {
-    let x = operands(case, seed, device);
+fn check_case(case: &Case, half: DType, seed: u64, device: &Device) -> Result<(), String> {
+    let x = operands(case, half, seed, device);
     let y = (case.3)(&x);
-    judge(&y)?;
+    judge(&y, half)?;
     // The cotangent differs from element to element, so that what cancels in a sum of ones counts.
     let n = y.numel();
     let weights: Vec<f64> = (0..n).map(|i| 1.0 + (i % 7) as f64 / 4.0).collect();
-    let upstream = tensor(&weights, y.shape(), DType::F16, device);
+    let upstream = tensor(&weights, y.shape(), half, device);
     let options = wgrad::GradOptions {
         upstream: Some(upstream),
         allow_unused: true,
     };
     let gradients = wgrad::grad_with(&y, &x.iter().collect::<Vec<_>>(), &options);
     for (k, g) in gradients.map_err(|e| e.to_string())?.iter().enumerate() {
-        judge(g).map_err(|m| format!("gradient {k}: {m}"))?;
+        judge(g, half).map_err(|m| format!("gradient {k}: {m}"))?;
     }
     Ok(())
 }
@@ -93,10 +96,15 @@ fn compositions_round_once_forward_and_backward() {
             if subject.name != "cpu" && n % 4 != 0 && !crate::support::all() {
                 continue;
             }
-            for seed in 0..if subject.name == "cpu" { 4 } else { 1 } {
+            for seed in 0..if subject.name == "cpu" { 5 } else { 2 } {
+                let half = match seed {
+                    1 => DType::BF16,
+                    _ => DType::F16,
+                };
                 count += 1;
-                if let Err(m) = check_case(case, (n * 10 + seed) as u64, &subject.device) {
-                    failures.push(format!("{} {}: {m}", subject.name, case.0));
+                let seed = (n * 10 + seed) as u64;
+                if let Err(m) = check_case(case, half, seed, &subject.device) {
+                    failures.push(format!("{} {half} {}: {m}", subject.name, case.0));
                 }
             }
         }
@@ -104,7 +112,7 @@ fn compositions_round_once_forward_and_backward() {
     report("one rounding", count, &failures);
 }
 
-/// Methods that compute nothing in floats, or one operation, which `every_floating_operation_takes_f16` covers.
+/// Methods that compute nothing in floats, or one operation, which `every_floating_operation_takes_halves` covers.
 const ONE_STEP: &str = "abs add all all_dims any any_dims arange arange_step argmax argmin argsort asinh atan broadcast_to \
     cast cat ceil chunk cos count_nonzero cummax cummin diag_embed diagonal erf erfc exp expand expm1 eye flatten flip \
     floor fmax fmin from_bytes from_slice full full_like gather get index_fill index_select isfinite isinf isnan kthvalue \
@@ -201,12 +209,16 @@ fn means_norms_and_optimisers_do_not_overflow_in_between() {
 #[test]
 fn layers_round_once() {
     use wgrad::nn::{BatchNorm1d, Context, Gelu, LayerNorm, Linear};
-    for subject in executors() {
-        let of = |shapes, like| operands(&("", shapes, like, |x| x[0].clone()), 7, &subject.device);
+    let halves = [DType::F16, DType::BF16];
+    let all = executors()
+        .into_iter()
+        .flat_map(|s| halves.map(|half| (s.device.clone(), half)));
+    for (device, half) in all {
+        let of = |shapes, like| operands(&("", shapes, like, |x| x[0].clone()), half, 7, &device);
         let x = of(NORM, Like::Large);
-        let mut norm = BatchNorm1d::new(4, &subject.device);
+        let mut norm = BatchNorm1d::new(4, &device);
         (norm.weight, norm.bias) = (Some(x[1].clone()), Some(x[2].clone()));
-        judge(&norm.forward(&x[0], &mut Context::train(0))).unwrap();
+        judge(&norm.forward(&x[0], &mut Context::train(0)), half).unwrap();
         assert_eq!(norm.running_var.expect("tracked").dtype(), DType::F32);
         let x = of(&[&[3, 8], &[8], &[8], &[5, 8], &[5]], Like::Moderate);
         let (weight, bias) = (Some(x[1].clone()), Some(x[2].clone()));
@@ -218,10 +230,11 @@ fn layers_round_once() {
                 eps: 1e-5,
             }
             .forward(&x[0]),
+            half,
         )
         .unwrap();
         let (weight, bias) = (x[3].clone(), Some(x[4].clone()));
-        judge(&Linear { weight, bias }.forward(&x[0])).unwrap();
-        judge(&Gelu.forward(&x[0])).unwrap();
+        judge(&Linear { weight, bias }.forward(&x[0]), half).unwrap();
+        judge(&Gelu.forward(&x[0]), half).unwrap();
     }
 }

@@ -2,7 +2,7 @@
 //! derivatives at kinks, ties and saturated ends, which are PyTorch's; and numbers beside tensors.
 
 use crate::support::{executors, report, values};
-use wgrad::{DType, Device, PadMode, Tensor, f16, grad};
+use wgrad::{DType, Device, PadMode, Tensor, bf16, f16, grad};
 
 const INF: f64 = f64::INFINITY;
 const NAN: f64 = f64::NAN;
@@ -505,6 +505,7 @@ fn numbers_beside_tensors_compare_as_numbers() {
             Tensor::new(&[16_777_216, 16_777_217, -1], &d),
             Tensor::new(&[true, false, true], &d),
             Tensor::new(&[f16::from_f32(0.5), f16::INFINITY, f16::NAN], &d),
+            Tensor::new(&[bf16::from_f32(0.5), bf16::INFINITY, bf16::NAN], &d),
         ];
         for x in &tensors {
             let elements = values(x).unwrap();
@@ -565,5 +566,7 @@ fn numbers_beside_tensors_clamp_and_add_as_numbers() {
         // Beside f16 a number keeps its precision, and the result is rounded once.
         let h = Tensor::new(&[f16::from_f32(1e-5)], &d) * 1e9;
         assert_eq!((h.dtype(), clamped(h)), (DType::F16, vec![10016.0]));
+        let b = Tensor::new(&[bf16::from_f32(3.0)], &d) * 0.3;
+        assert_eq!((b.dtype(), clamped(b)), (DType::BF16, vec![0.8984375]));
     }
 }

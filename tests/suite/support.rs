@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use wgrad::ops::{Fill, SampleInput, Tolerance};
 use wgrad::reference::{Array, Evaluator};
-use wgrad::{DType, Device, DeviceClass, Settings, Tensor, f16};
+use wgrad::{DType, Device, DeviceClass, Settings, Tensor, bf16, f16};
 
 /// A device under test.
 pub struct Subject {
@@ -195,6 +195,15 @@ pub fn tensor(values: &[f64], shape: &[usize], dtype: DType, device: &Device) ->
             shape,
             device,
         ),
+        DType::BF16 => Tensor::from_slice(
+            // What `rounded` gives are halves already.
+            &values
+                .iter()
+                .map(|&v| bf16::from_f64(DType::BF16.rounded(v)))
+                .collect::<Vec<_>>(),
+            shape,
+            device,
+        ),
         DType::I32 => Tensor::from_slice(
             &values.iter().map(|&v| v as i32).collect::<Vec<_>>(),
             shape,
@@ -223,6 +232,7 @@ pub fn values(t: &Tensor) -> wgrad::Result<Vec<f64>> {
     Ok(match t.dtype() {
         DType::F32 => t.to_vec::<f32>()?.into_iter().map(f64::from).collect(),
         DType::F16 => t.to_vec::<f16>()?.into_iter().map(f16::to_f64).collect(),
+        DType::BF16 => t.to_vec::<bf16>()?.into_iter().map(bf16::to_f64).collect(),
         DType::I32 => t.to_vec::<i32>()?.into_iter().map(f64::from).collect(),
         DType::U32 => t.to_vec::<u32>()?.into_iter().map(f64::from).collect(),
         DType::U8 => t.to_vec::<u8>()?.into_iter().map(f64::from).collect(),

@@ -39,7 +39,7 @@ fn check_fixture(path: &Path) {
         ("f32", vec![2, 3], DType::F32),
         ("f64", vec![3], DType::F32),
         ("f16", vec![5], DType::F16),
-        ("bf16", vec![5], DType::F32),
+        ("bf16", vec![5], DType::BF16),
         ("i64", vec![4], DType::I32),
         ("i32", vec![4], DType::I32),
         ("i16", vec![4], DType::I32),
@@ -136,6 +136,7 @@ from safetensors.torch import load_file
 a = torch.load(sys.argv[1] + '/zipped.pth', weights_only=True)
 b = torch.load(sys.argv[1] + '/ours.pth', weights_only=True)
 c = load_file(sys.argv[1] + '/ours.safetensors')
+assert b['bf16'].dtype == c['bf16'].dtype == torch.bfloat16
 for other in (b, c):
     assert set(a) == set(other), other.keys()
     for k in a:

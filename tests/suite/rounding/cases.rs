@@ -2,7 +2,7 @@
 //! It must not judge them.
 
 use wgrad::{
-    AttentionOptions, ConvOptions, ConvTransposeOptions, DType, Device, EmbeddingOptions,
+    AttentionOptions, ConvOptions, ConvTransposeOptions, Device, EmbeddingOptions,
     GeluApproximation, InterpolateOptions, Interpolation, LocalResponseNormOptions, MatrixNorm,
     PoissonNllOptions, PoolOptions, Reduction, Tensor, TripletMarginOptions, UnfoldOptions,
 };
@@ -374,7 +374,7 @@ const LOSSES: &[Case] = &[
         x[0].multilabel_margin_loss(&target.repeat(&[3, 1]), Reduction::Mean)
     }),
     ("multilabel_soft_margin_loss", VV, Like::Moderate, |x| {
-        x[0].multilabel_soft_margin_loss(&x[1].gt_scalar(0.0).cast(DType::F16), Reduction::Mean)
+        x[0].multilabel_soft_margin_loss(&x[1].gt_scalar(0.0).cast(x[0].dtype()), Reduction::Mean)
     }),
     ("cosine_embedding_loss", VV, Like::Large, |x| {
         x[0].cosine_embedding_loss(

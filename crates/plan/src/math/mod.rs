@@ -487,12 +487,8 @@ pub fn f16_to_f32(h: u16) -> f32 {
 pub fn bf16_from_f32(x: f32) -> u16 {
     let b = x.to_bits();
     let r = b.wrapping_add(0x7fff + ((b >> 16) & 1)) >> 16;
-    let r = if b & !SIGN > 0x7f80_0000 {
-        (b >> 16) | 0x40
-    } else {
-        r
-    };
-    r as u16
+    let nan = b & !SIGN > 0x7f80_0000;
+    (if nan { (b >> 16) | 0x40 } else { r }) as u16
 }
 
 /// The bfloat16 pattern of x, rounded once.

@@ -1,0 +1,114 @@
+//! A GPT that computes in bf16 with master weights in f32 beside the same in f32: the same batches, as low a loss.
+
+use crate::support::{all, executors};
+#[path = "../../examples/gpt/model.rs"]
+#[allow(dead_code, reason = "here losses are computed in f32")]
+mod model;
+
+use model::{Gpt, Sizes};
+use std::collections::BTreeSet;
+use wgrad::nn::{AdamW, compile, gradients, in_precision};
+use wgrad::{DType, Device, Generator, Module, Optimizer, Reduction, Tensor};
+
+/// A text that is always there.
+const TEXT: &str = include_str!("../../examples/gpt/model.rs");
+
+/// Nats that the means of the last losses may be apart.
+const APART: f64 = 0.03;
+
+#[derive(Module)]
+struct State {
+    model: Gpt,
+    optimizer: AdamW,
+}
+
+struct Run {
+    width: usize,
+    layers: usize,
+    context: usize,
+    batch: usize,
+    steps: usize,
+}
+
+fn numbers() -> (Vec<i32>, usize) {
+    let alphabet: Vec<char> = TEXT.chars().collect::<BTreeSet<_>>().into_iter().collect();
+    let number = |c| alphabet.binary_search(&c).unwrap_or(0) as i32;
+    (TEXT.chars().map(number).collect(), alphabet.len())
+}
+
+/// The losses of a training.
+fn losses(run: &Run, dtype: DType, device: &Device) -> Vec<f64> {
+    let (text, vocabulary) = numbers();
+    let sizes = Sizes {
+        vocabulary,
+        context: run.context,
+        width: run.width,
+        heads: 2,
+        layers: run.layers,
+    };
+    let mut state = State {
+        model: Gpt::new(sizes, &mut Generator::new(1), device),
+        optimizer: AdamW::new(3e-3).betas(0.9, 0.99).weight_decay(0.1),
+    };
+    let mut step = compile(move |state: &mut State, x: &[Tensor]| {
+        let n = x[0].size(1) - 1;
+        let tokens = x[0].narrow(1, 0, n);
+        let scores = in_precision(&mut state.model, dtype, |gpt| gpt.forward(&tokens));
+        assert_eq!(scores.dtype(), dtype);
+        let next = x[0].narrow(1, 1, n).flatten(0, 1);
+        let scores = scores.cast(DType::F32).flatten(0, 1);
+        let loss = scores.cross_entropy(&next, Reduction::Mean);
+        let gradients = gradients(&loss, &state.model)?.clip_norm(1.0);
+        state.optimizer.step(&mut state.model, &gradients)?;
+        Ok(loss)
+    });
+    let mut rng = crate::support::Random(5);
+    let row = run.context + 1;
+    (0..run.steps)
+        .map(|_| {
+            let starts = (0..run.batch).map(|_| rng.below(text.len() - row));
+            let rows: Vec<i32> = starts.flat_map(|at| text[at..at + row].to_vec()).collect();
+            let rows = Tensor::from_slice(&rows, &[run.batch, row], device);
+            let loss = step.call(&mut state, &[&rows]).expect("a step");
+            f64::from(loss.item::<f32>().expect("a loss"))
+        })
+        .collect()
+}
+
+#[test]
+fn a_gpt_in_bf16_learns_as_in_f32() {
+    let short = Run {
+        width: 32,
+        layers: 2,
+        context: 24,
+        batch: 8,
+        steps: 60,
+    };
+    let long = Run {
+        width: 128,
+        layers: 4,
+        context: 64,
+        batch: 12,
+        steps: 400,
+    };
+    for s in executors() {
+        // The long form, and a GPU, where all is asked for.
+        if s.name != "cpu" && !all() {
+            continue;
+        }
+        let run = if all() && s.name == "cpu" {
+            &long
+        } else {
+            &short
+        };
+        let [single, half] = [DType::F32, DType::BF16].map(|d| losses(run, d, &s.device));
+        let last = |losses: &[f64]| losses[losses.len() - 10..].iter().sum::<f64>() / 10.0;
+        let (a, b) = (last(&single), last(&half));
+        println!(
+            "{}: from {:.3} to {a:.4} in f32, {b:.4} in bf16",
+            s.name, single[0]
+        );
+        assert!(a < single[0] - 1.0, "{}: nothing is learnt", s.name);
+        assert!((a - b).abs() < APART, "{}: {a} in f32, {b} in bf16", s.name);
+    }
+}
