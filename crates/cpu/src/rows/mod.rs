@@ -373,18 +373,7 @@ impl Piece<'_, '_> {
             .zip(short.chunks_exact_mut(ready.inner));
         let mut values = [&[][..]; Rows::MAX_STAGES];
         let mut own = &mut own[..];
-        let mut begun = 0;
-        if let Some(head) = &ready.head {
-            let of_stages = [0, 1, 2, 3].map(|s| {
-                let (now, rest) = std::mem::take(&mut own).split_at_mut(n * ready.width(s));
-                own = rest;
-                now
-            });
-            let [a, b, c, d] = of_stages;
-            head.run(context, first, [&mut *a, &mut *b, &mut *c, &mut *d]);
-            values[..Head::STAGES].copy_from_slice(&[a, b, c, d]);
-            begun = Head::STAGES;
-        }
+        let begun = begin(ready, context, first..first + n, &mut own, &mut values);
         for (s, stage) in ready.stages.iter().enumerate().skip(begun) {
             let words = n * ready.width(s);
             let out: &mut [u32] = match stage.output {
@@ -440,6 +429,26 @@ impl Piece<'_, '_> {
         }
         memory
     }
+}
+
+/// Computes the first stages of some rows together, where they have a way of their own; returns how many. Their values are no
+/// outputs and lie at the front of `own`, which loses them.
+fn begin<'o>(
+    ready: &Ready,
+    context: &Context<'_>,
+    rows: Range<usize>,
+    own: &mut &'o mut [u32],
+    values: &mut [&'o [u32]; Rows::MAX_STAGES],
+) -> usize {
+    let Some(head) = &ready.head else { return 0 };
+    let [a, b, c, d] = [0, 1, 2, 3].map(|s| {
+        let (now, rest) = std::mem::take(own).split_at_mut(rows.len() * ready.width(s));
+        *own = rest;
+        now
+    });
+    head.run(context, rows.start, [&mut *a, &mut *b, &mut *c, &mut *d]);
+    values[..Head::STAGES].copy_from_slice(&[a, b, c, d]);
+    Head::STAGES
 }
 
 /// Adds the values of `rows` to the sums, by way of short chains in f32; returns how long the chain has become.

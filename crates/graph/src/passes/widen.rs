@@ -59,17 +59,15 @@ impl Halves {
                 break known;
             }
             let node = &graph.nodes[at];
-            match &node.op {
-                Op::Cast(_) if node.dtype == DType::F32 => {
-                    let from = node.inputs[0];
-                    break graph.nodes[from].dtype.is_half().then_some(from)?;
-                }
-                op if matches!(op.lower(), Lowered::View(_)) => {
-                    views.push(at);
-                    at = node.inputs[0];
-                }
-                _ => return None,
+            if node.op.is_cast() && node.dtype == DType::F32 {
+                let from = node.inputs[0];
+                break graph.nodes[from].dtype.is_half().then_some(from)?;
             }
+            if !matches!(node.op.lower(), Lowered::View(_)) {
+                return None;
+            }
+            views.push(at);
+            at = node.inputs[0];
         };
         for at in views.into_iter().rev() {
             let node = GraphNode {

@@ -157,7 +157,7 @@ mod tests {
             .map(f32::to_bits)
             .collect();
         let half = [0.5f32.to_bits()];
-        let mut run = |fast: BlockFn, portable: BlockFn, args: &[&[u32]]| {
+        let run = |fast: BlockFn, portable: BlockFn, args: &[&[u32]]| {
             let (mut a, mut b) = (vec![0; x.len()], vec![0; x.len()]);
             fast(&mut a, args);
             portable(&mut b, args);
