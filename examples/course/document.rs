@@ -55,6 +55,7 @@ fn opening(runs: &[Run]) -> String {
          cargo run --release -p wgrad-course -- --all --seed 1 --out full1\n\
          cargo run --release -p wgrad-course -- --all --quick --out quick\n\
          cargo run --release -p wgrad-course -- --document docs full0 full1 quick\n```\n\n\
+         Ten of them stand [beside PyTorch](course-pytorch.md).\n\n\
          | run | device | lessons | minutes |\n|---|---|---|---|\n",
     );
     for run in runs {

@@ -2,6 +2,7 @@
 //! reference; `WGRAD_TEST_ALL=1` runs the full cross product, otherwise a fixed part of the variants.
 //! With `WGRAD_REQUIRE_GPU=1` a missing adapter is a failure.
 
+mod arena;
 mod checkpoint;
 mod digits;
 mod distributions;

@@ -5,7 +5,7 @@ use crate::replay::{small, small_batch, small_step};
 use std::process::Command;
 use wgrad::device::{DriverMemory, Memory, Stats};
 use wgrad::nn::compile;
-use wgrad::{Device, Result, Tensor};
+use wgrad::{DType, Device, Result, Tensor};
 
 const STEPS: usize = 200;
 const WARM_UP: usize = 60;
@@ -124,8 +124,68 @@ fn long(device: &Device) {
     });
 }
 
+/// What the process may grow by where it would grow by a megabyte a round, or a kilobyte a node, if anything were kept.
+const FLAT: u64 = 64 << 20;
+
+/// Calls `round` `warm` times, and then `n` times, after which the process must be about as large as before.
+fn flat(what: &str, (warm, n): (usize, usize), mut round: impl FnMut(usize)) {
+    (0..warm).for_each(&mut round);
+    let before = resident_bytes();
+    (warm..warm + n).for_each(&mut round);
+    let after = resident_bytes();
+    println!("{what}: {n} rounds, resident {before:?} -> {after:?}");
+    if let (Some(before), Some(after)) = (before, after) {
+        assert!(after < before + FLAT, "{what}: {before} -> {after} bytes");
+    }
+}
+
+/// A sum over batches of 1 MB, read in each round.
+fn read_sums(device: &Device, rounds: usize) {
+    let mut total = Tensor::zeros(&[], DType::F32, device);
+    flat(
+        &format!("{device}: sums that are read"),
+        (50, rounds),
+        |i| {
+            let batch = Tensor::ones(&[1 << 18], DType::F32, device) * (i % 7) as f64;
+            total = &total + batch.detach().expect("a batch").sum();
+            assert!(total.item::<f32>().expect("a sum").is_finite());
+        },
+    );
+}
+
+/// Additions that nobody reads.
+fn unread_sums(device: &Device, rounds: usize) {
+    let one = Tensor::ones(&[1], DType::F32, device).detach();
+    let one = one.expect("a number");
+    let mut total = one.clone();
+    let what = format!("{device}: sums that are not read");
+    flat(&what, (rounds / 6, rounds - rounds / 6), |_| {
+        total = &total + &one
+    });
+    assert_eq!(total.item::<f32>().expect("a sum"), (rounds + 1) as f32);
+}
+
+#[test]
+#[ignore = "run by sums_over_batches_are_flat in a process of its own"]
+fn sums_process() {
+    let cpu = own_cpu();
+    read_sums(&cpu, 10_000);
+    unread_sums(&cpu, 600_000);
+    // A large graph that was dropped is nothing to wait for.
+    read_sums(&cpu, 1_000);
+    if let Some(gpu) = own_gpu() {
+        read_sums(&gpu, 1_000);
+        unread_sums(&gpu, 120_000);
+    }
+}
+
+#[test]
+fn sums_over_batches_are_flat() {
+    alone("memory::sums_process");
+}
+
 /// Runs an ignored test of this program in a process of its own.
-fn alone(test: &str) {
+pub fn alone(test: &str) {
     alone_with(test, &[]);
 }
 

@@ -8,6 +8,10 @@ use crate::run::Invocation;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
+/// Vectors of 128 bits, which every browser with WebGPU has: the cpu executor's loops become vector instructions.
+const SIMD: &str = "-Ctarget-feature=+simd128";
+const FLAGS: &str = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS";
+
 /// Where Debian puts the compiler that its browsers are built with, and where its standard library's source lies.
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
@@ -48,7 +52,7 @@ fn compile(root: &Path, target: &Path) -> Result<Invocation, String> {
         &target_text,
     ];
     if has_target(root) {
-        return Ok(Invocation::new("cargo", &arguments));
+        return Ok(Invocation::new("cargo", &arguments).variable(FLAGS, SIMD));
     }
     if !has_debian_rust() {
         return Err(format!(
@@ -62,6 +66,7 @@ fn compile(root: &Path, target: &Path) -> Result<Invocation, String> {
         .variable("RUSTC", DEBIAN_RUSTC)
         // build-std is not stable.
         .variable("RUSTC_BOOTSTRAP", "1")
+        .variable(FLAGS, SIMD)
         .variable("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &linker))
 }
 

@@ -104,6 +104,12 @@ impl Buffer {
         self.slot.raw().capacity
     }
 
+    /// The underlying buffer, if nothing else holds it.
+    pub(crate) fn into_raw(self) -> Option<Raw> {
+        let mut slot = Arc::into_inner(self.slot)?;
+        slot.raw.take()
+    }
+
     /// Whether nothing else holds the underlying buffer, recorded commands included.
     #[must_use]
     pub fn is_unique(&self) -> bool {

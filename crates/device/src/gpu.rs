@@ -126,6 +126,7 @@ impl Gpu {
             health: Health::watch(&device),
             create: Creator::new(device.clone().into()),
             pool: Pool::default(),
+            arenas: Default::default(),
             staging: Staging::default(),
             kernels: KernelCache::default(),
             binds: BindCache::default(),
@@ -447,8 +448,23 @@ impl Gpu {
         pollster::block_on(self.synchronize())
     }
 
-    /// Gives the memory of pooled buffers and staging buffers back to the driver.
+    /// The most bytes that buffers may take, those that wait to be used again included; staging is not counted. `None`: what
+    /// the driver has.
+    #[must_use]
+    pub fn memory_limit(&self) -> Option<u64> {
+        self.shared.pool.limit()
+    }
+
+    /// Sets [`Gpu::memory_limit`]. An allocation beyond it is [`Error::OutOfMemory`], after all that waits to be used again was
+    /// given back. What is held already stays.
+    pub fn set_memory_limit(&self, bytes: Option<u64>) {
+        self.shared.pool.set_limit(bytes);
+    }
+
+    /// Gives the memory of pooled buffers, staging buffers and of arenas that nobody uses now back to the driver.
     pub fn trim(&self) {
+        self.shared
+            .discard(self.shared.arenas.reclaim().into_iter());
         self.shared.release(self.shared.pool.drain());
         self.shared.staging.clear();
         lock(&self.shared.uploads).clear();

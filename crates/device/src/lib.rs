@@ -31,10 +31,13 @@
 //!   at once, and [`Gpu::write`] takes effect before whatever is submitted next.
 //! - Buffers, kernels, bind groups and staging buffers are cached; replaying a recorded
 //!   sequence creates none ([`Gpu::stats`] counts them).
+//! - Where memory is lacking, by the driver or by [`Gpu::set_memory_limit`], what waits to be used
+//!   again is given back before an allocation fails: the pool's buffers, then the arenas'.
 //! - Mistakes of the caller are typed errors of the call. What a driver reports later is
 //!   kept and returned by the next submission or read; a lost device stays lost.
 
 mod adapter;
+mod arena;
 mod bind;
 mod buffer;
 mod cache;
@@ -61,6 +64,7 @@ pub use adapter::adapters_blocking;
 pub use adapter::{
     AdapterInfo, AdapterKind, Features, Limits, MatrixScalar, MatrixShape, adapters,
 };
+pub use arena::{Arena, Lacking, Lease, Needs};
 pub use bind::{Binding, BoundKernel, Recent};
 pub use buffer::{Buffer, TypedBuffer};
 pub use commands::{Commands, Submission};
@@ -80,6 +84,7 @@ pub use reflect::{Access, BindingInfo, EntryPoint, Reflection, reflect, reflect_
 const _: () = {
     const fn send_sync<T: Send + Sync>() {}
     send_sync::<Gpu>();
+    send_sync::<Arena>();
     send_sync::<Buffer>();
     send_sync::<TypedBuffer<f32>>();
     send_sync::<Kernel>();

@@ -63,6 +63,8 @@ struct State {
     live: u64,
     live_buffers: u64,
     peak: u64,
+    /// The most bytes that live and free buffers may take.
+    limit: Option<u64>,
 }
 
 /// Bytes of a device's buffers, staging left out.
@@ -112,6 +114,31 @@ impl Pool {
         Some(raw)
     }
 
+    /// The most bytes that live and free buffers may take together, if there is a bound.
+    pub(crate) fn limit(&self) -> Option<u64> {
+        lock(&self.state).limit
+    }
+
+    pub(crate) fn set_limit(&self, bytes: Option<u64>) {
+        lock(&self.state).limit = bytes;
+    }
+
+    /// Whether a new buffer stays within the limit.
+    pub(crate) fn admits(&self, class: u64) -> bool {
+        let state = lock(&self.state);
+        let held = state.live + state.pooled;
+        state
+            .limit
+            .is_none_or(|limit| held.saturating_add(class) <= limit)
+    }
+
+    /// Counts buffers that leave it for good, and were live.
+    pub(crate) fn forget(&self, raws: &[Raw]) {
+        let mut state = lock(&self.state);
+        state.live -= raws.iter().map(|raw| raw.capacity).sum::<u64>();
+        state.live_buffers -= raws.len() as u64;
+    }
+
     /// Counts a new buffer as live.
     pub(crate) fn created(&self, class: u64) {
         lock(&self.state).add_live(class);
@@ -129,11 +156,12 @@ impl Pool {
 
     /// Removes free buffers until the pool may hold `incoming` more bytes: live and
     /// pooled together stay within one and a half times the most that was ever live,
-    /// so sizes that a program has stopped using do not pile up.
+    /// so sizes that a program has stopped using do not pile up; and within the limit.
     pub(crate) fn make_room(&self, incoming: u64) -> Vec<Raw> {
         let mut state = lock(&self.state);
         let peak = state.peak.max(state.live + incoming);
         let limit = peak + (peak / 2).max(SLACK);
+        let limit = limit.min(state.limit.unwrap_or(u64::MAX));
         let mut removed = Vec::new();
         while state.live + state.pooled + incoming > limit {
             match state.remove_oldest() {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::adapter::{AdapterInfo, Features, Limits};
+use crate::arena::Arenas;
 use crate::bind::BindCache;
 use crate::create::Creator;
 use crate::download::Staging;
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) create: Creator,
     pub(crate) health: Arc<Health>,
     pub(crate) pool: Pool,
+    pub(crate) arenas: Arenas,
     pub(crate) staging: Staging,
     pub(crate) kernels: KernelCache,
     pub(crate) binds: BindCache,
@@ -49,9 +51,12 @@ impl Shared {
         self.release(self.pool.make_room(class));
         let mut made = self.try_create(class);
         if matches!(made, Err(Error::OutOfMemory { .. })) {
-            self.release(self.pool.drain());
-            self.staging.clear();
-            self.wait(None)?;
+            self.give_back()?;
+            made = self.try_create(class);
+        }
+        if matches!(made, Err(Error::OutOfMemory { .. })) {
+            self.discard(self.arenas.reclaim().into_iter());
+            self.give_back()?;
             made = self.try_create(class);
         }
         let buffer = made?;
@@ -64,7 +69,17 @@ impl Shared {
         })
     }
 
+    /// Gives all that is free back to the driver, and waits until the GPU is done with it.
+    fn give_back(&self) -> Result<()> {
+        self.release(self.pool.drain());
+        self.staging.clear();
+        self.wait(None)
+    }
+
     fn try_create(&self, class: u64) -> Result<Handle<wgpu::Buffer>> {
+        if !self.pool.admits(class) {
+            return Err(Error::OutOfMemory { bytes: class });
+        }
         use wgpu::BufferUsages as U;
         let usage = U::STORAGE | U::UNIFORM | U::COPY_SRC | U::COPY_DST;
         self.health.scoped(&self.device, Scope::Buffer(class), || {

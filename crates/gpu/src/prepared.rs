@@ -1,14 +1,14 @@
-//! A plan made ready: pipelines, parameter blocks, grids and the buffers that stay. Must not submit anything.
+//! A plan made ready: pipelines, parameter blocks, grids, and what it needs of the arena when it runs. Must not submit anything.
 
 use super::call::{Arg, Call, Grid, Lowered, Words, Work};
 use super::choices::Choices;
 use super::lower::lower;
-use super::rounds::Rounds;
+use super::rounds::{self, Rounds};
 use super::target::Target;
 use crate::plan::{Kernel as PlanKernel, Loop, Origin, Place, Plan, Step};
 use std::borrow::Cow;
 use std::sync::Mutex;
-use wgrad_device::{Buffer, Error, Gpu, Kernel, KernelSource, Recent, Turns, fold_groups};
+use wgrad_device::{Buffer, Error, Gpu, Kernel, KernelSource, Needs, Recent, Turns, fold_groups};
 
 /// Blocks of parameters begin at multiples of this many words: WebGPU's 256 bytes for uniform ranges.
 const BLOCK_WORDS: usize = 64;
@@ -84,13 +84,20 @@ pub(super) struct State {
     pub(super) written: bool,
 }
 
-/// A plan with its pipelines and buffers. Runs of one plan take turns.
+/// A plan with its pipelines and numbers. Runs of one plan take turns.
 pub struct Prepared {
     pub(super) actions: Vec<Action>,
     /// WGSL of each dispatch and the step that it belongs to.
     sources: Vec<(usize, Cow<'static, str>)>,
-    pub(super) temps: Vec<Buffer>,
-    pub(super) scratch: Vec<Buffer>,
+    /// What a run needs of the arena: the plan's temporaries, those of its loops, scratch.
+    pub(super) needs: Needs,
+    /// Which of these the plan's temporaries are.
+    pub(super) temps: Vec<usize>,
+    /// The first that is scratch.
+    pub(super) first_scratch: usize,
+    /// For each of the needs, and for each output, the first step that needs it.
+    pub(super) needed_by: Vec<usize>,
+    pub(super) written_by: Vec<usize>,
     pub(super) params: Buffer,
     /// Where indices are checked.
     pub(super) status: Option<Status>,
@@ -128,15 +135,9 @@ impl Prepared {
         of_step.map(|(_, text)| text.as_ref()).collect()
     }
 
-    /// Bytes of the buffers that it holds.
+    /// Bytes that a run takes of the arena.
     pub fn bytes(&self) -> u64 {
-        let all = self.temps.iter().chain(&self.scratch).chain([&self.params]);
-        let own: u64 = all.map(Buffer::capacity).sum();
-        let loops = self.actions.iter().map(|action| match action {
-            Action::Loop(rounds) => rounds.bytes(),
-            _ => 0,
-        });
-        own + loops.sum::<u64>()
+        self.needs.bytes()
     }
 
     /// Whether a result lies where something else does.
@@ -243,7 +244,12 @@ struct Builder<'a> {
     sources: Vec<(usize, Cow<'static, str>)>,
     words: Vec<u32>,
     scalars: Vec<(usize, usize)>,
-    scratch_bytes: Vec<u64>,
+    scratch_bytes: Vec<(u64, usize)>,
+    /// Bytes of the arena's buffers: the plan's temporaries, then those of loops, where one loop comes after another in the
+    /// same ones, and a loop in a loop after its own; with the step that needs so many.
+    arena: Vec<(u64, usize)>,
+    /// The first buffer of the arena that nothing around uses.
+    frame: usize,
     /// Some step checks indices.
     checks: bool,
 }
@@ -267,6 +273,8 @@ pub(super) fn prepare(
         words: Vec::new(),
         scalars: Vec::new(),
         scratch_bytes: Vec::new(),
+        arena: plan.temps.iter().map(|&n| (bound(n as u64), 0)).collect(),
+        frame: plan.temps.len(),
         checks: plan.steps.iter().any(|step| step.check != 0),
     };
     for (ix, step) in plan.steps.iter().enumerate() {
@@ -283,9 +291,11 @@ impl<'a> Builder<'a> {
         let lowered: Lowered = lower(self.plan, step, self.target, self.choices)?;
         for (i, &bytes) in lowered.scratch.iter().enumerate() {
             if self.scratch_bytes.len() <= i {
-                self.scratch_bytes.push(0);
+                self.scratch_bytes.push((0, ix));
             }
-            self.scratch_bytes[i] = self.scratch_bytes[i].max(bytes);
+            if bytes > self.scratch_bytes[i].0 {
+                self.scratch_bytes[i] = (bytes, ix);
+            }
         }
         let replaces = step.outputs().any(|slot| self.plan.is_in_place(slot));
         let guarded = self.checks && !self.in_loop && replaces;
@@ -315,7 +325,9 @@ impl<'a> Builder<'a> {
             (self.slot(slot), bytes)
         });
         let outputs = outputs.collect();
-        let outer = (self.plan, self.first_scalar, self.in_loop);
+        let arena = self.reserve(ix, &rounds::needs(l));
+        let outer = (self.plan, self.first_scalar, self.in_loop, self.frame);
+        self.frame += arena.len();
         let before = std::mem::take(&mut self.actions);
         self.plan = &l.body;
         self.first_scalar += l.scalar;
@@ -323,11 +335,27 @@ impl<'a> Builder<'a> {
         for inner in &l.body.steps {
             self.step(ix, inner)?;
         }
-        (self.plan, self.first_scalar, self.in_loop) = outer;
+        (self.plan, self.first_scalar, self.in_loop, self.frame) = outer;
         let actions = std::mem::replace(&mut self.actions, before);
-        let rounds = Rounds::new(self.gpu, l, actions, inputs, outputs)?;
+        let rounds = Rounds::new(l, actions, inputs, outputs, &arena);
         self.actions.push(Action::Loop(Box::new(rounds)));
         Ok(())
+    }
+
+    /// Buffers of the arena from the frame on; larger ones come first, so that loops one after the other fit each other.
+    fn reserve(&mut self, step: usize, bytes: &[u64]) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..bytes.len()).collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(bytes[i]));
+        let mut places = vec![0; bytes.len()];
+        let least = self.frame + bytes.len();
+        self.arena.resize(self.arena.len().max(least), (0, step));
+        for (place, i) in (self.frame..).zip(order) {
+            places[i] = place;
+            if bytes[i] > self.arena[place].0 {
+                self.arena[place] = (bytes[i], step);
+            }
+        }
+        places
     }
 
     /// A dispatch; one that is `guarded` does nothing where the run has failed.
@@ -435,7 +463,6 @@ impl<'a> Builder<'a> {
             .outputs
             .iter()
             .map(|&slot| (plan.slots[slot].place, slot_bytes(plan, slot)));
-        let alloc = |&bytes: &u64| gpu.alloc(bound(bytes));
         let recent = self.actions.iter().map(|_| Recent::default()).collect();
         let keeps = (0..plan.outputs.len()).map(|_| Recent::default()).collect();
         let bound_status = |a: &Action| match a {
@@ -444,16 +471,28 @@ impl<'a> Builder<'a> {
         };
         let mut all = self.actions.iter().flat_map(Action::all);
         let status = self.checks || all.any(bound_status);
-        let temps: Vec<u64> = plan.temps.iter().map(|&bytes| bytes as u64).collect();
+        let mut arena = self.arena;
+        let first_scratch = arena.len();
+        arena.extend(self.scratch_bytes.iter().map(|&(n, step)| (bound(n), step)));
+        let (bytes, mut needed_by): (Vec<u64>, Vec<usize>) = arena.into_iter().unzip();
+        let mut written_by = vec![0; output_bytes.len()];
+        for (ix, step) in plan.steps.iter().enumerate().rev() {
+            for slot in step.outputs() {
+                match plan.slots[slot].place {
+                    Place::Leaf(_) => {}
+                    Place::Output(i) => written_by[i] = ix,
+                    Place::Temp(i) => needed_by[i] = ix,
+                }
+            }
+        }
         Ok(Prepared {
             actions: self.actions,
             sources: self.sources,
-            temps: temps.iter().map(alloc).collect::<Result<_, _>>()?,
-            scratch: self
-                .scratch_bytes
-                .iter()
-                .map(alloc)
-                .collect::<Result<_, _>>()?,
+            needs: Needs::new(gpu, &bytes)?,
+            temps: (0..plan.temps.len()).collect(),
+            first_scratch,
+            needed_by,
+            written_by,
             params: gpu.alloc(4 * self.words.len().max(BLOCK_WORDS) as u64)?,
             status: status.then(|| Status::new(gpu)).transpose()?,
             scalars: self.scalars,

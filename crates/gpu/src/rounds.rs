@@ -1,6 +1,6 @@
 //! A loop on a GPU: the dispatches of its body, recorded round by round, where each round binds other parts of the same
 //! buffers. Carries lie in two buffers that take turns, so that no dispatch reads what it writes. A long loop is submitted in
-//! pieces. It must not know what the body computes.
+//! pieces. Temporaries and carries are buffers of the arena. It must not know what the body computes.
 //!
 //! ```text
 //!  round      0                   1                   2 (the last)
@@ -12,7 +12,7 @@
 use super::prepared::{Action, At, bound, slot_bytes};
 use super::run::{Buffers, Span};
 use crate::plan::{Loop, LoopWrite};
-use wgrad_device::{Buffer, Commands, Error, Gpu};
+use wgrad_device::{Commands, Error};
 
 /// Dispatches of one submission, about: encoders of many thousands take memory, and a card that is busy for seconds may be
 /// taken for one that hangs.
@@ -26,49 +26,42 @@ pub(super) struct Rounds {
     /// The step's inputs, and its outputs with their bytes, in terms of the plan around.
     inputs: Vec<At>,
     outputs: Vec<(At, u64)>,
-    temps: Vec<Buffer>,
-    carries: Vec<[Buffer; 2]>,
+    /// Which buffers of the arena the body's temporaries are.
+    temps: Vec<usize>,
+    carries: Vec<[usize; 2]>,
     /// Bytes of each result of the body.
     results: Vec<u64>,
 }
 
+/// Bytes of the buffers that a loop needs of the arena: the body's temporaries, then two for each carry.
+pub(super) fn needs(l: &Loop) -> Vec<u64> {
+    let temps = l.body.temps.iter().map(|&bytes| bytes as u64);
+    let carries = l.body.outputs[..l.carries.len()].iter();
+    let carries = carries.flat_map(|&slot| [slot_bytes(&l.body, slot); 2]);
+    temps.chain(carries).map(bound).collect()
+}
+
 impl Rounds {
+    /// `arena` are the buffers of the arena for its [`needs`].
     pub(super) fn new(
-        gpu: &Gpu,
         l: &Loop,
         actions: Vec<Action>,
         inputs: Vec<At>,
         outputs: Vec<(At, u64)>,
-    ) -> Result<Rounds, Error> {
+        arena: &[usize],
+    ) -> Rounds {
         let results = l.body.outputs.iter().map(|&slot| slot_bytes(&l.body, slot));
-        let results: Vec<u64> = results.collect();
-        let mut carries = Vec::with_capacity(l.carries.len());
-        for &bytes in &results[..l.carries.len()] {
-            carries.push([gpu.alloc(bound(bytes))?, gpu.alloc(bound(bytes))?]);
-        }
-        let temps = l.body.temps.iter();
-        Ok(Rounds {
+        let (temps, carries) = arena.split_at(l.body.temps.len());
+        Rounds {
             actions,
             length: l.length,
             l: l.clone(),
             inputs,
             outputs,
-            temps: temps
-                .map(|&bytes| gpu.alloc(bound(bytes as u64)))
-                .collect::<Result<_, _>>()?,
-            carries,
-            results,
-        })
-    }
-
-    /// Bytes of the buffers that it holds.
-    pub(super) fn bytes(&self) -> u64 {
-        let inner = self.actions.iter().map(|action| match action {
-            Action::Loop(rounds) => rounds.bytes(),
-            _ => 0,
-        });
-        let own = self.temps.iter().chain(self.carries.iter().flatten());
-        own.map(Buffer::capacity).sum::<u64>() + inner.sum::<u64>()
+            temps: temps.to_vec(),
+            carries: carries.chunks_exact(2).map(|c| [c[0], c[1]]).collect(),
+            results: results.collect(),
+        }
     }
 
     /// The output that a carry is written to after the last round.
@@ -99,14 +92,14 @@ impl Rounds {
                 if slices.contains(&i) {
                     *leaf = leaf.row(row, l.pitches[i - carries]);
                 } else if i < carries && round > 0 {
-                    let before = Span::whole(&self.carries[i][(round + 1) % 2]);
+                    let before = around.of_arena(self.carries[i][(round + 1) % 2]);
                     *leaf = before.or(around, self.results[i]);
                 }
             }
             let mut results: Vec<Span<'_>> = Vec::with_capacity(self.results.len());
             for carry in 0..carries {
-                let own =
-                    || Span::whole(&self.carries[carry][round % 2]).or(around, self.results[carry]);
+                let turn = self.carries[carry][round % 2];
+                let own = || around.of_arena(turn).or(around, self.results[carry]);
                 let last = self.last(carry).filter(|_| round + 1 == self.length);
                 results.push(last.map_or_else(own, |o| outputs[o]));
             }

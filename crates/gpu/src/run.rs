@@ -1,4 +1,6 @@
-//! [`Executor`]: prepares plans on a device and runs them, one encoder and one submission each.
+//! [`Executor`]: prepares plans on a device and runs them, one encoder and one submission each. Temporaries lie in the device's
+//! arena, which a run has from the recording to the submission: threads that run plans of one device take turns, as the device
+//! does with what they submit.
 
 use super::choices::Choices;
 #[cfg(not(target_arch = "wasm32"))]
@@ -12,8 +14,11 @@ use crate::DeviceClass;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::plan::Kernel;
 use crate::plan::{Place, Plan};
+use std::cell::Cell;
 use std::sync::{Arc, PoisonError};
-use wgrad_device::{Binding, Buffer, Commands, Error, Gpu, KernelSource, Recent, fold_groups};
+use wgrad_device::{
+    Arena, Binding, Buffer, Commands, Error, Gpu, KernelSource, Lease, Recent, fold_groups,
+};
 use wgrad_shaders::kernels;
 
 /// Runs plans on one device.
@@ -24,6 +29,8 @@ pub struct Executor {
     /// What was measured on this device before, if anything.
     choices: Choices,
     words: Arc<Words>,
+    /// Temporaries of whatever runs.
+    arena: Arena,
     /// Bound for empty buffers.
     empty: Buffer,
 }
@@ -38,6 +45,7 @@ impl Executor {
         let empty = gpu.alloc_zeroed(256)?;
         let target = Target::of(&gpu, class);
         Ok(Executor {
+            arena: Arena::new(&gpu),
             gpu,
             target,
             choices: Choices::NONE,
@@ -56,7 +64,12 @@ impl Executor {
         &self.words
     }
 
-    /// Generates and compiles the kernels of `plan`, and allocates its temporary buffers.
+    /// By how many bytes a run of this plan would make the device's arena grow.
+    pub fn growth(&self, prepared: &Prepared) -> u64 {
+        self.arena.growth(&prepared.needs)
+    }
+
+    /// Generates and compiles the kernels of `plan`.
     ///
     /// # Errors
     /// [`Error::Shader`] and [`Error::Pipeline`] for a kernel that the device refuses, [`Error::TooLarge`],
@@ -102,7 +115,7 @@ impl Executor {
     }
 
     /// Runs a plan on these leaves and scalars (32-bit words: floats as f32 bits), and returns its results. Does
-    /// not wait.
+    /// not wait for the device.
     ///
     /// # Errors
     /// [`Error::Unsupported`] where leaves or scalars are too few; those of [`Commands::dispatch`],
@@ -158,7 +171,12 @@ impl Executor {
             true => prepared.replaced(own),
             false => Vec::new(),
         };
-        let outputs = self.outputs(prepared, own, &mut commands)?;
+        let outputs = self.outputs(prepared, own, &mut commands, job)?;
+        // After the outputs, whose allocation may take back what the arena has.
+        let lease = self.arena.lease(&prepared.needs).map_err(|lacking| {
+            job.lacks(prepared.needed_by.get(lacking.buffer));
+            lacking.error
+        })?;
         let leaves: Vec<Span<'_>> = job.leaves.iter().map(|b| Span::whole(b)).collect();
         let spans: Vec<Span<'_>> = outputs.iter().map(Span::whole).collect();
         let buffers = Buffers {
@@ -167,6 +185,7 @@ impl Executor {
             leaves: &leaves,
             outputs: &spans,
             temps: &prepared.temps,
+            lease: &lease,
         };
         let mut bindings = Vec::new();
         for (action, recent) in prepared.actions.iter().zip(&mut state.recent) {
@@ -180,28 +199,45 @@ impl Executor {
             ..Ran::default()
         };
         if let Some(status) = status {
-            let word = self.words.take()?;
-            for (result, recent) in (0..ran.results.len()).zip(&mut state.keeps) {
-                let of = |list: &[Option<Buffer>]| list.get(result).cloned().flatten();
-                if let Some(old) = of(job.kept).or_else(|| of(&leaf_of)) {
-                    let shared = prepared.is_shared(result);
-                    let new = &mut ran.results[result];
-                    self.keep(&mut commands, status, &old, (new, shared), recent)?;
-                }
-            }
-            let (block, at) = word.place();
-            if let Some(block) = self.words.block(block) {
-                commands.copy(&status.buffer, 0, &block, 4 * u64::from(at), 4)?;
-            }
-            ran.word = Some(word);
+            let kept = [job.kept, &leaf_of];
+            self.judge(&mut commands, status, prepared, kept, &mut state, &mut ran)?;
         }
         if let Some(read) = job.read {
             read(&mut commands, &ran)?;
         }
         let submission = commands.submit()?;
+        drop(lease);
         self.trace(submission, prepared)?;
         drop(state);
         Ok(ran)
+    }
+
+    /// Records what becomes of the results where the run fails, and that its word tells whether it has; `kept` are lists of what
+    /// results are to hold then.
+    fn judge(
+        &self,
+        commands: &mut Commands,
+        status: &Status,
+        prepared: &Prepared,
+        kept: [&[Option<Buffer>]; 2],
+        state: &mut State,
+        ran: &mut Ran,
+    ) -> Result<(), Error> {
+        let word = self.words.take()?;
+        for (result, recent) in (0..ran.results.len()).zip(&mut state.keeps) {
+            let of = |list: &[Option<Buffer>]| list.get(result).cloned().flatten();
+            if let Some(old) = of(kept[0]).or_else(|| of(kept[1])) {
+                let shared = prepared.is_shared(result);
+                let new = &mut ran.results[result];
+                self.keep(commands, status, &old, (new, shared), recent)?;
+            }
+        }
+        let (block, at) = word.place();
+        if let Some(block) = self.words.block(block) {
+            commands.copy(&status.buffer, 0, &block, 4 * u64::from(at), 4)?;
+        }
+        ran.word = Some(word);
+        Ok(())
     }
 
     /// Makes a run fail where one of its parents has.
@@ -281,12 +317,16 @@ impl Executor {
         prepared: &Prepared,
         own: &mut [Option<Buffer>],
         commands: &mut Commands,
+        job: &Job<'_>,
     ) -> Result<Vec<Buffer>, Error> {
         let bytes = prepared.outputs.bytes().iter().enumerate();
         bytes
             .map(|(place, &bytes)| {
                 let fits = |b: &Buffer| b.is_unique() && b.offset() == 0 && b.len() == bytes;
-                let fresh = || self.gpu.alloc_turn(&prepared.outputs, place);
+                let fresh = || {
+                    let new = self.gpu.alloc_turn(&prepared.outputs, place);
+                    new.inspect_err(|_| job.lacks(prepared.written_by.get(place)))
+                };
                 let given = own.get_mut(place);
                 if prepared.replaces.get(place) != Some(&true) {
                     let given = given.and_then(Option::take).filter(fits);
@@ -349,6 +389,16 @@ pub struct Job<'a> {
     pub kept: &'a [Option<Buffer>],
     /// Records what is read back with the same submission.
     pub read: Option<&'a Read<'a>>,
+    /// Where the run tells which step there was no memory for.
+    pub lacking: Option<&'a Cell<Option<usize>>>,
+}
+
+impl Job<'_> {
+    fn lacks(&self, step: Option<&usize>) {
+        if let Some(lacking) = self.lacking {
+            lacking.set(step.copied());
+        }
+    }
 }
 
 /// Records what is read back.
@@ -395,16 +445,23 @@ pub(super) struct Buffers<'a> {
     prepared: &'a Prepared,
     leaves: &'a [Span<'a>],
     outputs: &'a [Span<'a>],
-    temps: &'a [Buffer],
+    /// Which buffers of the lease the temporaries are.
+    temps: &'a [usize],
+    lease: &'a Lease<'a>,
 }
 
 impl<'a> Buffers<'a> {
+    /// A buffer of the arena.
+    pub(super) fn of_arena(&self, i: usize) -> Span<'a> {
+        Span::whole(self.lease.buffer(i))
+    }
+
     pub(super) fn at(&self, at: At) -> Span<'a> {
         let span = match at {
             At::Leaf(i) => self.leaves[i],
             At::Output(i) => self.outputs[i],
-            At::Temp(i) => Span::whole(&self.temps[i]),
-            At::Scratch(i) => Span::whole(&self.prepared.scratch[i]),
+            At::Temp(i) => self.of_arena(self.temps[i]),
+            At::Scratch(i) => self.of_arena(self.prepared.first_scratch + i),
             At::Params => Span::whole(&self.prepared.params),
             At::Status => match &self.prepared.status {
                 Some(status) => Span::whole(&status.buffer),
@@ -428,7 +485,7 @@ impl<'a> Buffers<'a> {
         &self,
         leaves: &'b [Span<'b>],
         outputs: &'b [Span<'b>],
-        temps: &'b [Buffer],
+        temps: &'b [usize],
     ) -> Buffers<'b>
     where
         'a: 'b,
@@ -439,6 +496,7 @@ impl<'a> Buffers<'a> {
             leaves,
             outputs,
             temps,
+            lease: self.lease,
         }
     }
 

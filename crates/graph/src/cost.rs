@@ -14,7 +14,7 @@ pub struct PlanCost {
     pub kernels: usize,
     /// Multiply-adds of matrix products and convolutions, gradients included.
     pub multiply_adds: u64,
-    /// Bytes that the plan keeps between its runs for what its steps hand to each other.
+    /// Bytes that a run takes for what its steps hand to each other. All plans of a device share them.
     pub temporary_bytes: u64,
     /// Bytes of its results that take no other tensor's memory.
     pub result_bytes: u64,
@@ -34,16 +34,16 @@ pub(crate) fn of(device: &Device, cached: &CachedPlan, in_place: &[bool]) -> Pla
         .map(|(&slot, _)| class(plan.slots[slot].len * plan.slots[slot].dtype.size()))
         .sum();
     let Temporaries {
-        kept,
-        held,
+        bytes,
+        growth,
         within_a_step,
     } = temporaries(device, cached);
     PlanCost {
         kernels: plan.kernels(),
         multiply_adds: plan.steps.iter().map(|s| s.kernel.multiply_adds()).sum(),
-        temporary_bytes: kept,
+        temporary_bytes: bytes,
         result_bytes,
-        peak_bytes: device.memory().live_bytes + kept - held + within_a_step + result_bytes,
+        peak_bytes: device.memory().live_bytes + growth + within_a_step + result_bytes,
     }
 }
 

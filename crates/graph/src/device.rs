@@ -401,6 +401,54 @@ impl Device {
         }
     }
 
+    /// The most bytes that tensors and plans may take, memory that waits to be used again included; `None`: all there is.
+    pub fn memory_limit(&self) -> Option<u64> {
+        #[cfg(feature = "gpu")]
+        if let Kind::Gpu(gpu) = &self.0.kind {
+            return gpu.executor.gpu().memory_limit();
+        }
+        crate::storage::limit()
+    }
+
+    /// Sets the most bytes that tensors and plans may take. What goes beyond is an error of kind
+    /// [`OutOfMemory`](ErrorKind::OutOfMemory) that names the operation, after all that waits to be used again was given back;
+    /// nothing is lost, and smaller work goes on. Devices on the host share their memory, and the limit. What kernels need only
+    /// while they run, and a GPU's staging memory, are not counted.
+    ///
+    /// ```
+    /// use wgrad_graph::{DType, Device, ErrorKind, Tensor};
+    /// let device = Device::cpu();
+    /// device.set_memory_limit(Some(device.memory().live_bytes + (8 << 20)));
+    /// let large = Tensor::ones(&[1 << 22], DType::F32, &device).detach(); // 16 MiB
+    /// assert_eq!(large.unwrap_err().kind(), ErrorKind::OutOfMemory);
+    /// Tensor::ones(&[1 << 20], DType::F32, &device).detach()?; // 4 MiB
+    /// device.set_memory_limit(None);
+    /// # Ok::<(), wgrad_graph::Error>(())
+    /// ```
+    pub fn set_memory_limit(&self, bytes: Option<u64>) {
+        #[cfg(feature = "gpu")]
+        if let Kind::Gpu(gpu) = &self.0.kind {
+            return gpu.executor.gpu().set_memory_limit(bytes);
+        }
+        crate::storage::set_limit(bytes);
+    }
+
+    /// Gives back what waits to be used again: free buffers, and the memory of temporaries. That happens by itself when memory
+    /// runs out; this is for what others need of it before.
+    ///
+    /// ```
+    /// use wgrad_graph::Device;
+    /// let device = Device::cpu();
+    /// device.empty_cache();
+    /// ```
+    pub fn empty_cache(&self) {
+        #[cfg(feature = "gpu")]
+        if let Kind::Gpu(gpu) = &self.0.kind {
+            return gpu.executor.gpu().trim();
+        }
+        crate::storage::give_back();
+    }
+
     /// Plans that are kept to be run again: a loop whose number grows records something new each time.
     pub fn cached_plans(&self) -> usize {
         self.0.plans.lock().map_or(0, |cache| cache.order.len())

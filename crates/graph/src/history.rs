@@ -68,6 +68,8 @@ pub(crate) fn used(t: &Tensor) -> Tensor {
 /// An operand of a node that goes.
 pub(crate) fn unused(t: &Tensor) {
     t.0.history.users.fetch_sub(1, Relaxed);
+    // A thread that ends looks at nothing any more.
+    let _ = GONE.try_with(|gone| gone.set(gone.get() + 1));
 }
 
 /// A gradient by this tensor is asked for: it will be again.
@@ -167,20 +169,26 @@ fn alone() -> Option<RwLockWriteGuard<'static, ()>> {
     None
 }
 
-/// Nodes with values and operands that a thread has computed, and the number of nodes at which they are looked at again. Each
-/// thread looks after its own, so that one with a large graph does not make others wait.
+/// Nodes with values and operands that a thread has computed. Each thread looks after its own, so that one with a large graph
+/// does not make others wait.
 #[derive(Default)]
 struct Suspects {
     nodes: Vec<Weak<Node>>,
-    next: u64,
+    /// The number of nodes ever when they were looked at.
+    seen: u64,
+    /// How many stayed then.
+    stayed: u64,
 }
 
 thread_local! {
     static SUSPECTS: RefCell<Suspects> = RefCell::default();
+    /// Operands of nodes that have gone since.
+    static GONE: Cell<u64> = const { Cell::new(0) };
 }
 
 /// These have got values. Lets go of what nobody can ask for, now or when half as many nodes have been recorded as stayed
-/// the last time: so the time it takes is in proportion to what is recorded.
+/// the last time and are still there: so the time it takes is in proportion to what is recorded, and a large graph that is
+/// dropped does not put it off.
 pub(crate) fn evaluated(tensors: &[&Tensor]) {
     if NO_GRAD.get() > 0 {
         let open = |t: &&&Tensor| !t.inputs().is_empty() && !is_remade(t);
@@ -195,7 +203,7 @@ pub(crate) fn evaluated(tensors: &[&Tensor]) {
     let mut suspects = SUSPECTS.take();
     let new = tensors.iter().filter(|t| !t.inputs().is_empty());
     suspects.nodes.extend(new.map(|t| Arc::downgrade(&t.0)));
-    if crate::tensor::next_id() >= suspects.next
+    if suspects.is_due()
         && let Some(_alone) = alone()
     {
         suspects.examine(tensors);
@@ -204,6 +212,11 @@ pub(crate) fn evaluated(tensors: &[&Tensor]) {
 }
 
 impl Suspects {
+    fn is_due(&self) -> bool {
+        let left = self.stayed.saturating_sub(GONE.get());
+        crate::tensor::next_id() >= self.seen + left / 2
+    }
+
     fn examine(&mut self, fresh: &[&Tensor]) {
         let nodes = std::mem::take(&mut self.nodes);
         let roots: Vec<Tensor> = nodes
@@ -215,10 +228,13 @@ impl Suspects {
         let mut sight = Sight::of(roots, &fresh);
         sight.release(&fresh);
         let kept = sight.nodes.iter().filter(|t| !t.inputs().is_empty());
-        self.next = crate::tensor::next_id() + kept.count() as u64 / 2;
+        self.stayed = kept.count() as u64;
+        self.seen = crate::tensor::next_id();
         let left = sight.nodes.iter().filter(|t| sight.roots.contains(&t.0.id));
         let left = left.filter(|t| !t.inputs().is_empty());
         self.nodes = left.map(|t| Arc::downgrade(&t.0)).collect();
+        drop(sight);
+        GONE.set(0);
     }
 }
 

@@ -7,8 +7,12 @@ use crate::eval::Value;
 use crate::outcome::Outcome;
 #[cfg(feature = "gpu")]
 use crate::outcome::{Parents, Reading, Sites};
+#[cfg(any(feature = "cpu", feature = "gpu"))]
+use crate::plan::Origin;
 #[cfg(feature = "cpu")]
 use crate::storage::{HostBuffer, HostBufferMut};
+#[cfg(feature = "gpu")]
+use std::cell::Cell;
 use std::panic::Location;
 #[cfg(feature = "gpu")]
 use std::sync::Arc;
@@ -69,7 +73,7 @@ fn run_unseen(
             let out = cpu
                 .executor
                 .run(plan, &leaves, given.scalars, &status, None);
-            let out = out.map_err(|e| no_memory(&e, given))?;
+            let out = out.map_err(|e| no_memory(&e, cached, given))?;
             no_bad_index(status.into_inner(), given)?;
             let values = out.into_iter().map(Value::Host).collect();
             Ok((values, Outcome::default()))
@@ -121,14 +125,45 @@ fn no_bad_index(code: u32, given: &Given<'_>) -> Result<()> {
 
 /// The error of a buffer that the host has no room for, at the line of the run that needs it.
 #[cfg(feature = "cpu")]
-fn no_memory(lack: &wgrad_cpu::Lack, given: &Given<'_>) -> Error {
+fn no_memory(lack: &wgrad_cpu::Lack, cached: &CachedPlan, given: &Given<'_>) -> Error {
     let message = format!("there is no room for {} bytes", lack.bytes);
-    match &lack.origin {
-        None => Error::new(ErrorKind::OutOfMemory, "eval", message),
-        Some(origin) => {
-            let location = (given.site)(origin.node).map_or(origin.location, |site| site.1);
-            Error::new(ErrorKind::OutOfMemory, origin.name.as_str(), message).at(location)
+    lacking(message, lack.origin.as_ref(), cached, given)
+}
+
+/// The error of memory that is lacking for what a step computes.
+#[cfg(any(feature = "cpu", feature = "gpu"))]
+fn lacking(
+    message: String,
+    origin: Option<&Origin>,
+    cached: &CachedPlan,
+    given: &Given<'_>,
+) -> Error {
+    let Some(origin) = origin else {
+        return Error::new(ErrorKind::OutOfMemory, "eval", message);
+    };
+    let location = (given.site)(origin.node).map_or(origin.location, |site| site.1);
+    let message = match cached.graph.nodes.get(origin.node) {
+        Some(node) => format!("{message}, computing {}{:?}", node.dtype, node.shape),
+        None => message,
+    };
+    Error::new(ErrorKind::OutOfMemory, origin.name.as_str(), message).at(location)
+}
+
+/// The error of a GPU's run; of memory that is lacking, at the step that needs it.
+#[cfg(feature = "gpu")]
+fn failed(
+    e: &wgrad_device::Error,
+    step: Option<usize>,
+    cached: &CachedPlan,
+    given: &Given<'_>,
+) -> Error {
+    let error = crate::device::from_device(e);
+    let step = step.and_then(|at| cached.plan.steps.get(at));
+    match (error.kind(), step) {
+        (ErrorKind::OutOfMemory, Some(step)) => {
+            lacking(error.message().into(), Some(&step.origin), cached, given)
         }
+        _ => error,
     }
 }
 
@@ -183,18 +218,20 @@ fn on_gpu(
         outcomes.push(outcome);
     }
     let words = parents.words();
+    let lacking = Cell::new(None);
     let job = Job {
         leaves: &leaves,
         scalars: given.scalars,
         parents: &words,
         kept: &kept,
         read,
+        lacking: Some(&lacking),
     };
     let ran = gpu.executor.run_job(prepared, &job, &mut buffers);
     let Ran { results, word } = ran.map_err(|e| {
         let still = buffers.into_iter().zip(outcomes);
         own.extend(still.map(|(b, outcome)| Some(Value::Gpu(b?, outcome))));
-        crate::device::from_device(&e)
+        failed(&e, lacking.get(), cached, given)
     })?;
     let outcome = gpu.outcomes.submitted(word, sites(), parents);
     let replaces = cached.plan.replaces();
@@ -289,12 +326,12 @@ pub(crate) fn run_and_read(
     }
 }
 
-/// Bytes of a plan's temporaries.
+/// Bytes of a run's temporaries.
 #[derive(Default)]
 pub(crate) struct Temporaries {
-    pub(crate) kept: u64,
-    /// How many of them it holds already.
-    pub(crate) held: u64,
+    pub(crate) bytes: u64,
+    /// How many of them the device does not hold yet.
+    pub(crate) growth: u64,
     /// The most that a step takes besides.
     pub(crate) within_a_step: u64,
 }
@@ -302,23 +339,25 @@ pub(crate) struct Temporaries {
 pub(crate) fn temporaries(device: &Device, cached: &CachedPlan) -> Temporaries {
     match &device.0.kind {
         #[cfg(feature = "cpu")]
-        Kind::Cpu(_) => {
+        Kind::Cpu(cpu) => {
             let Some(prepared) = &cached.on_cpu else {
                 return Temporaries::default();
             };
-            let (kept, within_a_step) = prepared.bytes(&cached.plan);
+            let (bytes, within_a_step) = prepared.bytes(&cached.plan);
             Temporaries {
-                kept,
-                held: 0,
+                bytes,
+                growth: cpu.executor.growth(prepared),
                 within_a_step,
             }
         }
         #[cfg(feature = "gpu")]
-        Kind::Gpu(_) => {
-            let kept = cached.prepared.as_ref().map_or(0, |p| p.bytes());
+        Kind::Gpu(gpu) => {
+            let Some(prepared) = &cached.prepared else {
+                return Temporaries::default();
+            };
             Temporaries {
-                kept,
-                held: kept,
+                bytes: prepared.bytes(),
+                growth: gpu.executor.growth(prepared),
                 within_a_step: 0,
             }
         }
@@ -398,7 +437,11 @@ impl Memory {
         let plan = (&cached.plan, cached.on_cpu.as_ref().ok_or_else(unprepared)?);
         let lent = self.lend(buffers).map_err(|(output, bytes)| {
             let place = crate::plan::Place::Output(output);
-            no_memory(&wgrad_cpu::Lack::of(&cached.plan, place, bytes), given)
+            no_memory(
+                &wgrad_cpu::Lack::of(&cached.plan, place, bytes),
+                cached,
+                given,
+            )
         })?;
         self.cpu.offer(lent);
         let status = 0.into();
@@ -412,7 +455,7 @@ impl Memory {
             Ok(Ok(out)) => out.into_iter().map(Value::Host),
             Ok(Err(lack)) => {
                 still(self.cpu.take_back());
-                return Err(no_memory(&lack, given));
+                return Err(no_memory(&lack, cached, given));
             }
             Err(panic) => {
                 still(self.cpu.take_back());

@@ -60,6 +60,14 @@ pub(crate) fn next_id() -> u64 {
     NEXT_ID.load(Ordering::Relaxed)
 }
 
+/// What is said of a shape with more elements than are counted.
+fn too_many(shape: &[usize], size: usize) -> String {
+    let bytes = shape
+        .iter()
+        .fold(size as u128, |n, &d| n.saturating_mul(d as u128));
+    format!("a tensor of shape {shape:?} has more than 2^31 - 1 elements: it takes {bytes} bytes")
+}
+
 impl Tensor {
     /// Whether it has no value and none can be computed, because a stand-in lies below it.
     pub(crate) fn is_symbolic(&self) -> bool {
@@ -110,7 +118,7 @@ impl Tensor {
                 Err(m) => Some(fail(ErrorKind::Shape, m.clone())),
                 Ok(s) if shape::checked_numel(s).is_none() => Some(fail(
                     ErrorKind::OutOfMemory,
-                    format!("a tensor of shape {s:?} has more than 2^31 - 1 elements"),
+                    too_many(s, dtype.as_ref().map_or(4, |d| d.size())),
                 )),
                 Ok(_) => None,
             }

@@ -10,6 +10,7 @@ mod device_class;
 pub mod dtype;
 #[cfg(all(feature = "guard", unix))]
 pub mod guard;
+mod huge_pages;
 pub mod math;
 pub mod plan;
 #[cfg(not(target_arch = "wasm32"))]

@@ -1,10 +1,16 @@
 //! Host memory for tensors: 64-byte aligned, reference-counted, returned to a pool when dropped so that a training
-//! loop does not pay for page faults. Knows no shapes.
+//! loop does not pay for page faults. Where the host has no room, or a limit says so, what waits to be used again is given back
+//! before anything fails. Knows no shapes.
+
+mod arena;
 
 #[cfg(all(feature = "guard", unix))]
 use crate::guard::{self, Guarded};
+use crate::huge_pages;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+
+pub use arena::{Arena, Needs, Taken};
 
 /// One cache line; every buffer is a whole number of them.
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -20,6 +26,8 @@ static POOL: Mutex<Pool> = Mutex::new(Pool {
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 /// The most that [`LIVE`] ever was.
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+/// The most lines that buffers and the pool may take.
+static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
 const POOL_LIMIT_LINES: usize = (512 << 20) / 64;
 
 struct Pool {
@@ -43,8 +51,7 @@ pub fn room(bytes: usize) -> Result<(), usize> {
     if fits(&mut probe) {
         return Ok(());
     }
-    let idle = POOL.lock().ok().map(|mut pool| pool.drain());
-    drop(idle);
+    give_back();
     match fits(&mut probe) {
         true => Ok(()),
         false => Err(bytes),
@@ -54,21 +61,54 @@ pub fn room(bytes: usize) -> Result<(), usize> {
 /// An empty list with room for `n` elements that lives no longer than a step: see [`HostBufferMut::within_step`].
 #[inline]
 pub fn reserved<T>(n: usize) -> Vec<T> {
-    let mut list = Vec::new();
+    let mut list: Vec<T> = Vec::new();
     if list.try_reserve_exact(n).is_err() {
         let bytes = n.saturating_mul(size_of::<T>());
         std::panic::resume_unwind(Box::new(NoRoom { bytes }));
     }
+    huge_pages::ask(list.as_mut_ptr().cast(), n * size_of::<T>());
     list
 }
 
-/// New lines; nothing where the host has no room for them, even when it has got back what waits in the pool.
-fn new_lines(n: usize) -> Option<Vec<Line>> {
-    zeroed(n).or_else(|| {
-        let idle = POOL.lock().ok().map(|mut pool| pool.drain());
-        drop(idle);
+/// Gives back what waits in the pool.
+fn drain() {
+    let idle = POOL.lock().ok().map(|mut pool| pool.drain());
+    drop(idle);
+}
+
+/// Gives back to the system all that nobody uses now.
+pub fn give_back() {
+    arena::reclaim();
+    drain();
+}
+
+/// Lines from the pool, or new ones; nothing where the host has no room for them, or the limit leaves none, even when all that
+/// nobody uses was given back.
+fn lines(n: usize) -> Option<Vec<Line>> {
+    let limit = LIMIT.load(Ordering::Relaxed);
+    let beyond = |pooled: usize| {
+        let held = LIVE.load(Ordering::Relaxed).saturating_add(pooled);
+        held.saturating_add(n) > limit
+    };
+    if beyond(0) {
+        give_back();
+        if beyond(0) {
+            return None;
+        }
+    }
+    if let Some(lines) = POOL.lock().ok().and_then(|mut pool| pool.take(n)) {
+        return Some(lines);
+    }
+    if limit != usize::MAX && beyond(POOL.lock().map_or(0, |pool| pool.lines)) {
+        drain();
+    }
+    let after = |give_back: fn()| {
+        give_back();
         zeroed(n)
-    })
+    };
+    zeroed(n)
+        .or_else(|| after(drain))
+        .or_else(|| after(give_back))
 }
 
 /// Lines of zeros, which the host may hand out without writing them; nothing where it has no room.
@@ -82,6 +122,7 @@ fn zeroed(n: usize) -> Option<Vec<Line>> {
     if first.is_null() {
         return None;
     }
+    huge_pages::ask(first, layout.size());
     // SAFETY: the memory comes from the global allocator with the layout of `n` lines, and zeros are a valid line.
     Some(unsafe { Vec::from_raw_parts(first.cast(), n, n) })
 }
@@ -114,11 +155,7 @@ impl HostBufferMut {
             });
         }
         let n = size_class(bytes.div_ceil(64));
-        let reused = POOL.lock().ok().and_then(|mut pool| pool.take(n));
-        let lines = match reused {
-            Some(lines) => lines,
-            None => new_lines(n).ok_or(bytes)?,
-        };
+        let lines = lines(n).ok_or(bytes)?;
         let live = LIVE.fetch_add(n, Ordering::Relaxed) + n;
         PEAK.fetch_max(live, Ordering::Relaxed);
         Ok(HostBufferMut {
@@ -148,6 +185,22 @@ impl HostBufferMut {
         let mut buffer = HostBufferMut::scratch(bytes.len())?;
         buffer.bytes_mut().copy_from_slice(bytes);
         Ok(buffer)
+    }
+
+    /// It with another length, if it has room for that. Tests that look beside buffers get none that was longer.
+    fn fitted(mut self, bytes: usize) -> Option<HostBufferMut> {
+        #[cfg(all(feature = "guard", unix))]
+        if self.guarded.is_some() || guard::on() {
+            return None;
+        }
+        let fits = self.capacity() >= bytes as u64;
+        self.bytes = bytes;
+        fits.then_some(self)
+    }
+
+    /// Bytes that it takes.
+    fn capacity(&self) -> u64 {
+        64 * self.lines.len() as u64
     }
 
     /// How many bytes it holds.
@@ -192,6 +245,12 @@ impl HostBufferMut {
     #[inline]
     pub fn freeze(self) -> HostBuffer {
         HostBuffer(Arc::new(self))
+    }
+}
+
+impl std::fmt::Debug for HostBufferMut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HostBufferMut({} bytes)", self.bytes)
     }
 }
 
@@ -277,6 +336,18 @@ pub fn held() -> [u64; 2] {
 /// The most bytes that buffers held at once.
 pub fn peak() -> u64 {
     64 * PEAK.load(Ordering::Relaxed) as u64
+}
+
+/// The most bytes that buffers and the pool may take together, if there is a bound.
+pub fn limit() -> Option<u64> {
+    let lines = LIMIT.load(Ordering::Relaxed);
+    (lines != usize::MAX).then(|| 64 * lines as u64)
+}
+
+/// Sets [`limit`]; what is held already stays.
+pub fn set_limit(bytes: Option<u64>) {
+    let lines = bytes.and_then(|bytes| usize::try_from(bytes / 64).ok());
+    LIMIT.store(lines.unwrap_or(usize::MAX), Ordering::Relaxed);
 }
 
 /// What a buffer of `bytes` bytes takes.

@@ -12,6 +12,7 @@ mod memory;
 mod planning;
 mod report;
 mod roofline;
+mod shapes;
 mod timing;
 mod training;
 mod user_kernel;
@@ -54,6 +55,12 @@ pub struct Options {
     /// Instead of the cases: what parameter groups with clipping add to a step, in turns; --filter picks rows
     #[arg(long, conflicts_with_all = ["kernel", "memory", "planning"])]
     pub groups: bool,
+    /// Instead of the cases: time the operations of a file of JSON lines, forward and with all gradients
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "memory", "planning", "groups"])]
+    pub shapes: Option<PathBuf>,
+    /// Another program's times of the same lines, to print and draw ratios
+    #[arg(long, value_name = "FILE", requires = "shapes")]
+    pub against: Option<PathBuf>,
     #[command(flatten)]
     pub user: user_kernel::KernelOptions,
     /// Seconds a kernel is timed for, after warming up
@@ -77,6 +84,9 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if options.groups {
         return groups::run(options);
+    }
+    if let Some(file) = &options.shapes {
+        return shapes::run(options, file);
     }
     let cases = chosen(options.filter.as_deref())?;
     if options.list {

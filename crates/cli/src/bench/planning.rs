@@ -1,18 +1,19 @@
 //! `wgrad bench --planning`: what it takes to plan programs of many operations. Each row is a program of some size; it is
 //! run for the first time and once more, recorded anew each time and as a compiled function. The first time holds planning
-//! (and, on a GPU, kernels that have to be compiled); the second one recording and finding the plan, or a replay.
+//! (and, on a GPU, kernels that have to be compiled); the second one recording and finding the plan, or a replay. Beside them
+//! stands the most memory that the compiled plan takes, parameters and inputs included.
 
 use crate::Result;
 use std::time::Instant;
 use wgrad::nn::{Context, Gru, Lengths, Lstm, RecurrentOptions, Sgd, compile, gradients};
-use wgrad::{Device, Generator, Module, Optimizer, Tensor, eval};
+use wgrad::{Device, Generator, Module, Optimizer, PlanCost, Tensor, eval};
 
 /// A program whose size is to grow.
 #[derive(Clone, Copy, Debug)]
 enum Program {
     /// A chain of this many multiplications and additions on 256 numbers, one after the other.
     Chain(usize),
-    /// A training step of recurrent layers on so many steps in time, features and hidden size 32, 8 sequences.
+    /// A training step of recurrent layers on so many steps in time.
     Recurrent(Recurrent),
 }
 
@@ -20,6 +21,10 @@ enum Program {
 #[derive(Clone, Copy, Debug)]
 struct Recurrent {
     steps: usize,
+    /// Sequences.
+    batch: usize,
+    /// Features, and the hidden size.
+    width: usize,
     layers: usize,
     bidirectional: bool,
     gru: bool,
@@ -54,6 +59,8 @@ fn rows() -> Vec<(String, Program)> {
     let chain = [1_000, 10_000, 100_000].map(|n| (format!("chain_{n}"), Program::Chain(n)));
     let plain = Recurrent {
         steps: 200,
+        batch: 8,
+        width: 32,
         layers: 1,
         bidirectional: false,
         gru: false,
@@ -67,6 +74,13 @@ fn rows() -> Vec<(String, Program)> {
     let mut recurrent: Vec<(String, Recurrent)> = [64, 512, 2048]
         .map(|steps| (format!("lstm_{steps}"), Recurrent { steps, ..plain }))
         .to_vec();
+    let wide = Recurrent {
+        steps: 2048,
+        batch: 32,
+        width: 64,
+        ..plain
+    };
+    recurrent.push(("lstm_2048_b32_h64".into(), wide));
     let stacked = Recurrent { layers, ..both };
     recurrent.push(("lstm_200_two_layers_both_ways".into(), stacked));
     let lstm = Recurrent { lengths, ..both };
@@ -126,16 +140,22 @@ impl Program {
         }
     }
 
-    fn compiled(self, device: &Device) -> Result<Times> {
+    /// Times, and the most bytes that a run takes.
+    fn compiled(self, device: &Device) -> Result<(Times, u64)> {
+        device.empty_cache();
+        let before = device.memory().live_bytes;
+        let beyond =
+            |cost: Option<PlanCost>| cost.map_or(0, |c| c.peak_bytes.saturating_sub(before));
         match self {
             Program::Chain(n) => {
                 let [x, a, b] = operands(device)?;
                 let mut state = ();
                 let mut run = compile(|_: &mut (), x: &[Tensor]| Ok(chain(n, &x[0], &x[1], &x[2])));
-                Times::of(|| {
+                let times = Times::of(|| {
                     run.call(&mut state, &[&x, &a, &b])?;
                     wait(device)
-                })
+                })?;
+                Ok((times, beyond(run.cost(&mut state, &[&x, &a, &b])?)))
             }
             Program::Recurrent(recurrent) => {
                 let (inputs, net) = recurrent.net(device)?;
@@ -147,29 +167,32 @@ impl Program {
                     Ok(loss)
                 });
                 let inputs: Vec<&Tensor> = inputs.iter().collect();
-                Times::of(|| {
+                let times = Times::of(|| {
                     step.call(&mut state, &inputs)?.item::<f32>()?;
                     Ok(())
-                })
+                })?;
+                Ok((times, beyond(step.cost(&mut state, &inputs)?)))
             }
         }
     }
 }
 
 impl Recurrent {
-    /// Inputs, with lengths from an eighth of the steps to all of them, and layers, with values.
+    /// Inputs, with lengths from a part of the steps to all of them, and layers, with values.
     fn net(self, device: &Device) -> Result<(Vec<Tensor>, Net)> {
         let rng = &mut Generator::new(1);
+        let Recurrent { batch, width, .. } = self;
         let options = RecurrentOptions::default()
             .num_layers(self.layers)
             .bidirectional(self.bidirectional);
         let net = match self.gru {
-            true => Net::Gru(Gru::new(32, 32, &options, rng, device)),
-            false => Net::Lstm(Lstm::new(32, 32, &options, rng, device)),
+            true => Net::Gru(Gru::new(width, width, &options, rng, device)),
+            false => Net::Lstm(Lstm::new(width, width, &options, rng, device)),
         };
-        let mut inputs = vec![rng.uniform(&[self.steps, 8, 32], device).detach()?];
+        let mut inputs = vec![rng.uniform(&[self.steps, batch, width], device).detach()?];
         if self.lengths {
-            let lengths: Vec<i32> = (1..=8).map(|i| (self.steps * i / 8) as i32).collect();
+            let lengths = (1..=batch).map(|i| (self.steps * i / batch) as i32);
+            let lengths: Vec<i32> = lengths.collect();
             inputs.push(Tensor::new(&lengths, device));
         }
         eval(&net.parameters().iter().collect::<Vec<_>>())?;
@@ -212,17 +235,23 @@ pub fn run(options: &super::Options) -> Result<()> {
         return Ok(());
     }
     let device = super::open(options)?;
-    println!("{device}: seconds of the first call and of a later one, recorded anew and compiled");
     println!(
-        "{:<30} {:>10} {:>10} {:>10} {:>10}",
-        "", "recorded", "again", "compiled", "replayed"
+        "{device}: seconds of the first call and of a later one, recorded anew and compiled; MB at the most"
+    );
+    println!(
+        "{:<30} {:>10} {:>10} {:>10} {:>10} {:>10}",
+        "", "recorded", "again", "compiled", "replayed", "MB"
     );
     for (name, program) in rows {
         let recorded = program.recorded(&device)?;
-        let compiled = program.compiled(&device)?;
+        let (compiled, bytes) = program.compiled(&device)?;
         println!(
-            "{name:<30} {:>10.4} {:>10.4} {:>10.4} {:>10.6}",
-            recorded.first, recorded.again, compiled.first, compiled.again
+            "{name:<30} {:>10.4} {:>10.4} {:>10.4} {:>10.6} {:>10.3}",
+            recorded.first,
+            recorded.again,
+            compiled.first,
+            compiled.again,
+            bytes as f64 / 1e6
         );
     }
     Ok(())

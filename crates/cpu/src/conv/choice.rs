@@ -4,18 +4,22 @@
 //! | of | way | when | why |
 //! |---|---|---|---|
 //! | forward | `winograd` | 3×3, stride 1, [`CHANNELS`] planes on both sides, [`POSITIONS`], [`TILES`] | a quarter of the multiplications |
+//! | all three | `depthwise` | groups of one input plane and fewer than [`FEW`] output planes, no depth | nothing is unfolded or packed |
 //! | forward | rows of `unfold` one by one | fewer than [`FEW`] output planes | a product would not pay for its packing |
+//! | forward | `batched` | [`SMALL`] maps of several images | one image is a product of few columns |
 //! | forward | product of the planes as they lie | 1×1, stride 1, no padding | there is nothing to unfold |
-//! | forward | `implicit` | no depth, stride 1, few columns between the lines ([`implicit`]) | the unfolded input is never written |
-//! | forward | `unfold`, a tile at a time | all others | works for any shape |
+//! | forward | `implicit` | no depth, few columns between the lines ([`implicit`]) | the unfolded input is never written |
+//! | forward | `batched` | all others | works for any shape |
 //! | input gradient | as the forward of its adjoint | stride 1, and [`as_forward`] | all of the above |
-//! | input gradient | fold (`col2im`) | all others | as many multiplications as there are |
+//! | input gradient | `batched`, folded (`col2im`) | all others | as many multiplications as there are |
+//! | weight gradient | rows of `unfold` one by one | fewer than [`FEW`] output planes | a product would not pay for its packing |
 //! | weight gradient | `winograd` | as forward, and its sums stay in the cache ([`SUMS`]) | a quarter of the multiplications |
-//! | weight gradient | `weight_implicit` | no depth, [`MANY`] input planes, [`FEW`] output planes | the unfolded input is never written |
+//! | weight gradient | `batched` | adding up partial sums would take longer than the products ([`adds_up`]) | there are no partial sums |
+//! | weight gradient | `weight_implicit` | no depth, [`MANY`] input planes | the unfolded input is never written |
 //! | weight gradient | `weight_few_channels` | 3×3, stride 1, fewer input planes, lines of half a vector | no product: a sum for each tap |
-//! | weight gradient | `unfold`, a tile at a time | all others | works for any shape |
+//! | weight gradient | `batched` | all others | works for any shape |
 
-use crate::conv::implicit::{gap, is_flat};
+use crate::conv::implicit::{is_flat, width};
 use crate::conv::unfold::Unfold;
 use crate::conv::winograd::{self, PLACES};
 use crate::plan::{Conv, ConvKind};
@@ -42,6 +46,15 @@ pub(crate) const FEW: usize = 4;
 /// would be empty.
 const MANY: usize = 12;
 
+/// Positions of a map below which those of several images are columns of one product.
+const SMALL: usize = 128;
+
+/// Positions of a map below which too few of the columns of an image fill a vector.
+const TINY: usize = 36;
+
+/// Floats of a weight that do not stay in a second-level cache beside what they are computed from.
+const CACHED: usize = 1 << 16;
+
 /// Columns of a line that are worth a vector of 16 lanes.
 const LINE: usize = 8;
 
@@ -49,15 +62,17 @@ const LINE: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forward {
     Winograd,
+    Depthwise,
     Rows,
     Product,
     Implicit,
-    Unfold,
+    Batched,
 }
 
 /// A way to the gradient of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InputGrad {
+    Depthwise,
     AsForward(Forward),
     Fold,
 }
@@ -66,9 +81,11 @@ pub(crate) enum InputGrad {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WeightGrad {
     Winograd,
+    Depthwise,
     Implicit,
     FewChannels,
-    Unfold,
+    Batched,
+    Rows,
 }
 
 /// The way of `images` images from `from` planes of a group to `to`.
@@ -78,16 +95,28 @@ pub(crate) fn forward(shape: &Unfold, images: usize, from: usize, to: usize) -> 
         return Forward::Winograd;
     }
     match () {
+        () if depthwise(shape, from, to) => Forward::Depthwise,
+        () if to < FEW && !shape.is_identity() => Forward::Rows,
+        () if images > 1 && shape.is_identity() && shape.positions() < SMALL => Forward::Batched,
         () if shape.is_identity() => Forward::Product,
-        () if to < FEW => Forward::Rows,
+        () if images > 1 && shape.positions() < TINY => Forward::Batched,
         () if implicit(shape) => Forward::Implicit,
-        () => Forward::Unfold,
+        () => Forward::Batched,
     }
 }
 
 /// The way to the gradient of the input of `conv`, whose shape is `shape` and whose adjoint has the shape `adjoint`.
 pub(crate) fn input_grad(conv: &Conv, adjoint: &Unfold) -> InputGrad {
     let (from, to) = (conv.out_channels, conv.in_channels);
+    let depth = [
+        conv.input[0],
+        conv.output[0],
+        conv.kernel[0],
+        conv.padding[0],
+    ];
+    if to == 1 && from < FEW && depth == [1, 1, 1, 0] {
+        return InputGrad::Depthwise;
+    }
     if conv.stride != [1; 3] {
         return InputGrad::Fold;
     }
@@ -98,10 +127,11 @@ pub(crate) fn input_grad(conv: &Conv, adjoint: &Unfold) -> InputGrad {
     }
 }
 
-/// Whether an adjoint is better computed as a convolution than by folding: unfolding costs by output channels, folding by
-/// input channels, reading in place nothing.
+/// Whether an adjoint is better computed as a convolution than by folding: it multiplies for each position of its output, folding
+/// for each of its input. Unfolding costs by output channels, folding by input channels, reading in place nothing.
 fn as_forward(adjoint: &Unfold, from: usize, to: usize) -> bool {
-    to * 2 > from || to >= FEW && implicit(adjoint)
+    let more = 4 * adjoint.positions() > 5 * adjoint.plane();
+    !more && (to * 2 > from || to >= FEW && implicit(adjoint))
 }
 
 /// The way to the gradient of the weight of `conv`. `lanes` is the length of a vector.
@@ -112,12 +142,25 @@ pub(crate) fn weight_grad(conv: &Conv, shape: &Unfold, lanes: usize) -> WeightGr
         return WeightGrad::Winograd;
     }
     match is_flat(shape) {
-        true if from >= MANY && to >= FEW => WeightGrad::Implicit,
-        true if from < MANY && to >= FEW && is_3x3(shape) && shape.output[2] >= LINE => {
-            WeightGrad::FewChannels
-        }
-        _ => WeightGrad::Unfold,
+        _ if depthwise(shape, from, to) => WeightGrad::Depthwise,
+        _ if to < FEW => WeightGrad::Rows,
+        _ if adds_up(conv, shape) => WeightGrad::Batched,
+        true if from >= MANY => WeightGrad::Implicit,
+        true if is_3x3(shape) && shape.output[2] >= LINE => WeightGrad::FewChannels,
+        _ => WeightGrad::Batched,
     }
+}
+
+/// Whether adding an image's products to a partial sum in memory takes longer than the products: a weight too large for the
+/// cache is read and written for each image, which takes as long as [`SMALL`] positions.
+fn adds_up(conv: &Conv, shape: &Unfold) -> bool {
+    let weight = conv.groups * conv.in_channels * conv.out_channels * shape.taps();
+    shape.positions() < SMALL && weight >= CACHED
+}
+
+/// Whether each input plane makes a few output planes of its own.
+fn depthwise(shape: &Unfold, from: usize, to: usize) -> bool {
+    from == 1 && to < FEW && is_flat(shape)
 }
 
 /// Whether the filters of a convolution are transformed, once for all images.
@@ -146,6 +189,7 @@ fn is_3x3(shape: &Unfold) -> bool {
 /// Whether a convolution can read its padded input in place. The columns between the lines are computed too and thrown away:
 /// no more than a third of all.
 fn implicit(shape: &Unfold) -> bool {
-    let (width, columns) = (shape.input[2] + gap(shape), shape.output[2]);
-    is_flat(shape) && shape.stride == [1; 3] && columns <= width && 3 * columns >= 2 * width
+    let columns = shape.output[2];
+    let fits = |width: usize| columns <= width && 3 * columns >= 2 * width;
+    is_flat(shape) && fits(width(shape))
 }

@@ -1,7 +1,7 @@
-//! Flat convolutions with stride 1 as products that never write the unfolded input. Each plane is copied once with
-//! zeros around it; then what a tap reads for consecutive positions lies at consecutive places, so the right operand
-//! of the product is the padded slab itself, read through a table of one offset for each channel and tap. The columns
-//! between the lines of the output are computed too and thrown away. Knows no gradients.
+//! Flat convolutions as products that never write the unfolded input. Each plane is copied once with zeros around it, its lines
+//! and columns by their phase where the stride is not 1; then what a tap reads for consecutive positions lies at consecutive
+//! places, so the right operand of the product is the padded slab itself, read through a table of one offset for each channel
+//! and tap. The columns between the lines of the output are computed too and thrown away. Knows no gradients.
 
 use crate::conv::unfold::Unfold;
 use crate::matmul::gemm::floats::Floats;
@@ -53,10 +53,10 @@ pub(crate) fn is_flat(shape: &Unfold) -> bool {
 impl Flat {
     /// The plan for `slabs` slabs of `from` planes, of a shape that [`choice`](super::choice) lets through.
     pub(crate) fn new(shape: &Unfold, from: usize, to: usize, slabs: usize, par: Par) -> Flat {
-        let width = shape.input[2] + gap(shape);
+        let width = width(shape);
         let lines = shape.output[1];
-        let most = (BAND / (from.max(to) * width))
-            .saturating_sub(reach(shape))
+        let most = (BAND / ((from * phases(shape)).max(to) * width))
+            .saturating_sub(reach_of_phase(shape))
             .max(1);
         // With fewer slabs than threads these share a slab.
         let bands = lines
@@ -122,9 +122,13 @@ impl Flat {
         });
     }
 
-    /// Length of a padded plane of a band.
-    fn plane(&self) -> usize {
-        let len = self.shape.padding[2] as usize + (self.lines + reach(&self.shape)) * self.width;
+    /// Length of one phase of a padded plane of a band.
+    fn phase(&self) -> usize {
+        let before = match phases(&self.shape) {
+            1 => self.shape.padding[2] as usize,
+            _ => 0,
+        };
+        let len = before + (self.lines + reach_of_phase(&self.shape)) * self.width;
         let len = (len + self.width).next_multiple_of(16);
         // Planes that begin at the same place of a page would drive each other out of the cache.
         if len.is_multiple_of(256) {
@@ -134,11 +138,27 @@ impl Flat {
         }
     }
 
+    /// Length of a padded plane of a band.
+    fn plane(&self) -> usize {
+        phases(&self.shape) * self.phase()
+    }
+
     /// Where each channel's taps read, for position 0.
     fn table(&self) -> Vec<usize> {
         let (plane, taps) = (self.plane(), self.shape.taps());
+        let Unfold {
+            kernel,
+            stride,
+            dilation,
+            ..
+        } = self.shape;
+        let tap = |t: usize| {
+            let [down, right] = [t / kernel[2] * dilation[1], t % kernel[2] * dilation[2]];
+            let phase = down % stride[1] * stride[2] + right % stride[2];
+            phase * self.phase() + down / stride[1] * self.width + right / stride[2]
+        };
         (0..self.from * taps)
-            .map(|l| l / taps * plane + tap_offset(&self.shape, self.width, l % taps))
+            .map(|l| l / taps * plane + tap(l % taps))
             .collect()
     }
 
@@ -181,7 +201,8 @@ impl Flat {
         let columns = self.shape.output[2];
         let positions = (lines.len() - 1) * self.width + columns;
         let row = positions.next_multiple_of(kernels.cols());
-        let slab = self.from * self.plane() + reach(&self.shape) * self.width + self.width + row;
+        let slab =
+            self.from * self.plane() + reach_of_phase(&self.shape) * self.width + self.width + row;
         let slab = slab.next_multiple_of(16);
         with_scratch(slab + self.to * row, |scratch| {
             let (padded, result) = scratch.split_at_mut(slab);
@@ -222,23 +243,72 @@ impl Flat {
     /// The planes of `x` with zeros around them, as far as the taps of `lines` reach.
     fn pad(&self, x: Floats<'_>, lines: Range<usize>, out: &mut [f32]) {
         let [_, height, width] = self.shape.input;
-        let (up, left) = (
-            self.shape.padding[1] as usize,
-            self.shape.padding[2] as usize,
-        );
         let planes = out.chunks_exact_mut(self.plane());
         let starts = (0..x.len()).step_by(height * width);
         for (plane, out) in starts.zip(planes) {
             out.fill(0.0);
-            for line in 0..lines.len() + reach(&self.shape) {
-                let Some(y) = (lines.start + line).checked_sub(up).filter(|&y| y < height) else {
-                    continue;
-                };
-                let out = &mut out[left + line * self.width..][..width];
-                x.copy(plane + y * width, out);
+            for (phase, out) in out.chunks_exact_mut(self.phase()).enumerate() {
+                self.pad_phase((x, plane), phase, lines.clone(), out);
             }
         }
     }
+
+    /// One phase of a plane.
+    fn pad_phase(
+        &self,
+        (x, plane): (Floats<'_>, usize),
+        phase: usize,
+        lines: Range<usize>,
+        out: &mut [f32],
+    ) {
+        let [_, height, width] = self.shape.input;
+        let [_, down, right] = self.shape.stride;
+        let [up, left] = [1, 2].map(|d| self.shape.padding[d] as usize);
+        let (top, side) = (phase / right, phase % right);
+        for line in 0..lines.len() + reach_of_phase(&self.shape) {
+            let y = ((lines.start + line) * down + top).checked_sub(up);
+            let Some(y) = y.filter(|&y| y < height) else {
+                continue;
+            };
+            let at = plane + y * width;
+            if down * right == 1 {
+                x.copy(at, &mut out[left + line * self.width..][..width]);
+                continue;
+            }
+            // Padded columns side, side + right …, from the first that lies in the plane.
+            let first = left.saturating_sub(side).div_ceil(right);
+            let column = first * right + side - left;
+            let out = &mut out[line * self.width..][..self.width];
+            let out = out.get_mut(first..).unwrap_or_default();
+            let n = width.saturating_sub(column).div_ceil(right).min(out.len());
+            if right == 1 {
+                x.copy(at + column, &mut out[..n]);
+            } else if n > 0 {
+                x.slab(at + column, (n - 1) * right + 1).with(|x| {
+                    let x = x.iter().step_by(right);
+                    out[..n].iter_mut().zip(x).for_each(|(out, &x)| *out = x);
+                });
+            }
+        }
+    }
+}
+
+/// Phases of a plane: as many as the stride has positions.
+fn phases(shape: &Unfold) -> usize {
+    shape.stride[1] * shape.stride[2]
+}
+
+/// Width of a line with the zeros between it and the next.
+pub(crate) fn width(shape: &Unfold) -> usize {
+    match phases(shape) {
+        1 => shape.input[2] + gap(shape),
+        _ => shape.output[2] + shape.dilation[2] * (shape.kernel[2] - 1) / shape.stride[2],
+    }
+}
+
+/// How many lines of its phase below its own the last tap reads.
+pub(crate) fn reach_of_phase(shape: &Unfold) -> usize {
+    shape.dilation[1] * (shape.kernel[1] - 1) / shape.stride[1]
 }
 
 /// How many lines below its own the last tap reads.

@@ -1,7 +1,9 @@
-//! The Conv family. `choice` says which way a convolution is computed; here are what leads there, and the general way,
-//! unfolding in tiles that fit the second-level cache, and matrix products.
+//! The Conv family. `choice` says which way a convolution is computed; here are what leads there, and the ways of few output
+//! planes, for which a product would not pay.
 
+pub(crate) mod batched;
 pub(crate) mod choice;
+pub(crate) mod depthwise;
 pub(crate) mod implicit;
 pub(crate) mod unfold;
 pub(crate) mod weight;
@@ -10,12 +12,15 @@ pub(crate) mod weight_implicit;
 pub(crate) mod winograd;
 
 use crate::call::Context;
-use crate::conv::choice::{FEW, Forward, InputGrad};
+use crate::conv::batched::Batched;
+use crate::conv::choice::{Forward, InputGrad, WeightGrad};
+use crate::conv::depthwise::Depthwise;
 use crate::conv::implicit::Flat;
 use crate::conv::unfold::{Tile, Unfold};
 use crate::conv::weight::Sums;
 use crate::conv::winograd::{Filters, Winograd};
 use crate::matmul::gemm::floats::Floats;
+use crate::matmul::gemm::kernel::Kernels;
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::matmul::gemm::{Mat, product};
 use crate::matmul::{axpy, dot};
@@ -46,19 +51,20 @@ pub(crate) fn step_bytes(conv: &Conv) -> usize {
     match conv.kind {
         ConvKind::Forward => {
             match choice::forward(&shape, conv.batch, conv.in_channels, conv.out_channels) {
-                Forward::Rows | Forward::Unfold => tile(&shape, conv.in_channels),
-                Forward::Winograd | Forward::Product | Forward::Implicit => 0,
+                Forward::Rows => tile(&shape, conv.in_channels),
+                _ => 0,
             }
         }
         ConvKind::InputGrad => match choice::input_grad(conv, &adjoint(&shape)) {
-            InputGrad::AsForward(Forward::Rows | Forward::Unfold) => {
-                tile(&adjoint(&shape), conv.out_channels)
-            }
-            InputGrad::AsForward(_) => 0,
-            InputGrad::Fold => tile(&shape, conv.in_channels),
+            InputGrad::AsForward(Forward::Rows) => tile(&adjoint(&shape), conv.out_channels),
+            _ => 0,
         },
         ConvKind::WeightGrad => match Sums::new(conv, &shape) {
             Some(sums) => sums.step_bytes(),
+            None if weight_way(conv, &shape) == WeightGrad::Batched => {
+                Batched::of(conv, &shape).step_bytes()
+            }
+            None if weight_way(conv, &shape) != WeightGrad::Rows => 0,
             None => {
                 let size = conv.groups * conv.out_channels * conv.in_channels * shape.taps();
                 let unfolded = match shape.is_identity() {
@@ -68,6 +74,28 @@ pub(crate) fn step_bytes(conv: &Conv) -> usize {
                 4 * weight_parts(conv, &shape, size) * size + unfolded
             }
         },
+    }
+}
+
+fn weight_way(conv: &Conv, shape: &Unfold) -> WeightGrad {
+    choice::weight_grad(conv, shape, Kernels::best().lanes)
+}
+
+/// Whether several images are columns of one product, so that the batch is not to be cut.
+pub(crate) fn joins_images(conv: &Conv) -> bool {
+    let shape = unfold_of(conv);
+    if is_empty(conv, &shape) || conv.batch == 1 || 2 * shape.positions() > batched::COLUMNS {
+        return false;
+    }
+    let (from, to) = (conv.in_channels, conv.out_channels);
+    match conv.kind {
+        ConvKind::Forward => choice::forward(&shape, conv.batch, from, to) == Forward::Batched,
+        ConvKind::InputGrad => match choice::input_grad(conv, &adjoint(&shape)) {
+            InputGrad::AsForward(way) => way == Forward::Batched,
+            InputGrad::Fold => true,
+            InputGrad::Depthwise => false,
+        },
+        ConvKind::WeightGrad => weight_way(conv, &shape) == WeightGrad::Batched,
     }
 }
 
@@ -124,11 +152,10 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
                     forward(slabs, a, weight, out, par);
                 });
             }
-            InputGrad::Fold => {
-                a.whole(par, |a| {
-                    b.with(|b| input_grad(conv, &shape, a, b, out, par))
-                });
+            InputGrad::Depthwise => {
+                b.with(|b| Depthwise::of(conv, &shape).input_grad(a, b, out, par));
             }
+            InputGrad::Fold => b.with(|b| Batched::of(conv, &shape).input_grad(a, b, out, par)),
         },
         ConvKind::WeightGrad => weight_grad(conv, &shape, (a, b), out, par),
     }
@@ -250,6 +277,14 @@ fn forward(slabs: Slabs, x: Floats<'_>, weight: &[f32], out: &mut [f32], par: Pa
     let count = images * groups;
     let slab = out.len() / count;
     let to = slab / positions;
+    if way == Forward::Depthwise {
+        let depthwise = Depthwise::new(&shape, [images, groups], to);
+        return depthwise.forward(x, weight, out, par);
+    }
+    if way == Forward::Batched {
+        let batched = Batched::new(shape, [images, groups], [from, to]);
+        return batched.forward(x, weight, out, par);
+    }
     if way == Forward::Implicit {
         let flat = Flat::new(&shape, from, to, count, par);
         return flat.run((x, weight, groups), out, None, par);
@@ -266,24 +301,21 @@ fn forward(slabs: Slabs, x: Floats<'_>, weight: &[f32], out: &mut [f32], par: Pa
                 .iter()
                 .for_each(|tile| direct(tile, (x, plane), weight, (out, positions), col));
         }
-        for tile in &tiles {
-            let n = tile.len;
-            let col = unfolded(&shape, x, tile, &mut col[..], par);
-            product(
-                [to, n, k],
-                Mat::rows(weight, k),
-                col,
-                &mut out[tile.start..],
-                positions,
-                false,
-                par,
-            );
-        }
+        let planes = Mat::rows(x, positions);
+        let weight = Mat::rows(weight, k);
+        product(
+            [to, positions, k],
+            weight,
+            planes,
+            out,
+            positions,
+            false,
+            par,
+        );
     };
     let scratch = match way {
-        Forward::Product => 0,
         Forward::Rows => shape.taps() * tiles[0].len,
-        _ => k * tiles[0].len,
+        _ => 0,
     };
     if count < par.threads() {
         let mut col = HostBufferMut::within_step(scratch * 4);
@@ -349,43 +381,6 @@ fn direct(
     }
 }
 
-/// Input gradient as `fold(weightᵀ · y)`.
-fn input_grad(conv: &Conv, shape: &Unfold, y: &[f32], weight: &[f32], out: &mut [f32], par: Par) {
-    let (positions, slab) = (shape.positions(), conv.in_channels * shape.plane());
-    let (og, k) = (conv.out_channels, conv.in_channels * shape.taps());
-    let tiles = tiles(shape, k);
-    let count = conv.batch * conv.groups;
-    par.chunks(out, count.div_ceil(par.pieces()) * slab, |first, out| {
-        let mut scratch = HostBufferMut::within_step(k * tiles[0].len * 4);
-        for (i, out) in out.chunks_exact_mut(slab).enumerate() {
-            let i = first / slab + i;
-            let y = &y[i * og * positions..][..og * positions];
-            let weight = &weight[i % conv.groups * og * k..][..og * k];
-            out.fill(0.0);
-            for tile in &tiles {
-                let n = tile.len;
-                let col = &mut scratch.slice_mut::<f32>()[..k * n];
-                let y = Mat {
-                    data: y.into(),
-                    at: tile.start,
-                    row: positions,
-                    col: 1,
-                };
-                product(
-                    [k, n, og],
-                    Mat::rows(weight, k).t(),
-                    y,
-                    col,
-                    n,
-                    false,
-                    Par::SERIAL,
-                );
-                tile.fold(col, out);
-            }
-        }
-    });
-}
-
 /// `Σ over images of y · unfold(x)ᵀ`, as partial sums over runs of tiles that are then added in order.
 fn weight_grad(
     conv: &Conv,
@@ -396,6 +391,11 @@ fn weight_grad(
 ) {
     if let Some(sums) = Sums::new(conv, shape) {
         return sums.run(x, y, out, par);
+    }
+    match weight_way(conv, shape) {
+        WeightGrad::Batched => return Batched::of(conv, shape).weight_grad(x, y, out, par),
+        WeightGrad::Depthwise => return Depthwise::of(conv, shape).weight_grad(x, y, out, par),
+        _ => {}
     }
     let (Some(x), Some(y)) = (x.single(), y.single()) else {
         return x.whole(par, |x| {
@@ -466,17 +466,7 @@ fn weight_part(
             );
             let at = i * og * positions + tile.start;
             let add = item != items.start;
-            if og < FEW {
-                dots((&y[at..], positions), (col, k), tile.len, out, add);
-                continue;
-            }
-            let y = Mat {
-                data: y.into(),
-                at,
-                row: positions,
-                col: 1,
-            };
-            product([og, k, tile.len], y, col.t(), out, k, add, par);
+            dots((&y[at..], positions), (col, k), tile.len, out, add);
         }
     }
 }

@@ -170,11 +170,16 @@ impl Tile {
     /// `col[(c * taps + t) * len + i]` = plane `c` of `x` where tap `t` reads for output position `start + i`, zero
     /// outside.
     pub(crate) fn unfold(&self, x: &[f32], col: &mut [f32]) {
-        let planes = x
-            .chunks_exact(self.plane)
-            .zip(col.chunks_exact_mut(self.taps.len() * self.len));
-        for (x, col) in planes {
-            for (reads, col) in self.taps.iter().zip(col.chunks_exact_mut(self.len)) {
+        self.unfold_rows(x, col, self.len);
+    }
+
+    /// As [`Tile::unfold`], with `row` floats from one row of `col` to the next.
+    pub(crate) fn unfold_rows(&self, x: &[f32], col: &mut [f32], row: usize) {
+        let rows = (0..).step_by(row);
+        let mut rows = rows.take(x.len() / self.plane * self.taps.len());
+        for x in x.chunks_exact(self.plane) {
+            for (reads, at) in self.taps.iter().zip(rows.by_ref()) {
+                let col = &mut col[at..at + self.len];
                 for run in &reads.runs {
                     let out = &mut col[run.at..run.at + run.count];
                     if self.step == 1 {
@@ -189,13 +194,13 @@ impl Tile {
         }
     }
 
-    /// The adjoint of [`Tile::unfold`]: adds `col` to the planes of `x`. Clears what of `col` is outside.
-    pub(crate) fn fold(&self, col: &mut [f32], x: &mut [f32]) {
-        let planes = x
-            .chunks_exact_mut(self.plane)
-            .zip(col.chunks_exact_mut(self.taps.len() * self.len));
-        for (x, col) in planes {
-            for (reads, col) in self.taps.iter().zip(col.chunks_exact_mut(self.len)) {
+    /// The adjoint of [`Tile::unfold_rows`]: adds `col` to the planes of `x`. Clears what of `col` is outside.
+    pub(crate) fn fold_rows(&self, col: &mut [f32], row: usize, x: &mut [f32]) {
+        let rows = (0..).step_by(row);
+        let mut rows = rows.take(x.len() / self.plane * self.taps.len());
+        for x in x.chunks_exact_mut(self.plane) {
+            for (reads, at) in self.taps.iter().zip(rows.by_ref()) {
+                let col = &mut col[at..at + self.len];
                 clear(col, &reads.gaps);
                 for run in &reads.runs {
                     let col = &col[run.at..run.at + run.count];

@@ -40,7 +40,7 @@ impl<'c> Sums<'c> {
             WeightGrad::Winograd => Way::Winograd(WinogradWeight::new(conv, shape)),
             WeightGrad::Implicit => Way::Flat(FlatWeight::new(conv, shape)),
             WeightGrad::FewChannels => Way::Few(FewWeight::new(conv, shape)),
-            WeightGrad::Unfold => return None,
+            WeightGrad::Depthwise | WeightGrad::Batched | WeightGrad::Rows => return None,
         };
         Some(Sums { conv, way })
     }

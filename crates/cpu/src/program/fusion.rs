@@ -5,6 +5,7 @@ use crate::dtype::Class;
 use crate::plan::{BlockFn, Function};
 use crate::program::optimizer_steps;
 use crate::program::{Instr, Span, operands};
+use crate::simd::error_function::{ERF_OF_PRODUCT, ERFC_OF_PRODUCT};
 use crate::simd::exponential::{EXP_OF_DIFFERENCE, EXP_OF_SUM};
 use crate::simd::{block2, block3};
 
@@ -16,6 +17,8 @@ pub(crate) enum Op {
     Mul,
     Neg,
     Exp,
+    Erf,
+    Erfc,
     Relu,
     Div,
     Sqrt,
@@ -36,6 +39,8 @@ impl Op {
             Function::Mul => Some(Op::Mul),
             Function::Neg => Some(Op::Neg),
             Function::Exp => Some(Op::Exp),
+            Function::Erf => Some(Op::Erf),
+            Function::Erfc => Some(Op::Erfc),
             Function::Div => Some(Op::Div),
             Function::Sqrt => Some(Op::Sqrt),
             _ => None,
@@ -294,6 +299,8 @@ fn of_two(outer: Op, first: Op) -> Option<BlockFn> {
     match (outer, first) {
         (Op::Exp, Op::Add) => Some(EXP_OF_SUM),
         (Op::Exp, Op::Sub) => Some(EXP_OF_DIFFERENCE),
+        (Op::Erf, Op::Mul) => Some(ERF_OF_PRODUCT),
+        (Op::Erfc, Op::Mul) => Some(ERFC_OF_PRODUCT),
         (Op::Relu, Op::Add) => Some(block2!(|a: f32, b: f32| -> f32 {
             if a + b <= 0.0 { 0.0 } else { a + b }
         })),

@@ -20,7 +20,7 @@ use crate::program::worker::{Earlier, Worker};
 use crate::program::{Around, LANES, Line, Program};
 use crate::reduce::combine::{Combine, add_lane_products, add_lanes};
 use crate::reduce::{self, Job};
-use crate::rows::softmax::Softmax;
+use crate::rows::softmax::{Head, Softmax};
 use crate::simd::Upcoming;
 use crate::threads::scratch::Scratch;
 use crate::{map, simd};
@@ -47,6 +47,8 @@ pub(crate) struct Ready {
     points: usize,
     /// The whole is a softmax.
     softmax: Option<Softmax>,
+    /// It begins as one.
+    head: Option<Head>,
 }
 
 #[derive(Debug)]
@@ -143,6 +145,7 @@ pub(crate) fn prepare(rows: &Rows, held: &[Held]) -> Ready {
         ahead,
         points: points().count(),
         softmax: Softmax::of(rows),
+        head: Head::of(rows),
         part: if across == 0 {
             1
         } else {
@@ -370,7 +373,19 @@ impl Piece<'_, '_> {
             .zip(short.chunks_exact_mut(ready.inner));
         let mut values = [&[][..]; Rows::MAX_STAGES];
         let mut own = &mut own[..];
-        for (s, stage) in ready.stages.iter().enumerate() {
+        let mut begun = 0;
+        if let Some(head) = &ready.head {
+            let of_stages = [0, 1, 2, 3].map(|s| {
+                let (now, rest) = std::mem::take(&mut own).split_at_mut(n * ready.width(s));
+                own = rest;
+                now
+            });
+            let [a, b, c, d] = of_stages;
+            head.run(context, first, [&mut *a, &mut *b, &mut *c, &mut *d]);
+            values[..Head::STAGES].copy_from_slice(&[a, b, c, d]);
+            begun = Head::STAGES;
+        }
+        for (s, stage) in ready.stages.iter().enumerate().skip(begun) {
             let words = n * ready.width(s);
             let out: &mut [u32] = match stage.output {
                 _ if words == 0 => &mut [],

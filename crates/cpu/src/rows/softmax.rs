@@ -14,15 +14,15 @@ pub(crate) struct Softmax {
     inner: usize,
 }
 
-/// The most points of a row: its exponentials stay in a first-level cache.
-const LONGEST: usize = 4096;
+/// The most points of a row: its exponentials stay in a second-level cache of 1 MiB beside the row.
+const LONGEST: usize = 1 << 16;
 
 impl Softmax {
     /// The softmax that `rows` is, if it is one and this processor has a way of its own for it.
     pub(crate) fn of(rows: &Rows) -> Option<Softmax> {
         let shape = [&rows.outer[..], &rows.inner[..]].concat();
         let inner: usize = rows.inner.iter().product();
-        let fits = inner.is_multiple_of(16) && (64..=LONGEST).contains(&inner) && usable();
+        let fits = (1..=LONGEST).contains(&inner) && usable();
         let input = input(rows, &shape).filter(|_| fits)?;
         Some(Softmax { input, inner })
     }
@@ -40,9 +40,60 @@ impl Softmax {
     }
 }
 
+/// The first stages of a softmax that is read by more than its own last one, as by its gradient: the greatest element of a row,
+/// the exponentials, their sum and its inverse.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    input: usize,
+    inner: usize,
+}
+
+impl Head {
+    /// Stages that it stands for.
+    pub(crate) const STAGES: usize = 4;
+
+    /// The head of `rows`, if they have one and this processor has a way of its own for it.
+    pub(crate) fn of(rows: &Rows) -> Option<Head> {
+        let shape = [&rows.outer[..], &rows.inner[..]].concat();
+        let inner: usize = rows.inner.iter().product();
+        let fits = (17..=LONGEST).contains(&inner) && usable();
+        let input = head(rows, &shape).filter(|_| fits)?;
+        Some(Head { input, inner })
+    }
+
+    /// The values of its stages for the rows from `first` on, one of each for a row but for the exponentials.
+    pub(crate) fn run(&self, context: &Context<'_>, first: usize, values: [&mut [u32]; 4]) {
+        let rows = values[0].len();
+        let x = &context.words(self.input)[first * self.inner..][..rows * self.inner];
+        head_rows(x, self.inner, values);
+    }
+}
+
 /// The input of a softmax.
 fn input(rows: &Rows, shape: &[usize]) -> Option<usize> {
-    let [greatest, exp, sum, recip, quotient] = &rows.stages[..] else {
+    let input = head(rows, shape)?;
+    let [_, _, _, _, quotient] = &rows.stages[..] else {
+        return None;
+    };
+    let whole = [
+        Known::Stage(1),
+        Known::Stage(3),
+        Known::Apply(Function::Mul, &[0, 1]),
+    ];
+    let last = quotient.kind == StageKind::Each
+        && quotient.dtype == DType::F32
+        && quotient.region.is_none()
+        && quotient.output == Some(0);
+    (last && same(&quotient.expr, &whole)).then_some(input)
+}
+
+fn same(expr: &Expr, want: &[Known<'_>]) -> bool {
+    expr.insts.iter().map(known).eq(want.iter().copied())
+}
+
+/// The input of what is a softmax's but for its last stage.
+fn head(rows: &Rows, shape: &[usize]) -> Option<usize> {
+    let [greatest, exp, sum, recip, ..] = &rows.stages[..] else {
         return None;
     };
     let kinds = [
@@ -50,13 +101,11 @@ fn input(rows: &Rows, shape: &[usize]) -> Option<usize> {
         (exp, StageKind::Each),
         (sum, StageKind::Reduce(ReduceKind::Sum)),
         (recip, StageKind::Once),
-        (quotient, StageKind::Each),
     ];
-    let all_f32 = |s: &Stage| s.dtype == DType::F32 && s.region.is_none();
+    let all_f32 = |s: &Stage| s.dtype == DType::F32 && s.region.is_none() && s.output.is_none();
     let of_kinds = kinds
         .iter()
         .all(|(stage, kind)| stage.kind == *kind && all_f32(stage));
-    let outputs = kinds.map(|(stage, _)| stage.output);
     let [Inst::Load { input, view }] = &greatest.expr.insts[..] else {
         return None;
     };
@@ -67,15 +116,7 @@ fn input(rows: &Rows, shape: &[usize]) -> Option<usize> {
         Known::Apply(Function::Add, &[0, 2]),
         Known::Apply(Function::Exp, &[3]),
     ];
-    let whole = [
-        Known::Stage(1),
-        Known::Stage(3),
-        Known::Apply(Function::Mul, &[0, 1]),
-    ];
-    let same =
-        |expr: &Expr, want: &[Known<'_>]| expr.insts.iter().map(known).eq(want.iter().copied());
     let is_softmax = of_kinds
-        && outputs == [None, None, None, None, Some(0)]
         && view.is_contiguous(shape)
         && greatest.expr.inputs[*input] == DType::F32
         && exp.expr.insts.first() == greatest.expr.insts.first()
@@ -84,8 +125,7 @@ fn input(rows: &Rows, shape: &[usize]) -> Option<usize> {
         && same(
             &recip.expr,
             &[Known::Stage(2), Known::Apply(Function::Recip, &[0])],
-        )
-        && same(&quotient.expr, &whole);
+        );
     is_softmax.then_some(*input)
 }
 
@@ -115,8 +155,11 @@ fn usable() -> bool {
 #[cfg(not(target_arch = "x86_64"))]
 fn run_rows(_: &[u32], _: &mut [u32], _: usize, _: bool) {}
 
+#[cfg(not(target_arch = "x86_64"))]
+fn head_rows(_: &[u32], _: usize, _: [&mut [u32]; 4]) {}
+
 #[cfg(target_arch = "x86_64")]
-use x86::{run_rows, usable};
+use x86::{head_rows, run_rows, usable};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -137,12 +180,13 @@ mod x86 {
     pub(crate) fn run_rows(x: &[u32], out: &mut [u32], inner: usize, stream: bool) {
         let (x, out): (&[f32], &mut [f32]) =
             (bytemuck::cast_slice(x), bytemuck::cast_slice_mut(out));
-        let aligned = out.as_ptr().align_offset(64) == 0;
+        // What is written past the caches is whole lines.
+        let lines = inner.is_multiple_of(N) && out.as_ptr().align_offset(64) == 0;
         with_scratch(inner, |exps| {
             // SAFETY: the processor has AVX-512; what is streamed is aligned, as rows are whole vectors.
-            match stream && aligned {
-                true => unsafe { rows::<true>(x, out, exps) },
-                false => unsafe { rows::<false>(x, out, exps) },
+            match stream && lines {
+                true => unsafe { rows::<true>(x, out, exps, inner) },
+                false => unsafe { rows::<false>(x, out, exps, inner) },
             }
         });
         if stream {
@@ -150,14 +194,48 @@ mod x86 {
         }
     }
 
-    /// # Safety
-    /// AVX-512; with `STREAM`, `out` begins on a line of the cache.
+    /// Greatest elements, exponentials, sums and their inverses of the rows of `inner` points of `x`.
+    pub(crate) fn head_rows(x: &[u32], inner: usize, values: [&mut [u32]; 4]) {
+        let [greatest, exps, sums, inverses] = values.map(bytemuck::cast_slice_mut);
+        // SAFETY: the processor has AVX-512.
+        unsafe {
+            heads(
+                bytemuck::cast_slice(x),
+                inner,
+                (greatest, exps),
+                (sums, inverses),
+            )
+        }
+    }
+
     #[target_feature(enable = "avx512f")]
-    unsafe fn rows<const STREAM: bool>(x: &[f32], out: &mut [f32], exps: &mut [f32]) {
-        let inner = exps.len();
+    fn heads(
+        x: &[f32],
+        inner: usize,
+        (greatest, exps): (&mut [f32], &mut [f32]),
+        (sums, inverses): (&mut [f32], &mut [f32]),
+    ) {
+        let rows = x.chunks_exact(inner).zip(exps.chunks_exact_mut(inner));
+        for (i, (row, exps)) in rows.enumerate() {
+            let mut most = Greatest::new();
+            for at in (0..inner).step_by(N) {
+                most.add(load(row, at, f32::NEG_INFINITY));
+            }
+            greatest[i] = most.value();
+            sums[i] = exponentials(row, exps, greatest[i], None);
+            inverses[i] = 1.0 / sums[i];
+        }
+    }
+
+    /// # Safety
+    /// AVX-512; with `STREAM`, `out` begins on a line of the cache and rows are whole lines.
+    #[target_feature(enable = "avx512f")]
+    unsafe fn rows<const STREAM: bool>(x: &[f32], out: &mut [f32], exps: &mut [f32], inner: usize) {
         let mut greatest = Greatest::new();
         let Some(first) = x.get(..inner) else { return };
-        first.chunks_exact(N).for_each(|x| greatest.add(load(x)));
+        for at in (0..inner).step_by(N) {
+            greatest.add(load(first, at, f32::NEG_INFINITY));
+        }
         let mut rows = x.chunks_exact(inner).peekable();
         for out in out.chunks_exact_mut(inner) {
             let Some(row) = rows.next() else { return };
@@ -165,30 +243,41 @@ mod x86 {
             let sum = exponentials(row, exps, greatest.value(), next);
             let factor = _mm512_set1_ps(1.0 / sum);
             greatest = Greatest::new();
-            let next = next.unwrap_or(&[]).chunks_exact(N);
-            let mut next = next.map(|x| load(x));
-            for (out, exp) in out.chunks_exact_mut(N).zip(exps.chunks_exact(N)) {
-                let quotient = _mm512_mul_ps(load(exp), factor);
-                // SAFETY: `out` is a vector long, and aligned where it has to be, says the caller.
+            for at in (0..inner).step_by(N) {
+                let quotient = _mm512_mul_ps(load(exps, at, 0.0), factor);
+                // SAFETY: the mask lets through what lies in the row, which is aligned where it has to be, says the caller.
                 unsafe {
+                    let out = out.as_mut_ptr().add(at);
                     match STREAM {
-                        true => _mm512_stream_ps(out.as_mut_ptr(), quotient),
-                        false => _mm512_storeu_ps(out.as_mut_ptr(), quotient),
+                        true => _mm512_stream_ps(out, quotient),
+                        false => _mm512_mask_storeu_ps(out, mask(inner - at), quotient),
                     }
                 }
-                if let Some(x) = next.next() {
-                    greatest.add(x);
+                if let Some(next) = next {
+                    greatest.add(load(next, at, f32::NEG_INFINITY));
                 }
             }
         }
     }
 
+    /// The lanes that are left.
+    #[inline(always)]
+    fn mask(left: usize) -> __mmask16 {
+        if left >= N {
+            __mmask16::MAX
+        } else {
+            (1 << left) - 1
+        }
+    }
+
+    /// A vector from `at` on, with `beyond` behind the end.
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn load(from: &[f32]) -> __m512 {
-        assert!(from.len() == N);
-        // SAFETY: the slice is a vector long.
-        unsafe { _mm512_loadu_ps(from.as_ptr()) }
+    fn load(from: &[f32], at: usize, beyond: f32) -> __m512 {
+        assert!(at < from.len());
+        let mask = mask(from.len() - at);
+        // SAFETY: the mask lets through what lies in the slice.
+        unsafe { _mm512_mask_loadu_ps(_mm512_set1_ps(beyond), mask, from.as_ptr().add(at)) }
     }
 
     /// The greatest of many; NaN if one is.
@@ -225,8 +314,8 @@ mod x86 {
         }
     }
 
-    /// exp(x - greatest) of a row, and the sum: by 64 chains for each block, the blocks' sums joined in f64. Fetches the
-    /// next row meanwhile.
+    /// exp(x - greatest) of a row, and the sum: by 64 chains for each block, the blocks' sums joined in f64; at most 16 one
+    /// after the other. Fetches the next row meanwhile.
     #[target_feature(enable = "avx512f")]
     #[inline]
     fn exponentials(row: &[f32], exps: &mut [f32], greatest: f32, next: Option<&[f32]>) -> f32 {
@@ -235,41 +324,44 @@ mod x86 {
         let mut total = 0.0;
         for (row, exps) in row.chunks(LANES).zip(exps.chunks_mut(LANES)) {
             let mut sums = [_mm512_setzero_ps(); 4];
-            let (groups, last) = (row.chunks(4 * N), row.len() <= N);
-            for (row, exps) in groups.zip(exps.chunks_mut(4 * N)) {
-                let parts = row.chunks_exact(N).zip(exps.chunks_exact_mut(N));
-                for ((x, exp), sum) in parts.zip(&mut sums) {
-                    let e = exponential(_mm512_sub_ps(load(x), all));
-                    *sum = _mm512_add_ps(*sum, e);
-                    // SAFETY: `exp` is a vector long.
-                    unsafe { _mm512_storeu_ps(exp.as_mut_ptr(), e) };
-                }
-                if let Some(upcoming) = &mut upcoming {
-                    upcoming.fetch(row.len());
+            for (v, at) in (0..row.len()).step_by(N).enumerate() {
+                let e = exponential(_mm512_sub_ps(load(row, at, 0.0), all));
+                let e = _mm512_maskz_mov_ps(mask(row.len() - at), e);
+                sums[v % 4] = _mm512_add_ps(sums[v % 4], e);
+                let lanes = mask(row.len() - at);
+                assert!(exps.len() >= row.len());
+                // SAFETY: the mask lets through what lies in the block.
+                unsafe { _mm512_mask_storeu_ps(exps.as_mut_ptr().add(at), lanes, e) };
+                if v % 4 == 3
+                    && let Some(upcoming) = &mut upcoming
+                {
+                    upcoming.fetch(4 * N);
                 }
             }
-            total += match last {
-                true => exps.iter().map(|&e| f64::from(e)).sum(),
-                false => f64::from(joined(sums)),
+            total += match row.len() {
+                ..=N => exps[..row.len()].iter().map(|&e| f64::from(e)).sum(),
+                _ => f64::from(joined(sums)),
             };
         }
         total as f32
     }
 
-    /// Joins chains pairwise.
+    /// Joins chains pairwise: lane `i` with lane `i + 8`, then with `i + 4`, `i + 2` and `i + 1`.
     #[target_feature(enable = "avx512f")]
     #[inline]
     fn joined([a, b, c, d]: [__m512; 4]) -> f32 {
-        let vector = _mm512_add_ps(_mm512_add_ps(a, c), _mm512_add_ps(b, d));
-        let mut lanes = [0.0f32; N];
-        // SAFETY: the array is a vector long.
-        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), vector) };
-        for half in [8, 4, 2, 1] {
-            for i in 0..half {
-                lanes[i] += lanes[i + half];
-            }
-        }
-        lanes[0]
+        let sixteen = _mm512_add_ps(_mm512_add_ps(a, c), _mm512_add_ps(b, d));
+        let sixteen = _mm512_castps_pd(sixteen);
+        let low = _mm256_castpd_ps(_mm512_castpd512_pd256(sixteen));
+        let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(sixteen));
+        let eight = _mm256_add_ps(low, high);
+        let four = _mm_add_ps(
+            _mm256_castps256_ps128(eight),
+            _mm256_extractf128_ps::<1>(eight),
+        );
+        let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        let one = _mm_add_ss(two, _mm_shuffle_ps::<1>(two, two));
+        _mm_cvtss_f32(one)
     }
 }
 
@@ -297,10 +389,10 @@ mod tests {
         // Rows with what is not finite, and one of nothing but −∞.
         let inner = shape[shape.len() - 1];
         if n / inner > 4 {
-            values[inner + 3] = f32::NAN;
-            values[2 * inner + 60] = f32::INFINITY;
+            values[inner + inner / 3] = f32::NAN;
+            values[2 * inner + inner / 2] = f32::INFINITY;
             values[3 * inner..4 * inner].fill(f32::NEG_INFINITY);
-            values[4 * inner + 5] = f32::NEG_INFINITY;
+            values[4 * inner + inner / 4] = f32::NEG_INFINITY;
         }
         Tensor::from_slice(&values, shape, &Device::cpu())
     }
@@ -314,7 +406,7 @@ mod tests {
         let x = data(&[6, 128]);
         assert!(of(&x.softmax(1)));
         assert!(!of(&x.log_softmax(1)) && !of(&(x.softmax(1) * 2.0)) && !of(&x.relu().softmax(1)));
-        assert!(!of(&data(&[6, 72]).softmax(1)) && !of(&data(&[6, 16]).softmax(1)));
+        assert!(of(&data(&[6, 72]).softmax(1)) && of(&data(&[60, 56]).softmax(1)));
         assert!(!of(&x.t().softmax(1)) && !of(&x.softmax(0)));
     }
 
@@ -340,11 +432,52 @@ mod tests {
     }
 
     #[test]
+    fn a_gradient_begins_as_a_softmax() {
+        if !usable() {
+            return println!("skipped: this processor has no AVX-512");
+        }
+        for inner in [17, 33, 56, 100, 1000, 1040] {
+            let shape = [9, inner];
+            let value = |i: usize| ((i * 37 % 101) as f32 - 50.0) * 0.1;
+            let x: Vec<f32> = (0..9 * inner).map(value).collect();
+            let dy: Vec<f32> = (0..9 * inner).map(|i| value(i * 7 + 3)).collect();
+            let at = |v: &[f32]| Tensor::from_slice(v, &shape, &Device::cpu());
+            let (x_at, dy_at) = (at(&x), at(&dy));
+            let y = x_at.softmax(1);
+            let loss = (&y * &dy_at).sum();
+            let dx = wgrad_graph::grad(&loss, &[&x_at])
+                .expect("a gradient")
+                .remove(0);
+            let plan = wgrad_graph::planning::planned(&[&y, &dx], &[])
+                .expect("a plan")
+                .plan;
+            let begun =
+                |kernel: &Kernel| matches!(kernel, Kernel::Rows(r) if Head::of(r).is_some());
+            assert!(plan.steps.iter().any(|s| begun(&s.kernel)), "{inner}");
+            let got = dx.to_vec::<f32>().expect("values");
+            for ((x, dy), got) in x.chunks(inner).zip(dy.chunks(inner)).zip(got.chunks(inner)) {
+                let exps: Vec<f64> = x.iter().map(|&x| f64::from(x).exp()).collect();
+                let sum: f64 = exps.iter().sum();
+                let dot: f64 = exps.iter().zip(dy).map(|(e, &d)| e * f64::from(d)).sum();
+                for ((e, &d), &got) in exps.iter().zip(dy).zip(got) {
+                    let want = e / sum * (f64::from(d) - dot / sum);
+                    assert!(
+                        (f64::from(got) - want).abs() < 1e-6,
+                        "{inner}: {got} and {want}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
     fn it_has_the_bits_of_the_stages() {
         if !usable() {
             return println!("skipped: this processor has no AVX-512");
         }
-        for inner in [64, 80, 96, 512, 1024, 1040, 1088, 2064, 4096] {
+        for inner in [
+            17, 33, 56, 64, 65, 80, 96, 500, 512, 1000, 1024, 1025, 1040, 1088, 2064, 4096, 4100,
+        ] {
             let x = data(&[7, inner]);
             let rows = planned(&x.softmax(1)).expect("rows");
             let softmax = Softmax::of(&rows).expect("a softmax");

@@ -14,13 +14,11 @@ use wgrad_plan::profile;
 /// Operands of a step that need no list of their own on the heap.
 const FEW: usize = 8;
 
-/// What a plan that is run again keeps: its temporary buffers, and buffers that results may be written to.
+/// What a plan that is run again keeps: buffers that results may be written to. Temporaries are the executor's arena's.
 pub struct Memory {
     /// Bytes of each output buffer.
     sizes: Vec<usize>,
     pub(crate) offered: Vec<Option<HostBufferMut>>,
-    pub(crate) temps: Vec<Option<HostBufferMut>>,
-    pub(crate) packs: Vec<Option<HostBufferMut>>,
 }
 
 impl Memory {
@@ -29,8 +27,6 @@ impl Memory {
         Memory {
             sizes: output_sizes(plan),
             offered: Vec::new(),
-            temps: Vec::new(),
-            packs: Vec::new(),
         }
     }
 
@@ -45,18 +41,8 @@ impl Memory {
         std::mem::take(&mut self.offered)
     }
 
-    /// Gets what the first run needs, and one after a run that did not end; `floats` are those of each packed operand.
-    pub(crate) fn fill(&mut self, plan: &Plan, floats: &[usize]) -> Result<(), Lack> {
-        if self.temps.is_empty() {
-            self.temps = temps(plan)?;
-        }
-        if self.packs.is_empty() {
-            self.packs = packs(floats)?;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn take_outputs(&mut self, plan: &Plan) -> Result<Vec<Option<HostBufferMut>>, Lack> {
+    /// Gets a buffer for each output that none was offered for.
+    pub(crate) fn complete(&mut self, plan: &Plan) -> Result<(), Lack> {
         let fits =
             |kept: &Option<HostBufferMut>, bytes| kept.as_ref().is_some_and(|k| k.len() == bytes);
         self.offered.resize_with(self.sizes.len(), || None);
@@ -71,7 +57,7 @@ impl Memory {
                 *place = Some(new.map_err(|bytes| Lack::of(plan, Place::Output(at), bytes))?);
             }
         }
-        Ok(std::mem::take(&mut self.offered))
+        Ok(())
     }
 }
 
@@ -96,17 +82,13 @@ impl Lack {
     }
 }
 
-/// What step `at` unwound with, if it found no room, as an error; goes on with any other panic.
-pub(crate) fn no_room(
-    panic: Box<dyn std::any::Any + Send>,
-    plan: &Plan,
-    at: usize,
-) -> Result<(), Lack> {
+/// What step `at` unwound with, if it found no room; goes on with any other panic.
+pub(crate) fn no_room(panic: Box<dyn std::any::Any + Send>, plan: &Plan, at: usize) -> Lack {
     match panic.downcast::<NoRoom>() {
-        Ok(lack) => Err(Lack {
+        Ok(lack) => Lack {
             bytes: lack.bytes,
             origin: plan.steps.get(at).map(|step| step.origin.clone()),
-        }),
+        },
         Err(panic) => resume_unwind(panic),
     }
 }
@@ -123,23 +105,14 @@ fn output_sizes(plan: &Plan) -> Vec<usize> {
     sizes
 }
 
-fn temps(plan: &Plan) -> Result<Vec<Option<HostBufferMut>>, Lack> {
-    let scratch = |(at, &bytes): (usize, &usize)| {
-        let lack = |bytes| Lack::of(plan, Place::Temp(at), bytes);
+/// New buffers for the outputs of a plan.
+pub(crate) fn new_outputs(plan: &Plan) -> Result<Vec<Option<HostBufferMut>>, Lack> {
+    let scratch = |(at, bytes)| {
+        let lack = |bytes| Lack::of(plan, Place::Output(at), bytes);
         HostBufferMut::scratch(bytes).map(Some).map_err(lack)
     };
-    plan.temps.iter().enumerate().map(scratch).collect()
-}
-
-fn packs(floats: &[usize]) -> Result<Vec<Option<HostBufferMut>>, Lack> {
-    let scratch = |&floats: &usize| {
-        let lack = |bytes| Lack {
-            bytes,
-            origin: None,
-        };
-        HostBufferMut::scratch(floats * 4).map(Some).map_err(lack)
-    };
-    floats.iter().map(scratch).collect()
+    let sizes = output_sizes(plan).into_iter().enumerate();
+    sizes.map(scratch).collect()
 }
 
 /// What a plan is given.
@@ -176,23 +149,28 @@ pub(crate) struct Buffers<'r> {
 }
 
 impl<'r> Buffers<'r> {
+    /// Of a run of `plan`; `taken` are its temporaries and its packed operands.
     pub(crate) fn new(
         plan: &Plan,
-        floats: &[usize],
         leaves: &'r [&'r HostBuffer],
-    ) -> Result<Self, Lack> {
-        let scratch = |(at, bytes)| {
-            let lack = |bytes| Lack::of(plan, Place::Output(at), bytes);
-            HostBufferMut::scratch(bytes).map(Some).map_err(lack)
-        };
-        let sizes = output_sizes(plan).into_iter().enumerate();
-        Ok(Buffers {
+        outputs: Vec<Option<HostBufferMut>>,
+        taken: Vec<Option<HostBufferMut>>,
+    ) -> Self {
+        let mut temps = taken;
+        let packs = temps.split_off(plan.temps.len());
+        Buffers {
             leaves: leaves.iter().map(|b| Leaf::Whole(b)).collect(),
-            outputs: sizes.map(scratch).collect::<Result<_, _>>()?,
-            temps: temps(plan)?,
-            packs: packs(floats)?,
+            outputs,
+            temps,
+            packs,
             packed: false,
-        })
+        }
+    }
+
+    /// Its temporaries and packed operands, for the next run of any plan.
+    pub(crate) fn take_temporary(&mut self) -> impl Iterator<Item = Option<HostBufferMut>> {
+        let temps = std::mem::take(&mut self.temps);
+        temps.into_iter().chain(std::mem::take(&mut self.packs))
     }
 
     /// Memory that lives no longer than a step, without leaves.
@@ -330,8 +308,9 @@ impl<'r> Buffers<'r> {
         }
     }
 
-    pub(crate) fn finish(self, plan: &Plan) -> Result<Vec<HostBuffer>, Lack> {
-        let outputs = self.outputs.into_iter().flatten();
+    /// The results; its outputs are gone then.
+    pub(crate) fn finish(&mut self, plan: &Plan) -> Result<Vec<HostBuffer>, Lack> {
+        let outputs = std::mem::take(&mut self.outputs).into_iter().flatten();
         let frozen: Vec<HostBuffer> = outputs.map(HostBufferMut::freeze).collect();
         let copy = |bytes: &[u8], place| {
             let copy = HostBufferMut::copy_of(bytes).map(HostBufferMut::freeze);

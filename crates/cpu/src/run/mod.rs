@@ -1,4 +1,4 @@
-//! Running a plan: its steps in order, shared among threads, in memory that is kept from run to run.
+//! Running a plan: its steps in order, shared among threads, in memory that all plans share.
 //!
 //! ```text
 //!  Executor::run ─► with_team ─► a segment ─► part by part, each on one thread
@@ -13,15 +13,14 @@ mod rounds;
 pub(crate) mod segments;
 
 use crate::plan::Plan;
-use crate::storage::{HostBuffer, HostBufferMut};
+use crate::storage::{Arena, HostBuffer, HostBufferMut, Taken};
 use crate::threads::par::Par;
 use crate::threads::team::Team;
 #[cfg(test)]
 pub(crate) use kernel::run_kernel;
 #[cfg(test)]
 pub(crate) use kernel::run_ready;
-use memory::no_room;
-use memory::{Buffers, Leaf};
+use memory::{Buffers, new_outputs, no_room};
 pub use memory::{Lack, Memory};
 pub use prepared::Prepared;
 #[cfg(test)]
@@ -39,6 +38,8 @@ pub type Observer<'o> = dyn FnMut(usize, &HostBufferMut) + 'o;
 #[derive(Debug)]
 pub struct Executor {
     team: Team,
+    /// Temporaries of whatever runs.
+    arena: Arena,
 }
 
 impl Default for Executor {
@@ -65,71 +66,115 @@ impl Executor {
         };
         Executor {
             team: Team::new(threads),
+            arena: Arena::new(),
         }
     }
 
     /// Runs `plan` on the given leaves and scalars and returns one buffer for each of [`Plan::outputs`]. An index
     /// out of range writes the step's `check` to `status` if that is 0. `observer` sees the output of each step.
+    ///
+    /// # Errors
+    /// What the host has no room for, when all that nobody uses was given back.
     pub fn run(
         &self,
-        (plan, prepared): (&Plan, &Prepared),
+        plan: (&Plan, &Prepared),
         leaves: &[&HostBuffer],
         scalars: &[u32],
         status: &AtomicU32,
         observer: Option<&mut Observer<'_>>,
     ) -> Result<Vec<HostBuffer>, Lack> {
-        let mut buffers = Buffers::new(plan, &prepared.packs, leaves)?;
-        let steps = plan.steps.iter().zip(&prepared.steps);
         let run = Run { scalars, status };
-        match observer {
-            Some(observer) => {
-                for (i, (step, ready)) in steps.enumerate() {
-                    self.with_team(true, |par| buffers.step(plan, step, ready, run, par));
-                    if let Some(Some(buffer)) = buffers.written(plan.slots[step.output].place) {
-                        observer(i, buffer);
-                    }
-                }
-            }
-            None => {
-                let at = Cell::new(0);
-                let steps = || self.run_steps(&mut buffers, (plan, prepared), run, &at);
-                let ran = catch_unwind(AssertUnwindSafe(steps));
-                ran.or_else(|panic| no_room(panic, plan, at.get()))?;
+        if let Some(observer) = observer {
+            return self.observed(plan, leaves, run, observer);
+        }
+        let mut outputs = new_outputs(plan.0)?;
+        let mut ran = self.attempt(plan, leaves, &mut outputs, run);
+        if let Err((_, true)) = ran {
+            outputs.clear();
+            self.arena.release();
+            outputs = new_outputs(plan.0)?;
+            ran = self.attempt(plan, leaves, &mut outputs, run);
+        }
+        ran.map_err(|(lack, _)| lack)
+    }
+
+    /// As [`Executor::run`], with results in memory that is offered. Outputs that take the place of a leaf are as they
+    /// were if the status is not 0, memory is lacking or a step panics; after the last two what was offered can be taken
+    /// back.
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub fn run_in(
+        &self,
+        memory: &mut Memory,
+        plan: (&Plan, &Prepared),
+        leaves: &[&HostBuffer],
+        scalars: &[u32],
+        status: &AtomicU32,
+    ) -> Result<Vec<HostBuffer>, Lack> {
+        let run = Run { scalars, status };
+        memory.complete(plan.0)?;
+        let mut ran = self.attempt(plan, leaves, &mut memory.offered, run);
+        if let Err((_, true)) = ran {
+            self.arena.release();
+            memory.complete(plan.0)?;
+            ran = self.attempt(plan, leaves, &mut memory.offered, run);
+        }
+        ran.map_err(|(lack, _)| lack)
+    }
+
+    /// By how many bytes a run of this plan would make the arena grow.
+    pub fn growth(&self, prepared: &Prepared) -> u64 {
+        self.arena.growth(&prepared.needs)
+    }
+
+    fn observed(
+        &self,
+        (plan, prepared): (&Plan, &Prepared),
+        leaves: &[&HostBuffer],
+        run: Run<'_>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Vec<HostBuffer>, Lack> {
+        let outputs = new_outputs(plan)?;
+        let taken = self.take(plan, prepared)?;
+        let mut buffers = Buffers::new(plan, leaves, outputs, taken.buffers);
+        for (i, (step, ready)) in plan.steps.iter().zip(&prepared.steps).enumerate() {
+            self.with_team(true, |par| buffers.step(plan, step, ready, run, par));
+            if let Some(Some(buffer)) = buffers.written(plan.slots[step.output].place) {
+                observer(i, buffer);
             }
         }
         buffers.finish(plan)
     }
 
-    /// As [`Executor::run`], in memory that is kept from run to run. Outputs that take the place of a leaf are as they
-    /// were if the status is not 0, memory is lacking or a step panics; after the last two what was offered can be taken
-    /// back.
-    pub fn run_in(
+    /// Temporaries of a run.
+    fn take(&self, plan: &Plan, prepared: &Prepared) -> Result<Taken, Lack> {
+        let taken = self.arena.take(&prepared.needs);
+        taken.map_err(|(need, bytes)| prepared.lack(plan, need, bytes))
+    }
+
+    /// A run with these buffers for its outputs, which are there again where it fails, but for those lent to the step that
+    /// stopped. An error says too whether another attempt may succeed once the arena has given back what it has: this one
+    /// worked in buffers that are larger than it needs, and has replaced nothing yet.
+    fn attempt(
         &self,
-        memory: &mut Memory,
         (plan, prepared): (&Plan, &Prepared),
         leaves: &[&HostBuffer],
-        scalars: &[u32],
-        status: &AtomicU32,
-    ) -> Result<Vec<HostBuffer>, Lack> {
-        memory.fill(plan, &prepared.packs)?;
-        let mut buffers = Buffers {
-            leaves: leaves.iter().map(|b| Leaf::Whole(b)).collect(),
-            outputs: memory.take_outputs(plan)?,
-            temps: std::mem::take(&mut memory.temps),
-            packs: std::mem::take(&mut memory.packs),
-            packed: false,
-        };
+        outputs: &mut Vec<Option<HostBufferMut>>,
+        run: Run<'_>,
+    ) -> Result<Vec<HostBuffer>, (Lack, bool)> {
+        let taken = self.take(plan, prepared).map_err(|lack| (lack, false))?;
+        let mut buffers = Buffers::new(plan, leaves, std::mem::take(outputs), taken.buffers);
         let at = Cell::new(0);
-        let run = Run { scalars, status };
-        let run = || self.run_steps(&mut buffers, (plan, prepared), run, &at);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
-            // What was to be replaced is still there; what was lent to the step that stopped is not.
-            memory.offered = buffers.outputs;
-            return no_room(panic, plan, at.get()).map(|()| Vec::new());
+        let steps = || self.run_steps(&mut buffers, (plan, prepared), run, &at);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(steps)) {
+            *outputs = std::mem::take(&mut buffers.outputs);
+            let again = taken.roomy && at.get() < prepared.first_in_place;
+            return Err((no_room(panic, plan, at.get()), again));
         }
-        memory.temps = std::mem::take(&mut buffers.temps);
-        memory.packs = std::mem::take(&mut buffers.packs);
-        buffers.finish(plan)
+        let results = buffers.finish(plan);
+        self.arena.give(&prepared.needs, buffers.take_temporary());
+        results.map_err(|lack| (lack, false))
     }
 
     /// A plan of small steps stays on this thread; entering the pool costs more than it brings. `current` is the step that

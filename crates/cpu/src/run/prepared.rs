@@ -1,11 +1,12 @@
 //! What a plan's steps need that does not change from run to run, worked out once.
 
+use super::memory::Lack;
 use super::ready::{Packed, Ready};
 use crate::matmul;
 use crate::matmul::gemm::packed_len;
 use crate::plan::{Kernel, Loop, Matrix, Place, Plan, SlotId, Step};
 use crate::run::segments::{self, Segment};
-use crate::storage::class_bytes;
+use crate::storage::{Needs, class_bytes};
 use rustc_hash::FxHashMap;
 
 /// The steps of a plan made ready.
@@ -17,6 +18,8 @@ pub struct Prepared {
     pub(crate) large: bool,
     /// Floats of each packed operand.
     pub(crate) packs: Vec<usize>,
+    /// The plan's temporaries, then its packed operands.
+    pub(crate) needs: Needs,
     /// Steps that run part by part, in order.
     pub(crate) segments: Vec<Segment>,
     /// The first step that writes where a leaf lies.
@@ -49,20 +52,33 @@ impl Prepared {
             .map(|(step, ready)| work(plan, step, ready))
             .sum();
         let large = work >= LARGE;
+        let packed = packs.iter().map(|floats| floats * 4);
         Prepared {
             steps,
             large,
+            needs: Needs::new(plan.temps.iter().copied().chain(packed).collect()),
             packs,
             segments: segments::find(plan),
             first_in_place: plan.first_in_place(),
         }
     }
 
-    /// Bytes that the first run takes and the plan then keeps, temporaries and packed operands, and the most that one of its
-    /// steps takes besides while it runs.
+    /// What a run lacks that has no room for one of its [`Needs`].
+    pub(crate) fn lack(&self, plan: &Plan, need: usize, bytes: usize) -> Lack {
+        let Some(pack) = need.checked_sub(plan.temps.len()) else {
+            return Lack::of(plan, Place::Temp(need), bytes);
+        };
+        let packs = |ready: &Ready| matches!(ready, Ready::Matmul(p) if p.pack == pack);
+        let step = self.steps.iter().position(packs);
+        Lack {
+            bytes,
+            origin: step.map(|at| plan.steps[at].origin.clone()),
+        }
+    }
+
+    /// Bytes that a run takes of the arena, for temporaries and packed operands, and the most that one of its steps takes besides
+    /// while it runs.
     pub fn bytes(&self, plan: &Plan) -> (u64, u64) {
-        let packs = self.packs.iter().map(|floats| floats * 4);
-        let kept = plan.temps.iter().copied().chain(packs);
         // What runs part by part works in memory of its threads.
         let by_parts = |at: usize| self.segments.iter().any(|s| s.steps.contains(&at));
         let steps = plan.steps.iter().enumerate();
@@ -74,7 +90,7 @@ impl Prepared {
             },
             _ => 0,
         });
-        (kept.map(class_bytes).sum(), within.max().unwrap_or(0))
+        (self.needs.bytes(), within.max().unwrap_or(0))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every family against obvious loops, in f64 where sums are involved, on one thread and on several.
 
 mod contraction;
+mod convolution_ways;
 mod elementwise;
 #[cfg(unix)]
 mod guarded;

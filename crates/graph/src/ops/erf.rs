@@ -5,9 +5,8 @@ use super::{Derivative, Derive, Elementwise, elementwise};
 #[cfg(any(test, feature = "samples"))]
 use super::{Sample, SampleInput};
 use crate::dtype::DType;
-use crate::simd::block1;
-use crate::math;
-use crate::plan::ScalarOp;
+use crate::simd::error_function::ERF;
+use crate::plan::{Function, ScalarOp};
 use crate::tensor::Tensor;
 use std::f64::consts::FRAC_2_SQRT_PI;
 
@@ -18,8 +17,9 @@ pub struct Erf;
 static SCALAR: ScalarOp = ScalarOp {
     name: "erf",
     wgsl: |x, _, _| format!("w_erf({})", x[0]),
-    cpu: |_, _| Some(block1!(|x: f32| -> f32 { math::erf(x) })),
+    cpu: |_, _| Some(ERF),
     cost: 15,
+    function: Function::Erf,
     ..ScalarOp::PLAIN
 };
 

@@ -5,9 +5,8 @@ use super::{Derivative, Derive, Elementwise, elementwise};
 #[cfg(any(test, feature = "samples"))]
 use super::{Sample, SampleInput};
 use crate::dtype::DType;
-use crate::simd::block1;
-use crate::math;
-use crate::plan::ScalarOp;
+use crate::simd::error_function::ERFC;
+use crate::plan::{Function, ScalarOp};
 use crate::tensor::Tensor;
 use std::f64::consts::FRAC_2_SQRT_PI;
 
@@ -18,8 +17,9 @@ pub struct Erfc;
 static SCALAR: ScalarOp = ScalarOp {
     name: "erfc",
     wgsl: |x, _, _| format!("w_erfc({})", x[0]),
-    cpu: |_, _| Some(block1!(|x: f32| -> f32 { math::erfc(x) })),
+    cpu: |_, _| Some(ERFC),
     cost: 18,
+    function: Function::Erfc,
     ..ScalarOp::PLAIN
 };
 

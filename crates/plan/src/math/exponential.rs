@@ -16,7 +16,7 @@ pub const EXPM1: [f32; 6] = [
 
 /// a · b + c, rounded once if `FUSED`.
 #[inline(always)]
-fn times_plus<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+pub(super) fn times_plus<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
@@ -34,7 +34,7 @@ fn polynomial<const FUSED: bool, const N: usize>(x: f32, c: [f32; N]) -> f32 {
 
 /// e^r - 1 = r + r² · (1/2 + r · p(r)) for |r| ≤ 0.505, minimax, relative error 2^-27.
 #[inline(always)]
-fn expm1_near<const FUSED: bool>(r: f32) -> f32 {
+pub(super) fn expm1_near<const FUSED: bool>(r: f32) -> f32 {
     let p = polynomial::<FUSED, 6>(r, EXPM1);
     times_plus::<FUSED>(r * r, p, r)
 }
@@ -47,7 +47,7 @@ pub fn expm1_poly(r: f32) -> f32 {
 
 /// x = n ln 2 + r with |r| ≤ ln 2 / 2, for |x| ≤ 120.
 #[inline(always)]
-fn reduce<const FUSED: bool>(x: f32) -> (f32, i32) {
+pub(super) fn reduce<const FUSED: bool>(x: f32) -> (f32, i32) {
     let t = times_plus::<FUSED>(x, LOG2_E, MAGIC);
     let (nf, n) = (t - MAGIC, t.to_bits() as i32 - 0x4b40_0000);
     let r = times_plus::<FUSED>(-nf, LN2_HI, x);

@@ -13,10 +13,14 @@
 //!
 //! Must not hold tensors, dispatch, or anything that differs from the WGSL twin in formula.
 
+mod error_function;
 mod exponential;
 mod gamma;
 mod trig;
 
+pub use error_function::{
+    CENTRES, COMPLEMENT, COMPLEMENT_CENTRES, ERF, FARTHEST, erf, erf_fused, erfc, erfc_fused,
+};
 #[cfg(target_arch = "x86_64")]
 pub use exponential::EXPM1;
 pub use exponential::{exp, exp_fused, tanh, tanh_fused};
@@ -438,73 +442,6 @@ pub fn atanh(x: f32) -> f32 {
     };
     let y = with_sign(0.5 * log1p(u), x);
     tiny_or(x, y)
-}
-
-// --- error function ------------------------------------------------------------------------------
-
-/// erf x, 2 ulp: x (1 + p(x²)) up to 0.9, then 1 - e^(-x q(x)).
-#[inline(always)]
-pub fn erf(x: f32) -> f32 {
-    let a = x.abs();
-    let z = a * a;
-    let p = horner(
-        z,
-        [
-            0.128_379_17,
-            -0.376_126_35,
-            0.112_837_16,
-            -0.026_860_502,
-            0.005_203_773,
-            -0.000_817_395,
-            8.503_179_6e-5,
-        ],
-    );
-    let near = a + a * p;
-    let c = if a > 4.0 { 4.0 } else { a };
-    let q = horner(
-        c,
-        [
-            1.128_613_4,
-            0.635_296_46,
-            0.105_993_02,
-            -0.023_548_977,
-            0.003_540_375_7,
-            -0.000_297_393_18,
-            8.664_476e-6,
-        ],
-    );
-    let far = 1.0 - exp_scaled(-(c * q), 0);
-    with_sign(if a < 0.9 { near } else { far }, x)
-}
-
-/// 1 - erf x, 4 ulp down to the smallest normal: e^(-x²) p(t) / (1 + 2x) with t = (x - 3.75)/(x + 3.75).
-#[inline(always)]
-pub fn erfc(x: f32) -> f32 {
-    let a = x.abs();
-    let c = if a > 10.2 { 10.2 } else { a };
-    let t = (c - 3.75) / (c + 3.75);
-    let p = horner(
-        t,
-        [
-            1.237_512_6,
-            -0.140_240_68,
-            0.003_586_904_6,
-            0.082_281_54,
-            -0.108_835_25,
-            0.092_227_11,
-            -0.058_490_664,
-            0.028_863_639,
-            -0.010_093_385,
-            0.000_583_526_9,
-        ],
-    );
-    // -x² = -ch² + d, the first exact, d in [-0.1, 0].
-    let ch = high(c);
-    let d = (ch - c) * (ch + c);
-    let (r, n) = exp_reduce(-(ch * ch));
-    let tail = scale(1.0 + expm1_poly(r + d), n) * (p / (1.0 + 2.0 * c));
-    let far = if x < 0.0 { 2.0 - tail } else { tail };
-    if a < 0.5 { 1.0 - erf(x) } else { far }
 }
 
 // --- half precision ------------------------------------------------------------------------------

@@ -45,6 +45,10 @@ pub enum Function {
     Sqrt,
     /// `exp(a)`.
     Exp,
+    /// `erf(a)`.
+    Erf,
+    /// `1 − erf(a)`.
+    Erfc,
     /// `max(a, 0)`.
     Relu,
     /// The greater of two.

@@ -52,16 +52,9 @@ fn exp_of_difference(out: &mut [u32], args: &[&[u32]]) {
 /// With AVX-512.
 #[cfg(target_arch = "x86_64")]
 pub mod x86 {
-    use super::super::{Level, level};
+    use crate::simd::avx512::block;
+    pub use crate::simd::avx512::usable;
     use std::arch::x86_64::*;
-
-    /// Floats in a vector.
-    const N: usize = 16;
-
-    /// Whether the processor has it.
-    pub fn usable() -> bool {
-        level() == Level::Avx512
-    }
 
     /// As [`crate::math::exp_fused`], lane by lane.
     ///
@@ -70,14 +63,22 @@ pub mod x86 {
     #[target_feature(enable = "avx512f")]
     #[inline]
     pub fn exponential(x: __m512) -> __m512 {
+        // The second operand is the result where one is NaN.
+        let least = _mm512_set1_ps(-105.0);
+        let c = _mm512_max_ps(least, _mm512_min_ps(_mm512_set1_ps(90.0), x));
+        exponential_less(c, _mm512_setzero_ps())
+    }
+
+    /// `e^(x − d)` for x from −105 to 90 and tiny `d`.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(in crate::simd) fn exponential_less(c: __m512, d: __m512) -> __m512 {
         use crate::math::{EXPM1, LN2_HI, LN2_LO, MAGIC};
         use std::f32::consts::LOG2_E;
         let all = |c: f32| _mm512_set1_ps(c);
-        // The second operand is the result where one is NaN.
-        let c = _mm512_max_ps(all(-105.0), _mm512_min_ps(all(90.0), x));
         let n = _mm512_sub_ps(_mm512_fmadd_ps(c, all(LOG2_E), all(MAGIC)), all(MAGIC));
         let r = _mm512_fnmadd_ps(n, all(LN2_HI), c);
-        let r = _mm512_fnmadd_ps(n, all(LN2_LO), r);
+        let r = _mm512_sub_ps(_mm512_fnmadd_ps(n, all(LN2_LO), r), d);
         let mut p = all(EXPM1[EXPM1.len() - 1]);
         for &c in EXPM1[..EXPM1.len() - 1].iter().rev() {
             p = _mm512_fmadd_ps(p, r, all(c));
@@ -86,40 +87,9 @@ pub mod x86 {
         _mm512_scalef_ps(_mm512_add_ps(all(1.0), near), n)
     }
 
-    /// Up to `N` lanes from `at` on, or the single one for all.
-    #[target_feature(enable = "avx512f")]
-    #[inline]
-    fn lanes(from: &[u32], at: usize, n: usize) -> __m512 {
-        if from.len() == 1 {
-            return _mm512_set1_ps(f32::from_bits(from[0]));
-        }
-        let from = &from[at..at + n];
-        let mask = (u32::MAX >> (32 - n)) as __mmask16;
-        // SAFETY: the slice holds the `n` lanes that the mask lets through.
-        unsafe { _mm512_maskz_loadu_ps(mask, from.as_ptr().cast()) }
-    }
-
-    macro_rules! block {
-        ($name:ident, |$a:ident, $b:ident| $x:expr) => {
-            #[target_feature(enable = "avx512f")]
-            pub(super) fn $name(out: &mut [u32], a: &[u32], b: &[u32]) {
-                let len = out.len();
-                for at in (0..len).step_by(N) {
-                    let n = N.min(len - at);
-                    let ($a, $b) = (lanes(a, at, n), lanes(b, at, n));
-                    let value = exponential($x);
-                    let out = &mut out[at..at + n];
-                    let mask = (u32::MAX >> (32 - n)) as __mmask16;
-                    // SAFETY: the slice holds the `n` lanes that the mask lets through.
-                    unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr().cast(), mask, value) };
-                }
-            }
-        };
-    }
-
-    block!(exp, |a, _b| a);
-    block!(exp_of_sum, |a, b| _mm512_add_ps(a, b));
-    block!(exp_of_difference, |a, b| _mm512_sub_ps(a, b));
+    block!(exp, |a, _b| exponential(a));
+    block!(exp_of_sum, |a, b| exponential(_mm512_add_ps(a, b)));
+    block!(exp_of_difference, |a, b| exponential(_mm512_sub_ps(a, b)));
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 //! Knows no operation. Rust never contracts or reorders float arithmetic, so every level gives the same bits, unless
 //! a body asks `FUSED`, which is true where the level has fused multiply-adds.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+pub mod error_function;
 pub mod exponential;
 
 #[cfg(target_arch = "x86_64")]

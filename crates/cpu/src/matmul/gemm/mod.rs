@@ -133,7 +133,7 @@ impl Product<'_> {
         epilogue: Option<&Epilogue<'_>>,
         par: Par,
     ) {
-        let Product { m, n, k, a, b, .. } = *self;
+        let Product { m, n, .. } = *self;
         if m == 0 || n == 0 {
             return;
         }
@@ -141,6 +141,35 @@ impl Product<'_> {
             (m - 1) * row + n <= out.len() && (n <= row || m == 1),
             "product does not fit its output"
         );
+        let out = Out {
+            at: out.as_mut_ptr(),
+            row,
+        };
+        // SAFETY: the output holds the product, and is borrowed.
+        unsafe { self.run_on(kernels, out, epilogue, par) }
+    }
+
+    /// Computes the product where other threads write beside it.
+    ///
+    /// # Safety
+    /// `out` holds the product, and nobody else touches it meanwhile.
+    pub(crate) unsafe fn run_at(&self, out: Out, par: Par) {
+        if self.m > 0 && self.n > 0 {
+            // SAFETY: the caller's.
+            unsafe { self.run_on(Kernels::best(), out, None, par) }
+        }
+    }
+
+    /// # Safety
+    /// As for [`Product::run_at`]; there are results.
+    unsafe fn run_on(
+        &self,
+        kernels: &Kernels,
+        out: Out,
+        epilogue: Option<&Epilogue<'_>>,
+        par: Par,
+    ) {
+        let Product { m, n, k, a, b, .. } = *self;
         assert!(
             k == 0 || (a.holds(m, k) && b.holds(k, n)),
             "operands of a product out of bounds"
@@ -150,10 +179,6 @@ impl Product<'_> {
             b: b.with_usable_strides(k, n),
             ..*self
         };
-        let out = Out {
-            at: out.as_mut_ptr(),
-            row,
-        };
         if let Some(packed) = product.packed {
             assert!(
                 packed.len() >= packed_len(k, n),
@@ -162,7 +187,7 @@ impl Product<'_> {
         }
         let pieces = pieces(m * n * k, par.threads());
         if epilogue.is_none() && dots::suits(&product) {
-            // SAFETY: the output and the operands hold the product, and the output is borrowed.
+            // SAFETY: the output and the operands hold the product, says the caller.
             return unsafe { dots::run(&product, out, pieces, par) };
         }
         if pieces == 1 {

@@ -36,6 +36,9 @@ pub(super) fn cut(plan: &Plan, step: &Step, parts: usize) -> Option<Cut> {
 
 /// By images. What an image's part of a weight gradient is, is a partial sum.
 fn convolution(c: &Conv, parts: usize) -> Option<Cut> {
+    if conv::joins_images(c) {
+        return None;
+    }
     let batch = c.batch / parts;
     let product = |sizes: &[usize]| sizes.iter().product::<usize>();
     let x = batch * c.groups * c.in_channels * product(&c.input);

@@ -1,0 +1,98 @@
+//! Convolutions of random geometry, those of single planes and those of several images at once, beside their definition.
+
+use super::contraction::{check_within, shape};
+use crate::plan::Conv;
+
+/// Numbers from `low` to `high`, both possible.
+struct Draw(u64);
+
+impl Draw {
+    fn next(&mut self, low: usize, high: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        low + (self.0 >> 33) as usize % (high - low + 1)
+    }
+
+    /// A convolution without depth of planes up to `side` wide that has results.
+    fn conv(&mut self, sizes: [usize; 4], side: usize) -> Conv {
+        loop {
+            let mut two = |low: usize, high: usize| [self.next(low, high), self.next(low, high)];
+            let (input, kernel) = (two(1, side), two(1, 5));
+            let (stride, padding, dilation) = (two(1, 3), two(0, 4), two(1, 2));
+            let flat = |[h, w]: [usize; 2], depth: usize| [depth, h, w];
+            let conv = shape(
+                sizes,
+                flat(input, 1),
+                flat(kernel, 1),
+                flat(stride, 1),
+                flat(padding, 0),
+                flat(dilation, 1),
+            );
+            if !conv.output.contains(&0) {
+                return conv;
+            }
+        }
+    }
+}
+
+const CASES: usize = if cfg!(miri) { 3 } else { 120 };
+
+#[test]
+fn groups_of_one_plane() {
+    let mut draw = Draw(1);
+    for _ in 0..CASES {
+        let sizes = [draw.next(1, 6), draw.next(1, 5), 1, draw.next(1, 3)];
+        check_within(draw.conv(sizes, 40), 1e-4);
+    }
+}
+
+#[test]
+fn several_images_at_once() {
+    let mut draw = Draw(2);
+    for i in 0..CASES {
+        let channels = if i % 8 == 0 { 90 } else { 20 };
+        let sizes = [
+            draw.next(1, 9),
+            draw.next(1, 2),
+            draw.next(1, channels),
+            draw.next(4, channels),
+        ];
+        check_within(draw.conv(sizes, if i % 8 == 0 { 6 } else { 18 }), 1e-4);
+    }
+    // A weight that does not stay in the cache, a plane cut into tiles, and planes of one position.
+    let one = [1; 3];
+    if !cfg!(miri) {
+        check_within(
+            shape([5, 1, 80, 100], [1, 5, 4], [1, 3, 3], one, [0, 1, 1], one),
+            1e-4,
+        );
+        check_within(
+            shape(
+                [2, 1, 9, 5],
+                [1, 23, 31],
+                [1, 4, 4],
+                [1, 2, 2],
+                [0, 1, 1],
+                one,
+            ),
+            1e-4,
+        );
+        check_within(
+            shape([7, 1, 12, 10], [1, 7, 7], [1, 7, 7], one, [0; 3], one),
+            1e-4,
+        );
+        check_within(
+            shape(
+                [3, 1, 6, 5],
+                [3, 4, 5],
+                [2, 3, 2],
+                [2, 1, 1],
+                [1, 1, 0],
+                one,
+            ),
+            1e-4,
+        );
+    }
+}
