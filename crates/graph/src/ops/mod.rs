@@ -348,11 +348,6 @@ macro_rules! primitives {
         })*
 
         impl Op {
-            /// Whether it changes nothing but the dtype.
-            pub(crate) fn is_cast(&self) -> bool {
-                matches!(self, Op::Cast(_))
-            }
-
             /// Names of all primitives.
             pub const NAMES: &'static [&'static str] = &[$($file::$name::NAME),*];
 

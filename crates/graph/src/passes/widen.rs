@@ -59,15 +59,14 @@ impl Halves {
                 break known;
             }
             let node = &graph.nodes[at];
-            if node.op.is_cast() && node.dtype == DType::F32 {
-                let from = node.inputs[0];
-                break graph.nodes[from].dtype.is_half().then_some(from)?;
+            let from = *node.inputs.first()?;
+            if matches!(node.op, Op::Cast(_)) {
+                let widens = node.dtype == DType::F32 && graph.nodes[from].dtype.is_half();
+                break widens.then_some(from)?;
             }
-            if !matches!(node.op.lower(), Lowered::View(_)) {
-                return None;
-            }
+            matches!(node.op.lower(), Lowered::View(_)).then_some(())?;
             views.push(at);
-            at = node.inputs[0];
+            at = from;
         };
         for at in views.into_iter().rev() {
             let node = GraphNode {
