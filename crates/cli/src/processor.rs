@@ -49,8 +49,17 @@ fn name() -> Option<String> {
 
 /// Bytes of memory that the process has in RAM.
 pub fn resident() -> Option<u64> {
+    status("VmRSS:")
+}
+
+/// The most bytes of memory that the process has had in RAM.
+pub fn peak_resident() -> Option<u64> {
+    status("VmHWM:")
+}
+
+fn status(name: &str) -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     Some(kib << 10)
 }
@@ -64,5 +73,7 @@ mod tests {
         let after = super::resident().unwrap();
         assert!(after >= before + (48 << 20), "{before} {after}");
         drop(block);
+        let peak = super::peak_resident().unwrap();
+        assert!(peak >= before + (48 << 20), "{before} {peak}");
     }
 }

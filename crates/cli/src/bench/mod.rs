@@ -13,6 +13,7 @@ mod planning;
 mod report;
 mod roofline;
 mod shapes;
+mod steps;
 mod timing;
 mod training;
 mod user_kernel;
@@ -151,6 +152,7 @@ fn run_cases(env: &Env, cases: &[Case]) -> Result<()> {
 fn chosen(filter: Option<&str>) -> Result<Vec<Case>> {
     let mut cases = kernels::cases();
     cases.extend(training::cases());
+    cases.extend(steps::cases());
     if let Some(filter) = filter {
         cases.retain(|case| picks(filter, case.name));
     }
@@ -179,6 +181,17 @@ mod tests {
         );
         assert_eq!(names("char"), ["char_lstm_b32_t64_h128_adam"]);
         assert!(chosen(Some("f32_(")).is_err(), "no name contains it");
-        assert_eq!(chosen(None).unwrap().len(), 20);
+        assert_eq!(
+            names("_b(4|12|16|64)$"),
+            [
+                "gpt_l4_d128_t64_b12",
+                "resnet18_32_b16",
+                "mobilenetv2_32_b16",
+                "unet_64_b4",
+                "vit_32_b16",
+                "dcgan_28_b64"
+            ]
+        );
+        assert_eq!(chosen(None).unwrap().len(), 26);
     }
 }
