@@ -128,7 +128,7 @@ fn compare(model: &Model, twin: &Twin) -> Result<(), String> {
                 (_, "loss") => 1e-3,
                 _ => continue,
             };
-            if !(off <= allowed) {
+            if off.is_nan() || off > allowed {
                 failed.push(format!("step {} {what} {got}, not {want}", i + 1));
             }
         }
