@@ -14,6 +14,7 @@ mod history;
 mod limits;
 mod loaders;
 mod local;
+mod long_loops;
 mod memory;
 mod mixed;
 mod models;

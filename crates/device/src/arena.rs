@@ -16,11 +16,11 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 
 use crate::buffer::Buffer;
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
 use crate::health::lock;
+use crate::pool::{Owner, size_class};
 use crate::shared::Shared;
 
-/// Sizes of the buffers that a user takes from an arena.
+/// Sizes of the buffers that a user takes from an arena: see [`crate::Gpu::needs`].
 #[derive(Clone, Debug, Default)]
 pub struct Needs {
     /// By place in the list: what each takes, the largest first.
@@ -30,12 +30,8 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// Buffers of so many bytes on `gpu`.
-    ///
-    /// # Errors
-    /// [`Error::TooLarge`] for one that the device cannot have.
-    pub fn new(gpu: &Gpu, bytes: &[u64]) -> Result<Needs> {
-        let limit = gpu.limits().max_buffer_bytes;
+    /// Buffers of so many bytes, on a device where one has at most `limit`.
+    pub(crate) fn new(limit: u64, bytes: &[u64]) -> Result<Needs> {
         if let Some(&bytes) = bytes.iter().find(|&&bytes| bytes > limit) {
             return Err(Error::TooLarge {
                 what: "a temporary buffer",
@@ -50,7 +46,7 @@ impl Needs {
             places[i] = place;
         }
         Ok(Needs {
-            classes: order.iter().map(|&i| gpu.class_bytes(bytes[i])).collect(),
+            classes: order.iter().map(|&i| size_class(bytes[i], limit)).collect(),
             places,
         })
     }
@@ -83,12 +79,17 @@ impl Needs {
 /// A list of buffers by place.
 type List = Mutex<Vec<Buffer>>;
 
-/// Temporary memory of one device; see the head of this module. Gives it back when it is dropped, and when the device runs out
+/// Temporary memory of one device, which many sequences of commands share: see [`crate::Gpu::arena`]. Gives it back when it is dropped, and when the device runs out
 /// of memory while nobody records.
-#[derive(Debug)]
 pub struct Arena {
-    gpu: Gpu,
+    shared: Arc<Shared>,
     list: Arc<List>,
+}
+
+impl core::fmt::Debug for Arena {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Arena({} bytes)", self.bytes())
+    }
 }
 
 /// Arenas of a device, to take their memory back.
@@ -126,12 +127,11 @@ impl Lease<'_> {
 
 impl Arena {
     /// An empty one.
-    #[must_use]
-    pub fn new(gpu: &Gpu) -> Arena {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Arena {
         let list = Arc::new(Mutex::default());
-        gpu.shared.arenas.add(&list);
+        shared.arenas.add(&list);
         Arena {
-            gpu: gpu.clone(),
+            shared: shared.clone(),
             list,
         }
     }
@@ -140,7 +140,7 @@ impl Arena {
     /// gives back all that it has and gets what is needed now.
     ///
     /// # Errors
-    /// [`Lacking`], with the error of [`Gpu::alloc`]; the arena is empty then.
+    /// [`Lacking`], with the error of [`crate::Gpu::alloc`]; the arena is empty then.
     pub fn lease<'a>(&'a self, needs: &'a Needs) -> Result<Lease<'a>, Lacking> {
         let places = &needs.places[..];
         if needs.is_empty() {
@@ -148,9 +148,9 @@ impl Arena {
         }
         let mut list = lock(&self.list);
         if self.grow(&mut list, needs).is_err() {
-            self.gpu.shared.discard(list.drain(..));
+            self.shared.discard(list.drain(..));
             if let Err((place, error)) = self.grow(&mut list, needs) {
-                self.gpu.shared.discard(list.drain(..));
+                self.shared.discard(list.drain(..));
                 let buffer = needs.at(place);
                 return Err(Lacking { buffer, error });
             }
@@ -168,12 +168,12 @@ impl Arena {
         let mut old: Vec<Option<Buffer>> = list.drain(..).map(Some).collect();
         let wanted = old.iter_mut().zip(&needs.classes);
         let small = wanted.filter_map(|(b, class)| b.take_if(|b| b.len() < *class));
-        self.gpu.shared.discard(small);
+        self.shared.discard(small);
         old.resize(old.len().max(needs.len()), None);
         for (place, kept) in old.into_iter().enumerate() {
             let new = match kept {
                 Some(buffer) => Ok(buffer),
-                None => self.gpu.alloc(needs.classes[place]),
+                None => self.shared.alloc(needs.classes[place], Owner::default()),
             };
             list.push(new.map_err(|error| (place, error))?);
         }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytemuck::Pod;
 
 use crate::error::{Error, Result};
-use crate::pool::Raw;
+use crate::pool::{Owner, Raw, size_class};
 use crate::shared::Shared;
 
 /// Gives its buffer back to the pool when the last holder is gone.
@@ -261,6 +261,25 @@ impl<T> core::ops::Deref for TypedBuffer<T> {
 }
 
 impl Shared {
+    /// A buffer for `owner`, with unspecified contents.
+    pub(crate) fn alloc(self: &Arc<Self>, bytes: u64, owner: Owner) -> Result<Buffer> {
+        self.health.alive()?;
+        let limit = self.limits.max_buffer_bytes;
+        if bytes > limit {
+            return Err(Error::TooLarge {
+                what: "a buffer",
+                bytes,
+                limit,
+            });
+        }
+        let class = size_class(bytes, limit);
+        let raw = match self.pool.take(class, owner) {
+            Some(raw) => raw,
+            None => self.create_raw(class, owner)?,
+        };
+        Ok(Buffer::whole(Slot::new(raw, self.clone()), bytes))
+    }
+
     /// An error if `buffer` lives on another device.
     pub(crate) fn owns(&self, buffer: &Buffer) -> Result<()> {
         if std::ptr::eq(self, Arc::as_ptr(&buffer.slot.shared)) {

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytemuck::Pod;
 
 use crate::adapter::{self, AdapterInfo, Features, Limits};
+use crate::arena::{Arena, Needs};
 use crate::bind::BindCache;
-use crate::buffer::{Buffer, Slot, TypedBuffer};
+use crate::buffer::{Buffer, TypedBuffer};
 use crate::commands::{Commands, Submission};
 use crate::create::{Created, Creator};
 use crate::download::Staging;
@@ -18,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::health::{Health, lock};
 use crate::kernel::{Kernel, KernelCache, KernelSource};
 use crate::options::OpenOptions;
-use crate::pool::{Memory, Owner, Pool, size_class};
+use crate::pool::{Memory, Owner, Pool};
 use crate::shared::{Counters, Shared};
 use crate::upload::MAX_PENDING_BYTES;
 
@@ -218,7 +219,7 @@ impl Gpu {
     /// # Errors
     /// [`Error::TooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn alloc(&self, bytes: u64) -> Result<Buffer> {
-        self.alloc_for(bytes, Owner::default())
+        self.shared.alloc(bytes, Owner::default())
     }
 
     /// Allocates a buffer for this place of a turn of a loop, with unspecified contents: if one that an earlier
@@ -228,30 +229,11 @@ impl Gpu {
     /// Those of [`Gpu::alloc`]; [`Error::Unsupported`] where there is no such place.
     pub fn alloc_turn(&self, turns: &Turns, place: usize) -> Result<Buffer> {
         match turns.bytes.get(place) {
-            Some(&bytes) => self.alloc_for(bytes, turns.first.plus(place as u64)),
+            Some(&bytes) => self.shared.alloc(bytes, turns.first.plus(place as u64)),
             None => Err(Error::Unsupported {
                 what: "a place beyond the last of a turn",
             }),
         }
-    }
-
-    fn alloc_for(&self, bytes: u64, owner: Owner) -> Result<Buffer> {
-        let shared = &self.shared;
-        shared.health.alive()?;
-        let limit = shared.limits.max_buffer_bytes;
-        if bytes > limit {
-            return Err(Error::TooLarge {
-                what: "a buffer",
-                bytes,
-                limit,
-            });
-        }
-        let class = size_class(bytes, limit);
-        let raw = match shared.pool.take(class, owner) {
-            Some(raw) => raw,
-            None => shared.create_raw(class, owner)?,
-        };
-        Ok(Buffer::whole(Slot::new(raw, shared.clone()), bytes))
     }
 
     /// Allocates `bytes` zeros.
@@ -446,6 +428,35 @@ impl Gpu {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn synchronize_blocking(&self) -> Result<()> {
         pollster::block_on(self.synchronize())
+    }
+
+    /// What a sequence of commands needs of an arena: buffers of so many bytes.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for one that the device cannot have.
+    pub fn needs(&self, bytes: &[u64]) -> Result<Needs> {
+        Needs::new(self.limits().max_buffer_bytes, bytes)
+    }
+
+    /// Temporary memory that takes as much as its largest user, however many there are. It holds nothing yet.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gpu = wgrad_device::Gpu::open_blocking(Default::default())?;
+    /// let arena = gpu.arena();
+    /// let (small, large) = (gpu.needs(&[1000])?, gpu.needs(&[500, 4000])?);
+    /// for needs in [&small, &large, &small] {
+    ///     let lease = arena.lease(needs).map_err(|lacking| lacking.error)?;
+    ///     let mut commands = gpu.commands();
+    ///     commands.clear(lease.buffer(0), 0..400)?;
+    ///     commands.submit()?; // and then the lease may end
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn arena(&self) -> Arena {
+        Arena::new(&self.shared)
     }
 
     /// The most bytes that buffers may take, those that wait to be used again included; staging is not counted. `None`: what

@@ -488,7 +488,7 @@ impl<'a> Builder<'a> {
         Ok(Prepared {
             actions: self.actions,
             sources: self.sources,
-            needs: Needs::new(gpu, &bytes)?,
+            needs: gpu.needs(&bytes)?,
             temps: (0..plan.temps.len()).collect(),
             first_scratch,
             needed_by,

@@ -45,7 +45,7 @@ impl Executor {
         let empty = gpu.alloc_zeroed(256)?;
         let target = Target::of(&gpu, class);
         Ok(Executor {
-            arena: Arena::new(&gpu),
+            arena: gpu.arena(),
             gpu,
             target,
             choices: Choices::NONE,

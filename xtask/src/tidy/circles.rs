@@ -11,7 +11,9 @@ use super::source::Source;
 const KNOWN: &[(&str, &[&str], &str)] = &[
     (
         "crates/device/src",
-        &["bind", "buffer", "download", "kernel", "shared", "upload"],
+        &[
+            "arena", "bind", "buffer", "download", "kernel", "shared", "upload",
+        ],
         "a device has one state, made of the caches and queues that these files keep, and each goes through it to the driver",
     ),
     (

@@ -126,16 +126,51 @@ fn share_packs(plan: &Plan, steps: &mut [Ready], first_constant: usize) -> Vec<u
         .map(|((_, _, k, n), at)| (at, packed_len(k, n)))
         .collect();
     shared.sort_unstable();
-    for (pack, (readers, _)) in shared.iter().enumerate() {
+    let mut packs = Packs::default();
+    for (readers, floats) in &shared {
+        let constant = is_constant(plan.steps[readers[0]].inputs[1]);
+        let last = match constant {
+            true => usize::MAX,
+            false => readers[readers.len() - 1],
+        };
+        let pack = packs.take(readers[0], last, *floats);
         for (i, &at) in readers.iter().enumerate() {
             steps[at] = Ready::Matmul(Packed {
                 pack,
                 first: i == 0,
-                constant: is_constant(plan.steps[at].inputs[1]),
+                constant,
             });
         }
     }
-    shared.into_iter().map(|(_, floats)| floats).collect()
+    packs.floats
+}
+
+/// Buffers of packed operands: one is free again after the last step that reads what was packed into it.
+#[derive(Default)]
+struct Packs {
+    floats: Vec<usize>,
+    /// The last step that reads each.
+    last: Vec<usize>,
+}
+
+impl Packs {
+    /// A buffer from step `first` on, which must not be before that of the call before: the smallest free one that is large
+    /// enough, else the largest free one, which grows.
+    fn take(&mut self, first: usize, last: usize, floats: usize) -> usize {
+        let free = (0..self.floats.len()).filter(|&i| self.last[i] < first);
+        let best = free.min_by_key(|&i| match self.floats[i] {
+            size if size >= floats => (false, size),
+            size => (true, usize::MAX - size),
+        });
+        let at = best.unwrap_or_else(|| {
+            self.floats.push(0);
+            self.last.push(0);
+            self.floats.len() - 1
+        });
+        self.floats[at] = self.floats[at].max(floats);
+        self.last[at] = last;
+        at
+    }
 }
 
 /// Work of a plan, in about tenths of nanoseconds, below which calling other threads costs more than it brings: waking

@@ -4,6 +4,7 @@
 //! says that it was skipped.
 
 mod adapters;
+mod arena;
 mod buffers;
 mod commands;
 mod kernels;
