@@ -5,6 +5,7 @@
 mod checkpoint;
 mod digits;
 mod distributions;
+mod examples;
 mod faults;
 mod fuzz;
 mod gradients;
