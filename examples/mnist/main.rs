@@ -112,8 +112,8 @@ fn main() -> Result<()> {
     };
     let rate = move |step| lr * (2.0 - falls * step as f64 / last).min(1.0);
     let net = network(&model, &mut Generator::new(seed), &device)?;
-    let run = RunFolder::new(&out).seed(seed);
-    let run = run.setting("lr", lr).setting("model", model);
+    let run = RunFolder::new(&out).seed(seed).setting("model", model);
+    let run = run.setting("lr", lr).setting("batch_size", size);
     let right = |out: &Tensor, y: &Tensor| out.argmax(1, false).eq(y).cast(DType::F32);
     let mut trainer = Trainer::supervised(net)
         .optimizer(Adam::new(lr))

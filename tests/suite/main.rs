@@ -6,6 +6,7 @@ mod arena;
 mod checkpoint;
 mod digits;
 mod distributions;
+mod examples;
 mod faults;
 mod fuzz;
 mod gradients;

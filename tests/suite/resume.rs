@@ -1,42 +1,9 @@
 //! The example killed in mid-run, again and again, and resumed: it ends as if it had been left alone.
 
-use crate::support::{Random, gpu};
+use crate::support::{Random, example, gpu};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
-
-/// The example's program of this build, built where it is missing or old: with the features of the whole workspace, as all
-/// tests are, so that nothing is compiled again.
-fn example() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let test = std::env::current_exe().expect("the path of this program");
-        // <target>/<profile>/deps/<this program>
-        let profile = test.ancestors().nth(2).expect("a profile's folder");
-        let target = profile.parent().expect("the target folder");
-        let name = match profile.file_name().and_then(|n| n.to_str()) {
-            Some("debug") | None => "dev",
-            Some(name) => name,
-        };
-        let program = profile
-            .join("examples")
-            .join(format!("mnist{}", std::env::consts::EXE_SUFFIX));
-        let build = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--workspace", "--example", "mnist"])
-            .args(["--profile", name])
-            .arg("--target-dir")
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        match build {
-            Ok(status) => assert!(status.success(), "the example does not build: {status}"),
-            Err(e) => assert!(program.exists(), "no cargo ({e}) and no {program:?}"),
-        }
-        assert!(program.exists(), "the build made no {program:?}");
-        program
-    })
-}
 
 struct Case<'a> {
     folder: &'a Path,
@@ -57,7 +24,7 @@ impl Case<'_> {
     }
 
     fn start(&self, run: &str, resume: bool) -> Child {
-        let mut command = Command::new(example());
+        let mut command = Command::new(example("mnist"));
         command
             .args(["--model", "cnn", "--device", self.device])
             .args([

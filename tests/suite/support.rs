@@ -1,6 +1,8 @@
 //! Devices, deterministic contents and comparisons shared by the tests.
 
-use std::sync::OnceLock;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, OnceLock};
 use wgrad::ops::{Fill, SampleInput, Tolerance};
 use wgrad::reference::{Array, Evaluator};
 use wgrad::{DType, Device, DeviceClass, Settings, Tensor, bf16, f16};
@@ -290,4 +292,36 @@ pub fn report(what: &str, count: usize, failures: &[String]) {
         failures.join("\n")
     );
     assert!(count > 0, "{what}: nothing was checked");
+}
+
+/// An example's program of this build, built where it is missing or old: with the features of the whole workspace, as all
+/// tests are, so that nothing is compiled again.
+pub fn example(name: &str) -> PathBuf {
+    static BUILT: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let test = std::env::current_exe().expect("the path of this program");
+    // <target>/<profile>/deps/<this program>
+    let folder = test.ancestors().nth(2).expect("a profile's folder");
+    let program = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    let program = folder.join("examples").join(program);
+    let mut built = BUILT.lock().unwrap_or_else(|e| e.into_inner());
+    if built.iter().any(|b| b == name) {
+        return program;
+    }
+    let profile = match folder.file_name().and_then(|n| n.to_str()) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let build = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--workspace", "--example", name])
+        .args(["--profile", profile, "--target-dir"])
+        .arg(folder.parent().expect("the target folder"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status();
+    match build {
+        Ok(status) => assert!(status.success(), "{name} does not build: {status}"),
+        Err(e) => assert!(program.exists(), "no cargo ({e}) and no {program:?}"),
+    }
+    assert!(program.exists(), "the build made no {program:?}");
+    built.push(name.to_owned());
+    program
 }

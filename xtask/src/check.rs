@@ -153,6 +153,7 @@ const CORE: &[&str] = &[
     "gradients::",
     "outcomes::",
     "replay::",
+    "examples::",
 ];
 
 /// Every lesson of the course in its quick form: the same command as a user's, built with what the step before has built.

@@ -126,7 +126,7 @@ fn raw(run: &Run) -> Value {
 impl Chart {
     fn json(&self, at: usize) -> Value {
         let series = |series: &charts::Series| {
-            json!({"name": series.name, "color": series.color, "dash": series.dashed, "points": series.points,
+            json!({"name": series.name, "color": series.color, "dash": series.dash, "points": series.points,
                    "xs": charts::short(&series.xs), "ys": charts::short(&series.ys)})
         };
         json!({"id": format!("chart{at}"), "title": self.title, "log": self.log,

@@ -55,12 +55,12 @@ pub fn run(lesson: &mut Lesson) -> Result {
     lesson.figure(
         "value",
         "y = sin(sin(sin w))",
-        &Figure::new("y").network(&network(&y)),
+        &Figure::new("From w to y = sin(sin(sin w))").network(&network(&y)),
     )?;
     let first = grad(&y, &[&w])?.swap_remove(0);
     lesson.figure(
         "derivative",
         "y', as it is recorded",
-        &Figure::new("y'").network(&network(&first)),
+        &Figure::new("From w to y'").network(&network(&first)),
     )
 }

@@ -9,19 +9,15 @@ use wgrad::{Generator, Tensor};
 const SIDE: usize = 10;
 
 fn sheet(title: &str, w: &[f32], data: &[f32]) -> Figure {
-    let (mut xs, mut ys) = (Vec::new(), Vec::new());
-    // Along rows, then along columns, with gaps between.
-    for k in 0..SIDE {
-        for along in [true, false] {
-            for i in 0..SIDE {
-                let at = if along { k * SIDE + i } else { i * SIDE + k };
-                xs.push(w[2 * at]);
-                ys.push(w[2 * at + 1]);
-            }
-            xs.push(f32::NAN);
-            ys.push(f32::NAN);
-        }
-    }
+    // To and fro along the rows, then from where that ends along the columns: every piece joins two neighbours.
+    let fro = |k: usize, i: usize| if k % 2 == 0 { i } else { SIDE - 1 - i };
+    let lines = || (0..SIDE).flat_map(|k| (0..SIDE).map(move |i| (k, i)));
+    let rows = lines().map(|(k, i)| k * SIDE + fro(k, i));
+    let columns = lines().map(|(k, i)| fro(k + 1, i) * SIDE + k);
+    let (xs, ys): (Vec<f32>, Vec<f32>) = rows
+        .chain(columns)
+        .map(|at| (w[2 * at], w[2 * at + 1]))
+        .unzip();
     let points = |of: usize| -> Vec<f32> { data.iter().skip(of).step_by(2).copied().collect() };
     let figure = Figure::new(title)
         .x("x₁")

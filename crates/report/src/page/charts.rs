@@ -17,7 +17,8 @@ pub(super) struct Chart {
 pub(super) struct Series {
     pub(super) name: String,
     pub(super) color: usize,
-    pub(super) dashed: bool,
+    /// 0 whole, 1 dashed, 2 dotted.
+    pub(super) dash: u8,
     /// Few values that stand for epochs, shown with dots and never smoothed.
     pub(super) points: bool,
     pub(super) xs: Vec<f64>,
@@ -131,21 +132,29 @@ fn series(
         false => format!("{} (each step)", curve.name),
     };
     let family = curve.name.contains('.') || runs == 1;
-    let (name, color, dashed) = match runs {
-        1 => (name, before, before >= 8),
+    let (name, color, dash) = match runs {
+        1 => (name, before, u8::from(before >= 8)),
         _ => (
             format!("{}: {name}", run.name()),
             if family { before } else { number },
-            curve.by_epoch,
+            dash(curve),
         ),
     };
     Series {
         name,
         color,
-        dashed,
+        dash,
         points: curve.by_epoch,
         xs,
         ys,
+    }
+}
+
+/// Runs have their colours; what tells their curves in one chart apart is each step, the training's epochs, or unseen data.
+fn dash(curve: &Curve) -> u8 {
+    match curve.by_epoch {
+        false => 0,
+        true => 1 + u8::from(base(&curve.name) != curve.name && !curve.name.starts_with("train")),
     }
 }
 
@@ -214,5 +223,22 @@ mod tests {
         let (kept, values) = thinned(&xs, &ys, 1000);
         assert!(kept.len() <= 1000 && values.contains(&9.0) && values.iter().any(|y| y.is_nan()));
         assert!(kept.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn curves_of_one_run_differ_beside_another_run() {
+        let curve = |name: &str, by_epoch| Curve {
+            name: name.to_string(),
+            xs: vec![1.0],
+            ys: vec![1.0],
+            by_epoch,
+        };
+        let dashes = [
+            ("loss", false),
+            ("train_loss", true),
+            ("validation_loss", true),
+        ]
+        .map(|(name, by_epoch)| dash(&curve(name, by_epoch)));
+        assert_eq!(dashes, [0, 1, 2]);
     }
 }

@@ -1,7 +1,7 @@
 'use strict';
 (() => {
   const data = JSON.parse(document.getElementById('data').textContent);
-  const W = 560, H = 270, L = 56, R = 12, T = 8, B = 26;
+  const W = 560, H = 270, L = 56, R = 12, T = 8, B = 38;
   const make = (name, set, parent) => {
     const node = document.createElementNS('http://www.w3.org/2000/svg', name);
     for (const key in set) node.setAttribute(key, set[key]);
@@ -99,7 +99,7 @@
     let shown = [], sx = null, draw = null;
     for (const s of chart.series) {
       const entry = put('span', null, legend);
-      const mark = put('i', null, entry, s.dash ? 'dash' : '');
+      const mark = put('i', null, entry, ['', 'dash', 'dots'][s.dash]);
       mark.style.borderColor = color(s);
       entry.append(s.name);
       entry.onclick = () => {
@@ -124,12 +124,13 @@
         const x = sx.at(v), end = x > W - R - 16;
         make('text', { x: end ? W - R : x, y: H - B + 16, 'text-anchor': end ? 'end' : 'middle' }, svg).textContent = digits(v);
       }
+      make('text', { x: (L + W - R) / 2, y: H - 6, 'text-anchor': 'middle' }, svg).textContent = 'step';
       const clip = make('svg', { x: 0, y: T - 4, width: W, height: H - B - T + 8, viewBox: `0 ${T - 4} ${W} ${H - B - T + 8}` }, svg);
       for (const { s, ys } of shown) {
         if (state.smooth > 0 && !s.points)
           make('path', { d: path(s.xs, s.ys, sx, sy), class: 'raw', style: `stroke:${color(s)}` }, clip);
         const line = make('path', { d: path(s.xs, ys, sx, sy), style: `stroke:${color(s)}` }, clip);
-        if (s.dash) line.setAttribute('stroke-dasharray', '6 4');
+        if (s.dash) line.setAttribute('stroke-dasharray', s.dash > 1 ? '1.5 3' : '6 4');
         if (s.points && s.xs.length < 200)
           s.xs.forEach((x, i) => {
             const px = sx.at(x), py = sy.at(ys[i]);

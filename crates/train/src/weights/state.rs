@@ -5,7 +5,7 @@
 use super::WeightsError;
 use crate::checkpoint::Checkpoint;
 use crate::session::{to_array, to_tensor};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use wgrad_graph::{Device, Generator, Tensor};
 use wgrad_nn::optim::LEFT_OUT;
@@ -310,10 +310,40 @@ fn put(
         ));
     }
     if problems.is_empty() {
+        let apart = apart(state, checkpoint, part);
         let all: Vec<(String, Tensor)> = given.tensors.into_iter().collect();
         state.load_state(&all)?;
+        state.visit_mut("", &mut |name, _, tensor| {
+            if apart.contains(name)
+                && let Some((_, own)) = all.iter().find(|(given, _)| given == name)
+            {
+                *tensor = own.clone();
+            }
+        });
     }
     Ok(problems)
+}
+
+/// Places that share a tensor with one before, of which the file tells other values: a copy of a network that has not been
+/// trained yet is the network itself, and loading gives both what the first gets.
+fn apart(state: &mut dyn Module, checkpoint: &Checkpoint, part: Part<'_>) -> HashSet<String> {
+    let mut seen: Vec<(Tensor, String)> = Vec::new();
+    let mut apart = HashSet::new();
+    let bytes = |name: &str| {
+        let array = checkpoint.arrays.get(&format!("{}{name}", part.tensors));
+        array.map(|array| &array.bytes)
+    };
+    state.visit(
+        "",
+        &mut |name, _, tensor| match seen.iter().find(|(t, _)| t.same(tensor)) {
+            Some((_, first)) if bytes(first) != bytes(name) => {
+                apart.insert(name.to_owned());
+            }
+            Some(_) => {}
+            None => seen.push((tensor.clone(), name.to_owned())),
+        },
+    );
+    apart
 }
 
 /// A tensor that is no part of the state's tree, from a file.
