@@ -61,7 +61,7 @@ fn every_call() -> Vec<&'static Call> {
 impl Fuzz {
     fn new(seed: u64, device: &Device) -> Fuzz {
         let mut rng = Random(seed);
-        let half = if seed % 4 == 0 {
+        let half = if seed.is_multiple_of(4) {
             DType::BF16
         } else {
             DType::F16
