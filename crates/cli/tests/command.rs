@@ -102,7 +102,8 @@ fn every_case_of_the_list_has_its_name() {
         conv2d_fwd_f16_32x64x28x28_k3 conv2d_fwd_bf16_32x64x28x28_k3 conv2d_fwdbwd_32x64x28x28_k3 \
         softmax_4096x1024 sum_axis0_4096x4096 sum_axis1_4096x4096 muladdrelu_4096x4096 \
         layernorm_fwdbwd_4096x1024 attention_fwdbwd_b8h8s512d64 mnist_mlp_b128_adam_1epoch \
-        mnist_cnn_b64_adam_1epoch char_lstm_b32_t64_h128_adam first_step_mlp step_overhead_mlp";
+        mnist_cnn_b64_adam_1epoch char_lstm_b32_t64_h128_adam first_step_mlp step_overhead_mlp gpt_l4_d128_t64_b12 \
+        resnet18_32_b16 mobilenetv2_32_b16 unet_64_b4 vit_32_b16 dcgan_28_b64";
     assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
     assert!(
         !wgrad(&["bench", "--filter", "nothing"], None)
@@ -125,7 +126,7 @@ fn planning_is_timed_by_size() {
     let times = table.lines().last().unwrap().split_whitespace();
     let times: Vec<f64> = times.skip(1).map(|t| t.parse().unwrap()).collect();
     assert!(
-        times.len() == 4 && times.iter().all(|&t| t > 0.0),
+        times.len() == 5 && times.iter().all(|&t| t > 0.0),
         "{table}"
     );
     let list = text(&wgrad(&["bench", "--planning", "--list"], None));

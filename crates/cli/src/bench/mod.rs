@@ -192,6 +192,6 @@ mod tests {
                 "dcgan_28_b64"
             ]
         );
-        assert_eq!(chosen(None).unwrap().len(), 26);
+        assert_eq!(chosen(None).unwrap().len(), 29);
     }
 }
