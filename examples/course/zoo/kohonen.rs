@@ -10,7 +10,7 @@ const SIDE: usize = 10;
 
 fn sheet(title: &str, w: &[f32], data: &[f32]) -> Figure {
     // To and fro along the rows, then from where that ends along the columns: every piece joins two neighbours.
-    let fro = |k: usize, i: usize| if k % 2 == 0 { i } else { SIDE - 1 - i };
+    let fro = |k: usize, i: usize| if k.is_multiple_of(2) { i } else { SIDE - 1 - i };
     let lines = || (0..SIDE).flat_map(|k| (0..SIDE).map(move |i| (k, i)));
     let rows = lines().map(|(k, i)| k * SIDE + fro(k, i));
     let columns = lines().map(|(k, i)| fro(k + 1, i) * SIDE + k);
