@@ -5,7 +5,7 @@ pub(crate) mod gemm;
 
 use crate::call::Context;
 use crate::matmul::gemm::floats::Floats;
-use crate::matmul::gemm::{Epilogue, Mat, Product, WORTH_SHARING, pack_right};
+use crate::matmul::gemm::{Epilogue, Mat, Product, WORTH_SHARING, pack_right, packed_len};
 use crate::plan::Matmul;
 use crate::simd::simd_fn;
 use crate::threads::par::Par;
@@ -112,6 +112,8 @@ pub(crate) fn pack(matmul: &Matmul, context: Context<'_>, out: &mut [f32]) {
         row: b.row,
         col: b.col,
     };
+    // The memory may be that of a larger operand.
+    let out = &mut out[..packed_len(k, n)];
     pack_right(b, k, n, out, context.par.for_work(n * k * 5));
 }
 
