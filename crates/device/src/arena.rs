@@ -79,8 +79,8 @@ impl Needs {
 /// A list of buffers by place.
 type List = Mutex<Vec<Buffer>>;
 
-/// Temporary memory of one device, which many sequences of commands share: see [`crate::Gpu::arena`]. Gives it back when it is dropped, and when the device runs out
-/// of memory while nobody records.
+/// Temporary memory of one device, which many sequences of commands share: see [`crate::Gpu::arena`]. Gives it back when it is
+/// dropped, and when the device runs out of memory while nobody records.
 pub struct Arena {
     shared: Arc<Shared>,
     list: Arc<List>,

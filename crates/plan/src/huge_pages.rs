@@ -2,13 +2,12 @@
 //! transformed filters) then misses the table of pages 512 times less often, and first touches fault as much less often. Where
 //! the system can't, nothing changes. Owns no memory.
 
-/// Bytes below which it does not matter: a few large pages.
-const LEAST: usize = 4 << 20;
-
 /// Asks for large pages for `bytes` bytes from `at` on, before they are touched.
 #[cfg(target_os = "linux")]
 pub(crate) fn ask(at: *mut u8, bytes: usize) {
     const LARGE: usize = 2 << 20;
+    /// Bytes below which it does not matter: a few large pages.
+    const LEAST: usize = 4 << 20;
     if bytes < LEAST || cfg!(miri) {
         return;
     }
@@ -22,6 +21,4 @@ pub(crate) fn ask(at: *mut u8, bytes: usize) {
 
 /// Elsewhere the system decides alone.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn ask(_: *mut u8, _: usize) {
-    let _ = LEAST;
-}
+pub(crate) fn ask(_: *mut u8, _: usize) {}

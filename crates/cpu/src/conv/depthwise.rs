@@ -13,7 +13,7 @@
 use crate::conv::unfold::Unfold;
 use crate::matmul::gemm::Out;
 use crate::matmul::gemm::floats::Floats;
-use crate::matmul::gemm::lanes::{Lanes, best};
+use crate::matmul::gemm::lanes::{Lanes, best, read};
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::plan::Conv;
 use crate::threads::par::Par;
@@ -159,7 +159,9 @@ impl Depthwise {
                     x.slab(i * plane, plane).with(|x| padded.fill(x, scratch));
                     let weights = self.weights(weight, i % self.groups);
                     for (weight, out) in weights.zip(out.chunks_exact_mut(positions)) {
-                        sum_taps(scratch, step, &taps.offsets, weight, out, [lines, columns]);
+                        out.fill(0.0);
+                        let from = (&*scratch, step);
+                        add_taps(from, &taps.offsets, weight, out, [lines, columns]);
                     }
                 }
             });
@@ -247,37 +249,21 @@ impl Depthwise {
                         let lines = height.saturating_sub(top).div_ceil(down);
                         let columns = width.saturating_sub(left).div_ceil(right);
                         let weights = self.weights(weight, i % self.groups);
-                        let part = &mut part[..lines * columns];
-                        for (o, (weight, copy)) in
-                            weights.zip(copies.chunks_exact(room)).enumerate()
-                        {
+                        let alone = phases.len() == 1;
+                        let sums = match alone {
+                            true => &mut *out,
+                            false => &mut part[..lines * columns],
+                        };
+                        sums.fill(0.0);
+                        for (weight, copy) in weights.zip(copies.chunks_exact(room)) {
                             let picked = &mut taps_of[..taps.which.len()];
                             let all = taps.which.iter().map(|&t| weight[t]);
                             picked.iter_mut().zip(all).for_each(|(to, w)| *to = w);
-                            let to = match (phases.len(), o) {
-                                (1, 0) => &mut *out,
-                                (_, 0) => &mut *part,
-                                _ => {
-                                    add_taps(
-                                        (copy, padded.line()),
-                                        &taps.offsets,
-                                        picked,
-                                        if phases.len() == 1 { out } else { part },
-                                        [lines, columns],
-                                    );
-                                    continue;
-                                }
-                            };
-                            sum_taps(
-                                copy,
-                                padded.line(),
-                                &taps.offsets,
-                                picked,
-                                to,
-                                [lines, columns],
-                            );
+                            let from = (copy, padded.line());
+                            add_taps(from, &taps.offsets, picked, sums, [lines, columns]);
                         }
-                        if phases.len() > 1 && columns > 0 {
+                        let part = &part[..lines * columns];
+                        if !alone && columns > 0 {
                             for (l, part) in part.chunks_exact(columns).enumerate() {
                                 let line = &mut out[(l * down + top) * width..][..width];
                                 let line = line[left..].iter_mut().step_by(right);
@@ -340,19 +326,6 @@ impl Depthwise {
             }
         });
     }
-}
-
-/// Sets `out` to the sums of taps: see [`taps_of`].
-fn sum_taps(
-    padded: &[f32],
-    step: usize,
-    offsets: &[usize],
-    weight: &[f32],
-    out: &mut [f32],
-    sizes: [usize; 2],
-) {
-    out[..sizes[0] * sizes[1]].fill(0.0);
-    add_taps((padded, step), offsets, weight, out, sizes);
 }
 
 /// Adds the sums of taps to `out`: see [`taps_of`].
@@ -436,19 +409,6 @@ unsafe fn some_lines<V: Lanes, const N: usize>(
                     false => acc.store_first(to.add(i * out.row), n),
                 }
             }
-        }
-    }
-}
-
-/// The first `n` floats at `p`.
-#[inline(always)]
-unsafe fn read<V: Lanes>(p: *const f32, n: usize) -> V {
-    // SAFETY: the caller's.
-    unsafe {
-        if n == V::LEN {
-            V::load(p)
-        } else {
-            V::load_first(p, n)
         }
     }
 }

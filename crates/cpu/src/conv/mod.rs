@@ -277,57 +277,66 @@ fn forward(slabs: Slabs, x: Floats<'_>, weight: &[f32], out: &mut [f32], par: Pa
     let count = images * groups;
     let slab = out.len() / count;
     let to = slab / positions;
-    if way == Forward::Depthwise {
-        let depthwise = Depthwise::new(&shape, [images, groups], to);
-        return depthwise.forward(x, weight, out, par);
-    }
-    if way == Forward::Batched {
-        let batched = Batched::new(shape, [images, groups], [from, to]);
-        return batched.forward(x, weight, out, par);
-    }
-    if way == Forward::Implicit {
-        let flat = Flat::new(&shape, from, to, count, par);
-        return flat.run((x, weight, groups), out, None, par);
-    }
-    let Some(x) = x.single() else {
-        return x.whole(par, |x| forward(slabs, x.into(), weight, out, par));
-    };
-    let tiles = tiles(&shape, k);
-    let one = |i: usize, out: &mut [f32], col: &mut [f32], par: Par| {
-        let x = &x[i * from * plane..][..from * plane];
-        let weight = &weight[i % groups * to * k..][..to * k];
-        if way == Forward::Rows {
-            return tiles
-                .iter()
-                .for_each(|tile| direct(tile, (x, plane), weight, (out, positions), col));
+    match way {
+        Forward::Depthwise => {
+            let depthwise = Depthwise::new(&shape, [images, groups], to);
+            depthwise.forward(x, weight, out, par);
         }
-        let planes = Mat::rows(x, positions);
-        let weight = Mat::rows(weight, k);
-        product(
-            [to, positions, k],
-            weight,
-            planes,
-            out,
-            positions,
-            false,
-            par,
-        );
-    };
-    let scratch = match way {
-        Forward::Rows => shape.taps() * tiles[0].len,
-        _ => 0,
-    };
+        Forward::Batched => {
+            let batched = Batched::new(shape, [images, groups], [from, to]);
+            batched.forward(x, weight, out, par);
+        }
+        Forward::Implicit => {
+            let flat = Flat::new(&shape, from, to, count, par);
+            flat.run((x, weight, groups), out, None, par);
+        }
+        Forward::Product => {
+            let one = |i: usize, out: &mut [f32], par: Par| {
+                let planes = Mat {
+                    data: x,
+                    at: i * from * plane,
+                    row: positions,
+                    col: 1,
+                };
+                let weight = Mat::rows(&weight[i % groups * to * k..][..to * k], k);
+                let sizes = [to, positions, k];
+                product(sizes, weight, planes, out, positions, false, par);
+            };
+            each_slab(out, slab, par, 0, |i, out, _, par| one(i, out, par));
+        }
+        Forward::Rows => x.whole(par, |x| {
+            let tiles = tiles(&shape, k);
+            let room = shape.taps() * tiles[0].len;
+            each_slab(out, slab, par, room, |i, out, col, _| {
+                let x = &x[i * from * plane..][..from * plane];
+                let weight = &weight[i % groups * to * k..][..to * k];
+                let tiles = tiles.iter();
+                tiles.for_each(|tile| direct(tile, (x, plane), weight, (out, positions), col));
+            });
+        }),
+        Forward::Winograd => unreachable!("its filters are made ready before"),
+    }
+}
+
+/// Calls `f` with each slab of `out`, its number, `room` floats to work in, and who shares it: all threads where there are fewer
+/// slabs than these.
+fn each_slab(
+    out: &mut [f32],
+    slab: usize,
+    par: Par,
+    room: usize,
+    f: impl Fn(usize, &mut [f32], &mut [f32], Par) + Sync,
+) {
+    let count = out.len() / slab;
     if count < par.threads() {
-        let mut col = HostBufferMut::within_step(scratch * 4);
-        out.chunks_exact_mut(slab)
-            .enumerate()
-            .for_each(|(i, out)| one(i, out, col.slice_mut(), par));
-        return;
+        let mut work = HostBufferMut::within_step(room * 4);
+        let slabs = out.chunks_exact_mut(slab).enumerate();
+        return slabs.for_each(|(i, out)| f(i, out, work.slice_mut(), par));
     }
     par.chunks(out, count.div_ceil(par.pieces()) * slab, |first, out| {
-        let mut col = HostBufferMut::within_step(scratch * 4);
+        let mut work = HostBufferMut::within_step(room * 4);
         for (i, out) in out.chunks_exact_mut(slab).enumerate() {
-            one(first / slab + i, out, col.slice_mut(), Par::SERIAL);
+            f(first / slab + i, out, work.slice_mut(), Par::SERIAL);
         }
     });
 }

@@ -3,7 +3,7 @@
 
 use crate::conv::unfold::Unfold;
 use crate::matmul::gemm::floats::Floats;
-use crate::matmul::gemm::lanes::{Lanes, best};
+use crate::matmul::gemm::lanes::{Lanes, best, read};
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::plan::Conv;
 use std::ops::Range;
@@ -163,19 +163,6 @@ unsafe fn planes_sums<V: Lanes, const N: usize>(
             for (t, acc) in acc.into_iter().enumerate() {
                 acc.store(sums.as_mut_ptr().add((i * TAPS + t) * LANES));
             }
-        }
-    }
-}
-
-/// The first `n` floats at `p`.
-#[inline(always)]
-unsafe fn read<V: Lanes>(p: *const f32, n: usize) -> V {
-    // SAFETY: the caller's.
-    unsafe {
-        if n == V::LEN {
-            V::load(p)
-        } else {
-            V::load_first(p, n)
         }
     }
 }

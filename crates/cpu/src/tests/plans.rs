@@ -150,6 +150,72 @@ fn plans_run_on_any_number_of_threads() {
     }
 }
 
+/// Right operands that are packed for two products each, one pair after the other: the smaller gets the larger one's memory.
+#[test]
+fn packed_operands_share_memory_whatever_their_sizes() {
+    const ROWS: usize = 8;
+    for sizes in [[300, 33], [33, 300], [64, 32], [100, 100]] {
+        let mut slots = Vec::new();
+        let (mut steps, mut outputs, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, n) in sizes.into_iter().enumerate() {
+            let leaf = slots.len();
+            slots.extend([
+                slot(ROWS * n, Place::Leaf(2 * i)),
+                slot(n * n, Place::Leaf(2 * i + 1)),
+            ]);
+            values.extend([Rng(i as u64).floats(ROWS * n), Rng(9).floats(n * n)]);
+            for _ in 0..2 {
+                let matrix = Matrix {
+                    offset: 0,
+                    batch: 0,
+                    row: n,
+                    col: 1,
+                };
+                let product = Kernel::Matmul(Matmul {
+                    batch: 1,
+                    m: ROWS,
+                    n,
+                    k: n,
+                    a: matrix,
+                    b: matrix,
+                });
+                steps.push(step(product, &[leaf, leaf + 1], slots.len(), 0));
+                let place = Place::Output(outputs.len());
+                outputs.push(slots.len());
+                slots.push(slot(ROWS * n, place));
+            }
+        }
+        let plan = Plan {
+            slots,
+            steps,
+            outputs,
+            temps: Vec::new(),
+            n_leaves: 4,
+            in_place: Vec::new(),
+            n_scalars: 0,
+        };
+        let prepared = Prepared::new(&plan);
+        assert_eq!(prepared.packs.len(), 1, "{sizes:?}");
+        let copied = |v: &Vec<f32>| HostBufferMut::copy_of(bytes(v)).expect("room").freeze();
+        let leaves: Vec<HostBuffer> = values.iter().map(copied).collect();
+        let leaves: Vec<&HostBuffer> = leaves.iter().collect();
+        for threads in [1, 3] {
+            let executor = Executor::with_threads(threads);
+            let status = AtomicU32::new(0);
+            let run = executor.run((&plan, &prepared), &leaves, &[], &status, None);
+            for (at, got) in run.expect("room").iter().enumerate() {
+                let (pair, n) = (at / 2, sizes[at / 2]);
+                let (a, b) = (&values[2 * pair], &values[2 * pair + 1]);
+                let term =
+                    |p: &[usize], k: usize| f64::from(a[p[0] * n + k]) * f64::from(b[k * n + p[1]]);
+                let sum = |p: &Vec<usize>| (0..n).map(|k| term(p, k)).sum::<f64>();
+                let want: Vec<f64> = indices(&[ROWS, n]).iter().map(sum).collect();
+                close(got.slice(), &want, 1e-4);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_first_bad_index_is_kept() {
     let gather = |size, check| {

@@ -29,41 +29,10 @@ block2!(portable_erfc_of_product, |a: f32, b: f32| -> f32 {
     math::erfc_fused::<FUSED>(a * b)
 });
 
-fn erf(out: &mut [u32], args: &[&[u32]]) {
-    #[cfg(target_arch = "x86_64")]
-    if x86::usable() {
-        // SAFETY: the processor has AVX-512.
-        return unsafe { x86::erf(out, args[0], args[0]) };
-    }
-    portable_erf(out, args);
-}
-
-fn erf_of_product(out: &mut [u32], args: &[&[u32]]) {
-    #[cfg(target_arch = "x86_64")]
-    if x86::usable() {
-        // SAFETY: the processor has AVX-512.
-        return unsafe { x86::erf_of_product(out, args[0], args[1]) };
-    }
-    portable_erf_of_product(out, args);
-}
-
-fn erfc(out: &mut [u32], args: &[&[u32]]) {
-    #[cfg(target_arch = "x86_64")]
-    if x86::usable() {
-        // SAFETY: the processor has AVX-512.
-        return unsafe { x86::erfc(out, args[0], args[0]) };
-    }
-    portable_erfc(out, args);
-}
-
-fn erfc_of_product(out: &mut [u32], args: &[&[u32]]) {
-    #[cfg(target_arch = "x86_64")]
-    if x86::usable() {
-        // SAFETY: the processor has AVX-512.
-        return unsafe { x86::erfc_of_product(out, args[0], args[1]) };
-    }
-    portable_erfc_of_product(out, args);
-}
+or_avx512!(erf, portable_erf);
+or_avx512!(erf_of_product, portable_erf_of_product);
+or_avx512!(erfc, portable_erfc);
+or_avx512!(erfc_of_product, portable_erfc_of_product);
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {

@@ -22,32 +22,9 @@ block2!(portable_exp_of_difference, |a: f32, b: f32| -> f32 {
     math::exp_fused::<FUSED>(a - b)
 });
 
-fn exp(out: &mut [u32], args: &[&[u32]]) {
-    #[cfg(target_arch = "x86_64")]
-    if x86::usable() {
-        // SAFETY: the processor has AVX-512.
-        return unsafe { x86::exp(out, args[0], args[0]) };
-    }
-    portable_exp(out, args);
-}
-
-fn exp_of_sum(out: &mut [u32], args: &[&[u32]]) {
-    #[cfg(target_arch = "x86_64")]
-    if x86::usable() {
-        // SAFETY: the processor has AVX-512.
-        return unsafe { x86::exp_of_sum(out, args[0], args[1]) };
-    }
-    portable_exp_of_sum(out, args);
-}
-
-fn exp_of_difference(out: &mut [u32], args: &[&[u32]]) {
-    #[cfg(target_arch = "x86_64")]
-    if x86::usable() {
-        // SAFETY: the processor has AVX-512.
-        return unsafe { x86::exp_of_difference(out, args[0], args[1]) };
-    }
-    portable_exp_of_difference(out, args);
-}
+or_avx512!(exp, portable_exp);
+or_avx512!(exp_of_sum, portable_exp_of_sum);
+or_avx512!(exp_of_difference, portable_exp_of_difference);
 
 /// With AVX-512.
 #[cfg(target_arch = "x86_64")]

@@ -3,6 +3,20 @@
 //! Knows no operation. Rust never contracts or reorders float arithmetic, so every level gives the same bits, unless
 //! a body asks `FUSED`, which is true where the level has fused multiply-adds.
 
+/// A block function of one or two operands with a form of its own for AVX-512, of the same name in `x86`, and the same bits.
+macro_rules! or_avx512 {
+    ($name:ident, $portable:ident) => {
+        fn $name(out: &mut [u32], args: &[&[u32]]) {
+            #[cfg(target_arch = "x86_64")]
+            if x86::usable() {
+                // SAFETY: the processor has AVX-512.
+                return unsafe { x86::$name(out, args[0], args[args.len() - 1]) };
+            }
+            $portable(out, args);
+        }
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub mod error_function;

@@ -67,6 +67,22 @@ macro_rules! best {
 
 pub(crate) use best;
 
+/// The first `n` floats at `p`, zero in the other lanes: all of them, most of the time.
+///
+/// # Safety
+/// As for [`Lanes::load_first`].
+#[inline(always)]
+pub(crate) unsafe fn read<V: Lanes>(p: *const f32, n: usize) -> V {
+    // SAFETY: the caller's.
+    unsafe {
+        if n == V::LEN {
+            V::load(p)
+        } else {
+            V::load_first(p, n)
+        }
+    }
+}
+
 /// Four floats in what every processor can do; compilers turn its loops into vector instructions.
 #[derive(Clone, Copy)]
 pub(crate) struct Plain([f32; 4]);
