@@ -5,6 +5,7 @@
 //! |---|---|---|---|
 //! | forward | `winograd` | 3×3, stride 1, [`CHANNELS`] planes on both sides, [`POSITIONS`], [`TILES`] | a quarter of the multiplications |
 //! | all three | `depthwise` | groups of one input plane and fewer than [`FEW`] output planes, no depth | nothing is unfolded or packed |
+//! | all three | `depthwise_tiny` | of these, maps of a few positions | a padded copy costs more than its sums |
 //! | forward | rows of `unfold` one by one | fewer than [`FEW`] output planes | a product would not pay for its packing |
 //! | forward | `batched` | [`SMALL`] maps of several images | one image is a product of few columns |
 //! | forward | product of the planes as they lie | 1×1, stride 1, no padding | there is nothing to unfold |

@@ -4,6 +4,7 @@
 pub(crate) mod batched;
 pub(crate) mod choice;
 pub(crate) mod depthwise;
+mod depthwise_tiny;
 pub(crate) mod implicit;
 pub(crate) mod unfold;
 pub(crate) mod weight;
@@ -115,8 +116,10 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
         out.fill(0.0);
         return;
     }
+    let planes = conv.batch * conv.groups * (conv.in_channels + conv.out_channels);
     let work = sums * shape.positions() * shape.taps();
-    let par = context.par.for_work(work / 4);
+    // A plane takes its time however small it is.
+    let par = context.par.for_work(work / 4 + 50 * planes);
     if let Some(winograd) = winograd(conv, context.packed.is_some()) {
         let mut run = |packed: &[f32]| winograd.run(a, (packed, conv.groups), out, par);
         return match context.packed {
@@ -148,7 +151,7 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
                     way,
                 };
                 with_scratch(b.len(), |weight| {
-                    b.with(|b| flip(conv, b, weight));
+                    b.with(|b| flip(conv, b, weight, context.par));
                     forward(slabs, a, weight, out, par);
                 });
             }
@@ -228,17 +231,34 @@ fn adjoint(shape: &Unfold) -> Unfold {
 }
 
 /// `weight [groups*og, ig, taps]` as `[groups*ig, og, taps reversed]`.
-fn flip(conv: &Conv, weight: &[f32], out: &mut [f32]) {
+fn flip(conv: &Conv, weight: &[f32], out: &mut [f32], par: Par) {
+    /// Rows of a block: those of a line of the cache.
+    const BLOCK: usize = 16;
     let (ig, og) = (conv.in_channels, conv.out_channels);
     let taps: usize = conv.kernel.iter().product();
-    let groups = weight.chunks_exact(og * ig * taps);
-    for (weight, out) in groups.zip(out.chunks_exact_mut(og * ig * taps)) {
-        for (at, out) in out.chunks_exact_mut(taps).enumerate() {
-            let (i, o) = (at / og, at % og);
-            let taps = weight[(o * ig + i) * taps..][..taps].iter().rev();
-            out.iter_mut().zip(taps).for_each(|(out, &w)| *out = w);
+    let par = par.for_work(8 * out.len());
+    let row = og * taps;
+    // Whole groups, or whole blocks of the only one.
+    let rows = match conv.groups {
+        1 => ig.div_ceil(par.pieces()).next_multiple_of(BLOCK),
+        groups => ig * groups.div_ceil(par.pieces()),
+    };
+    par.chunks(out, rows * row, |first, out| {
+        for (k, out) in out.chunks_mut(ig * row).enumerate() {
+            let first = first / row + k * ig;
+            let weight = &weight[first / ig * og * ig * taps..][..og * ig * taps];
+            for (block, out) in out.chunks_mut(BLOCK * row).enumerate() {
+                let i = first % ig + block * BLOCK;
+                for o in 0..og {
+                    let from = weight[(o * ig + i) * taps..].chunks_exact(taps);
+                    for (out, from) in out.chunks_exact_mut(row).zip(from) {
+                        let out = out[o * taps..][..taps].iter_mut();
+                        out.zip(from.iter().rev()).for_each(|(out, &w)| *out = w);
+                    }
+                }
+            }
         }
-    }
+    });
 }
 
 /// Tiles of output positions: as few as fit, of about the same size.

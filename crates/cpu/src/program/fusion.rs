@@ -5,7 +5,7 @@ use crate::dtype::Class;
 use crate::plan::{BlockFn, Function};
 use crate::program::optimizer_steps;
 use crate::program::{Instr, Span, operands};
-use crate::simd::error_function::{ERF_OF_PRODUCT, ERFC_OF_PRODUCT};
+use crate::simd::error_function::{ERF_OF_PRODUCT, ERFC_OF_PRODUCT, GELU_SLOPE_TIMES};
 use crate::simd::exponential::{EXP_OF_DIFFERENCE, EXP_OF_SUM};
 use crate::simd::{block2, block3};
 
@@ -19,6 +19,7 @@ pub(crate) enum Op {
     Exp,
     Erf,
     Erfc,
+    GeluSlope,
     Relu,
     Div,
     Sqrt,
@@ -41,6 +42,7 @@ impl Op {
             Function::Exp => Some(Op::Exp),
             Function::Erf => Some(Op::Erf),
             Function::Erfc => Some(Op::Erfc),
+            Function::GeluSlope => Some(Op::GeluSlope),
             Function::Div => Some(Op::Div),
             Function::Sqrt => Some(Op::Sqrt),
             _ => None,
@@ -207,12 +209,33 @@ impl Rewriting {
         }
     }
 
+    /// A slope times what comes from above; tells whether it was one.
+    fn slope(&mut self, reg: usize) -> bool {
+        let &[a, b] = self.args(reg) else {
+            return false;
+        };
+        let found = [(a, b), (b, a)].into_iter().find_map(|(slope, upstream)| {
+            let &[x] = self.inner(slope, Op::GeluSlope)? else {
+                return None;
+            };
+            (self.span[x] == Span::Lane).then(|| vec![x, upstream])
+        });
+        let is = found.is_some();
+        if let Some(args) = found {
+            self.replace(reg, GELU_SLOPE_TIMES, args);
+            self.names[reg] = None;
+        }
+        is
+    }
+
     fn pair(&mut self, reg: usize) {
         let Some(outer) = self.names[reg].filter(|_| self.span[reg] == Span::Lane) else {
             return;
         };
-        if outer == Op::Where {
-            return self.rectify(reg);
+        match outer {
+            Op::Where => return self.rectify(reg),
+            Op::Mul if self.slope(reg) => return,
+            _ => {}
         }
         for side in 0..self.args(reg).len() {
             let inner = self.args(reg)[side];

@@ -14,15 +14,55 @@ pub(super) struct Line(pub(super) [u32; 16]);
 
 /// Where the value of a register is.
 #[derive(Clone, Copy)]
-pub(super) enum Held {
+pub(super) enum Place {
     /// In a lane buffer.
     Lanes(usize),
     /// In a lane buffer's first lane, for all lanes.
     One(usize),
     /// In an input, from this word on.
     Input(usize, usize),
+    /// In an input's word, for all lanes.
+    InputOne(usize, usize),
     /// In the values of an earlier stage, from this word on.
     Stage(usize, usize),
+    /// In an earlier stage's word, for all lanes.
+    StageOne(usize, usize),
+}
+
+/// A [`Place`] in one word: it is written and read again at once, and two words written are no one of twice the size read.
+#[derive(Clone, Copy)]
+pub(super) struct Held(u64);
+
+impl Held {
+    const BITS: u32 = 48;
+
+    #[inline(always)]
+    pub(super) fn at(place: Place) -> Held {
+        let (kind, of, at) = match place {
+            Place::Lanes(buffer) => (0, buffer, 0),
+            Place::One(buffer) => (1, buffer, 0),
+            Place::Input(input, at) => (2, input, at),
+            Place::InputOne(input, at) => (3, input, at),
+            Place::Stage(stage, at) => (4, stage, at),
+            Place::StageOne(stage, at) => (5, stage, at),
+        };
+        debug_assert!(of < 1 << 13 && at < 1 << Held::BITS);
+        Held(kind << 61 | (of as u64) << Held::BITS | at as u64)
+    }
+
+    #[inline(always)]
+    pub(super) fn place(self) -> Place {
+        let of = (self.0 << 3 >> (Held::BITS + 3)) as usize;
+        let at = (self.0 & ((1 << Held::BITS) - 1)) as usize;
+        match self.0 >> 61 {
+            0 => Place::Lanes(of),
+            1 => Place::One(of),
+            2 => Place::Input(of, at),
+            3 => Place::InputOne(of, at),
+            4 => Place::Stage(of, at),
+            _ => Place::StageOne(of, at),
+        }
+    }
 }
 
 /// What a worker writes to. Contents are arbitrary between workers.
@@ -122,7 +162,7 @@ impl Memory {
             self.lanes.push(vec![Line([0; 16]); LANES / 16]);
         }
         self.held.clear();
-        let one = program.buffer.iter().map(|&b| Held::One(b));
+        let one = program.buffer.iter().map(|&b| Held::at(Place::One(b)));
         self.held.extend(one);
     }
 }

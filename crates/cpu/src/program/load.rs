@@ -50,9 +50,20 @@ impl<'a> Data<'a> {
             return transpose(words, walk.offset_at(index), walk.step(), rows, out);
         }
         let step = walk.step();
-        walk.stretches(nest, index, out.len(), |lane, n, at| {
-            self.stretch(at, step, &mut out[lane..lane + n]);
-        });
+        match self {
+            Data::Words(words) if (0..=1).contains(&step) && nest.row() <= SHORT => {
+                walk.stretches(nest, index, out.len(), |lane, n, at| {
+                    let out = &mut out[lane..lane + n];
+                    match step {
+                        0 => fill_short(words[at as usize], out),
+                        _ => copy_short(&words[at as usize..][..n], out),
+                    }
+                });
+            }
+            _ => walk.stretches(nest, index, out.len(), |lane, n, at| {
+                self.stretch(at, step, &mut out[lane..lane + n]);
+            }),
+        }
     }
 
     /// `out[i]` = element `at + i * step`.
@@ -103,6 +114,29 @@ simd_fn! {
             *out = u32::from(upper.to_bits()) << 16;
         }
     }
+}
+
+/// The longest stretch that is copied in place: a call costs as much as copying so many.
+const SHORT: usize = 128;
+
+#[inline(always)]
+fn copy_short(from: &[u32], out: &mut [u32]) {
+    let (from_lines, from_rest) = from.as_chunks::<16>();
+    let (lines, rest) = out.as_chunks_mut::<16>();
+    lines.iter_mut().zip(from_lines).for_each(|(o, x)| *o = *x);
+    let (from_fours, from_rest) = from_rest.as_chunks::<4>();
+    let (fours, rest) = rest.as_chunks_mut::<4>();
+    fours.iter_mut().zip(from_fours).for_each(|(o, x)| *o = *x);
+    rest.iter_mut().zip(from_rest).for_each(|(o, x)| *o = *x);
+}
+
+#[inline(always)]
+fn fill_short(word: u32, out: &mut [u32]) {
+    let (lines, rest) = out.as_chunks_mut::<16>();
+    lines.iter_mut().for_each(|o| *o = [word; 16]);
+    let (fours, rest) = rest.as_chunks_mut::<4>();
+    fours.iter_mut().for_each(|o| *o = [word; 4]);
+    rest.iter_mut().for_each(|o| *o = word);
 }
 
 /// Loads `rows` rows of lanes whose neighbours down a column are neighbours in memory.

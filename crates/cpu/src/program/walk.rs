@@ -73,7 +73,6 @@ impl Nest {
 
     /// Writes the loop indices of linear position `position`.
     pub(crate) fn index_of(&self, position: usize, index: &mut Vec<usize>) {
-        index.clear();
         index.resize(self.shape.len(), 0);
         let mut rest = position;
         for d in (1..self.shape.len()).rev() {

@@ -5,7 +5,7 @@
 use crate::call::Context;
 use crate::dtype::DType;
 use crate::plan::BlockFn;
-use crate::program::lanes::{Held, Memory};
+use crate::program::lanes::{Held, Memory, Place};
 use crate::program::load::Data;
 use crate::program::philox;
 use crate::program::{Instr, LANES, Program, Span};
@@ -76,7 +76,7 @@ impl<'p, 'a> Worker<'p, 'a> {
                 let buffer = program.buffer[reg];
                 let lanes: &mut [u32] = bytemuck::cast_slice_mut(&mut self.memory.lanes[buffer]);
                 lanes[..words.len()].copy_from_slice(words);
-                self.memory.held[reg] = Held::Lanes(buffer);
+                self.hold(reg, Place::Lanes(buffer));
             }
         }
     }
@@ -110,7 +110,7 @@ impl<'p, 'a> Worker<'p, 'a> {
             self.one(result, start);
         }
         if let (Span::All, _) | (Span::Row, true) = (span, self.in_row(out.len())) {
-            out.fill(self.first_lane(result));
+            out.fill(self.value(result, 1)[0]);
         } else {
             for &arg in self.to_widen(result) {
                 self.widen(arg, out.len());
@@ -128,7 +128,7 @@ impl<'p, 'a> Worker<'p, 'a> {
         }
         self.program.nest.index_of(start, &mut self.memory.index);
         match self.borrowed(0, start, len)? {
-            Held::Input(input, at) => Some(&self.context.words(input)[at..at + len]),
+            Place::Input(input, at) => Some(&self.context.words(input)[at..at + len]),
             _ => None,
         }
     }
@@ -181,15 +181,36 @@ impl<'p, 'a> Worker<'p, 'a> {
         }
     }
 
-    /// Computes one lane of a register.
+    /// Computes one lane of a register, or says where it lies.
     fn one(&mut self, reg: usize, start: usize) {
-        let buffer = self.program.buffer[reg];
-        let mut odometer = std::mem::take(&mut self.memory.odometer);
-        let mut lane = [0];
-        self.compute(reg, start, &mut lane, &mut odometer);
-        self.memory.odometer = odometer;
-        self.memory.lanes[buffer][0].0[0] = lane[0];
-        self.memory.held[reg] = Held::One(buffer);
+        let program = self.program;
+        let buffer = program.buffer[reg];
+        let lane = match program.ops[reg] {
+            Instr::Constant(word) => word,
+            Instr::Scalar(scalar) => self.context.scalars[scalar],
+            Instr::Stage { stage, each: false } => {
+                let row = start / self.earlier.inner - self.earlier.first;
+                return self.hold(reg, Place::StageOne(stage, row));
+            }
+            Instr::Load { input, dtype, walk } if dtype.size() == 4 => {
+                let at = program.walks[walk].offset_at(&self.memory.index);
+                return self.hold(reg, Place::InputOne(input, at as usize));
+            }
+            _ => {
+                let mut odometer = std::mem::take(&mut self.memory.odometer);
+                let mut lane = [0];
+                self.compute(reg, start, &mut lane, &mut odometer);
+                self.memory.odometer = odometer;
+                lane[0]
+            }
+        };
+        self.memory.lanes[buffer][0].0[0] = lane;
+        self.hold(reg, Place::One(buffer));
+    }
+
+    #[inline(always)]
+    fn hold(&mut self, reg: usize, place: Place) {
+        self.memory.held[reg] = Held::at(place);
     }
 
     /// Computes registers `..until` for the block.
@@ -202,7 +223,9 @@ impl<'p, 'a> Worker<'p, 'a> {
             match program.span[reg] {
                 Span::All => {
                     // The block before may have repeated it for fewer lanes.
-                    self.memory.held[reg] = Held::One(program.buffer[reg]);
+                    if let Place::Lanes(buffer) = self.memory.held[reg].place() {
+                        self.hold(reg, Place::One(buffer));
+                    }
                     continue;
                 }
                 Span::Row if in_row => {
@@ -214,21 +237,26 @@ impl<'p, 'a> Worker<'p, 'a> {
             if let Instr::Before(_) = program.ops[reg] {
                 continue;
             }
-            if let Some(held) = self.borrowed(reg, start, len) {
-                self.memory.held[reg] = held;
+            if let Some(place) = self.borrowed(reg, start, len) {
+                self.hold(reg, place);
                 continue;
             }
             for &arg in self.to_widen(reg) {
                 self.widen(arg, len);
             }
             let buffer = program.buffer[reg];
-            let mut odometer = std::mem::take(&mut self.memory.odometer);
             let mut lines = std::mem::take(&mut self.memory.lanes[buffer]);
             let out = &mut bytemuck::cast_slice_mut(&mut lines)[..len];
-            self.compute(reg, start, out, &mut odometer);
+            match &program.ops[reg] {
+                Instr::Apply { f, args } | Instr::Fused { f, args } => self.apply(*f, args, out),
+                _ => {
+                    let mut odometer = std::mem::take(&mut self.memory.odometer);
+                    self.compute(reg, start, out, &mut odometer);
+                    self.memory.odometer = odometer;
+                }
+            }
             self.memory.lanes[buffer] = lines;
-            self.memory.odometer = odometer;
-            self.memory.held[reg] = Held::Lanes(buffer);
+            self.hold(reg, Place::Lanes(buffer));
         }
     }
 
@@ -247,33 +275,34 @@ impl<'p, 'a> Worker<'p, 'a> {
         }
     }
 
-    /// The first lane of a register that a buffer holds.
-    fn first_lane(&self, reg: usize) -> u32 {
-        self.memory.lanes[self.program.buffer[reg]][0].0[0]
-    }
-
-    /// Repeats the one lane of a register.
+    /// Repeats the one lane of a register in its buffer.
     fn widen(&mut self, reg: usize, len: usize) {
-        if let Held::One(buffer) = self.memory.held[reg] {
+        if let [lane] = *self.value(reg, len)
+            && len > 1
+        {
+            let buffer = self.program.buffer[reg];
             let lanes: &mut [u32] = bytemuck::cast_slice_mut(&mut self.memory.lanes[buffer]);
-            let lane = lanes[0];
             lanes[..len].fill(lane);
-            self.memory.held[reg] = Held::Lanes(buffer);
+            self.hold(reg, Place::Lanes(buffer));
         }
     }
 
     /// `len` lanes, or the single one that stands for all.
+    #[inline]
     pub(super) fn value(&self, reg: usize, len: usize) -> &[u32] {
-        match self.memory.held[reg] {
-            Held::Lanes(b) => &bytemuck::cast_slice(&self.memory.lanes[b])[..len],
-            Held::One(b) => &self.memory.lanes[b][0].0[..1],
-            Held::Input(input, at) => &self.context.words(input)[at..at + len],
-            Held::Stage(stage, at) => &self.earlier.values[stage][at..at + len],
+        match self.memory.held[reg].place() {
+            Place::Lanes(b) => &bytemuck::cast_slice(&self.memory.lanes[b])[..len],
+            Place::One(b) => &self.memory.lanes[b][0].0[..1],
+            Place::Input(input, at) => &self.context.words(input)[at..at + len],
+            Place::InputOne(input, at) => &self.context.words(input)[at..=at],
+            Place::Stage(stage, at) => &self.earlier.values[stage][at..at + len],
+            Place::StageOne(stage, at) => &self.earlier.values[stage][at..=at],
         }
     }
 
     /// Where the block of a load, or of a stage, lies as it is needed.
-    fn borrowed(&self, reg: usize, start: usize, len: usize) -> Option<Held> {
+    #[inline]
+    fn borrowed(&self, reg: usize, start: usize, len: usize) -> Option<Place> {
         let index = &self.memory.index;
         match self.program.ops[reg] {
             Instr::Load { input, dtype, walk } if dtype.size() == 4 => {
@@ -287,9 +316,9 @@ impl<'p, 'a> Worker<'p, 'a> {
                 if len == LANES {
                     simd::prefetch(self.context.words(input), at as usize + 2 * LANES, 64);
                 }
-                Some(Held::Input(input, at as usize))
+                Some(Place::Input(input, at as usize))
             }
-            Instr::Stage { stage, each: true } => Some(Held::Stage(
+            Instr::Stage { stage, each: true } => Some(Place::Stage(
                 stage,
                 start - self.earlier.first * self.earlier.inner,
             )),

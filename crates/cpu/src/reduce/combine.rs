@@ -1,6 +1,10 @@
 //! How Reduce combines blocks of lanes: horizontally into one accumulator, or vertically lane by lane.
 
+#[cfg(target_arch = "x86_64")]
+use crate::reduce::avx512;
 use crate::simd::simd_fn;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{self, Level};
 use crate::sort::keys::Key;
 use crate::threads::scratch::Scratch;
 use std::marker::PhantomData;
@@ -27,6 +31,14 @@ pub(crate) trait Combine {
     fn merge(a: Self::Acc, b: Self::Acc) -> Self::Acc;
     /// The lane of the result.
     fn finish(acc: Self::Acc) -> u32;
+    /// The result of each row of `inner` lanes.
+    fn finish_rows(lanes: &[u32], inner: usize, out: &mut [u32]) {
+        for (out, row) in out.iter_mut().zip(lanes.chunks_exact(inner)) {
+            let mut acc = Self::EMPTY;
+            Self::add_row(&mut acc, row, 0);
+            *out = Self::finish(acc);
+        }
+    }
 
     /// Vertical accumulators for a number of lanes.
     fn columns(lanes: usize) -> Self::Columns;
@@ -90,6 +102,22 @@ impl Combine for SumF32 {
 
     fn finish(acc: f64) -> u32 {
         (acc as f32).to_bits()
+    }
+
+    fn finish_rows(lanes: &[u32], inner: usize, out: &mut [u32]) {
+        let lanes: &[f32] = bytemuck::cast_slice(lanes);
+        let out: &mut [f32] = bytemuck::cast_slice_mut(out);
+        #[cfg(target_arch = "x86_64")]
+        if inner > 16 && simd::level() == Level::Avx512 {
+            // SAFETY: the processor has AVX-512.
+            return unsafe { avx512::sum_rows(lanes, inner, out) };
+        }
+        for (out, row) in out.iter_mut().zip(lanes.chunks_exact(inner)) {
+            *out = match inner {
+                ..=16 => row.iter().map(|&x| f64::from(x)).sum::<f64>() as f32,
+                _ => sum(row),
+            };
+        }
     }
 
     fn columns(lanes: usize) -> SumColumns {

@@ -2,6 +2,8 @@
 //! the kept ones (columns), whichever the loads prefer. Where a reduction is cut into parts depends on shapes
 //! alone, so results do not depend on the number of threads.
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
 pub(crate) mod combine;
 
 use crate::call::Context;
@@ -190,11 +192,7 @@ pub(crate) fn whole_rows<C: Combine>(
     let per_block = LANES / inner;
     for (i, block) in out.chunks_mut(per_block).enumerate() {
         let lanes = worker.eval((first + i * per_block) * inner, block.len() * inner);
-        for (out, row) in block.iter_mut().zip(lanes.chunks_exact(inner)) {
-            let mut acc = C::EMPTY;
-            C::add_row(&mut acc, row, 0);
-            *out = C::finish(acc);
-        }
+        C::finish_rows(lanes, inner, block);
     }
 }
 

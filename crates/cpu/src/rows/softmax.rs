@@ -165,12 +165,10 @@ use x86::{head_rows, run_rows, usable};
 mod x86 {
     use crate::matmul::gemm::scratch::with_scratch;
     use crate::program::LANES;
+    use crate::reduce::avx512::{N, joined, load, mask};
     use crate::simd::exponential::x86::exponential;
     use crate::simd::{Level, Upcoming, level, stream_end};
     use std::arch::x86_64::*;
-
-    /// Floats in a vector.
-    const N: usize = 16;
 
     pub(crate) fn usable() -> bool {
         level() == Level::Avx512
@@ -260,26 +258,6 @@ mod x86 {
         }
     }
 
-    /// The lanes that are left.
-    #[inline(always)]
-    fn mask(left: usize) -> __mmask16 {
-        if left >= N {
-            __mmask16::MAX
-        } else {
-            (1 << left) - 1
-        }
-    }
-
-    /// A vector from `at` on, with `beyond` behind the end.
-    #[target_feature(enable = "avx512f")]
-    #[inline]
-    fn load(from: &[f32], at: usize, beyond: f32) -> __m512 {
-        assert!(at < from.len());
-        let mask = mask(from.len() - at);
-        // SAFETY: the mask lets through what lies in the slice.
-        unsafe { _mm512_mask_loadu_ps(_mm512_set1_ps(beyond), mask, from.as_ptr().add(at)) }
-    }
-
     /// The greatest of many; NaN if one is.
     struct Greatest {
         chains: [__m512; 2],
@@ -344,24 +322,6 @@ mod x86 {
             };
         }
         total as f32
-    }
-
-    /// Joins chains pairwise: lane `i` with lane `i + 8`, then with `i + 4`, `i + 2` and `i + 1`.
-    #[target_feature(enable = "avx512f")]
-    #[inline]
-    fn joined([a, b, c, d]: [__m512; 4]) -> f32 {
-        let sixteen = _mm512_add_ps(_mm512_add_ps(a, c), _mm512_add_ps(b, d));
-        let sixteen = _mm512_castps_pd(sixteen);
-        let low = _mm256_castpd_ps(_mm512_castpd512_pd256(sixteen));
-        let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(sixteen));
-        let eight = _mm256_add_ps(low, high);
-        let four = _mm_add_ps(
-            _mm256_castps256_ps128(eight),
-            _mm256_extractf128_ps::<1>(eight),
-        );
-        let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-        let one = _mm_add_ss(two, _mm_shuffle_ps::<1>(two, two));
-        _mm_cvtss_f32(one)
     }
 }
 

@@ -2,9 +2,11 @@
 //! are computed as f32.
 
 use crate::in_f32;
+use crate::ops::gelu::Gelu;
+use crate::ops::settle::Settle;
 use crate::shape;
 use crate::tensor::Tensor;
-use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, SQRT_2};
+use std::f64::consts::{FRAC_2_SQRT_PI, SQRT_2};
 
 /// How [`Tensor::gelu_with`] computes the normal distribution function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,9 +86,7 @@ impl Tensor {
     #[track_caller]
     pub fn gelu(&self) -> Tensor {
         in_f32!([self] => |x| x.gelu());
-        let x = self.to_float();
-        // Φ(x) = erfc(−x/√2) / 2: 1 + erf would cancel where Φ is small.
-        (x.settled() * -FRAC_1_SQRT_2).erfc() * (x * 0.5)
+        Tensor::record(Gelu, &[&self.to_float()])
     }
 
     /// [`gelu`](Tensor::gelu), exact or approximate.
@@ -114,15 +114,10 @@ impl Tensor {
         &x * x.settled().sigmoid()
     }
 
-    /// `x`, or ±200 with no slope where it is finite and beyond: a gate is 0 or 1 long before, but a gradient times
-    /// `x` may overflow before it meets the gate's slope of 0.
+    /// What a gate is given: see [`Settle`].
     #[track_caller]
     fn settled(&self) -> Tensor {
-        let size = self.abs();
-        let beyond = size
-            .gt_scalar(200.0)
-            .logical_and(&size.le_scalar(self.dtype().range().1));
-        Tensor::where_(&beyond, &(self.stop_gradient().sign() * 200.0), self)
+        Tensor::record(Settle, &[self])
     }
 
     /// `x · tanh(softplus(x))`.

@@ -431,7 +431,7 @@ macro_rules! primitives {
 primitives! {
     input::Input, constant::Constant, iota::Iota, random::Random,
     neg::Neg, abs::Abs, sign::Sign, relu::Relu, exp::Exp, expm1::Expm1, log::Log, log1p::Log1p, sin::Sin, cos::Cos, atan::Atan,
-    tanh::Tanh, erf::Erf, sigmoid::Sigmoid, log2::Log2, asinh::Asinh, erfc::Erfc, erfinv::Erfinv, lgamma::Lgamma, digamma::Digamma, polygamma::Polygamma, sqrt::Sqrt, recip::Recip, floor::Floor, round::Round, trunc::Trunc, is_nan::IsNan,
+    tanh::Tanh, erf::Erf, sigmoid::Sigmoid, settle::Settle, gelu::Gelu, gelu_slope::GeluSlope, log2::Log2, asinh::Asinh, erfc::Erfc, erfinv::Erfinv, lgamma::Lgamma, digamma::Digamma, polygamma::Polygamma, sqrt::Sqrt, recip::Recip, floor::Floor, round::Round, trunc::Trunc, is_nan::IsNan,
     cast::Cast, not::Not,
     add::Add, mul::Mul, div::Div, max::Max, min::Min, pow::Pow, fmod::Fmod, atan2::Atan2, compare::Compare,
     shift_right::ShiftRight, bitwise::Bitwise, where_::Where,

@@ -3,6 +3,7 @@
 
 use super::exponential::{expm1_near, reduce, times_plus};
 use super::{high, scale};
+use core::f32::consts::FRAC_1_SQRT_2;
 
 /// Where each interval `[i/4, (i+1)/4)` is developed: near its middle, where erf is almost a float; the first at 0.
 pub const CENTRES: [f32; 16] = [
@@ -346,11 +347,9 @@ pub fn erfc(x: f32) -> f32 {
     erfc_fused::<false>(x)
 }
 
-/// [`erfc`], with fused multiply-adds if `FUSED`; 4 ulp as well.
+/// `e^(−c²)` and `e^(c²) erfc c`, of which erfc is made, for c from 0 to [`FARTHEST`].
 #[inline(always)]
-pub fn erfc_fused<const FUSED: bool>(x: f32) -> f32 {
-    let a = x.abs();
-    let c = if a > FARTHEST { FARTHEST } else { a };
+fn decay_and_rest<const FUSED: bool>(c: f32) -> (f32, f32) {
     let i = ((1.0 + c).to_bits() >> 21) as usize % 16;
     let t = c - COMPLEMENT_CENTRES[i];
     let mut y = COMPLEMENT[6][i];
@@ -366,6 +365,48 @@ pub fn erfc_fused<const FUSED: bool>(x: f32) -> f32 {
         (h * h, (h - c) * (h + c))
     };
     let (r, n) = reduce::<FUSED>(-s);
-    let tail = scale(1.0 + expm1_near::<FUSED>(r + d), n) * y;
+    (scale(1.0 + expm1_near::<FUSED>(r + d), n), y)
+}
+
+/// [`erfc`], with fused multiply-adds if `FUSED`; 4 ulp as well.
+#[inline(always)]
+pub fn erfc_fused<const FUSED: bool>(x: f32) -> f32 {
+    let a = x.abs();
+    let c = if a > FARTHEST { FARTHEST } else { a };
+    let (decay, rest) = decay_and_rest::<FUSED>(c);
+    let tail = decay * rest;
     if x < 0.0 { 2.0 - tail } else { tail }
+}
+
+/// `x Φ(x)` with the normal distribution function Φ, 5 ulp from −1 on; further below 5 + 2x², as x/√2 is rounded.
+#[inline(always)]
+pub fn gelu(x: f32) -> f32 {
+    gelu_fused::<false>(x)
+}
+
+/// [`gelu`], with fused multiply-adds if `FUSED`.
+#[inline(always)]
+pub fn gelu_fused<const FUSED: bool>(x: f32) -> f32 {
+    erfc_fused::<FUSED>(x * -FRAC_1_SQRT_2) * (x * 0.5)
+}
+
+/// `1/√π`.
+pub const FRAC_1_SQRT_PI: f32 = 0.564_189_6;
+
+/// The derivative of [`gelu`], `Φ(x) + x φ(x)`: absolute error 3e-7. NaN at infinities, as `∞ · 0` is.
+#[inline(always)]
+pub fn gelu_slope(x: f32) -> f32 {
+    gelu_slope_fused::<false>(x)
+}
+
+/// [`gelu_slope`], with fused multiply-adds if `FUSED`.
+#[inline(always)]
+pub fn gelu_slope_fused<const FUSED: bool>(x: f32) -> f32 {
+    let a = (x * -FRAC_1_SQRT_2).abs();
+    let c = if a > FARTHEST { FARTHEST } else { a };
+    let (decay, rest) = decay_and_rest::<FUSED>(c);
+    // Of the side on which it vanishes; the other's is 1 less that.
+    let side = decay * times_plus::<FUSED>(c, -FRAC_1_SQRT_PI, 0.5 * rest);
+    let slope = if x > 0.0 { 1.0 - side } else { side };
+    slope + (x - x)
 }

@@ -19,7 +19,8 @@ mod gamma;
 mod trig;
 
 pub use error_function::{
-    CENTRES, COMPLEMENT, COMPLEMENT_CENTRES, ERF, FARTHEST, erf, erf_fused, erfc, erfc_fused,
+    CENTRES, COMPLEMENT, COMPLEMENT_CENTRES, ERF, FARTHEST, FRAC_1_SQRT_PI, erf, erf_fused, erfc,
+    erfc_fused, gelu, gelu_fused, gelu_slope, gelu_slope_fused,
 };
 #[cfg(target_arch = "x86_64")]
 pub use exponential::EXPM1;

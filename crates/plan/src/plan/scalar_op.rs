@@ -49,6 +49,8 @@ pub enum Function {
     Erf,
     /// `1 − erf(a)`.
     Erfc,
+    /// The derivative of `a Φ(a)`.
+    GeluSlope,
     /// `max(a, 0)`.
     Relu,
     /// The greater of two.
