@@ -254,7 +254,7 @@ fn hyperbolic_functions() {
 fn error_functions_and_powers() {
     unary("w_erf", 2, math::erf);
     unary("w_erfc", 4, math::erfc);
-    unary("w_gelu", 130, math::gelu);
+    unary("w_gelu", 300, math::gelu);
     binary("w_pow", 4, math::pow);
     unary("w_sqrt", 3, math::sqrt);
     unary("w_rsqrt", 4, math::rsqrt);

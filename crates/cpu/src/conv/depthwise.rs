@@ -31,11 +31,11 @@ const TOGETHER: usize = 4;
 
 /// A convolution that can be computed so.
 pub(crate) struct Depthwise {
-    pub(super) shape: Unfold,
-    pub(super) images: usize,
-    pub(super) groups: usize,
+    shape: Unfold,
+    images: usize,
+    groups: usize,
     /// Output planes of a group.
-    pub(super) to: usize,
+    to: usize,
 }
 
 /// How a plane is copied: `line · stride[0] − up` of the plane to each line, columns by phase.
@@ -154,7 +154,7 @@ impl Depthwise {
 
     /// `out[n, g, o] = Σ over taps of weight[g, o, t] · x[n, g] moved by t`.
     pub(crate) fn forward(&self, x: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
-        if let Some(tiny) = Tiny::of(self) {
+        if let Some(tiny) = Tiny::of(&self.shape, [self.images, self.groups], self.to) {
             return tiny.forward(x, weight, out, par);
         }
         let par = par.for_work(self.work());
@@ -181,11 +181,7 @@ impl Depthwise {
     }
 
     /// The taps of each output plane of a group.
-    pub(super) fn weights<'w>(
-        &self,
-        weight: &'w [f32],
-        g: usize,
-    ) -> std::slice::ChunksExact<'w, f32> {
+    fn weights<'w>(&self, weight: &'w [f32], g: usize) -> std::slice::ChunksExact<'w, f32> {
         let taps = self.shape.taps();
         weight[g * self.to * taps..][..self.to * taps].chunks_exact(taps)
     }
@@ -244,7 +240,7 @@ impl Depthwise {
 
     /// `out[n, g] = Σ over output planes and taps of weight[g, o, t] · y[n, g, o] moved back by t`.
     pub(crate) fn input_grad(&self, y: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
-        if let Some(tiny) = Tiny::of(self) {
+        if let Some(tiny) = Tiny::of(&self.shape, [self.images, self.groups], self.to) {
             return tiny.input_grad(y, weight, out, par);
         }
         let par = par.for_work(self.work());
@@ -298,7 +294,7 @@ impl Depthwise {
 
     /// `out[g, o, t] = Σ over images and positions of y[n, g, o] · x[n, g] moved by t`.
     pub(crate) fn weight_grad(&self, x: Floats<'_>, y: Floats<'_>, out: &mut [f32], par: Par) {
-        if let Some(tiny) = Tiny::of(self) {
+        if let Some(tiny) = Tiny::of(&self.shape, [self.images, self.groups], self.to) {
             return tiny.weight_grad(x, y, out, par);
         }
         let par = par.for_work(self.work());

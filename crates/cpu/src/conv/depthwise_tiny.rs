@@ -7,7 +7,6 @@
 //!     c d                            (a, B, 3) …                             16 in all, of 36 in the padded plane
 //! ```
 
-use crate::conv::depthwise::Depthwise;
 use crate::conv::unfold::Unfold;
 use crate::matmul::gemm::floats::Floats;
 use crate::threads::par::Par;
@@ -27,18 +26,20 @@ struct Pair {
 }
 
 /// A depthwise convolution that is computed so.
-pub(crate) struct Tiny<'d> {
-    of: &'d Depthwise,
+pub(crate) struct Tiny {
+    images: usize,
+    groups: usize,
+    /// Output planes of a group.
+    planes: usize,
     pairs: Vec<Pair>,
     plane: usize,
     positions: usize,
     taps: usize,
 }
 
-impl<'d> Tiny<'d> {
+impl Tiny {
     /// Of a convolution that has few enough pairs.
-    pub(crate) fn of(of: &'d Depthwise) -> Option<Tiny<'d>> {
-        let shape = &of.shape;
+    pub(crate) fn of(shape: &Unfold, [images, groups]: [usize; 2], planes: usize) -> Option<Tiny> {
         let (positions, taps) = (shape.positions(), shape.taps());
         if positions > PAIRS || taps > 4 * PAIRS {
             return None;
@@ -55,7 +56,9 @@ impl<'d> Tiny<'d> {
             }
         }
         Some(Tiny {
-            of,
+            images,
+            groups,
+            planes,
             pairs,
             plane: shape.plane(),
             positions,
@@ -70,10 +73,14 @@ impl<'d> Tiny<'d> {
         (planes.div_ceil(par.pieces()), par)
     }
 
+    /// The taps of each output plane of a group.
+    fn weights<'w>(&self, weight: &'w [f32], g: usize) -> std::slice::ChunksExact<'w, f32> {
+        let len = self.planes * self.taps;
+        weight[g * len..][..len].chunks_exact(self.taps)
+    }
+
     pub(crate) fn forward(&self, x: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
-        let Depthwise {
-            images, groups, to, ..
-        } = *self.of;
+        let (images, groups, to) = (self.images, self.groups, self.planes);
         let slab = to * self.positions;
         let (size, par) = self.size(images * groups, to, par);
         par.chunks(out, size * slab, |first, out| {
@@ -82,7 +89,7 @@ impl<'d> Tiny<'d> {
                 .with(|x| {
                     let slabs = x.chunks_exact(self.plane).zip(out.chunks_exact_mut(slab));
                     for (i, (x, out)) in slabs.enumerate() {
-                        let weights = self.of.weights(weight, (first + i) % groups);
+                        let weights = self.weights(weight, (first + i) % groups);
                         for (w, out) in weights.zip(out.chunks_exact_mut(self.positions)) {
                             out.fill(0.0);
                             for p in &self.pairs {
@@ -95,9 +102,7 @@ impl<'d> Tiny<'d> {
     }
 
     pub(crate) fn input_grad(&self, y: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
-        let Depthwise {
-            images, groups, to, ..
-        } = *self.of;
+        let (images, groups, to) = (self.images, self.groups, self.planes);
         let slab = to * self.positions;
         let (size, par) = self.size(images * groups, to, par);
         par.chunks(out, size * self.plane, |first, out| {
@@ -107,7 +112,7 @@ impl<'d> Tiny<'d> {
                     let slabs = y.chunks_exact(slab).zip(out.chunks_exact_mut(self.plane));
                     for (i, (y, out)) in slabs.enumerate() {
                         out.fill(0.0);
-                        let weights = self.of.weights(weight, (first + i) % groups);
+                        let weights = self.weights(weight, (first + i) % groups);
                         for (w, y) in weights.zip(y.chunks_exact(self.positions)) {
                             for p in &self.pairs {
                                 out[p.from] += w[p.tap] * y[p.to];
@@ -119,9 +124,7 @@ impl<'d> Tiny<'d> {
     }
 
     pub(crate) fn weight_grad(&self, x: Floats<'_>, y: Floats<'_>, out: &mut [f32], par: Par) {
-        let Depthwise {
-            images, groups, to, ..
-        } = *self.of;
+        let (images, groups, to) = (self.images, self.groups, self.planes);
         let (slab, count) = (to * self.positions, to * self.taps);
         let (size, par) = self.size(groups, to * images, par);
         par.chunks(out, size * count, |first, out| {

@@ -232,8 +232,8 @@ fn adjoint(shape: &Unfold) -> Unfold {
 
 /// `weight [groups*og, ig, taps]` as `[groups*ig, og, taps reversed]`.
 fn flip(conv: &Conv, weight: &[f32], out: &mut [f32], par: Par) {
-    /// Rows of a block: those of a line of the cache.
-    const BLOCK: usize = 16;
+    /// Rows of a block: what lies together is read as four lines of the cache.
+    const BLOCK: usize = 64;
     let (ig, og) = (conv.in_channels, conv.out_channels);
     let taps: usize = conv.kernel.iter().product();
     let par = par.for_work(8 * out.len());

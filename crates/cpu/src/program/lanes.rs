@@ -70,6 +70,8 @@ impl Held {
 pub(crate) struct Contents {
     pub(super) lanes: Vec<Vec<Line>>,
     pub(super) held: Vec<Held>,
+    /// Lanes that the buffer of a load of the same points in every row holds, from the begin of a row on.
+    pub(super) rows_held: Vec<usize>,
     /// Loop indices of the block's first point.
     pub(super) index: Vec<usize>,
     pub(super) odometer: Vec<usize>,
@@ -164,5 +166,7 @@ impl Memory {
         self.held.clear();
         let one = program.buffer.iter().map(|&b| Held::at(Place::One(b)));
         self.held.extend(one);
+        self.rows_held.clear();
+        self.rows_held.resize(program.buffer.len(), 0);
     }
 }

@@ -119,8 +119,9 @@ simd_fn! {
 /// The longest stretch that is copied in place: a call costs as much as copying so many.
 const SHORT: usize = 128;
 
+/// Copies without a call.
 #[inline(always)]
-fn copy_short(from: &[u32], out: &mut [u32]) {
+pub(crate) fn copy_short(from: &[u32], out: &mut [u32]) {
     let (from_lines, from_rest) = from.as_chunks::<16>();
     let (lines, rest) = out.as_chunks_mut::<16>();
     lines.iter_mut().zip(from_lines).for_each(|(o, x)| *o = *x);

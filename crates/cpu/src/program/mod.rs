@@ -108,6 +108,8 @@ pub(crate) struct Program {
     pub(crate) span: Vec<Span>,
     /// The factors, if the result is a product of f32 lanes.
     pub(crate) factors: Option<[usize; 2]>,
+    /// Loads of the same points in every row. A block that begins with a row finds in their buffers what the block before left.
+    pub(crate) same_rows: Vec<bool>,
     /// The lane buffer of each register; registers whose lives do not overlap share one.
     pub(crate) buffer: Vec<usize>,
     /// Number of lane buffers.
@@ -152,7 +154,8 @@ impl Program {
             nest.cut_tiles(&mut walks, LANES);
         }
         let Fused { ops, span, factors } = lower(expr, &walks, &nest, around);
-        let (buffer, n_buffers) = assign(&ops, &span);
+        let same_rows: Vec<bool> = ops.iter().map(|op| same_rows(op, &walks)).collect();
+        let (buffer, n_buffers) = assign(&ops, &span, &same_rows);
         let cost = expr.insts.iter().map(cost_of).sum::<usize>() + 1;
         Program {
             nest,
@@ -160,6 +163,7 @@ impl Program {
             ops,
             span,
             factors,
+            same_rows,
             buffer,
             n_buffers,
             cost,
@@ -340,9 +344,20 @@ fn literal(value: i32, class: Class) -> u32 {
     }
 }
 
+/// Whether an operation loads the same points in every row.
+fn same_rows(op: &Instr, walks: &[Walk]) -> bool {
+    let Instr::Load { walk, .. } = op else {
+        return false;
+    };
+    match walks[*walk].strides.split_last() {
+        Some((1, above)) => !above.is_empty() && above.iter().all(|&s| s == 0),
+        _ => false,
+    }
+}
+
 /// Gives each register a lane buffer. A buffer is free again after the last use of its register; a result never
-/// shares one with its operands, and registers that are computed once keep theirs.
-fn assign(ops: &[Instr], span: &[Span]) -> (Vec<usize>, usize) {
+/// shares one with its operands, and registers that are computed once, or that `keeps` names, keep theirs.
+fn assign(ops: &[Instr], span: &[Span], keeps: &[bool]) -> (Vec<usize>, usize) {
     let mut last_use: Vec<usize> = (0..ops.len()).collect();
     for (at, op) in ops.iter().enumerate() {
         operands(op).for_each(|r| last_use[r] = at);
@@ -352,14 +367,14 @@ fn assign(ops: &[Instr], span: &[Span]) -> (Vec<usize>, usize) {
     let mut buffer = Vec::with_capacity(ops.len());
     for (at, op) in ops.iter().enumerate() {
         // What was there before is put into its buffer ahead of all others.
-        let own = span[at] == Span::All || matches!(op, Instr::Before(_));
+        let own = span[at] == Span::All || keeps[at] || matches!(op, Instr::Before(_));
         let reused = if own { None } else { free.pop() };
         buffer.push(reused.unwrap_or_else(|| {
             n_buffers += 1;
             n_buffers - 1
         }));
         let mut dead: Vec<usize> = operands(op)
-            .filter(|&r| last_use[r] == at && span[r] != Span::All)
+            .filter(|&r| last_use[r] == at && span[r] != Span::All && !keeps[r])
             .collect();
         dead.sort_unstable();
         dead.dedup();

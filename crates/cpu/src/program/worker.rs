@@ -68,6 +68,11 @@ impl<'p, 'a> Worker<'p, 'a> {
         self.memory
     }
 
+    /// The end of the block that begins at `start`.
+    pub(crate) fn block_end(&self, start: usize, end: usize) -> usize {
+        self.program.nest.block_end(start, end, LANES)
+    }
+
     /// Gives it what output `output` holds before at the positions that it evaluates next.
     pub(crate) fn before(&mut self, output: usize, words: &[u32]) {
         let program = self.program;
@@ -245,6 +250,11 @@ impl<'p, 'a> Worker<'p, 'a> {
                 self.widen(arg, len);
             }
             let buffer = program.buffer[reg];
+            let repeats = program.same_rows[reg] && self.begins_row();
+            if repeats && self.memory.rows_held[reg] >= len {
+                self.hold(reg, Place::Lanes(buffer));
+                continue;
+            }
             let mut lines = std::mem::take(&mut self.memory.lanes[buffer]);
             let out = &mut bytemuck::cast_slice_mut(&mut lines)[..len];
             match &program.ops[reg] {
@@ -256,6 +266,7 @@ impl<'p, 'a> Worker<'p, 'a> {
                 }
             }
             self.memory.lanes[buffer] = lines;
+            self.memory.rows_held[reg] = if repeats { len } else { 0 };
             self.hold(reg, Place::Lanes(buffer));
         }
     }
@@ -264,6 +275,11 @@ impl<'p, 'a> Worker<'p, 'a> {
     fn in_row(&self, len: usize) -> bool {
         let index = &self.memory.index;
         index[index.len() - 1] + len <= self.program.nest.row()
+    }
+
+    /// Whether the block begins with a row of the nest.
+    fn begins_row(&self) -> bool {
+        self.memory.index.last() == Some(&0)
     }
 
     /// Operands that the block function of a register wants as full lanes.

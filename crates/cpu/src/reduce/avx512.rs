@@ -20,6 +20,10 @@ pub(crate) fn mask(left: usize) -> __mmask16 {
 #[inline]
 pub(crate) fn load(from: &[f32], at: usize, beyond: f32) -> __m512 {
     assert!(at < from.len());
+    if at + N <= from.len() {
+        // SAFETY: a whole vector lies in the slice.
+        return unsafe { _mm512_loadu_ps(from.as_ptr().add(at)) };
+    }
     let mask = mask(from.len() - at);
     // SAFETY: the mask lets through what lies in the slice.
     unsafe { _mm512_mask_loadu_ps(_mm512_set1_ps(beyond), mask, from.as_ptr().add(at)) }
@@ -28,7 +32,7 @@ pub(crate) fn load(from: &[f32], at: usize, beyond: f32) -> __m512 {
 /// Joins chains pairwise: lane `i` with lane `i + 8`, then with `i + 4`, `i + 2` and `i + 1`.
 #[target_feature(enable = "avx512f")]
 #[inline]
-pub(crate) fn joined([a, b, c, d]: [__m512; 4]) -> f32 {
+fn joined([a, b, c, d]: [__m512; 4]) -> f32 {
     let sixteen = _mm512_add_ps(_mm512_add_ps(a, c), _mm512_add_ps(b, d));
     let sixteen = _mm512_castps_pd(sixteen);
     let low = _mm256_castpd_ps(_mm512_castpd512_pd256(sixteen));
@@ -47,17 +51,31 @@ pub(crate) fn joined([a, b, c, d]: [__m512; 4]) -> f32 {
 #[target_feature(enable = "avx512f")]
 pub(crate) fn sum_rows(lanes: &[f32], inner: usize, out: &mut [f32]) {
     for (row, out) in lanes.chunks_exact(inner).zip(out) {
-        *out = sum(row, |row, at| load(row, at, 0.0));
+        *out = sum(row.len(), |at| load(row, at, 0.0));
     }
 }
 
-/// The sum of what `value` makes of each vector of a row, by 64 chains, joined in pairs.
+/// The sum of vectors that `value` gives for every sixteenth place below `len`, zero beyond it: by 64 chains, joined in pairs.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn sum(row: &[f32], value: impl Fn(&[f32], usize) -> __m512) -> f32 {
-    let mut sums = [_mm512_setzero_ps(); 4];
-    for (v, at) in (0..row.len()).step_by(N).enumerate() {
-        sums[v % 4] = _mm512_add_ps(sums[v % 4], value(row, at));
+pub(crate) fn sum(len: usize, mut value: impl FnMut(usize) -> __m512) -> f32 {
+    // Chains by name stay in registers.
+    let [mut a, mut b, mut c, mut d] = [_mm512_setzero_ps(); 4];
+    let whole = len / (4 * N) * (4 * N);
+    for at in (0..whole).step_by(4 * N) {
+        a = _mm512_add_ps(a, value(at));
+        b = _mm512_add_ps(b, value(at + N));
+        c = _mm512_add_ps(c, value(at + 2 * N));
+        d = _mm512_add_ps(d, value(at + 3 * N));
     }
-    joined(sums)
+    for (k, at) in (whole..len).step_by(N).enumerate() {
+        let x = value(at);
+        match k {
+            0 => a = _mm512_add_ps(a, x),
+            1 => b = _mm512_add_ps(b, x),
+            2 => c = _mm512_add_ps(c, x),
+            _ => d = _mm512_add_ps(d, x),
+        }
+    }
+    joined([a, b, c, d])
 }

@@ -10,6 +10,8 @@
 //!     a thread takes whole rows; what a stage leaves is read by later stages from its lanes
 //! ```
 
+pub(crate) mod moments;
+pub(crate) mod outputs;
 pub(crate) mod softmax;
 
 use crate::call::Context;
@@ -20,11 +22,12 @@ use crate::program::worker::{Earlier, Worker};
 use crate::program::{Around, LANES, Line, Program};
 use crate::reduce::combine::{Combine, add_lane_products, add_lanes};
 use crate::reduce::{self, Job};
+use crate::rows::moments::Moments;
+use crate::rows::outputs::{Outputs, Shared, Target, target};
 use crate::rows::softmax::{Head, Softmax};
 use crate::simd::Upcoming;
 use crate::threads::scratch::Scratch;
 use crate::{map, simd};
-use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Rows made ready.
@@ -47,8 +50,25 @@ pub(crate) struct Ready {
     points: usize,
     /// The whole is a softmax.
     softmax: Option<Softmax>,
-    /// It begins as one.
-    head: Option<Head>,
+    /// It begins as one, or as a normalisation.
+    head: Option<First>,
+}
+
+/// First stages that have a way of their own, together.
+#[derive(Clone, Copy, Debug)]
+enum First {
+    Softmax(Head),
+    Normalisation(Moments),
+}
+
+impl First {
+    /// How many stages these are.
+    const STAGES: usize = 4;
+
+    fn of(rows: &Rows) -> Option<First> {
+        let softmax = Head::of(rows).map(First::Softmax);
+        softmax.or_else(|| Moments::of(rows).map(First::Normalisation))
+    }
 }
 
 #[derive(Debug)]
@@ -58,50 +78,6 @@ struct ReadyStage {
     program: Program,
     /// Where the value goes, if it is stored.
     output: Option<Target>,
-}
-
-/// Where a stage's values go: row `o` to word `offset + o * pitch` of an output.
-#[derive(Clone, Copy, Debug)]
-struct Target {
-    output: usize,
-    offset: usize,
-    pitch: usize,
-    /// Rows lie together, so that they are computed in place.
-    dense: bool,
-    /// They are written past the caches, as no later stage reads them.
-    stream: bool,
-}
-
-/// What the step writes.
-pub(crate) type Outputs<'o> = [&'o mut [u32]; Rows::MAX_OUTPUTS];
-
-/// The outputs while several threads write them, each its own rows.
-struct Shared<'o> {
-    outs: [(*mut u32, usize); Rows::MAX_OUTPUTS],
-    of: PhantomData<&'o mut [u32]>,
-}
-
-// SAFETY: `words` asks its callers to take different words.
-unsafe impl Sync for Shared<'_> {}
-
-impl<'o> Shared<'o> {
-    fn new(outs: Outputs<'o>) -> Shared<'o> {
-        Shared {
-            outs: outs.map(|out| (out.as_mut_ptr(), out.len())),
-            of: PhantomData,
-        }
-    }
-
-    /// The words `from..from + len` of an output.
-    ///
-    /// # Safety
-    /// Nobody else holds any of them.
-    unsafe fn words(&self, out: usize, from: usize, len: usize) -> &'o mut [u32] {
-        let (start, end) = self.outs[out];
-        assert!(from + len <= end, "rows do not fit their output");
-        // SAFETY: the output holds the words for as long as `'o`, and nobody else has them, says the caller.
-        unsafe { std::slice::from_raw_parts_mut(start.add(from), len) }
-    }
 }
 
 /// Partial sums over rows, at most.
@@ -145,7 +121,7 @@ pub(crate) fn prepare(rows: &Rows, held: &[Held]) -> Ready {
         ahead,
         points: points().count(),
         softmax: Softmax::of(rows),
-        head: Head::of(rows),
+        head: First::of(rows),
         part: if across == 0 {
             1
         } else {
@@ -154,7 +130,7 @@ pub(crate) fn prepare(rows: &Rows, held: &[Held]) -> Ready {
         cost: stages.iter().map(cost).sum(),
         own: stages
             .iter()
-            .filter(|s| s.output.is_none_or(|o| !o.dense))
+            .filter(|s| s.output.is_none_or(|o| !o.dense && !o.scattered))
             .map(width)
             .sum(),
         stages,
@@ -183,35 +159,18 @@ fn ready_stage(rows: &Rows, at: usize, (len, held): (usize, &[Held])) -> ReadySt
             .iter()
             .any(|i| matches!(i, Inst::Stage { stage, .. } if *stage == at))
     };
+    let last = !rows.stages[at + 1..].iter().any(reads);
     let stream = stage.kind == StageKind::Each
         && len >= map::STREAM
         && !held.iter().any(|h| Some(h.output) == stage.output)
-        && !rows.stages[at + 1..].iter().any(reads);
+        && last;
     ReadyStage {
         kind: stage.kind,
         class: stage.expr.dtype(stage.expr.result()).class(),
         program,
         output: stage
             .output
-            .map(|output| target(rows, stage, output, stream)),
-    }
-}
-
-fn target(rows: &Rows, stage: &Stage, output: usize, stream: bool) -> Target {
-    let inner: usize = rows.inner.iter().product();
-    let width = if stage.kind == StageKind::Each {
-        inner
-    } else {
-        1
-    };
-    let (offset, pitch) = stage.region.map_or((0, width), |r| (r.offset, r.pitch));
-    let dense = pitch == width;
-    Target {
-        output,
-        offset,
-        pitch,
-        dense,
-        stream: stream && dense,
+            .map(|output| target(rows, stage, output, (stream, last))),
     }
 }
 
@@ -378,9 +337,10 @@ impl Piece<'_, '_> {
             let words = n * ready.width(s);
             let out: &mut [u32] = match stage.output {
                 _ if words == 0 => &mut [],
+                Some(o) if o.scattered => &mut [],
                 // SAFETY: the values of these rows, which no other stage writes.
                 Some(o) if o.dense => unsafe {
-                    outs.words(o.output, o.offset + first * o.pitch, words)
+                    outs.words(o.output, o.to.offset + first * o.to.pitch, words)
                 },
                 _ => {
                     let (now, rest) = std::mem::take(&mut own).split_at_mut(words);
@@ -388,27 +348,21 @@ impl Piece<'_, '_> {
                     now
                 }
             };
+            let once = stage.kind == StageKind::Once;
             let earlier = Earlier {
-                inner: if stage.kind == StageKind::Once {
-                    1
-                } else {
-                    ready.inner
-                },
+                inner: if once { 1 } else { ready.inner },
                 first,
                 values: &values[..s],
             };
             let mut worker = Worker::with(&stage.program, *context, earlier, memory);
             if stage.kind == StageKind::Across {
                 if let Some((sums, short)) = across.next() {
-                    let to = (short, sums);
-                    *chain = add_rows(
-                        &stage.program,
-                        &mut worker,
-                        rows.clone(),
-                        to,
-                        (chained, last),
-                    );
+                    let (program, of) = (&stage.program, rows.clone());
+                    *chain = add_rows(program, &mut worker, of, (short, sums), (chained, last));
                 }
+            } else if let Some(o) = stage.output.filter(|o| o.scattered) {
+                // SAFETY: the words of these rows, which only this stage writes.
+                unsafe { outs.scatter(o, &mut worker, (ready.inner, rows.clone())) };
             } else {
                 let before = |output: usize, from: usize, len: usize| {
                     // SAFETY: of these rows, which only a later stage writes.
@@ -419,11 +373,9 @@ impl Piece<'_, '_> {
             }
             memory = worker.into_memory();
             if let Some(o) = stage.output.filter(|o| !o.dense) {
-                for (row, values) in out.chunks_exact(ready.width(s)).enumerate() {
-                    let at = o.offset + (first + row) * o.pitch;
-                    // SAFETY: the part of this row that is this stage's.
-                    unsafe { outs.words(o.output, at, values.len()) }.copy_from_slice(values);
-                }
+                let rows = out.chunks_exact(ready.width(s)).enumerate();
+                // SAFETY: the parts of these rows that are this stage's.
+                rows.for_each(|(row, values)| unsafe { outs.place(o, first + row, 0, values) });
             }
             values[s] = out;
         }
@@ -446,9 +398,13 @@ fn begin<'o>(
         *own = rest;
         now
     });
-    head.run(context, rows.start, [&mut *a, &mut *b, &mut *c, &mut *d]);
-    values[..Head::STAGES].copy_from_slice(&[a, b, c, d]);
-    Head::STAGES
+    let of_stages = [&mut *a, &mut *b, &mut *c, &mut *d];
+    match head {
+        First::Softmax(head) => head.run(context, rows.start, of_stages),
+        First::Normalisation(moments) => moments.run(context, rows.start, of_stages),
+    }
+    values[..First::STAGES].copy_from_slice(&[a, b, c, d]);
+    First::STAGES
 }
 
 /// Adds the values of `rows` to the sums, by way of short chains in f32; returns how long the chain has become.

@@ -49,9 +49,6 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Stages that it stands for.
-    pub(crate) const STAGES: usize = 4;
-
     /// The head of `rows`, if they have one and this processor has a way of its own for it.
     pub(crate) fn of(rows: &Rows) -> Option<Head> {
         let shape = [&rows.outer[..], &rows.inner[..]].concat();
@@ -87,7 +84,7 @@ fn input(rows: &Rows, shape: &[usize]) -> Option<usize> {
     (last && same(&quotient.expr, &whole)).then_some(input)
 }
 
-fn same(expr: &Expr, want: &[Known<'_>]) -> bool {
+pub(super) fn same(expr: &Expr, want: &[Known<'_>]) -> bool {
     expr.insts.iter().map(known).eq(want.iter().copied())
 }
 
@@ -131,7 +128,7 @@ fn head(rows: &Rows, shape: &[usize]) -> Option<usize> {
 
 /// An instruction, as far as a softmax has it.
 #[derive(Clone, Copy, PartialEq)]
-enum Known<'e> {
+pub(super) enum Known<'e> {
     Load,
     Stage(usize),
     Apply(Function, &'e [usize]),
@@ -148,7 +145,7 @@ fn known(inst: &Inst) -> Known<'_> {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn usable() -> bool {
+pub(super) fn usable() -> bool {
     false
 }
 
@@ -159,13 +156,15 @@ fn run_rows(_: &[u32], _: &mut [u32], _: usize, _: bool) {}
 fn head_rows(_: &[u32], _: usize, _: [&mut [u32]; 4]) {}
 
 #[cfg(target_arch = "x86_64")]
-use x86::{head_rows, run_rows, usable};
+pub(super) use x86::usable;
+#[cfg(target_arch = "x86_64")]
+use x86::{head_rows, run_rows};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use crate::matmul::gemm::scratch::with_scratch;
     use crate::program::LANES;
-    use crate::reduce::avx512::{N, joined, load, mask};
+    use crate::reduce::avx512::{N, load, mask, sum};
     use crate::simd::exponential::x86::exponential;
     use crate::simd::{Level, Upcoming, level, stream_end};
     use std::arch::x86_64::*;
@@ -301,24 +300,24 @@ mod x86 {
         let mut upcoming = next.map(|next| Upcoming::new(next.as_ptr().cast(), 0));
         let mut total = 0.0;
         for (row, exps) in row.chunks(LANES).zip(exps.chunks_mut(LANES)) {
-            let mut sums = [_mm512_setzero_ps(); 4];
-            for (v, at) in (0..row.len()).step_by(N).enumerate() {
+            let len = row.len();
+            assert!(exps.len() >= len);
+            let sum = sum(len, |at| {
                 let e = exponential(_mm512_sub_ps(load(row, at, 0.0), all));
-                let e = _mm512_maskz_mov_ps(mask(row.len() - at), e);
-                sums[v % 4] = _mm512_add_ps(sums[v % 4], e);
-                let lanes = mask(row.len() - at);
-                assert!(exps.len() >= row.len());
+                let lanes = mask(len - at);
+                let e = _mm512_maskz_mov_ps(lanes, e);
                 // SAFETY: the mask lets through what lies in the block.
                 unsafe { _mm512_mask_storeu_ps(exps.as_mut_ptr().add(at), lanes, e) };
-                if v % 4 == 3
+                if at % (4 * N) == 3 * N
                     && let Some(upcoming) = &mut upcoming
                 {
                     upcoming.fetch(4 * N);
                 }
-            }
-            total += match row.len() {
-                ..=N => exps[..row.len()].iter().map(|&e| f64::from(e)).sum(),
-                _ => f64::from(joined(sums)),
+                e
+            });
+            total += match len {
+                ..=N => exps[..len].iter().map(|&e| f64::from(e)).sum(),
+                _ => f64::from(sum),
             };
         }
         total as f32

@@ -49,6 +49,15 @@ fn groups_of_one_plane() {
 }
 
 #[test]
+fn groups_of_one_plane_of_few_positions() {
+    let mut draw = Draw(4);
+    for _ in 0..2 * CASES {
+        let sizes = [draw.next(1, 9), draw.next(1, 40), 1, draw.next(1, 3)];
+        check_within(draw.conv(sizes, 4), 1e-4);
+    }
+}
+
+#[test]
 fn several_images_at_once() {
     let mut draw = Draw(2);
     for i in 0..CASES {

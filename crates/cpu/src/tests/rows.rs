@@ -153,7 +153,8 @@ fn outputs(case: &Case, rows: &Rows, inputs: &[(DType, Vec<u8>)]) -> Vec<Vec<u32
             if let Some(o) = stage.output {
                 let end = stage
                     .region
-                    .map_or(case.len(stage), |r| r.offset + case.rows() * r.pitch);
+                    .map_or(Some(case.len(stage)), |r| r.end(case.rows(), case.points()))
+                    .expect("rows apart");
                 let end = end.max(outs[o].len());
                 outs[o].resize(end, 0xABAB_ABAB);
             }
@@ -323,7 +324,51 @@ pub(crate) fn check(outer: &[usize], inner: &[usize], rng: &mut Rng) {
     for (o, &s) in kept.iter().enumerate() {
         assert!(fewer[o] == values[s], "stage {s} depends on what is stored");
     }
-    regions_hold_the_same(&case, rows, &inputs, &values);
+    regions_hold_the_same(&case, rows.clone(), &inputs, &values);
+    runs_hold_the_same(&case, rows, &inputs, (&values, rng));
+}
+
+/// Stages with a value for each point as channels of a batch, each in an output of its own.
+fn runs_hold_the_same(
+    case: &Case,
+    mut rows: Rows,
+    inputs: &[(DType, Vec<u8>)],
+    (values, rng): (&[Vec<u32>], &mut Rng),
+) {
+    let (n, points) = (case.rows(), case.points());
+    let divisors: Vec<usize> = (1..points).filter(|&d| points.is_multiple_of(d)).collect();
+    if divisors.is_empty() {
+        return;
+    }
+    let mut places = Vec::new();
+    for (s, stage) in rows.stages.iter_mut().enumerate() {
+        stage.output = (stage.kind == StageKind::Across).then_some(s);
+        if stage.kind == StageKind::Each {
+            let run = divisors[rng.below(divisors.len())];
+            let region = RowRegion {
+                offset: rng.below(9),
+                pitch: run,
+                run,
+                apart: n * run,
+            };
+            (stage.output, stage.region) = (Some(s), Some(region));
+            places.push((s, region));
+        }
+    }
+    let outs = outputs(case, &rows, inputs);
+    for (s, r) in places {
+        let out = &outs[s];
+        assert!(out[..r.offset].iter().all(|&w| w == 0xABAB_ABAB));
+        assert_eq!(out.len(), r.offset + n * points);
+        for (at, &value) in values[s].iter().enumerate() {
+            let (row, point) = (at / points, at % points);
+            let place = r.offset + row * r.run + point / r.run * n * r.run + point % r.run;
+            assert_eq!(
+                out[place], value,
+                "row {row}, point {point} of stage {s} in {r:?}"
+            );
+        }
+    }
 }
 
 /// Stages with a value for each point as columns of one output, or, every other one, below each other.
@@ -340,14 +385,8 @@ fn regions_hold_the_same(
         if stage.kind == StageKind::Each {
             let (output, k) = (places.len() % 2, places.len() / 2);
             let region = match output {
-                0 => RowRegion {
-                    offset: 3 + k * points,
-                    pitch: 4 * points + 1,
-                },
-                _ => RowRegion {
-                    offset: k * n * points,
-                    pitch: points,
-                },
+                0 => RowRegion::together(3 + k * points, 4 * points + 1, points),
+                _ => RowRegion::together(k * n * points, points, points),
             };
             (stage.output, stage.region) = (Some(output), Some(region));
             places.push((s, output, region));

@@ -4,7 +4,7 @@
 use super::gelu_slope::GeluSlope;
 use super::{Derivative, Derive, Elementwise, elementwise};
 #[cfg(any(test, feature = "samples"))]
-use super::{Sample, SampleInput};
+use super::Sample;
 use crate::dtype::DType;
 use crate::plan::ScalarOp;
 use crate::simd::error_function::GELU;
@@ -43,33 +43,8 @@ impl Elementwise for Gelu {
             true => Sample::new(Gelu, vec![input]),
             false => Sample::special(Gelu, vec![input]),
         };
-        samples().map(sample).collect()
+        super::gelu_slope::samples().map(sample).collect()
     }
-}
-
-/// Operands for this and its slope, and whether derivatives are looked at there.
-#[cfg(any(test, feature = "samples"))]
-pub(super) fn samples() -> std::array::IntoIter<(bool, SampleInput), 5> {
-    let special = [
-        0.0,
-        -0.0,
-        f64::NAN,
-        f64::INFINITY,
-        f64::NEG_INFINITY,
-        -0.751_791_5,
-        -13.0,
-        20.0,
-        -1e30,
-        3e38,
-    ];
-    [
-        (true, SampleInput::f32(&[5, 7], -3.0, 3.0)),
-        (true, SampleInput::f32(&[130], -6.0, 6.0)),
-        (true, SampleInput::f32(&[1], -3.0, 3.0)),
-        (true, SampleInput::f32(&[0, 3], -3.0, 3.0)),
-        (false, SampleInput::values(&[10], DType::F32, &special)),
-    ]
-    .into_iter()
 }
 
 elementwise!(Gelu, "gelu");

@@ -1,9 +1,9 @@
-//! `Φ(x) + x φ(x)` with the normal distribution function Φ and its density φ: the derivative of [`Gelu`](super::gelu::Gelu). NaN at
+//! `Φ(x) + x φ(x)` with the normal distribution function Φ and its density φ: the derivative of `x Φ(x)`. NaN at
 //! infinities, as PyTorch's. Derivative: `φ(x) (2 − x²)`.
 
 use super::{Derivative, Derive, Elementwise, Tolerance, elementwise};
 #[cfg(any(test, feature = "samples"))]
-use super::Sample;
+use super::{Sample, SampleInput};
 use super::settle::Settle;
 use crate::dtype::DType;
 use crate::plan::{Function, ScalarOp};
@@ -52,7 +52,7 @@ impl Elementwise for GeluSlope {
             true => Sample::new(GeluSlope, vec![input]),
             false => Sample::special(GeluSlope, vec![input]),
         };
-        super::gelu::samples().map(sample).collect()
+        samples().map(sample).collect()
     }
 
     fn tolerance() -> Tolerance {
@@ -62,6 +62,31 @@ impl Elementwise for GeluSlope {
             atol: 3e-7,
         }
     }
+}
+
+/// Operands for this and what it is the slope of, and whether derivatives are looked at there.
+#[cfg(any(test, feature = "samples"))]
+pub(super) fn samples() -> std::array::IntoIter<(bool, SampleInput), 5> {
+    let special = [
+        0.0,
+        -0.0,
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        -0.751_791_5,
+        -13.0,
+        20.0,
+        -1e30,
+        3e38,
+    ];
+    [
+        (true, SampleInput::f32(&[5, 7], -3.0, 3.0)),
+        (true, SampleInput::f32(&[130], -6.0, 6.0)),
+        (true, SampleInput::f32(&[1], -3.0, 3.0)),
+        (true, SampleInput::f32(&[0, 3], -3.0, 3.0)),
+        (false, SampleInput::values(&[10], DType::F32, &special)),
+    ]
+    .into_iter()
 }
 
 elementwise!(GeluSlope, "gelu_slope");

@@ -73,7 +73,11 @@ fn stages(out: &mut String, rows: &Rows) {
             .output
             .map_or(String::new(), |o| format!(" to output {o}"));
         let to = match stage.region {
-            Some(r) => format!("{to} {}+[{}]", r.offset, r.pitch),
+            Some(r) if r.apart == 0 => format!("{to} {}+[{}]", r.offset, r.pitch),
+            Some(r) => format!(
+                "{to} {}+[{}] in runs of {}, {} apart",
+                r.offset, r.pitch, r.run, r.apart
+            ),
             None => to,
         };
         let _ = writeln!(out, "    stage {s} {:?}{to}", stage.kind);

@@ -7,6 +7,7 @@ mod donate;
 mod dump;
 mod epilogue;
 mod expression;
+mod extent;
 mod fit;
 mod flow;
 mod loops;

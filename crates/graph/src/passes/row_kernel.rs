@@ -2,129 +2,15 @@
 //! in what order steps run, is decided in `rows`.
 
 use super::Limits;
+use super::extent::{Extent, Role, is_whole};
 use crate::dtype::DType;
 use crate::plan::{
-    Expr, Inst, Kernel, Plan, ReduceKind, RowRegion, Rows, SlotId, Stage, StageKind, Step, View,
+    Expr, Inst, Kernel, Plan, RowRegion, Rows, SlotId, Stage, StageKind, Step, View,
 };
 use rustc_hash::FxHashMap;
-use std::borrow::Cow;
 
 /// Values for each point that only later stages read, in elements: more would fall out of the second-level cache.
 const MAX_OWN: usize = 1 << 17;
-
-/// Sizes of the rows of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Extent {
-    /// Number of rows.
-    pub(super) outer: usize,
-    /// Points of a row.
-    pub(super) inner: usize,
-}
-
-impl Extent {
-    /// The rows of a reduction, if it runs along memory rather than across it and there are enough of them.
-    pub(super) fn of(step: &Step) -> Option<Extent> {
-        let Kernel::Reduce(r) = &step.kernel else {
-            return None;
-        };
-        let outer: usize = r.outer.iter().product();
-        let inner: usize = r.inner.iter().product();
-        let shape_fits = (4..=1 << 16).contains(&inner) && outer > 0;
-        let shared_well = outer >= 16 || outer * inner <= 1 << 15;
-        (shape_fits && shared_well).then_some(Extent { outer, inner })
-    }
-
-    /// How the loops of a map may be taken for rows, if it has points enough: its last loop, or, where it has only one,
-    /// a part of it.
-    pub(super) fn of_map(step: &Step) -> Option<Extent> {
-        /// Points of a row that is cut out of a loop, at most.
-        const CUT: usize = 1024;
-        let Kernel::Map(m) = &step.kernel else {
-            return None;
-        };
-        let len: usize = m.shape.iter().product();
-        let inner = match m.shape[..] {
-            [n] => (16..=CUT.min(n)).rev().find(|&c| n.is_multiple_of(c))?,
-            [.., n] => n,
-            [] => return None,
-        };
-        let fits = (16..=1 << 16).contains(&inner);
-        fits.then_some(Extent {
-            outer: len / inner,
-            inner,
-        })
-    }
-
-    /// Whether `step` sums these rows' points over the rows: a reduction whose loads run along its kept dimensions.
-    pub(super) fn is_across(&self, step: &Step, limits: &Limits) -> bool {
-        if !limits.host {
-            return false;
-        }
-        let Kernel::Reduce(r) = &step.kernel else {
-            return false;
-        };
-        let float = r.expr.dtype(r.expr.result()) == DType::F32;
-        let kept: usize = r.outer.iter().product();
-        let reduced: usize = r.inner.iter().product();
-        let along = |inst: &Inst| match inst {
-            Inst::Load { view, .. } => view.strides.last().is_none_or(|&s| s == 0 || s.abs() >= 4),
-            _ => true,
-        };
-        r.kind == ReduceKind::Sum
-            && float
-            && (kept, reduced) == (self.inner, self.outer)
-            && r.expr.insts.iter().all(along)
-    }
-
-    /// What `step` computes for these rows, its program, and its loops: those over points last.
-    fn role<'s>(&self, plan: &Plan, step: &'s Step, limits: &Limits) -> Option<Role<'s>> {
-        match &step.kernel {
-            Kernel::Reduce(r) if self.is_across(step, limits) => {
-                let mut expr = r.expr.clone();
-                for view in super::expression::views(&mut expr) {
-                    view.strides.rotate_left(r.outer.len());
-                }
-                let shape = [&r.inner[..], &r.outer].concat();
-                Some((StageKind::Across, Cow::Owned(expr), shape))
-            }
-            Kernel::Reduce(r) => {
-                let same = r.outer.iter().product::<usize>() == self.outer
-                    && r.inner.iter().product::<usize>() == self.inner;
-                let shape = [&r.outer[..], &r.inner].concat();
-                let kind = StageKind::Reduce(r.kind);
-                same.then_some((kind, Cow::Borrowed(&r.expr), shape))
-            }
-            Kernel::Map(m) => {
-                let slot = &plan.slots[step.output];
-                let len: usize = m.shape.iter().product();
-                let whole = is_whole(plan, step);
-                let kind = match len {
-                    _ if slot.dtype.size() != 4 => return None,
-                    _ if len == self.outer * self.inner && (whole || limits.host) => {
-                        StageKind::Each
-                    }
-                    _ if len == self.outer && whole => StageKind::Once,
-                    _ => return None,
-                };
-                Some((kind, Cow::Borrowed(&m.expr), m.shape.clone()))
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Whether a map writes all of its output in order, not a region.
-fn is_whole(plan: &Plan, step: &Step) -> bool {
-    match &step.kernel {
-        Kernel::Map(m) => {
-            let len: usize = m.shape.iter().product();
-            len == plan.slots[step.output].len && m.store.is_contiguous(&m.shape)
-        }
-        _ => true,
-    }
-}
-
-type Role<'s> = (StageKind, Cow<'s, Expr>, Vec<usize>);
 
 /// A step made of several.
 pub(super) struct Built {
@@ -196,12 +82,12 @@ fn roles<'s>(
     let mut cuts = vec![1, extent.inner, extent.inner * extent.outer];
     for step in steps {
         let role = extent.role(plan, step, limits)?;
-        let base = if role.0 == StageKind::Once {
+        let base = if role.kind == StageKind::Once {
             extent.inner
         } else {
             1
         };
-        add_cuts(&mut cuts, &role.2, base);
+        add_cuts(&mut cuts, &role.shape, base);
         roles.push(role);
     }
     cuts.sort_unstable();
@@ -255,30 +141,38 @@ impl Nest {
         strides
     }
 
-    /// The rows that a walk over the nest visits, if each row lies together and they are evenly apart.
+    /// The rows that a walk over the nest visits, if each row lies together, or in runs, and they are evenly apart.
     fn region(&self, view: &View) -> Option<RowRegion> {
-        let inner = self.extent.inner;
-        let mut pitch = None;
-        for (&(n, points), &stride) in self.loops.iter().rev().zip(&view.strides) {
+        let Extent { outer, inner, .. } = self.extent;
+        let (mut run, mut apart, mut pitch) = (1, None, None);
+        // From the innermost loop on.
+        for (&(n, points), &stride) in self.loops.iter().zip(view.strides.iter().rev()) {
             let stride = usize::try_from(stride).ok()?;
             if n == 1 {
                 continue;
             }
-            if points < inner {
-                if stride != points {
-                    return None;
-                }
+            let inside = points < inner;
+            if inside && apart.is_none() && stride == points {
+                run = points * n;
                 continue;
             }
-            let rows = points / inner;
-            if !stride.is_multiple_of(rows) || *pitch.get_or_insert(stride / rows) != stride / rows
+            let (below, step) = match inside {
+                true => (points / run, &mut apart),
+                false => (points / inner, &mut pitch),
+            };
+            if !stride.is_multiple_of(below)
+                || *step.get_or_insert(stride / below) != stride / below
             {
                 return None;
             }
         }
-        let pitch = pitch.unwrap_or(inner);
-        let offset = usize::try_from(view.offset).ok()?;
-        (pitch >= inner).then_some(RowRegion { offset, pitch })
+        let region = RowRegion {
+            offset: usize::try_from(view.offset).ok()?,
+            pitch: pitch.unwrap_or(run),
+            run,
+            apart: apart.unwrap_or(0),
+        };
+        region.end(outer, inner).is_some().then_some(region)
     }
 
     /// Whether strides read the value of the same row (and point).
@@ -310,28 +204,35 @@ struct Builder<'p> {
 
 impl Builder<'_> {
     /// The next member as a stage; `kept` if somebody else reads its slot.
-    fn stage(&mut self, step: &Step, (kind, expr, shape): &Role<'_>, kept: bool) -> Option<Stage> {
+    fn stage(&mut self, step: &Step, role: &Role<'_>, kept: bool) -> Option<Stage> {
+        let Role {
+            kind,
+            expr,
+            shape,
+            store,
+        } = role;
         // A thread goes through many points of a row.
         let long = |inst: &Inst| matches!(inst, Inst::Apply { op, .. } if op.is_long());
         if expr.insts.iter().any(long) {
             return None;
         }
         let expr = self.expr(step, *kind, expr, shape)?;
-        let region = match &step.kernel {
-            Kernel::Map(m) if !is_whole(self.plan, step) => {
-                let strides = self.nest.strides(&m.store, shape, 1);
-                let offset = m.store.offset;
+        let region = match store {
+            Some(store) => {
+                let strides = self.nest.strides(store, shape, 1);
+                let offset = store.offset;
                 Some(self.nest.region(&View { offset, strides })?)
             }
-            _ => None,
+            None => None,
         };
-        let stored = *kind == StageKind::Across || region.is_some() || kept;
+        let part = !is_whole(self.plan, step);
+        let stored = *kind == StageKind::Across || part || kept;
         let stage = Stage {
             kind: *kind,
             expr,
             dtype: self.plan.slots[step.output].dtype,
             output: stored.then(|| self.output(step.output)),
-            region,
+            region: region.filter(|_| stored),
         };
         let at = self.kinds.len();
         match region {

@@ -12,8 +12,9 @@
 //! ```
 
 use super::Limits;
+use super::extent::Extent;
 use super::flow::{Flow, Groups, Search, order, within};
-use super::row_kernel::{Built, Extent, build};
+use super::row_kernel::{Built, build};
 use crate::plan::{Kernel, Origin, Plan, SlotId, Step};
 use std::collections::BTreeSet;
 
@@ -26,7 +27,7 @@ pub(crate) fn fuse(plan: &mut Plan, limits: &Limits) {
     let mut search = Search::new(&flow);
     let mut groups = Groups::new(plan.steps.len());
     let mut extents: Vec<Extent> = Vec::new();
-    for (seed, extent) in seeds(plan) {
+    for (seed, extent) in seeds(plan, limits) {
         if groups.of[seed].is_some() {
             continue;
         }
@@ -39,7 +40,8 @@ pub(crate) fn fuse(plan: &mut Plan, limits: &Limits) {
             search: &mut search,
         };
         let members = grower.grow(seed);
-        if members.len() > 1 {
+        let worth = |built: Built| extent.is_worth(&built.rows);
+        if members.len() > 1 && attempt(plan, &flow, &members, extent, limits).is_some_and(worth) {
             groups.add(members);
             extents.push(extent);
         }
@@ -60,12 +62,14 @@ pub(crate) fn fuse(plan: &mut Plan, limits: &Limits) {
     }
 }
 
-/// Steps that a group may grow around, the best first: reductions, maps over rows, maps over one loop.
-fn seeds(plan: &Plan) -> Vec<(usize, Extent)> {
+/// Steps that a group may grow around, the best first: reductions of rows in runs, all reductions, maps over rows, maps over one
+/// loop.
+fn seeds(plan: &Plan, limits: &Limits) -> Vec<(usize, Extent)> {
     let all = || plan.steps.iter().enumerate();
-    let mut seeds: Vec<(usize, Extent)> = all()
-        .filter_map(|(at, step)| Some((at, Extent::of(step)?)))
-        .collect();
+    let reductions = || all().map(|(at, step)| (at, Extent::of(step, limits)));
+    let in_runs = reductions().filter_map(|(at, (_, in_runs))| Some((at, in_runs?)));
+    let together = reductions().filter_map(|(at, (together, _))| Some((at, together?)));
+    let mut seeds: Vec<(usize, Extent)> = in_runs.chain(together).collect();
     let flat = |step: &Step| matches!(&step.kernel, Kernel::Map(m) if m.shape.len() == 1);
     for last in [false, true] {
         let maps = all().filter(|(_, step)| flat(step) == last);
@@ -125,7 +129,7 @@ impl Grower<'_> {
         let s = &self.plan.steps[step];
         let kind = match &s.kernel {
             Kernel::Reduce(_) => {
-                Extent::of(s) == Some(self.extent) || self.extent.is_across(s, self.limits)
+                self.extent.has(s, self.limits) || self.extent.is_across(s, self.limits)
             }
             Kernel::Map(_) => true,
             _ => false,
@@ -281,6 +285,29 @@ mod tests {
         let plan = planned(&[&y, &g[0], &g[1]], true);
         // The gradient of the weight is summed over the rows on the way.
         assert_eq!((rows(&plan).len(), plan.steps.len()), (1, 1));
+    }
+
+    #[test]
+    fn channels_of_a_batch_are_rows_in_runs() {
+        let (x, w) = (tensor(&[6, 20, 4, 8]), tensor(&[20]));
+        let y = x.batch_norm_train(Some(&w), Some(&w), 1e-5).0;
+        let loss = (&y * tensor(&[6, 20, 4, 8])).sum();
+        let g = grad(&loss, &[&x, &w]).expect("gradients");
+        let plan = planned(&[&y, &g[0], &g[1]], true);
+        let all = rows(&plan);
+        assert_eq!((all.len(), plan.steps.len()), (1, 1));
+        let stored = all[0].stages.iter().filter_map(|s| s.region);
+        let places: Vec<[usize; 4]> = stored
+            .map(|r| [r.offset, r.pitch, r.run, r.apart])
+            .collect();
+        assert_eq!(places, [[0, 32, 32, 640]; 2]);
+        // Runs shorter than a line of the cache stay apart, and so does what reads another row's runs.
+        let norm = |x: &Tensor| x.batch_norm_train(None, None, 1e-5).0;
+        assert!(planned(&[&norm(&tensor(&[6, 20, 3, 5]))], true).steps.len() > 1);
+        let turned = norm(&x) + x.flip(&[1]) + x.flip(&[0]);
+        assert_eq!(planned(&[&turned], true).steps.len(), 1);
+        let crossed = norm(&x) * norm(&x).flip(&[1]);
+        assert!(planned(&[&crossed], true).steps.len() > 1);
     }
 
     #[test]

@@ -169,8 +169,8 @@ fn verify_rows(plan: &Plan, at: usize, step: &Step, rows: &Rows) {
             match stage.region {
                 None => assert_eq!(slot.len, len, "output {o} of step {at}"),
                 Some(r) => {
-                    let end = r.offset + (outer - 1) * r.pitch + inner;
-                    let fits = stage.kind == StageKind::Each && r.pitch >= inner && end <= slot.len;
+                    let inside = r.end(outer, inner).is_some_and(|end| end <= slot.len);
+                    let fits = stage.kind == StageKind::Each && inside;
                     assert!(fits, "region of output {o} of step {at}");
                 }
             }

@@ -75,13 +75,48 @@ pub struct Stage {
     pub region: Option<RowRegion>,
 }
 
-/// The part of an output that a stage writes: row `o` begins at element `offset + o * pitch`.
+/// The part of an output that a stage writes: point `p` of row `o` lies at element `offset + o * pitch + p / run * apart + p % run`.
+///
+/// ```text
+///   rows together (run = points)           rows in runs: channels of images (pitch = run, apart = rows * run)
+///     row 0 ▇▇▇▇▇▇   row 1 ▇▇▇▇▇▇ …          row 0 ▇▇  row 1 ▇▇ …   row 0 ▇▇  row 1 ▇▇ …
+///     ├── pitch ──┤                          ├─────── apart ──────┤
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RowRegion {
     /// First element.
     pub offset: usize,
-    /// Stride between rows, no less than the points of a row.
+    /// Stride between rows.
     pub pitch: usize,
+    /// Points of a row that lie together.
+    pub run: usize,
+    /// Stride between the runs of a row.
+    pub apart: usize,
+}
+
+impl RowRegion {
+    /// Rows of `inner` points that lie together, `pitch` apart.
+    pub fn together(offset: usize, pitch: usize, inner: usize) -> RowRegion {
+        RowRegion {
+            offset,
+            pitch,
+            run: inner,
+            apart: 0,
+        }
+    }
+
+    /// Where `outer` rows of `inner` points end, if no element is two points'.
+    pub fn end(&self, outer: usize, inner: usize) -> Option<usize> {
+        let apart = match inner == self.run {
+            true => self.pitch >= inner,
+            false => {
+                let whole = self.run > 0 && inner.is_multiple_of(self.run);
+                whole && self.pitch == self.run && self.apart == outer * self.run
+            }
+        };
+        let last = (inner - 1) / self.run.max(1) * self.apart;
+        apart.then(|| self.offset + (outer - 1) * self.pitch + last + self.run)
+    }
 }
 
 /// Several reductions over the same inner dimensions and the element-wise work between them, row by row: for every
