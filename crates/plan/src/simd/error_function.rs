@@ -139,7 +139,7 @@ mod x86 {
         let side = _mm512_mul_ps(decay, side);
         let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, _mm512_setzero_ps());
         let slope = _mm512_mask_sub_ps(side, above, _mm512_set1_ps(1.0), side);
-        _mm512_add_ps(slope, _mm512_sub_ps(x, x))
+        _mm512_add_ps(slope, _mm512_mul_ps(x, _mm512_setzero_ps()))
     }
 
     block!(gelu, |a, _b| gated(a));
