@@ -29,6 +29,8 @@ pub(crate) struct Pen {
     /// Tenths of a pixel, on and off.
     pub(crate) dash: Option<(u32, u32)>,
     pub(crate) round: bool,
+    /// Edges without shades of their own: areas that touch show no line between them.
+    pub(crate) crisp: bool,
 }
 
 impl Pen {
@@ -39,6 +41,7 @@ impl Pen {
             width,
             dash: None,
             round: false,
+            crisp: false,
         }
     }
 
@@ -94,7 +97,12 @@ impl Body {
         let _ = write!(self.out, "<path d=\"{path}\"");
         if pen.width == 0 {
             let fill = self.paint("fill", pen.ink, pen.alpha);
-            let _ = write!(self.out, "{fill}");
+            let crisp = if pen.crisp {
+                " shape-rendering=\"crispEdges\""
+            } else {
+                ""
+            };
+            let _ = write!(self.out, "{fill}{crisp}");
         } else {
             let stroke = self.paint("stroke", pen.ink, pen.alpha);
             let width = decimal(pen.width as i32);

@@ -58,6 +58,8 @@ pub struct Figure {
     pub(crate) equal: bool,
     pub(crate) colors: ColorMap,
     pub(crate) layers: Vec<Layer>,
+    /// Means of noisy values: their layers, the values, and how much a mean keeps.
+    smooth: Vec<(usize, Vec<f64>, f64)>,
     pub(crate) panel: Option<Panel>,
     pub(crate) error: Option<PlotError>,
 }
@@ -75,6 +77,7 @@ impl Figure {
             equal: false,
             colors: ColorMap::default(),
             layers: Vec::new(),
+            smooth: Vec::new(),
             panel: None,
             error: None,
         }
@@ -101,6 +104,15 @@ impl Figure {
     /// A logarithmic y axis; values that are not positive are gaps.
     pub fn log_y(mut self) -> Figure {
         self.y.wish.log = true;
+        for (at, raw, keep) in &self.smooth {
+            if let Some(Layer {
+                mark: Mark::Line { ys, .. },
+                ..
+            }) = self.layers.get_mut(*at)
+            {
+                *ys = mean_so_far(raw, *keep, true);
+            }
+        }
         self
     }
 
@@ -188,7 +200,7 @@ impl Figure {
     }
 
     /// Noisy values, faint, and their exponential mean over them: `m = keep * m + (1 - keep) * y`, divided by `1 - keep^t`
-    /// for its start at zero. `keep` lies from 0 to below 1.
+    /// for its start at zero; on a logarithmic axis the mean is that of logarithms. `keep` lies from 0 to below 1.
     pub fn smoothed<X: Number, Y: Number>(
         mut self,
         name: &str,
@@ -208,20 +220,14 @@ impl Figure {
             faint: true,
             ..LineLook::default()
         };
-        let (mut mean, mut weight) = (0.0, 0.0);
-        let smooth: Vec<f64> = floats(ys)
-            .into_iter()
-            .map(|y| {
-                if !y.is_finite() {
-                    return f64::NAN;
-                }
-                mean = keep * mean + (1.0 - keep) * y;
-                weight = keep * weight + (1.0 - keep);
-                mean / weight
-            })
-            .collect();
-        self.any_line("smoothed", name, xs, ys, faint)
-            .line(name, xs, &smooth)
+        let raw = floats(ys);
+        let smooth = mean_so_far(&raw, keep, self.y.wish.log);
+        let mut figure = self
+            .any_line("smoothed", name, xs, ys, faint)
+            .line(name, xs, &smooth);
+        let at = figure.layers.len().wrapping_sub(1);
+        figure.smooth.push((at, raw, keep));
+        figure
     }
 
     fn any_line<X: Number, Y: Number>(
@@ -484,4 +490,20 @@ impl Figure {
             self.fault(call, "", format!("{from} to {to} is no rising {kind}range"));
         }
     }
+}
+
+/// Exponential means of values so far, of their logarithms if `log`; gaps where they have none.
+fn mean_so_far(values: &[f64], keep: f64, log: bool) -> Vec<f64> {
+    let (mut mean, mut weight) = (0.0, 0.0);
+    let step = |&y: &f64| {
+        let y = if log { y.ln() } else { y };
+        if !y.is_finite() {
+            return f64::NAN;
+        }
+        mean = keep * mean + (1.0 - keep) * y;
+        weight = keep * weight + (1.0 - keep);
+        let so_far = mean / weight;
+        if log { so_far.exp() } else { so_far }
+    };
+    values.iter().map(step).collect()
 }

@@ -85,6 +85,8 @@ pub(crate) struct Cells {
 pub(crate) struct Span {
     pub(crate) lo: f64,
     pub(crate) hi: f64,
+    /// All values are whole numbers.
+    pub(crate) whole: bool,
     log: bool,
 }
 
@@ -93,6 +95,7 @@ impl Span {
         Span {
             lo: f64::INFINITY,
             hi: f64::NEG_INFINITY,
+            whole: true,
             log,
         }
     }
@@ -102,6 +105,7 @@ impl Span {
             if value.is_finite() && (value > 0.0 || !self.log) {
                 self.lo = self.lo.min(value);
                 self.hi = self.hi.max(value);
+                self.whole &= value.fract() == 0.0;
             }
         }
     }
@@ -184,6 +188,8 @@ impl Need {
             Mark::Surface(s) | Mark::Contours { surface: s, .. } | Mark::Regions(s) => {
                 x.add(&[s.x.0, s.x.1]);
                 y.add(&[s.y.0, s.y.1]);
+                // What lies between the ends is not.
+                (x.whole, y.whole) = (false, false);
             }
             Mark::Arrows { xs, ys, .. } => {
                 add_pairs(x, y, xs, ys);

@@ -11,6 +11,8 @@ pub(crate) struct Wish {
     pub(crate) log: bool,
     pub(crate) reversed: bool,
     pub(crate) percent: bool,
+    /// All values are whole: ticks are, too.
+    pub(crate) whole: bool,
     /// Instead of the data's.
     pub(crate) range: Option<(f64, f64)>,
     /// Names at 0, 1, 2…, instead of numbers.
@@ -41,7 +43,7 @@ impl Scale {
         let mut ticks = match (&wish.names, wish.log) {
             (Some(names), _) => named_ticks(names, lo, hi, most.max(names.len().min(60))),
             (None, true) => log_ticks(lo, hi, most),
-            (None, false) => linear_ticks(lo, hi, most, wish.percent),
+            (None, false) => linear_ticks(lo, hi, most, wish.percent, wish.whole),
         };
         ticks.retain(|(at, _)| (lo..=hi).contains(at));
         Scale {
@@ -165,8 +167,13 @@ fn nice_step(lo: f64, hi: f64, most: usize) -> f64 {
     times.unwrap_or(10.0) * power
 }
 
-fn linear_ticks(lo: f64, hi: f64, most: usize, percent: bool) -> Vec<(f64, String)> {
+fn linear_ticks(lo: f64, hi: f64, most: usize, percent: bool, whole: bool) -> Vec<(f64, String)> {
     let step = nice_step(lo, hi, most);
+    let step = if whole && !percent && hi - lo >= 1.0 {
+        step.max(1.0)
+    } else {
+        step
+    };
     let (first, last) = ((lo / step - 1e-9).ceil(), (hi / step + 1e-9).floor());
     if !(step.is_finite() && step > 0.0 && last - first < 100.0) {
         return vec![(lo, number(lo)), (hi, number(hi))];
@@ -198,7 +205,7 @@ fn log_ticks(lo: f64, hi: f64, most: usize) -> Vec<(f64, String)> {
             .map(|at| (place(at).0, number(at)))
             .collect();
     }
-    let mut linear = linear_ticks(lo, hi, most.min(6), false);
+    let mut linear = linear_ticks(lo, hi, most.min(6), false, false);
     linear.retain(|(at, _)| *at > 0.0);
     linear
 }

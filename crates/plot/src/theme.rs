@@ -16,8 +16,8 @@ pub enum Theme {
     Dark,
 }
 
-/// Colours of series; later ones begin again, dashed.
-pub(crate) const SERIES: usize = 8;
+/// Colours of series, two more than Okabe and Ito have, for the ten classes that many datasets have; later ones begin again, dashed.
+pub(crate) const SERIES: usize = 10;
 
 /// A colour by its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,14 +44,14 @@ const NAMED: [Ink; 6] = [
     Ink::Bad,
 ];
 
-const LIGHT: [&str; 14] = [
+const LIGHT: [&str; 16] = [
     "#ffffff", "#1c2127", "#5b6570", "#e1e5e9", "#00795a", "#c2410c", "#0072b2", "#d55e00",
-    "#009e73", "#b5559b", "#c98500", "#3f9fdc", "#7a6a00", "#6b7280",
+    "#009e73", "#b5559b", "#c98500", "#3f9fdc", "#7a6a00", "#6b7280", "#8b1e3f", "#4b3fb5",
 ];
 
-const DARK: [&str; 14] = [
+const DARK: [&str; 16] = [
     "#14181d", "#e6e9ec", "#9ba6b2", "#2c343c", "#3ecf9c", "#ff8a4c", "#5ab4f0", "#ff9248",
-    "#2fcf9f", "#e29acb", "#f2bd3a", "#a5d8ff", "#d6c75a", "#b4bcc6",
+    "#2fcf9f", "#e29acb", "#f2bd3a", "#a5d8ff", "#d6c75a", "#b4bcc6", "#ff6f7d", "#9d8cff",
 ];
 
 impl Ink {

@@ -71,7 +71,10 @@ pub fn run(lesson: &mut Lesson) -> Result {
             .chunks_exact(196)
         {
             let most = f64::from(filter.iter().fold(0.0f32, |m, v| m.max(v.abs())));
-            pictures.push(Picture::floats(14, 14, filter, (-most, most)).caption(name));
+            pictures.push(
+                Picture::floats(14, 14, filter, (-most, most))
+                    .caption(name.split(' ').next().unwrap_or_default()),
+            );
         }
     }
     lesson.figure("means", "Few units at a time", &figure)?;

@@ -18,8 +18,7 @@ fn fits(degree: usize, grid: &Tensor, said: &Tensor, want: &Tensor) -> wgrad::Re
         .size(320, 300)
         .y_range(-1.8, 1.8);
     for set in 0..8 {
-        let name = if set == 0 { "fits" } else { "" };
-        figure = figure.dashed(name, &xs, &said.select(1, set).to_vec::<f32>()?);
+        figure = figure.dashed("fits", &xs, &said.select(1, set).to_vec::<f32>()?);
     }
     let mean = said.mean_dims(&[1], false).to_vec::<f32>()?;
     let figure = figure.line("their mean", &xs, &mean);

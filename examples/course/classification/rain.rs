@@ -43,7 +43,7 @@ fn share(right: &Tensor) -> wgrad::Result<f64> {
 
 /// Points of the plane that is drawn, each way, and its ends in units of 10 °C.
 const SIDE: usize = 81;
-const RANGE: (f64, f64) = (-1.5, 3.5);
+const RANGE: (f64, f64) = (-3.0, 4.5);
 
 /// What a model says over the plane, and the days.
 fn draw((x, class): (&Tensor, &Tensor), title: &str, says: &Tensor) -> wgrad::Result<Figure> {

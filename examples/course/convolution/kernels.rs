@@ -140,7 +140,6 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let figure = Figure::new("Only the last layer is trained")
         .y("test images right")
         .percent_y()
-        .y_range(0.75, 1.0)
         .bar("", &names, &shares);
     lesson.figure("right", "Random kernels beat raw pixels", &figure)
 }

@@ -97,12 +97,11 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let bars =
         |title: &str, values: &[f64]| Figure::new(title).size(400, 320).bar("", &names, values);
     let grid = Grid::new(2)
-        .figure(bars("Weights of the layer", &weights).y("weights").log_y())
+        .figure(bars("Weights of the layer", &weights).y("weights"))
         .figure(
             bars("On few digits", &shares)
                 .y("test images right")
-                .percent_y()
-                .y_range(0.7, 1.0),
+                .percent_y(),
         );
     lesson.grid("bars", "Shared, tiled, unshared", &grid)
 }

@@ -41,7 +41,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
         Ok(Figure::new(title)
             .x("x₁")
             .y("x₂")
-            .size(330, 330)
+            .size(370, 330)
             .surface(&z))
     };
     let mut all = Grid::new(3).figure(picture("What is to be learned".into(), &truth)?);

@@ -108,7 +108,6 @@ pub fn run(lesson: &mut Lesson) -> Result {
         .y("test images right")
         .size(900, 420)
         .percent_y()
-        .y_range(lesson.pick(0.8, 0.5), 1.0)
         .bar("after the same training", &names, &shares);
     lesson.figure("units", "Which unit matters little here", &figure)
 }

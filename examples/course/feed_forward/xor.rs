@@ -87,12 +87,15 @@ fn learn(lesson: &mut Lesson, x: &Tensor, y: &Tensor) -> Result {
     let said = net
         .forward(&grid, &mut Context::eval())
         .sigmoid()
+        .gt_scalar(0.5)
+        .cast(DType::F32)
         .to_vec::<f32>()?;
     let figure = Figure::new("What the network says")
         .x("x₁")
         .y("x₂")
         .equal()
-        .surface(&Surface::new((lo, hi), (lo, hi), side, side, &said))
+        .regions(&Surface::new((lo, hi), (lo, hi), side, side, &said))
+        .size(520, 480)
         .scatter("0", &[0.0, 1.0], &[0.0, 1.0])
         .scatter("1", &[0.0, 1.0], &[1.0, 0.0]);
     lesson.figure("plane", "Learned XOR", &figure)

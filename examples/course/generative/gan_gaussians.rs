@@ -95,8 +95,8 @@ fn train(
                 .x("x")
                 .y("y")
                 .size(300, 300)
-                .x_range(-2.5, 2.5)
-                .y_range(-2.5, 2.5);
+                .x_range(-3.5, 3.5)
+                .y_range(-3.5, 3.5);
             let figure = figure.scatter("data", &of(&truth, 0), &of(&truth, 1));
             grid = grid.figure(figure.scatter("made", &of(&points, 0), &of(&points, 1)));
         }

@@ -131,7 +131,6 @@ pub fn run(lesson: &mut Lesson) -> Result {
     let figure = Figure::new("Five images of each of 5 to 9")
         .y("test images right")
         .percent_y()
-        .y_range(0.5, 1.0)
         .bar("", &names, &shares);
     lesson.figure("bars", "What 0 to 4 teach about 5 to 9", &figure)
 }

@@ -119,7 +119,6 @@ pub fn run(lesson: &mut Lesson) -> Result {
         .y("test images right")
         .percent_y()
         .size(900, 400)
-        .y_range(0.7, 1.0)
         .bar("", &WAYS, &shares);
     lesson.figure("bars", "With and without", &figure)
 }

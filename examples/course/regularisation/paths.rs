@@ -21,7 +21,7 @@ fn draw(title: &str, lambdas: &[f64], path: &[Vec<f32>]) -> Figure {
                 lambdas,
                 &weights,
             ),
-            false => figure.dashed(if at == 3 { "useless" } else { "" }, lambdas, &weights),
+            false => figure.dashed("useless", lambdas, &weights),
         };
     }
     figure

@@ -47,7 +47,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
         .ok_or("the layer has a bias")?
         .item::<f32>()?;
     let street = Surface::of((-3.2, 3.2), (-2.2, 2.2), 161, 111, |x, y| {
-        (f64::from(w[0]) * x + f64::from(w[1]) * y + f64::from(b)).clamp(-1.5, 1.5)
+        (f64::from(w[0]) * x + f64::from(w[1]) * y + f64::from(b)).clamp(-1.2, 1.2)
     });
     let place = x.to_vec::<f32>()?;
     let some = |keep: &dyn Fn(usize) -> bool, of: usize| -> Vec<f32> {

@@ -16,6 +16,10 @@ pub struct Point {
 
 const WIDTH: f64 = 980.0;
 const HEIGHT: f64 = 560.0;
+/// Light, and dark where the reader's system prefers it.
+const STYLE: &str = "<style>.text{fill:#222}.page{fill:#fff}.grid{stroke:#ddd}.roof{stroke:#222}.muted{fill:#555}\
+    @media(prefers-color-scheme:dark){.text{fill:#e6e9ec}.page{fill:#14181d}.grid{stroke:#2c343c}.roof{stroke:#e6e9ec}\
+    .muted{fill:#9ba6b2}}</style>\n";
 /// The plot's edges.
 const LEFT: f64 = 80.0;
 const RIGHT: f64 = 640.0;
@@ -68,8 +72,8 @@ pub fn svg(title: &str, roofline: &Roofline, points: &[Point]) -> String {
     let y = Axis::over(rates.chain([lowest, roofline.flops]), BOTTOM, TOP);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
-         font-family=\"sans-serif\" font-size=\"13\" fill=\"#222\">\n\
-         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#fff\"/>\n"
+         font-family=\"sans-serif\" font-size=\"13\" class=\"text\">\n{STYLE}\
+         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" class=\"page\"/>\n"
     );
     text(&mut out, LEFT, 30.0, "font-size=\"17\"", title);
     grid(&mut out, &x, &y);
@@ -108,7 +112,7 @@ fn line(out: &mut String, [x1, y1, x2, y2]: [f64; 4], style: &str) {
 }
 
 fn grid(out: &mut String, x: &Axis, y: &Axis) {
-    let faint = "stroke=\"#ddd\"";
+    let faint = "class=\"grid\"";
     for decade in x.decades() {
         let at = x.at(10f64.powi(decade));
         line(out, [at, TOP, at, BOTTOM], faint);
@@ -148,7 +152,7 @@ fn plain(decade: i32) -> String {
 fn roof(out: &mut String, roofline: &Roofline, x: &Axis, y: &Axis) {
     let (left, right) = (10f64.powf(x.low), 10f64.powf(x.high));
     let ridge = (roofline.flops / roofline.bytes).clamp(left, right);
-    let style = "stroke=\"#222\" stroke-width=\"2\"";
+    let style = "class=\"roof\" stroke-width=\"2\"";
     let corner = [x.at(ridge), y.at(roofline.limit(ridge))];
     line(
         out,
@@ -171,7 +175,7 @@ fn roof(out: &mut String, roofline: &Roofline, x: &Axis, y: &Axis) {
         out,
         LEFT + 8.0,
         TOP + 18.0,
-        "fill=\"#555\"",
+        "class=\"muted\"",
         &format!("roof: {copy}, {fma}"),
     );
 }

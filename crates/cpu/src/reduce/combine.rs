@@ -114,7 +114,8 @@ impl Combine for SumF32 {
         }
         for (out, row) in out.iter_mut().zip(lanes.chunks_exact(inner)) {
             *out = match inner {
-                ..=16 => row.iter().map(|&x| f64::from(x)).sum::<f64>() as f32,
+                // An empty sum of the standard library is −0.
+                ..=16 => (0.0 + row.iter().map(|&x| f64::from(x)).sum::<f64>()) as f32,
                 _ => sum(row),
             };
         }

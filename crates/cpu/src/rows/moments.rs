@@ -131,7 +131,8 @@ mod x86 {
             len => f64::from(sum(len, |at| load(block, at, 0.0))),
         };
         let blocks = from.unwrap_or(row).chunks(LANES);
-        let sum_of_row = blocks.map(of).sum::<f64>() as f32;
+        // An empty sum of the standard library is −0.
+        let sum_of_row = (0.0 + blocks.map(of).sum::<f64>()) as f32;
         let mean = sum_of_row / count;
         let all = _mm512_set1_ps(mean);
         let mut total = 0.0;

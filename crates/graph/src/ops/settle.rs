@@ -39,7 +39,7 @@ impl Elementwise for Settle {
     }
 
     fn derivative(&self, cx: &Derive, upstream: &Tensor) -> Derivative {
-        let replaced = cx.output.ne(&cx.inputs[0]);
+        let replaced = cx.inputs[0].abs().gt(&cx.output.abs());
         Derivative::Of(vec![Some(upstream.masked_fill(&replaced, 0.0))])
     }
 

@@ -247,7 +247,9 @@ impl Builder<'_> {
 
     /// Whether the whole keeps within the limits, and reads nothing that it writes.
     fn fits(&self, stages: &[Stage], extent: Extent, limits: &Limits) -> bool {
-        let own = |s: &&Stage| s.kind == StageKind::Each && s.output.is_none();
+        // What is stored in parts may be read by later stages too, which then find it beside.
+        let own =
+            |s: &&Stage| s.kind == StageKind::Each && (s.output.is_none() || s.region.is_some());
         let insts: usize = stages.iter().map(|s| s.expr.insts.len()).sum();
         let apart = |i: &SlotId| !self.outputs.contains(i);
         stages.len() <= Rows::MAX_STAGES
@@ -330,7 +332,8 @@ impl Builder<'_> {
 
     /// Whatever is gathered may lie in any row.
     fn gathered(&mut self, slot: SlotId) -> Option<usize> {
-        (!self.stage_of.contains_key(&slot)).then(|| self.input(slot))
+        let in_runs = self.regions.iter().any(|r| r.0 == slot);
+        (!in_runs && !self.stage_of.contains_key(&slot)).then(|| self.input(slot))
     }
 
     fn output(&mut self, slot: SlotId) -> usize {

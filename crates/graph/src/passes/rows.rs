@@ -306,6 +306,11 @@ mod tests {
         assert!(planned(&[&norm(&tensor(&[6, 20, 3, 5]))], true).steps.len() > 1);
         let turned = norm(&x) + x.flip(&[1]) + x.flip(&[0]);
         assert_eq!(planned(&[&turned], true).steps.len(), 1);
+        // What is gathered has to lie in memory.
+        let (e, order) = (x.exp(), [5, 3, 1, 0, 2, 4]);
+        let order = Tensor::from_slice(&order, &[6], x.device());
+        let gathered = e.index_select(0, &order) - e.mean_dims(&[0, 2, 3], true);
+        assert!(planned(&[&gathered], true).steps.len() > 1);
         let crossed = norm(&x) * norm(&x).flip(&[1]);
         assert!(planned(&[&crossed], true).steps.len() > 1);
     }

@@ -127,11 +127,16 @@ impl Plan {
         let mut inner_height = (height - below - MARGIN).max(100);
         let x_ends = ends(&need.x, &figure.x.wish, need.pad.0, false);
         let y_ends = ends(&need.y, &figure.y.wish, need.pad.1, need.zero);
-        let mut y = Scale::new(y_ends, &figure.y.wish, (inner_height / 420) as usize);
+        let wish = |axis: &Axis, span: &Span| Wish {
+            whole: span.whole,
+            ..axis.wish.clone()
+        };
+        let (x_wish, y_wish) = (wish(&figure.x, &need.x), wish(&figure.y, &need.y));
+        let mut y = Scale::new(y_ends, &y_wish, (inner_height / 420) as usize);
         shorten(&mut y, f64::from(width) * 0.3);
         let mut left = LABEL_GAP + widest(&y) as i32 + 60 + name(&figure.y);
         let mut inner_width = (width - left - right - MARGIN).max(100);
-        let (mut x, upright) = x_scale(x_ends, &figure.x.wish, inner_width);
+        let (mut x, upright) = x_scale(x_ends, &x_wish, inner_width);
         if upright {
             shorten(&mut x, f64::from(height) * 0.3);
             below = LABEL_GAP + widest(&x) as i32 + 60 + name(&figure.x);
@@ -143,8 +148,8 @@ impl Plan {
                 y_ends,
                 f64::from(inner_width) / f64::from(inner_height),
             );
-            x = x_scale(x_even, &figure.x.wish, inner_width).0;
-            y = Scale::new(y_even, &figure.y.wish, (inner_height / 420) as usize);
+            x = x_scale(x_even, &x_wish, inner_width).0;
+            y = Scale::new(y_even, &y_wish, (inner_height / 420) as usize);
             left = LABEL_GAP + widest(&y) as i32 + 60 + name(&figure.y);
             inner_width = (width - left - right - MARGIN).max(100);
         }

@@ -182,14 +182,20 @@ fn points(inner: &Area<'_>, frame: &Frame, pairs: Pairs<'_>, ink: Ink) -> Result
     )
 }
 
+/// Tenths of a pixel beyond the axes where areas end.
+const EDGE: f64 = 150.0;
+
 fn band(
     inner: &Area<'_>,
     frame: &Frame,
     (xs, low, high): (&[f64], &[f64], &[f64]),
     ink: Ink,
 ) -> Result<(), Failure> {
+    // Cut at the axes by moving, not by leaving out: an area that lost a corner would have a slanted edge.
+    let inside = |(x, y): Place| (x, y.clamp(-EDGE, frame.height + EDGE));
     let near = |ys: &[f64]| -> Vec<Option<Place>> {
-        xs.iter().zip(ys).map(|(&x, &y)| frame.near(x, y)).collect()
+        let places = xs.iter().zip(ys).map(|(&x, &y)| frame.near(x, y));
+        places.map(|place| place.map(inside)).collect()
     };
     let (low, high) = (near(low), near(high));
     let mut both: Vec<Vec<(Place, Place)>> = vec![Vec::new()];

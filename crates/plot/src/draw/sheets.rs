@@ -81,10 +81,14 @@ pub(super) fn cells(
     inner.draw(&Raw(&|body: &mut Body, origin| {
         for (at, &value) in matrix.values.iter().enumerate() {
             let (row, column) = ((at / matrix.columns) as f64, (at % matrix.columns) as f64);
-            let pen = match (matrix.shares, color(map, ends, value)) {
+            let fill = match (matrix.shares, color(map, ends, value)) {
                 (true, _) => Pen::fill(Ink::Series(0), 0.65 * value.clamp(0.0, 1.0).sqrt()),
                 (false, Some([r, g, b])) => Pen::fill(Ink::Rgb(r, g, b), 1.0),
                 (false, None) => continue,
+            };
+            let pen = Pen {
+                crisp: true,
+                ..fill
             };
             let corners = (
                 frame.near(column - 0.5, row - 0.5),
