@@ -43,12 +43,12 @@ fn step(rng: &mut Random, pool: &[Tensor], device: &Device) -> Tensor {
             x.index_select(dim as isize, &places)
         }
         6 => x.flip(&[rng.below(4) as isize]),
-        7 => &x - x.max_dims(&[0, 2, 3], true),
+        7 => &x - x.amax_dims(&[0, 2, 3], true),
         8 => x.gelu(),
         9 => Tensor::where_(&x.gt(&y), &x, &mean(&y).broadcast_to(x.shape())),
         10 => x.sum_dims(&[1], true) * 0.1 + y,
         11 => x.group_norm(1, None, None, 1e-3),
-        12 => x.to_dtype(DType::F16).to_dtype(DType::F32) * 0.5 + mean(&x),
+        12 => x.cast(DType::F16).cast(DType::F32) * 0.5 + mean(&x),
         _ => &x * 0.5 + &y,
     }
 }
