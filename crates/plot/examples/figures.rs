@@ -259,7 +259,7 @@ fn images() -> Figure {
         let caption = if right {
             format!("{at}, 98 %")
         } else {
-            format!("{at}, not {}", at + 1)
+            format!("{at} ≠ {}", at + 1)
         };
         Picture::grey(28, 28, &bytes).caption(caption).right(right)
     };
