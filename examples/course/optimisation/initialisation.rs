@@ -29,7 +29,7 @@ fn passes(
     let spreads = |all: &[Tensor]| -> wgrad::Result<Vec<f64>> {
         let all: Vec<Tensor> = all.iter().map(|t| t.square().mean().sqrt()).collect();
         let all = Tensor::stack(&all.iter().collect::<Vec<_>>(), 0).to_vec::<f32>()?;
-        Ok(all.into_iter().map(|v| f64::from(v)).collect())
+        Ok(all.into_iter().map(f64::from).collect())
     };
     let (values, slopes) = (spreads(&layers)?, spreads(&slopes)?);
     Ok([values, slopes])

@@ -67,6 +67,8 @@ pub(super) struct State {
     /// Since when the samples of this epoch count, and how many.
     epoch_began: Instant,
     samples: u64,
+    /// What the epoch before came to.
+    speed_before: f64,
     lines: VecDeque<String>,
 }
 
@@ -87,6 +89,7 @@ impl Default for State {
             first: None,
             epoch_began: Instant::now(),
             samples: 0,
+            speed_before: 0.0,
             lines: VecDeque::new(),
         }
     }
@@ -105,6 +108,7 @@ impl State {
             }
             Event::EpochBegin { epoch, steps } => {
                 (self.epoch, self.epoch_steps, self.in_epoch) = (*epoch, *steps, 0);
+                self.speed_before = self.samples_per_second();
                 (self.epoch_began, self.samples) = (Instant::now(), 0);
             }
             Event::Step {
@@ -179,7 +183,10 @@ impl State {
     }
 
     pub(super) fn samples_per_second(&self) -> f64 {
-        self.samples as f64 / self.epoch_began.elapsed().as_secs_f64().max(1e-9)
+        match self.samples {
+            0 => self.speed_before,
+            n => n as f64 / self.epoch_began.elapsed().as_secs_f64().max(1e-9),
+        }
     }
 
     pub(super) fn left(&self) -> Option<Duration> {
