@@ -58,8 +58,8 @@ pub struct Figure {
     pub(crate) equal: bool,
     pub(crate) colors: ColorMap,
     pub(crate) layers: Vec<Layer>,
-    /// Means of noisy values: their layers, the values, and how much a mean keeps.
-    smooth: Vec<(usize, Vec<f64>, f64)>,
+    /// Layers of noisy values, which their means follow, and how much a mean keeps.
+    smooth: Vec<(usize, f64)>,
     pub(crate) panel: Option<Panel>,
     pub(crate) error: Option<PlotError>,
 }
@@ -104,13 +104,12 @@ impl Figure {
     /// A logarithmic y axis; values that are not positive are gaps.
     pub fn log_y(mut self) -> Figure {
         self.y.wish.log = true;
-        for (at, raw, keep) in &self.smooth {
-            if let Some(Layer {
-                mark: Mark::Line { ys, .. },
-                ..
-            }) = self.layers.get_mut(*at)
+        for &(at, keep) in &self.smooth {
+            if let [raw, mean, ..] = &mut self.layers[at..]
+                && let (Mark::Line { ys: raw, .. }, Mark::Line { ys: mean, .. }) =
+                    (&raw.mark, &mut mean.mark)
             {
-                *ys = mean_so_far(raw, *keep, true);
+                *mean = mean_so_far(raw, keep, true);
             }
         }
         self
@@ -220,13 +219,14 @@ impl Figure {
             faint: true,
             ..LineLook::default()
         };
-        let raw = floats(ys);
-        let smooth = mean_so_far(&raw, keep, self.y.wish.log);
+        let smooth = mean_so_far(&floats(ys), keep, self.y.wish.log);
+        let at = self.layers.len();
         let mut figure = self
             .any_line("smoothed", name, xs, ys, faint)
             .line(name, xs, &smooth);
-        let at = figure.layers.len().wrapping_sub(1);
-        figure.smooth.push((at, raw, keep));
+        if figure.layers.len() == at + 2 {
+            figure.smooth.push((at, keep));
+        }
         figure
     }
 

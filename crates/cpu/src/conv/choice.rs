@@ -5,7 +5,7 @@
 //! |---|---|---|---|
 //! | forward | `winograd` | 3×3, stride 1, [`CHANNELS`] planes on both sides, [`POSITIONS`], [`TILES`] | a quarter of the multiplications |
 //! | all three | `depthwise` | groups of one input plane and fewer than [`FEW`] output planes, no depth | nothing is unfolded or packed |
-//! | all three | `depthwise_tiny` | of these, maps of a few positions | a padded copy costs more than its sums |
+//! | all three | `depthwise_tiny` | of these, at most [`PAIRS`] pairs of positions | a padded copy costs more than its sums |
 //! | forward | rows of `unfold` one by one | fewer than [`FEW`] output planes | a product would not pay for its packing |
 //! | forward | `batched` | [`SMALL`] maps of several images | one image is a product of few columns |
 //! | forward | product of the planes as they lie | 1×1, stride 1, no padding | there is nothing to unfold |
@@ -42,6 +42,9 @@ const SUMS: usize = 1 << 18;
 
 /// Output planes below which a product does not pay for its packing: a tile of the smallest kernel has as many rows.
 pub(crate) const FEW: usize = 4;
+
+/// Pairs of an input and an output position that a tap joins, up to which a depthwise convolution multiplies pair by pair.
+pub(crate) const PAIRS: usize = 64;
 
 /// Input planes from which a product of matrices is faster than a sum for each tap: with fewer most of a vector of 16 lanes
 /// would be empty.

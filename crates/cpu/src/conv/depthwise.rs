@@ -114,6 +114,11 @@ impl Depthwise {
         Depthwise::new(shape, [conv.batch, conv.groups], conv.out_channels)
     }
 
+    /// The same by pairs of positions, where these are few.
+    fn tiny(&self) -> Option<Tiny> {
+        Tiny::of(&self.shape, [self.images, self.groups], self.to)
+    }
+
     /// What any of the three takes, in about tenths of nanoseconds: a plane is copied, then multiplied line by line.
     fn work(&self) -> usize {
         let [_, lines, columns] = self.shape.output;
@@ -154,7 +159,7 @@ impl Depthwise {
 
     /// `out[n, g, o] = Σ over taps of weight[g, o, t] · x[n, g] moved by t`.
     pub(crate) fn forward(&self, x: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
-        if let Some(tiny) = Tiny::of(&self.shape, [self.images, self.groups], self.to) {
+        if let Some(tiny) = self.tiny() {
             return tiny.forward(x, weight, out, par);
         }
         let par = par.for_work(self.work());
@@ -240,7 +245,7 @@ impl Depthwise {
 
     /// `out[n, g] = Σ over output planes and taps of weight[g, o, t] · y[n, g, o] moved back by t`.
     pub(crate) fn input_grad(&self, y: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
-        if let Some(tiny) = Tiny::of(&self.shape, [self.images, self.groups], self.to) {
+        if let Some(tiny) = self.tiny() {
             return tiny.input_grad(y, weight, out, par);
         }
         let par = par.for_work(self.work());
@@ -294,7 +299,7 @@ impl Depthwise {
 
     /// `out[g, o, t] = Σ over images and positions of y[n, g, o] · x[n, g] moved by t`.
     pub(crate) fn weight_grad(&self, x: Floats<'_>, y: Floats<'_>, out: &mut [f32], par: Par) {
-        if let Some(tiny) = Tiny::of(&self.shape, [self.images, self.groups], self.to) {
+        if let Some(tiny) = self.tiny() {
             return tiny.weight_grad(x, y, out, par);
         }
         let par = par.for_work(self.work());

@@ -7,12 +7,10 @@
 //!     c d                            (a, B, 3) …                             16 in all, of 36 in the padded plane
 //! ```
 
+use crate::conv::choice::PAIRS;
 use crate::conv::unfold::Unfold;
 use crate::matmul::gemm::floats::Floats;
 use crate::threads::par::Par;
-
-/// Pairs up to which this is faster than lines in vectors: measured with maps of 1×1, 2×2 and 4×4 (1, 16 and 100 pairs).
-const PAIRS: usize = 64;
 
 /// What a plane takes beside its pairs, in about tenths of nanoseconds.
 const PLANE: usize = 60;

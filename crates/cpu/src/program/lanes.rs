@@ -29,7 +29,8 @@ pub(super) enum Place {
     StageOne(usize, usize),
 }
 
-/// A [`Place`] in one word: it is written and read again at once, and two words written are no one of twice the size read.
+/// A [`Place`] in one word. It is read right after it was written: a processor hands one stored word on, but waits where it has to
+/// put two together.
 #[derive(Clone, Copy)]
 pub(super) struct Held(u64);
 

@@ -12,6 +12,7 @@
 
 pub(crate) mod moments;
 pub(crate) mod outputs;
+mod recognise;
 pub(crate) mod softmax;
 
 use crate::call::Context;

@@ -6,7 +6,7 @@ use crate::call::Context;
 use crate::dtype::DType;
 use crate::plan::{Function, Inst, ReduceKind, RowRegion, Rows, Stage, StageKind};
 use crate::program::load::copy_short;
-use crate::rows::softmax::{Known, same, usable};
+use crate::rows::recognise::{Known, same, usable};
 
 /// The first stages of rows that are such.
 #[derive(Clone, Copy, Debug)]
@@ -165,17 +165,9 @@ mod x86 {
 mod tests {
     use super::*;
     use crate::plan::Kernel;
+    use crate::rows::recognise::planned;
     use crate::{Operand, run_kernel};
     use wgrad_graph::{Device, Tensor};
-
-    /// The normalisation of a plan for `x`.
-    fn planned(y: &Tensor) -> Option<Rows> {
-        let plan = wgrad_graph::planning::planned(&[y], &[]).ok()?.plan;
-        plan.steps.into_iter().find_map(|s| match s.kernel {
-            Kernel::Rows(rows) => Some(rows),
-            _ => None,
-        })
-    }
 
     /// All values of the stages of `rows`, by themselves or together.
     fn values(rows: &Rows, x: &[f32], count: f32, together: bool) -> Vec<Vec<u32>> {

@@ -101,6 +101,7 @@ impl Shared<'_> {
     }
 }
 
+/// Where the values of a stage with an output go: `last` if no later stage reads them, `stream` if they are too many for the caches.
 pub(super) fn target(
     rows: &Rows,
     stage: &Stage,

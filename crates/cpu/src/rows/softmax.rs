@@ -4,7 +4,8 @@
 
 use crate::call::Context;
 use crate::dtype::DType;
-use crate::plan::{Expr, Function, Inst, ReduceKind, Rows, Stage, StageKind};
+use crate::plan::{Function, Inst, ReduceKind, Rows, Stage, StageKind};
+use crate::rows::recognise::{Known, same, usable};
 
 /// A softmax over the last dimensions of an input.
 #[derive(Clone, Copy, Debug)]
@@ -84,10 +85,6 @@ fn input(rows: &Rows, shape: &[usize]) -> Option<usize> {
     (last && same(&quotient.expr, &whole)).then_some(input)
 }
 
-pub(super) fn same(expr: &Expr, want: &[Known<'_>]) -> bool {
-    expr.insts.iter().map(known).eq(want.iter().copied())
-}
-
 /// The input of what is a softmax's but for its last stage.
 fn head(rows: &Rows, shape: &[usize]) -> Option<usize> {
     let [greatest, exp, sum, recip, ..] = &rows.stages[..] else {
@@ -126,37 +123,12 @@ fn head(rows: &Rows, shape: &[usize]) -> Option<usize> {
     is_softmax.then_some(*input)
 }
 
-/// An instruction, as far as a softmax has it.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Known<'e> {
-    Load,
-    Stage(usize),
-    Apply(Function, &'e [usize]),
-    Other,
-}
-
-fn known(inst: &Inst) -> Known<'_> {
-    match inst {
-        Inst::Load { .. } => Known::Load,
-        Inst::Stage { stage, .. } => Known::Stage(*stage),
-        Inst::Apply { op, args, .. } => Known::Apply(op.function, args),
-        _ => Known::Other,
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-pub(super) fn usable() -> bool {
-    false
-}
-
 #[cfg(not(target_arch = "x86_64"))]
 fn run_rows(_: &[u32], _: &mut [u32], _: usize, _: bool) {}
 
 #[cfg(not(target_arch = "x86_64"))]
 fn head_rows(_: &[u32], _: usize, _: [&mut [u32]; 4]) {}
 
-#[cfg(target_arch = "x86_64")]
-pub(super) use x86::usable;
 #[cfg(target_arch = "x86_64")]
 use x86::{head_rows, run_rows};
 
@@ -166,12 +138,8 @@ mod x86 {
     use crate::program::LANES;
     use crate::reduce::avx512::{N, load, mask, sum};
     use crate::simd::exponential::x86::exponential;
-    use crate::simd::{Level, Upcoming, level, stream_end};
+    use crate::simd::{Upcoming, stream_end};
     use std::arch::x86_64::*;
-
-    pub(crate) fn usable() -> bool {
-        level() == Level::Avx512
-    }
 
     /// The rows of `inner` points of `x`.
     pub(crate) fn run_rows(x: &[u32], out: &mut [u32], inner: usize, stream: bool) {
@@ -328,17 +296,9 @@ mod x86 {
 mod tests {
     use super::*;
     use crate::plan::Kernel;
+    use crate::rows::recognise::planned;
     use crate::{Operand, run_kernel};
     use wgrad_graph::{Device, Tensor};
-
-    /// The softmax of a plan for `x`.
-    fn planned(y: &Tensor) -> Option<Rows> {
-        let plan = wgrad_graph::planning::planned(&[y], &[]).ok()?.plan;
-        plan.steps.into_iter().find_map(|s| match s.kernel {
-            Kernel::Rows(rows) => Some(rows),
-            _ => None,
-        })
-    }
 
     fn data(shape: &[usize]) -> Tensor {
         let n: usize = shape.iter().product();

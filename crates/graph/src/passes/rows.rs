@@ -26,7 +26,7 @@ pub(crate) fn fuse(plan: &mut Plan, limits: &Limits) {
     let flow = Flow::new(plan);
     let mut search = Search::new(&flow);
     let mut groups = Groups::new(plan.steps.len());
-    let mut extents: Vec<Extent> = Vec::new();
+    let mut built: Vec<Built> = Vec::new();
     for (seed, extent) in seeds(plan, limits) {
         if groups.of[seed].is_some() {
             continue;
@@ -40,26 +40,20 @@ pub(crate) fn fuse(plan: &mut Plan, limits: &Limits) {
             search: &mut search,
         };
         let members = grower.grow(seed);
-        let worth = |built: Built| extent.is_worth(&built.rows);
-        if members.len() > 1 && attempt(plan, &flow, &members, extent, limits).is_some_and(worth) {
+        if members.len() > 1
+            && let Some(group) = attempt(plan, &flow, &members, extent, limits)
+            && extent.is_worth(&group.rows)
+        {
             groups.add(members);
-            extents.push(extent);
+            built.push(group);
         }
     }
     if groups.all.is_empty() {
         return;
     }
-    let built: Option<Vec<Built>> = groups
-        .all
-        .iter()
-        .zip(&extents)
-        .map(|(members, &extent)| attempt(plan, &flow, members, extent, limits))
-        .collect();
-    if let Some(built) = built {
-        let order = order(&flow, &groups);
-        replace(plan, &groups, built, &order);
-        drop_unused_slots(plan);
-    }
+    let order = order(&flow, &groups);
+    replace(plan, &groups, built, &order);
+    drop_unused_slots(plan);
 }
 
 /// Steps that a group may grow around, the best first: reductions of rows in runs, all reductions, maps over rows, maps over one
