@@ -87,7 +87,7 @@ const SMALL_TESTS: &[&str] = &[
     "tests::small",
     "scratch",
     "gemm::scratch",
-    "gemm::lanes",
+    "lanes::tests",
     "optimizer_steps",
     "storage",
 ];

@@ -15,6 +15,8 @@
 
 mod call;
 mod conv;
+mod halves;
+mod lanes;
 mod map;
 mod matmul;
 mod program;

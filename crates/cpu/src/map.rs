@@ -1,8 +1,8 @@
 //! The Map family: element-wise programs stored densely or to a strided region.
 
 use crate::call::Context;
-use crate::dtype::DType;
-use crate::plan::{Held, Map};
+use crate::dtype::{Class, DType};
+use crate::plan::{Expr, Function, Held, Inst, Map};
 use crate::program::store::Stored;
 use crate::program::walk::Walk;
 use crate::program::worker::Worker;
@@ -27,13 +27,34 @@ pub(crate) fn prepare(map: &Map, dtype: DType, held: &[Held]) -> Option<Program>
         held,
     };
     let tiles = tiles && held.is_empty();
+    let unrounded = without_rounding(&map.expr, dtype);
     Some(Program::within(
-        &map.expr,
+        unrounded.as_ref().unwrap_or(&map.expr),
         &map.shape,
         &order,
         &store,
         (tiles, around),
     ))
+}
+
+/// `expr` without a last step that rounds what its store rounds all the same.
+fn without_rounding(expr: &Expr, dtype: DType) -> Option<Expr> {
+    let (last, before) = expr.insts.split_last()?;
+    let Inst::Apply {
+        op, args, input, ..
+    } = last
+    else {
+        return None;
+    };
+    let rounds = matches!(
+        (op.function, dtype),
+        (Function::ToF16, DType::F16) | (Function::ToBf16, DType::BF16)
+    );
+    let of_last = args[..] == [before.len().checked_sub(1)?];
+    (rounds && of_last && input.class() == Class::F32).then(|| Expr {
+        insts: before.to_vec(),
+        ..expr.clone()
+    })
 }
 
 /// Runs a prepared map; `out` holds elements of `dtype`.

@@ -62,6 +62,9 @@ pub struct Options {
     /// Another program's times of the same lines, to print and draw ratios
     #[arg(long, value_name = "FILE", requires = "shapes")]
     pub against: Option<PathBuf>,
+    /// What the floats of --shapes are; to be set against times of f32, for one
+    #[arg(long, value_enum, default_value_t, requires = "shapes")]
+    pub dtype: shapes::Floats,
     #[command(flatten)]
     pub user: user_kernel::KernelOptions,
     /// Seconds a kernel is timed for, after warming up

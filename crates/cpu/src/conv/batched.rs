@@ -17,6 +17,7 @@
 use crate::conv::unfold::{Tile, Unfold};
 use crate::matmul::axpy;
 use crate::matmul::gemm::floats::Floats;
+use crate::matmul::gemm::results::{Results, Target};
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::matmul::gemm::{Mat, Out, Product, part, product};
 use crate::plan::Conv;
@@ -44,6 +45,14 @@ pub(crate) struct Batched {
     from: usize,
     to: usize,
 }
+
+/// What is folded: upstream gradient and weight of a group, the images and the parts they are cut into, the channels.
+type Fold<'f> = (
+    (Floats<'f>, &'f [f32]),
+    usize,
+    (Range<usize>, &'f [Tile]),
+    Range<usize>,
+);
 
 /// Positions `tile` of some images.
 #[derive(Clone)]
@@ -119,15 +128,12 @@ impl Batched {
     }
 
     /// `out[n, g] = weight[g] · unfold(x[n, g])`.
-    pub(crate) fn forward(&self, x: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
+    pub(crate) fn forward(&self, x: Floats<'_>, weight: &[f32], mut out: Results<'_>, par: Par) {
         let tiles = self.tiles();
         let columns = self.columns(tiles.len(), self.together(par.threads()));
         let count = columns.len() * self.groups;
         let parts = par.threads().div_ceil(count).min(self.to);
-        let out = Out {
-            at: out.as_mut_ptr(),
-            row: self.shape.positions(),
-        };
+        let out = out.target();
         par.for_each(count * parts, |i| {
             let (part, i) = (i % parts, i / parts);
             let (g, columns) = (i % self.groups, &columns[i / self.groups]);
@@ -146,20 +152,25 @@ impl Batched {
         g: usize,
         (columns, tile): (&Columns, &Tile),
         rows: Range<usize>,
-        out: Out,
+        out: Target,
     ) {
         let (taps, positions) = (self.shape.taps(), self.shape.positions());
         let n = columns.images.len() * tile.len;
         let alone = columns.images.len() == 1;
         let step = self.channels();
-        let room = if alone { 0 } else { rows.len() * n };
+        // What is of one image lies as the product gives it.
+        let there = out.single().filter(|_| alone);
+        let room = if there.is_some() { 0 } else { rows.len() * n };
         let place = |image: usize, o: usize| (self.slab(image, g, self.to) + o) * positions;
         let whole = alone && self.shape.is_identity();
         with_scratch((step * taps * n).next_multiple_of(16) + room, |scratch| {
             let (block, sums) = scratch.split_at_mut((step * taps * n).next_multiple_of(16));
-            let to = match alone {
-                true => out.from(place(columns.images.start, rows.start) + tile.start),
-                false => Out {
+            let to = match there {
+                Some(at) => Out {
+                    at: at.wrapping_add(place(columns.images.start, rows.start) + tile.start),
+                    row: positions,
+                },
+                None => Out {
                     at: sums.as_mut_ptr(),
                     row: n,
                 },
@@ -196,12 +207,14 @@ impl Batched {
                 // SAFETY: the caller's, or the sums, which hold the rows.
                 unsafe { sum.run_at(to, Par::SERIAL) };
             }
-            for (i, image) in columns.images.clone().enumerate().filter(|_| !alone) {
+            if there.is_some() {
+                return;
+            }
+            for (i, image) in columns.images.clone().enumerate() {
                 for (o, sums) in rows.clone().zip(sums.chunks_exact(n)) {
                     let at = place(image, o) + tile.start;
                     // SAFETY: the caller's.
-                    let out = unsafe { std::slice::from_raw_parts_mut(out.at.add(at), tile.len) };
-                    out.copy_from_slice(&sums[i * tile.len..][..tile.len]);
+                    unsafe { out.from(at).store(&sums[i * tile.len..][..tile.len]) };
                 }
             }
         });
@@ -242,10 +255,16 @@ impl Batched {
             };
         }
         for (i, image) in columns.images.clone().enumerate() {
-            let first = self.slab(image, g, self.to) * positions + tile.start;
-            for (o, copy) in copy.chunks_exact_mut(n).take(self.to).enumerate() {
-                y.copy(first + o * positions, &mut copy[i * tile.len..][..tile.len]);
-            }
+            let y = y.slab(
+                self.slab(image, g, self.to) * positions,
+                self.to * positions,
+            );
+            y.with(|y| {
+                for (y, copy) in y.chunks_exact(positions).zip(copy.chunks_exact_mut(n)) {
+                    let y = &y[tile.start..][..tile.len];
+                    copy[i * tile.len..][..tile.len].copy_from_slice(y);
+                }
+            });
         }
         Mat::rows(copy, n)
     }
@@ -258,7 +277,7 @@ impl Batched {
     }
 
     /// `out[n, g] = fold(weight[g]ᵀ · y[n, g])`: the gradient of the input.
-    pub(crate) fn input_grad(&self, y: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
+    pub(crate) fn input_grad(&self, y: Floats<'_>, weight: &[f32], mut out: Results<'_>, par: Par) {
         let tiles = self.tiles();
         let together = self.together(par.threads());
         let slabs: Vec<Range<usize>> = (0..self.images)
@@ -267,37 +286,53 @@ impl Batched {
             .collect();
         let count = slabs.len() * self.groups;
         let parts = par.threads().div_ceil(count).min(self.from);
-        let out = Out {
-            at: out.as_mut_ptr(),
-            row: self.shape.plane(),
-        };
+        let out = out.target();
+        let plane = self.shape.plane();
         par.for_each(count * parts, |i| {
             let (part, i) = (i % parts, i / parts);
             let (g, images) = (i % self.groups, slabs[i / self.groups].clone());
             let channels = part * self.from / parts..(part + 1) * self.from / parts;
-            // SAFETY: each call writes planes of its own, which `out` holds.
-            unsafe { self.fold_planes((y, weight), g, (images, &tiles), channels, out) };
+            let place = |image: usize| (self.slab(image, g, self.from) + channels.start) * plane;
+            let task = (
+                (y, weight),
+                g,
+                (images.clone(), &tiles[..]),
+                channels.clone(),
+            );
+            // SAFETY: each call writes planes of its own, which `out` holds, or its thread's memory.
+            unsafe {
+                if let Some(at) = out.single() {
+                    let (at, row) = (
+                        at.wrapping_add(place(images.start)),
+                        self.groups * self.from * plane,
+                    );
+                    return self.fold_planes(task, Out { at, row });
+                }
+                let row = channels.len() * plane;
+                with_scratch(images.len() * row, |wide| {
+                    let at = wide.as_mut_ptr();
+                    self.fold_planes(task, Out { at, row });
+                    for (image, wide) in images.clone().zip(wide.chunks_exact(row)) {
+                        out.from(place(image)).store(wide);
+                    }
+                });
+            }
         });
     }
 
+    /// Planes of some channels of images; `out` has them from its first element on, those of the images a row apart.
+    ///
     /// # Safety
-    /// `out` holds all results, and nobody else touches these planes.
-    unsafe fn fold_planes(
-        &self,
-        (y, weight): (Floats<'_>, &[f32]),
-        g: usize,
-        (images, tiles): (Range<usize>, &[Tile]),
-        channels: Range<usize>,
-        out: Out,
-    ) {
+    /// `out` holds them, and nobody else touches them.
+    unsafe fn fold_planes(&self, ((y, weight), g, (images, tiles), channels): Fold<'_>, out: Out) {
         let (taps, plane, k) = (self.shape.taps(), self.shape.plane(), self.k());
-        let planes = |image: usize, channels: Range<usize>| {
-            let at = (self.slab(image, g, self.from) + channels.start) * plane;
+        let planes = |i: usize, some: Range<usize>| {
+            let at = i * out.row + (some.start - channels.start) * plane;
             // SAFETY: the caller's.
-            unsafe { std::slice::from_raw_parts_mut(out.at.add(at), channels.len() * plane) }
+            unsafe { std::slice::from_raw_parts_mut(out.at.add(at), some.len() * plane) }
         };
-        for image in images.clone() {
-            planes(image, channels.clone()).fill(0.0);
+        for i in 0..images.len() {
+            planes(i, channels.clone()).fill(0.0);
         }
         let step = self.channels();
         for (t, tile) in tiles.iter().enumerate() {
@@ -311,8 +346,8 @@ impl Batched {
                 let (block, copy) = scratch.split_at_mut(room);
                 let y = self.upstream(y, g, (&columns, tile), copy);
                 for c in channels.clone().step_by(step) {
-                    let channels = c..(c + step).min(channels.end);
-                    let rows = channels.len() * taps;
+                    let some = c..(c + step).min(channels.end);
+                    let rows = some.len() * taps;
                     let left = Mat {
                         data: weight.into(),
                         at: g * self.to * k + c * taps,
@@ -329,8 +364,8 @@ impl Batched {
                         false,
                         Par::SERIAL,
                     );
-                    for (i, image) in images.clone().enumerate() {
-                        let x = planes(image, channels.clone());
+                    for i in 0..images.len() {
+                        let x = planes(i, some.clone());
                         tile.fold_rows(&mut block[i * tile.len..], n, x);
                     }
                 }

@@ -12,9 +12,10 @@
 
 use crate::conv::depthwise_tiny::Tiny;
 use crate::conv::unfold::Unfold;
+use crate::lanes::{Lanes, best, read};
 use crate::matmul::gemm::Out;
 use crate::matmul::gemm::floats::Floats;
-use crate::matmul::gemm::lanes::{Lanes, best, read};
+use crate::matmul::gemm::results::Results;
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::plan::Conv;
 use crate::threads::par::Par;
@@ -66,7 +67,24 @@ impl Padded {
         line * self.line() + column % self.phases * self.phase + column / self.phases
     }
 
-    fn fill(&self, x: &[f32], out: &mut [f32]) {
+    fn fill(&self, x: Floats<'_>, out: &mut [f32]) {
+        let [height, width] = self.plane;
+        let [up, left] = self.before;
+        if self.phases == 1 && up < self.lines && left + width <= self.phase {
+            let (before, lines) = out.split_at_mut(up * self.line() + left);
+            before.fill(0.0);
+            // Lines with the zeros between them, but for the last, behind which there may be fewer.
+            let between = height.min(self.lines - up) - 1;
+            let (lines, last) = lines.split_at_mut(between * self.line());
+            x.lines((0, width), lines, (self.line(), width));
+            let (last, after) = last.split_at_mut(width);
+            x.copy(between * width, last);
+            return after.fill(0.0);
+        }
+        x.with(|x| self.fill_phases(x, out));
+    }
+
+    fn fill_phases(&self, x: &[f32], out: &mut [f32]) {
         let [height, width] = self.plane;
         let [up, left] = self.before;
         out.fill(0.0);
@@ -158,7 +176,7 @@ impl Depthwise {
     }
 
     /// `out[n, g, o] = Σ over taps of weight[g, o, t] · x[n, g] moved by t`.
-    pub(crate) fn forward(&self, x: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
+    pub(crate) fn forward(&self, x: Floats<'_>, weight: &[f32], out: Results<'_>, par: Par) {
         if let Some(tiny) = self.tiny() {
             return tiny.forward(x, weight, out, par);
         }
@@ -169,11 +187,11 @@ impl Depthwise {
         let step = self.shape.stride[1] * padded.line();
         let slab = self.to * positions;
         let size = (self.images * self.groups).div_ceil(par.pieces());
-        par.chunks(out, size * slab, |first, out| {
+        out.chunks(par, (size * slab, slab), |first, out| {
             with_scratch(padded.len(), |scratch| {
                 for (i, out) in out.chunks_exact_mut(slab).enumerate() {
                     let i = first / slab + i;
-                    x.slab(i * plane, plane).with(|x| padded.fill(x, scratch));
+                    padded.fill(x.slab(i * plane, plane), scratch);
                     let weights = self.weights(weight, i % self.groups);
                     for (weight, out) in weights.zip(out.chunks_exact_mut(positions)) {
                         out.fill(0.0);
@@ -244,7 +262,7 @@ impl Depthwise {
     }
 
     /// `out[n, g] = Σ over output planes and taps of weight[g, o, t] · y[n, g, o] moved back by t`.
-    pub(crate) fn input_grad(&self, y: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
+    pub(crate) fn input_grad(&self, y: Floats<'_>, weight: &[f32], out: Results<'_>, par: Par) {
         if let Some(tiny) = self.tiny() {
             return tiny.input_grad(y, weight, out, par);
         }
@@ -255,15 +273,14 @@ impl Depthwise {
         let [_, down, right] = self.shape.stride;
         let size = (self.images * self.groups).div_ceil(par.pieces());
         let room = padded.len();
-        par.chunks(out, size * plane, |first, out| {
+        out.chunks(par, (size * plane, plane), |first, out| {
             with_scratch(self.to * room + plane.next_multiple_of(LANES), |scratch| {
                 let (copies, part) = scratch.split_at_mut(self.to * room);
                 let mut taps_of = vec![0.0; self.shape.taps()];
                 for (i, out) in out.chunks_exact_mut(plane).enumerate() {
                     let i = first / plane + i;
                     for (o, copy) in copies.chunks_exact_mut(room).enumerate() {
-                        let y = y.slab((i * self.to + o) * positions, positions);
-                        y.with(|y| padded.fill(y, copy));
+                        padded.fill(y.slab((i * self.to + o) * positions, positions), copy);
                     }
                     for (p, taps) in phases.iter().enumerate() {
                         let (top, left) = (p / right, p % right);
@@ -332,7 +349,7 @@ impl Depthwise {
                     sums.fill(0.0);
                     for image in first..(first + CHAIN).min(self.images) {
                         let i = image * self.groups + g;
-                        x.slab(i * plane, plane).with(|x| padded.fill(x, copy));
+                        padded.fill(x.slab(i * plane, plane), copy);
                         let of_plane = sums.chunks_exact_mut(taps.offsets.len() * LANES);
                         for (o, sums) in of_plane.enumerate() {
                             let y = y.slab((i * self.to + o) * positions, positions);

@@ -10,6 +10,7 @@
 use crate::conv::choice::PAIRS;
 use crate::conv::unfold::Unfold;
 use crate::matmul::gemm::floats::Floats;
+use crate::matmul::gemm::results::Results;
 use crate::threads::par::Par;
 
 /// What a plane takes beside its pairs, in about tenths of nanoseconds.
@@ -77,11 +78,11 @@ impl Tiny {
         weight[g * len..][..len].chunks_exact(self.taps)
     }
 
-    pub(crate) fn forward(&self, x: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
+    pub(crate) fn forward(&self, x: Floats<'_>, weight: &[f32], out: Results<'_>, par: Par) {
         let (images, groups, to) = (self.images, self.groups, self.planes);
         let slab = to * self.positions;
         let (size, par) = self.size(images * groups, to, par);
-        par.chunks(out, size * slab, |first, out| {
+        out.chunks(par, (size * slab, slab), |first, out| {
             let first = first / slab;
             x.slab(first * self.plane, out.len() / slab * self.plane)
                 .with(|x| {
@@ -99,11 +100,11 @@ impl Tiny {
         });
     }
 
-    pub(crate) fn input_grad(&self, y: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
+    pub(crate) fn input_grad(&self, y: Floats<'_>, weight: &[f32], out: Results<'_>, par: Par) {
         let (images, groups, to) = (self.images, self.groups, self.planes);
         let slab = to * self.positions;
         let (size, par) = self.size(images * groups, to, par);
-        par.chunks(out, size * self.plane, |first, out| {
+        out.chunks(par, (size * self.plane, self.plane), |first, out| {
             let first = first / self.plane;
             y.slab(first * slab, out.len() / self.plane * slab)
                 .with(|y| {

@@ -7,8 +7,9 @@ use crate::conv::unfold::Unfold;
 use crate::matmul::gemm::floats::Floats;
 use crate::matmul::gemm::kernel::{Kernels, Source, Tile};
 use crate::matmul::gemm::pack::{Block, SLACK};
+use crate::matmul::gemm::results::{Results, Target};
 use crate::matmul::gemm::scratch::with_scratch;
-use crate::matmul::gemm::{Epilogue, Out, pack_left, part};
+use crate::matmul::gemm::{pack_left, part};
 use crate::threads::par::Par;
 use std::ops::Range;
 
@@ -75,8 +76,7 @@ impl Flat {
     pub(crate) fn run(
         &self,
         (x, weight, groups): (Floats<'_>, &[f32], usize),
-        out: &mut [f32],
-        epilogue: Option<&Epilogue<'_>>,
+        mut out: Results<'_>,
         par: Par,
     ) {
         let kernels = Kernels::best();
@@ -85,10 +85,7 @@ impl Flat {
         let bands = self.shape.output[1].div_ceil(self.lines);
         let slab = self.to * self.shape.positions();
         let slabs = out.len() / slab;
-        let out = Out {
-            at: out.as_mut_ptr(),
-            row: self.shape.positions(),
-        };
+        let out = out.target();
         with_scratch(groups * self.to * k + SLACK, |packed| {
             for g in 0..groups {
                 self.pack_weight(
@@ -107,17 +104,7 @@ impl Flat {
                 let weight = &packed[i % groups * self.to * k..];
                 let out = out.from(i * slab);
                 // SAFETY: slabs and bands of lines are parts of the output that do not overlap.
-                unsafe { self.band(kernels, (x, weight, &table), lines.clone(), out) };
-                if let Some(epilogue) = epilogue {
-                    for o in 0..self.to {
-                        let at = o * out.row + lines.start * self.shape.output[2];
-                        let len = lines.len() * self.shape.output[2];
-                        // SAFETY: as above.
-                        epilogue(i * slab + at, unsafe {
-                            std::slice::from_raw_parts_mut(out.at.add(at), len)
-                        });
-                    }
-                }
+                unsafe { self.band(kernels, (x, weight, &table), lines, out) };
             });
         });
     }
@@ -196,7 +183,7 @@ impl Flat {
         kernels: &Kernels,
         (x, weight, table): (Floats<'_>, &[f32], &[usize]),
         lines: Range<usize>,
-        out: Out,
+        out: Target,
     ) {
         let columns = self.shape.output[2];
         let positions = (lines.len() - 1) * self.width + columns;
@@ -226,16 +213,9 @@ impl Flat {
                 }
             }
             for (o, result) in result.chunks_exact(row).enumerate() {
-                for (line, y) in lines.clone().enumerate() {
-                    // SAFETY: the caller's.
-                    let to = unsafe {
-                        std::slice::from_raw_parts_mut(
-                            out.at.add(o * out.row + y * columns),
-                            columns,
-                        )
-                    };
-                    to.copy_from_slice(&result[line * self.width..][..columns]);
-                }
+                let out = out.from(o * self.shape.positions() + lines.start * columns);
+                // SAFETY: the caller's.
+                unsafe { out.store_lines(&result[..positions], (self.width, columns), columns) };
             }
         });
     }
@@ -243,20 +223,34 @@ impl Flat {
     /// The planes of `x` with zeros around them, as far as the taps of `lines` reach.
     fn pad(&self, x: Floats<'_>, lines: Range<usize>, out: &mut [f32]) {
         let [_, height, width] = self.shape.input;
+        let [_, down, right] = self.shape.stride;
+        let up = self.shape.padding[1] as usize;
+        // The lines of the plane that are read.
+        let first = (lines.start * down).saturating_sub(up);
+        let after = (lines.end + reach_of_phase(&self.shape)) * down;
+        let read = first.min(height)..after.saturating_sub(up).min(height);
         let planes = out.chunks_exact_mut(self.plane());
         let starts = (0..x.len()).step_by(height * width);
         for (plane, out) in starts.zip(planes) {
             out.fill(0.0);
-            for (phase, out) in out.chunks_exact_mut(self.phase()).enumerate() {
-                self.pad_phase((x, plane), phase, lines.clone(), out);
+            let mut phases = |x: Floats<'_>, at: usize| {
+                for (phase, out) in out.chunks_exact_mut(self.phase()).enumerate() {
+                    self.pad_phase((x, at, read.start), phase, lines.clone(), out);
+                }
+            };
+            let at = plane + read.start * width;
+            match right {
+                1 => phases(x, at),
+                // What is taken column by column is widened before, if it is not f32.
+                _ => x.slab(at, read.len() * width).with(|x| phases(x.into(), 0)),
             }
         }
     }
 
-    /// One phase of a plane.
+    /// One phase of a plane, whose line `first_line` begins at element `plane` of `x`.
     fn pad_phase(
         &self,
-        (x, plane): (Floats<'_>, usize),
+        (x, plane, first_line): (Floats<'_>, usize, usize),
         phase: usize,
         lines: Range<usize>,
         out: &mut [f32],
@@ -270,7 +264,7 @@ impl Flat {
             let Some(y) = y.filter(|&y| y < height) else {
                 continue;
             };
-            let at = plane + y * width;
+            let at = plane + (y - first_line) * width;
             if down * right == 1 {
                 x.copy(at, &mut out[left + line * self.width..][..width]);
                 continue;

@@ -20,10 +20,12 @@ use crate::conv::implicit::Flat;
 use crate::conv::unfold::{Tile, Unfold};
 use crate::conv::weight::Sums;
 use crate::conv::winograd::{Filters, Winograd};
+use crate::dtype::DType;
 use crate::matmul::gemm::floats::Floats;
 use crate::matmul::gemm::kernel::Kernels;
+use crate::matmul::gemm::results::Results;
 use crate::matmul::gemm::scratch::with_scratch;
-use crate::matmul::gemm::{Mat, product};
+use crate::matmul::gemm::{Mat, Product};
 use crate::matmul::{axpy, dot};
 use crate::plan::{Conv, ConvKind};
 use crate::storage::HostBufferMut;
@@ -40,42 +42,52 @@ const PARTS: usize = 32;
 const PARTIALS: usize = 1 << 24;
 
 /// Bytes that [`run`] takes of the pool while it runs: partial sums of a weight gradient, an unfolded tile for one thread.
-pub(crate) fn step_bytes(conv: &Conv) -> usize {
+pub(crate) fn step_bytes(conv: &Conv, dtype: DType) -> usize {
     let shape = unfold_of(conv);
     if is_empty(conv, &shape) || winograd(conv, false).is_some() {
         return 0;
     }
-    let tile = |shape: &Unfold, from: usize| {
-        let k = from * shape.taps();
-        4 * k * tiles(shape, k)[0].len
-    };
     match conv.kind {
         ConvKind::Forward => {
             match choice::forward(&shape, conv.batch, conv.in_channels, conv.out_channels) {
-                Forward::Rows => tile(&shape, conv.in_channels),
+                Forward::Rows => tile_bytes(&shape, conv.in_channels),
                 _ => 0,
             }
         }
         ConvKind::InputGrad => match choice::input_grad(conv, &adjoint(&shape)) {
-            InputGrad::AsForward(Forward::Rows) => tile(&adjoint(&shape), conv.out_channels),
+            InputGrad::AsForward(Forward::Rows) => tile_bytes(&adjoint(&shape), conv.out_channels),
             _ => 0,
         },
-        ConvKind::WeightGrad => match Sums::new(conv, &shape) {
-            Some(sums) => sums.step_bytes(),
-            None if weight_way(conv, &shape) == WeightGrad::Batched => {
-                Batched::of(conv, &shape).step_bytes()
-            }
-            None if weight_way(conv, &shape) != WeightGrad::Rows => 0,
-            None => {
-                let size = conv.groups * conv.out_channels * conv.in_channels * shape.taps();
-                let unfolded = match shape.is_identity() {
-                    true => 0,
-                    false => tile(&shape, conv.in_channels),
-                };
-                4 * weight_parts(conv, &shape, size) * size + unfolded
-            }
-        },
+        ConvKind::WeightGrad => {
+            let size = conv.groups * conv.out_channels * conv.in_channels * shape.taps();
+            let wide = if dtype.size() == 4 { 0 } else { 4 * size };
+            wide + weight_bytes(conv, &shape, size)
+        }
     }
+}
+
+/// The same of a weight gradient of `size` elements, in f32.
+fn weight_bytes(conv: &Conv, shape: &Unfold, size: usize) -> usize {
+    match Sums::new(conv, shape) {
+        Some(sums) => sums.step_bytes(),
+        None if weight_way(conv, shape) == WeightGrad::Batched => {
+            Batched::of(conv, shape).step_bytes()
+        }
+        None if weight_way(conv, shape) != WeightGrad::Rows => 0,
+        None => {
+            let unfolded = match shape.is_identity() {
+                true => 0,
+                false => tile_bytes(shape, conv.in_channels),
+            };
+            4 * weight_parts(conv, shape, size) * size + unfolded
+        }
+    }
+}
+
+/// Bytes of an unfolded tile of `from` planes.
+fn tile_bytes(shape: &Unfold, from: usize) -> usize {
+    let k = from * shape.taps();
+    4 * k * tiles(shape, k)[0].len
 }
 
 fn weight_way(conv: &Conv, shape: &Unfold) -> WeightGrad {
@@ -106,26 +118,25 @@ fn weight_parts(conv: &Conv, shape: &Unfold, size: usize) -> usize {
     PARTS.min(PARTIALS / size).clamp(1, items)
 }
 
-/// Runs `conv`.
-pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
+/// Runs `conv`, whose results are of `dtype`.
+pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8], dtype: DType) {
     let [a, b] = [0, 1].map(|i| Floats::of(&context.inputs[i]));
-    let out: &mut [f32] = bytemuck::cast_slice_mut(out);
+    let out = Results::of(out, dtype);
     let sums = conv.batch * conv.groups * conv.in_channels * conv.out_channels;
     let shape = unfold_of(conv);
     if is_empty(conv, &shape) {
-        out.fill(0.0);
-        return;
+        return out.clear();
     }
     let planes = conv.batch * conv.groups * (conv.in_channels + conv.out_channels);
     let work = sums * shape.positions() * shape.taps();
     // A plane takes its time however small it is.
     let par = context.par.for_work(work / 4 + 50 * planes);
     if let Some(winograd) = winograd(conv, context.packed.is_some()) {
-        let mut run = |packed: &[f32]| winograd.run(a, (packed, conv.groups), out, par);
+        let run = |packed: &[f32]| winograd.run(a, (packed, conv.groups), out, par);
         return match context.packed {
             Some(packed) => run(packed),
             None => with_scratch(winograd.packed_len(conv.groups), |packed| {
-                b.with(|b| pack(conv, b, packed, par));
+                pack(conv, b, packed, par);
                 run(packed);
             }),
         };
@@ -139,7 +150,7 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
                 from: conv.in_channels,
                 way: choice::forward(&shape, conv.batch, conv.in_channels, conv.out_channels),
             };
-            b.with(|b| forward(slabs, a, b, out, par));
+            b.shared(context.par, |b| forward(slabs, a, b, out, par));
         }
         ConvKind::InputGrad => match choice::input_grad(conv, &adjoint(&shape)) {
             InputGrad::AsForward(way) => {
@@ -151,16 +162,22 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8]) {
                     way,
                 };
                 with_scratch(b.len(), |weight| {
-                    b.with(|b| flip(conv, b, weight, context.par));
+                    b.shared(context.par, |b| flip(conv, b, weight, context.par));
                     forward(slabs, a, weight, out, par);
                 });
             }
             InputGrad::Depthwise => {
-                b.with(|b| Depthwise::of(conv, &shape).input_grad(a, b, out, par));
+                b.shared(context.par, |b| {
+                    Depthwise::of(conv, &shape).input_grad(a, b, out, par)
+                });
             }
-            InputGrad::Fold => b.with(|b| Batched::of(conv, &shape).input_grad(a, b, out, par)),
+            InputGrad::Fold => b.shared(context.par, |b| {
+                Batched::of(conv, &shape).input_grad(a, b, out, par)
+            }),
         },
-        ConvKind::WeightGrad => weight_grad(conv, &shape, (a, b), out, par),
+        ConvKind::WeightGrad => out.whole(context.par, |out| {
+            weight_grad(conv, &shape, (a, b), out, par)
+        }),
     }
 }
 
@@ -181,7 +198,7 @@ pub(crate) fn packed_len(conv: &Conv) -> Option<usize> {
 }
 
 /// Makes the weights ready, in [`packed_len`] floats.
-pub(crate) fn pack(conv: &Conv, weight: &[f32], packed: &mut [f32], par: Par) {
+pub(crate) fn pack(conv: &Conv, weight: Floats<'_>, packed: &mut [f32], par: Par) {
     if let Some(winograd) = winograd(conv, true) {
         let filters = Filters {
             weight,
@@ -284,7 +301,7 @@ struct Slabs {
 }
 
 /// `out[n, g] = weight[g] · unfold(x[n, g])` for every image and group.
-fn forward(slabs: Slabs, x: Floats<'_>, weight: &[f32], out: &mut [f32], par: Par) {
+fn forward(slabs: Slabs, x: Floats<'_>, weight: &[f32], mut out: Results<'_>, par: Par) {
     let Slabs {
         shape,
         images,
@@ -308,57 +325,52 @@ fn forward(slabs: Slabs, x: Floats<'_>, weight: &[f32], out: &mut [f32], par: Pa
         }
         Forward::Implicit => {
             let flat = Flat::new(&shape, from, to, count, par);
-            flat.run((x, weight, groups), out, None, par);
+            flat.run((x, weight, groups), out, par);
         }
         Forward::Product => {
-            let one = |i: usize, out: &mut [f32], par: Par| {
+            let out = out.target();
+            let one = |i: usize, par: Par| {
                 let planes = Mat {
                     data: x,
                     at: i * from * plane,
                     row: positions,
                     col: 1,
                 };
-                let weight = Mat::rows(&weight[i % groups * to * k..][..to * k], k);
-                let sizes = [to, positions, k];
-                product(sizes, weight, planes, out, positions, false, par);
+                let product = Product {
+                    m: to,
+                    n: positions,
+                    k,
+                    a: Mat::rows(&weight[i % groups * to * k..][..to * k], k),
+                    b: planes,
+                    packed: None,
+                    add: false,
+                };
+                // SAFETY: each slab is a part of its own of what is borrowed, and computed once.
+                unsafe { product.run_into(out.from(i * slab), par) }
             };
-            each_slab(out, slab, par, 0, |i, out, _, par| one(i, out, par));
+            match count < par.threads() {
+                true => (0..count).for_each(|i| one(i, par)),
+                false => par.neighbours(count, |i| one(i, Par::SERIAL)),
+            }
         }
         Forward::Rows => x.whole(par, |x| {
             let tiles = tiles(&shape, k);
             let room = shape.taps() * tiles[0].len;
-            each_slab(out, slab, par, room, |i, out, col, _| {
-                let x = &x[i * from * plane..][..from * plane];
-                let weight = &weight[i % groups * to * k..][..to * k];
-                let tiles = tiles.iter();
-                tiles.for_each(|tile| direct(tile, (x, plane), weight, (out, positions), col));
+            let size = count.div_ceil(par.pieces()) * slab;
+            out.chunks(par, (size, slab), |first, out| {
+                let mut col = HostBufferMut::within_step(room * 4);
+                let col = col.slice_mut();
+                for (i, out) in out.chunks_exact_mut(slab).enumerate() {
+                    let i = first / slab + i;
+                    let x = &x[i * from * plane..][..from * plane];
+                    let weight = &weight[i % groups * to * k..][..to * k];
+                    let tiles = tiles.iter();
+                    tiles.for_each(|tile| direct(tile, (x, plane), weight, (out, positions), col));
+                }
             });
         }),
         Forward::Winograd => unreachable!("its filters are made ready before"),
     }
-}
-
-/// Calls `f` with each slab of `out`, its number, `room` floats to work in, and who shares it: all threads where there are fewer
-/// slabs than these.
-fn each_slab(
-    out: &mut [f32],
-    slab: usize,
-    par: Par,
-    room: usize,
-    f: impl Fn(usize, &mut [f32], &mut [f32], Par) + Sync,
-) {
-    let count = out.len() / slab;
-    if count < par.threads() {
-        let mut work = HostBufferMut::within_step(room * 4);
-        let slabs = out.chunks_exact_mut(slab).enumerate();
-        return slabs.for_each(|(i, out)| f(i, out, work.slice_mut(), par));
-    }
-    par.chunks(out, count.div_ceil(par.pieces()) * slab, |first, out| {
-        let mut work = HostBufferMut::within_step(room * 4);
-        for (i, out) in out.chunks_exact_mut(slab).enumerate() {
-            f(first / slab + i, out, work.slice_mut(), Par::SERIAL);
-        }
-    });
 }
 
 /// The unfolded tile `[k, tile]`, in `col` or the slab itself.

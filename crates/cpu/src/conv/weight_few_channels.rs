@@ -2,8 +2,8 @@
 //! for each tap, positions side by side in vectors, no unfolded input and no product of matrices. Knows no other sum.
 
 use crate::conv::unfold::Unfold;
+use crate::lanes::{Lanes, best, read};
 use crate::matmul::gemm::floats::Floats;
-use crate::matmul::gemm::lanes::{Lanes, best, read};
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::plan::Conv;
 use std::ops::Range;

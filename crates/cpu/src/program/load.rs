@@ -2,9 +2,9 @@
 
 use crate::call::Context;
 use crate::dtype::DType;
+use crate::halves::Half;
 use crate::program::walk::{Nest, Walk};
 use crate::simd::simd_fn;
-use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 /// The elements of an input.
@@ -74,9 +74,11 @@ impl<'a> Data<'a> {
             (_, 0) => out.fill(self.element(from)),
             (Data::Words(words), 1) => out.copy_from_slice(&words[from..from + n]),
             (Data::Halves(halves), 1) => {
-                halves[from..from + n].convert_to_f32_slice(bytemuck::cast_slice_mut(out));
+                f16::widen(&halves[from..from + n], bytemuck::cast_slice_mut(out));
             }
-            (Data::Uppers(uppers), 1) => widen_uppers(&uppers[from..from + n], out),
+            (Data::Uppers(uppers), 1) => {
+                bf16::widen(&uppers[from..from + n], bytemuck::cast_slice_mut(out));
+            }
             (Data::Bytes(bytes), 1) => widen_bytes(&bytes[from..from + n], out),
             _ => {
                 let mut at = at;
@@ -104,14 +106,6 @@ simd_fn! {
     fn widen_bytes(bytes: &[u8], out: &mut [u32]) {
         for (out, &byte) in out.iter_mut().zip(bytes) {
             *out = u32::from(byte);
-        }
-    }
-}
-
-simd_fn! {
-    fn widen_uppers(uppers: &[bf16], out: &mut [u32]) {
-        for (out, upper) in out.iter_mut().zip(uppers) {
-            *out = u32::from(upper.to_bits()) << 16;
         }
     }
 }

@@ -1,23 +1,14 @@
 //! Moving lanes into outputs: narrowing, and stores past the caches. It must not know what the lanes hold.
 
-use crate::math;
+use crate::halves::Half;
 use crate::program::worker::Worker;
 use crate::simd::{self, simd_fn};
-use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 simd_fn! {
     fn narrow_bytes(lanes: &[u32], out: &mut [u8]) {
         for (out, &lane) in out.iter_mut().zip(lanes) {
             *out = lane as u8;
-        }
-    }
-}
-
-simd_fn! {
-    fn narrow_uppers(lanes: &[u32], out: &mut [bf16]) {
-        for (out, &lane) in out.iter_mut().zip(lanes) {
-            *out = bf16::from_bits(math::bf16_from_f32(f32::from_bits(lane)));
         }
     }
 }
@@ -63,13 +54,13 @@ impl Stored for u32 {
 
 impl Stored for f16 {
     fn narrow(lanes: &[u32], out: &mut [f16]) {
-        out.convert_from_f32_slice(bytemuck::cast_slice(lanes));
+        Half::narrow(bytemuck::cast_slice(lanes), out);
     }
 }
 
 impl Stored for bf16 {
     fn narrow(lanes: &[u32], out: &mut [bf16]) {
-        narrow_uppers(lanes, out);
+        Half::narrow(bytemuck::cast_slice(lanes), out);
     }
 }
 

@@ -48,8 +48,8 @@ pub(crate) fn run_ready(
         (Kernel::Reduce(_), Ready::Reduce(ready)) => reduce::run(ready, context, out, dtype),
         // Prepared as having nothing to do; a loop runs where its buffers are.
         (Kernel::Map(_) | Kernel::Reduce(_) | Kernel::Rows(_) | Kernel::Loop(_), _) => {}
-        (Kernel::Matmul(matmul), _) => matmul::run(matmul, context, out),
-        (Kernel::Conv(conv), _) => conv::run(conv, context, out),
+        (Kernel::Matmul(matmul), _) => matmul::run(matmul, context, out, dtype),
+        (Kernel::Conv(conv), _) => conv::run(conv, context, out, dtype),
         (Kernel::Window(window), _) => window::run(window, context, out),
         (Kernel::ScatterAdd(scatter), _) => scatter_add::run(scatter, context, out, dtype),
         (Kernel::Scan(scan), _) => scan::run(scan, context, out, dtype),

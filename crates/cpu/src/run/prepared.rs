@@ -83,7 +83,10 @@ impl Prepared {
         let by_parts = |at: usize| self.segments.iter().any(|s| s.steps.contains(&at));
         let steps = plan.steps.iter().enumerate();
         let within = steps.map(|(at, step)| match &step.kernel {
-            Kernel::Conv(conv) if !by_parts(at) => class_bytes(crate::conv::step_bytes(conv)),
+            Kernel::Conv(conv) if !by_parts(at) => {
+                let dtype = plan.slots[step.output].dtype;
+                class_bytes(crate::conv::step_bytes(conv, dtype))
+            }
             Kernel::Loop(l) => match &self.steps[at] {
                 Ready::Loop(body) => round_bytes(l, body),
                 _ => 0,

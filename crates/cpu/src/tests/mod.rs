@@ -156,8 +156,30 @@ pub(crate) fn held(floats: &[f32]) -> HostBufferMut {
     HostBufferMut::copy_of(bytes(floats)).expect("room")
 }
 
-/// Runs a kernel on one thread and on three, checks that the bits agree and returns them with the status word.
+/// Runs a kernel on one thread and on three, checks that the bits agree and returns them with the status word. What products and
+/// convolutions give as floats of two bytes has to be the same, rounded.
 fn run_into(
+    kernel: &Kernel,
+    inputs: &[(DType, &[u8])],
+    dtype: DType,
+    before: &[u8],
+    scalars: &[u32],
+) -> (Vec<u8>, u32) {
+    let (got, status) = run_alike(kernel, inputs, dtype, before, scalars);
+    if matches!(kernel, Kernel::Matmul(_) | Kernel::Conv(_)) && dtype == DType::F32 {
+        let wide: Vec<f32> = values(&got);
+        let before = &before[..before.len() / 2];
+        let halves: Vec<half::f16> = wide.iter().map(|&x| half::f16::from_f32(x)).collect();
+        let uppers: Vec<half::bf16> = wide.iter().map(|&x| half::bf16::from_f32(x)).collect();
+        for (dtype, want) in [(DType::F16, bytes(&halves)), (DType::BF16, bytes(&uppers))] {
+            let (got, _) = run_alike(kernel, inputs, dtype, before, scalars);
+            assert!(got == want, "{kernel:?} as {dtype:?}");
+        }
+    }
+    (got, status)
+}
+
+fn run_alike(
     kernel: &Kernel,
     inputs: &[(DType, &[u8])],
     dtype: DType,

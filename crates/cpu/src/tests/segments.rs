@@ -57,6 +57,29 @@ fn an_attention_and_its_gradients_run_head_by_head() {
     assert_eq!(same_bits(&[&p.matmul(&v), &scores]), [(0, 3)]);
 }
 
+/// Values of two bytes between the steps.
+#[test]
+fn halves_run_part_by_part() {
+    for half in [DType::F16, DType::BF16] {
+        let [q, k, v] = [1, 2, 3].map(|seed| {
+            let x = tensor(seed, &[2, 4, 201, 15]).cast(half);
+            x.detach().expect("halves")
+        });
+        let p = q.matmul(&k.t()).cast(DType::F32).softmax(-1).cast(half);
+        assert_eq!(same_bits(&[&p.matmul(&v)]), [(0, 4)]);
+        let w = tensor(4, &[16, 5, 3, 3]).cast(half).detach();
+        let x = tensor(5, &[9, 5, 41, 41]).cast(half).detach();
+        let (w, x) = (w.expect("halves"), x.expect("halves"));
+        let options = wgrad_graph::ConvOptions::default().padding([1, 1]);
+        let y = x.conv2d(&w, None, &options).relu();
+        let y = y.max_pool2d(&wgrad_graph::PoolOptions::new(2));
+        let grads = grad(&y.cast(DType::F32).square().sum(), &[&x, &w]).expect("gradients");
+        let segments = same_bits(&[&y, &grads[0], &grads[1]]);
+        let steps: usize = segments.iter().map(|s| s.1 - s.0).sum();
+        assert!(steps >= 4, "{segments:?}");
+    }
+}
+
 #[test]
 fn what_mixes_parts_ends_a_segment() {
     let [q, k] = [1, 2].map(|seed| tensor(seed, &[8, 220, 16]));
@@ -96,12 +119,15 @@ fn random_chains_of_batched_steps_keep_their_bits() {
                 pool[rng.below(pool.len())].clone(),
                 pool[rng.below(pool.len())].clone(),
             );
-            pool.push(match rng.below(6) {
+            let half = [DType::F16, DType::BF16][rng.below(2)];
+            pool.push(match rng.below(8) {
                 0 => x.matmul(&y) * 0.1,
                 1 => x.matmul(&y.t()) * 0.1,
                 2 => x.softmax(-1),
                 3 => x.sum_dims(&[2], true) * y,
                 4 => x.flip(&[rng.below(3) as isize]).tanh(),
+                5 => x.cast(half),
+                6 => (x.cast(half).matmul(&y.t().cast(half)) * 0.1).cast(DType::F32),
                 _ => x.tanh() + y,
             });
         }

@@ -82,12 +82,13 @@ fn winograd_both_ways() {
     let mut out = held(&vec![f32::NAN; channels * side * side]);
     with_threads(2, |par| {
         let filters = Filters {
-            weight: &weight,
+            weight: (&weight[..]).into(),
             groups: 1,
             adjoint: false,
         };
         plan.pack(filters, packed.slice_mut(), par);
-        plan.run(x.into(), (packed.slice_mut(), 1), out.slice_mut(), par);
+        let out = out.slice_mut::<f32>().into();
+        plan.run(x.into(), (packed.slice_mut(), 1), out, par);
     });
     let got: &[f32] = out.slice_mut();
     for (o, i, j) in [(0, 0, 0), (15, 5, 5), (7, 3, 4)] {

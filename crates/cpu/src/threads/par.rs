@@ -71,6 +71,14 @@ impl<'t> Par<'t> {
         }
     }
 
+    /// Calls `f` with every number below `count`, neighbours on one thread.
+    pub(crate) fn neighbours(self, count: usize, f: impl Fn(usize) + Sync) {
+        let size = count.div_ceil(self.pieces()).max(1);
+        self.for_each(count.div_ceil(size), |piece| {
+            (piece * size..count.min((piece + 1) * size)).for_each(&f);
+        });
+    }
+
     /// Calls `f(first, piece)` on `items` cut into pieces of `size`, `first` being the position of the piece.
     pub(crate) fn chunks<T: Send>(
         self,

@@ -10,6 +10,7 @@ use super::{Derivative, Derive, Elementwise, Operand, elementwise};
 use super::{Sample, SampleInput};
 use crate::dtype::{Class, DType};
 use crate::simd::block1;
+use crate::simd::half_precision::ROUND_F16;
 use crate::math;
 use crate::plan::{Function, BlockFn, ScalarOp};
 use crate::tensor::Tensor;
@@ -44,13 +45,14 @@ static TO_F16: ScalarOp = ScalarOp {
     wgsl: |x, from, _| format!("w_f16_to_f32(w_f16_from_f32({}))", wgsl_f32(x[0], from)),
     cpu: |from, _| {
         Some(match from {
-            Class::F32 => block1!(|x: f32| -> f32 { through_f16(x) }),
+            Class::F32 => ROUND_F16,
             Class::I32 => block1!(|x: i32| -> f32 { through_f16(x as f32) }),
             Class::U32 => block1!(|x: u32| -> f32 { through_f16(x as f32) }),
             Class::Bool => block1!(|x: bool| -> f32 { if x { 1.0 } else { 0.0 } }),
         })
     },
     cost: 1,
+    function: Function::ToF16,
     ..ScalarOp::PLAIN
 };
 
@@ -79,6 +81,7 @@ static TO_BF16: ScalarOp = ScalarOp {
         })
     },
     cost: 1,
+    function: Function::ToBf16,
     ..ScalarOp::PLAIN
 };
 

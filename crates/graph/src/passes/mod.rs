@@ -128,6 +128,7 @@ impl Graph {
 /// | `max_inputs` | 32 | 6 to 32 | 6 to 32 | storage buffers that the adapter binds, less output and status word |
 /// | `host`: Rows sum over the rows | yes | no | no | the cpu's threads wait for each other inside a step, workgroups cannot |
 /// | `host`: Rows write parts of a concatenation | yes | no | no | each part is one more binding on a GPU |
+/// | `host`: products and convolutions round to f16 and bf16 | yes | no | no | a GPU's store f32, whatever their operands are |
 /// | `host`: weight gradients after the input's | yes | no | no | their operands are in no cache of a GPU; there the order saves nothing |
 /// | `align` | 1 | 4 to 64 | 4 to 64 | where a binding may begin; a loop's slices lie so |
 /// | `epilogues` | no | no | yes | a card is spared a pass over the result. On the cpu it finds the result in its cache; llvmpipe compiles one more kernel, which makes a first step take 2.3 s instead of 1.2 |
@@ -191,7 +192,9 @@ fn rewritten(graph: &Graph, limits: &Limits) -> Graph {
         graph = timed("transpose", || transpose::products(graph));
         graph = timed("simplify again", || simplify::merge(graph));
     }
-    timed("widen", || widen::widen(simplify::without_barriers(graph)))
+    timed("widen", || {
+        widen::widen(simplify::without_barriers(graph), limits.host)
+    })
 }
 
 /// What `pass` gives, with the time that it takes in the profile, if one is written.

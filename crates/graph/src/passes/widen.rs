@@ -1,16 +1,19 @@
 //! Puts casts around everything that computes in 32 bits but is given, or has to give, narrower elements. Maps read and write
 //! `u8`, `f16` and `bf16`, reductions read them, and products and convolutions read the floats among them: what they would read
-//! through a cast to f32 they read as it was before.
+//! through a cast to f32 they read as it was before. On the host they round what they have summed too.
 
 use super::{Graph, GraphNode};
 use crate::dtype::DType;
 use crate::ops::cast::Cast;
 use crate::ops::{Lowered, Op};
 
-/// The graph with casts.
-pub(crate) fn widen(graph: Graph) -> Graph {
+/// The graph with casts, for the host or not.
+pub(crate) fn widen(mut graph: Graph, host: bool) -> Graph {
     if graph.nodes.iter().all(|n| n.dtype.size() == 4) {
         return graph;
+    }
+    if host {
+        round_products(&mut graph);
     }
     let mut out = Graph {
         nodes: Vec::with_capacity(graph.nodes.len()),
@@ -21,12 +24,18 @@ pub(crate) fn widen(graph: Graph) -> Graph {
     for mut node in graph.nodes {
         let dtype = node.dtype;
         node.inputs.iter_mut().for_each(|i| *i = to[*i]);
+        if matches!(node.op, Op::Cast(_)) && out.nodes[node.inputs[0]].dtype == dtype {
+            to.push(node.inputs[0]);
+            continue;
+        }
         let lowered = node.op.lower();
-        if matches!(lowered, Lowered::Matmul | Lowered::Conv { .. }) {
+        if is_product(&lowered) {
             for i in &mut node.inputs {
                 *i = halves.before_cast(&mut out, *i).unwrap_or(*i);
             }
-            node.dtype = dtype.widened();
+            if !(host && dtype.is_half()) {
+                node.dtype = dtype.widened();
+            }
         } else if !computes_in_maps(&lowered) {
             for i in &mut node.inputs {
                 let to = out.nodes[*i].dtype.widened();
@@ -40,6 +49,52 @@ pub(crate) fn widen(graph: Graph) -> Graph {
     }
     out.outputs.iter_mut().for_each(|o| *o = to[*o]);
     out
+}
+
+fn is_product(lowered: &Lowered) -> bool {
+    matches!(lowered, Lowered::Matmul | Lowered::Conv { .. })
+}
+
+/// Gives products and convolutions in f32 the dtype that all who read them cast them to, movements in between too.
+fn round_products(graph: &mut Graph) {
+    /// What those who have been seen so far read a node as.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Read {
+        Never,
+        As(DType),
+        Otherwise,
+    }
+    let is_view = |node: &GraphNode| matches!(node.op.lower(), Lowered::View(_));
+    let mut read = vec![Read::Never; graph.nodes.len()];
+    graph
+        .outputs
+        .iter()
+        .for_each(|&o| read[o] = Read::Otherwise);
+    for (n, node) in graph.nodes.iter().enumerate().rev() {
+        let is_cast = matches!(node.op, Op::Cast(_));
+        let reads = match () {
+            () if is_cast && node.dtype.is_half() => Read::As(node.dtype),
+            () if is_view(node) => read[n],
+            () => Read::Otherwise,
+        };
+        for &i in &node.inputs {
+            read[i] = match read[i] {
+                Read::Never => reads,
+                known if known == reads || reads == Read::Never => known,
+                _ => Read::Otherwise,
+            };
+        }
+    }
+    let mut rounded = vec![false; graph.nodes.len()];
+    for (n, node) in graph.nodes.iter_mut().enumerate() {
+        if let Read::As(dtype) = read[n]
+            && node.dtype == DType::F32
+            && (is_product(&node.op.lower()) || is_view(node) && rounded[node.inputs[0]])
+        {
+            node.dtype = dtype;
+            rounded[n] = true;
+        }
+    }
 }
 
 /// What nodes were before they were cast from floats of two bytes, movements in between repeated there.
@@ -121,7 +176,12 @@ mod tests {
     use crate::plan::{Inst, Kernel, Plan};
     use crate::{ConvOptions, DType, Tensor, grad};
 
-    /// Steps that only widen elements of two bytes, and products with an operand that is not of two bytes.
+    fn is_product(kernel: &Kernel) -> bool {
+        matches!(kernel, Kernel::Matmul(_) | Kernel::Conv(_))
+    }
+
+    /// Steps that only widen elements of two bytes, or only round what a product gave, and products with an operand that is not
+    /// of two bytes.
     fn faults(plan: &Plan) -> Vec<String> {
         let half = |slot: &usize| plan.slots[*slot].dtype.is_half();
         let mut faults = Vec::new();
@@ -141,6 +201,13 @@ mod tests {
                     if widens && m.expr.insts.iter().all(copies) {
                         faults.push(format!("{step:?}"));
                     }
+                    let of_product = |slot: &usize| {
+                        let mut products = plan.steps.iter().filter(|s| is_product(&s.kernel));
+                        !half(slot) && products.any(|s| s.output == *slot)
+                    };
+                    if step.inputs.iter().any(of_product) {
+                        faults.push(format!("{step:?}"));
+                    }
                 }
                 _ => {}
             }
@@ -150,7 +217,6 @@ mod tests {
 
     fn check(outputs: &[&Tensor], products: usize) {
         let plan = planned(outputs);
-        let is_product = |k: &Kernel| matches!(k, Kernel::Matmul(_) | Kernel::Conv(_));
         let found = plan.steps.iter().filter(|s| is_product(&s.kernel)).count();
         assert_eq!(found, products, "{plan:?}");
         assert_eq!(faults(&plan), [""; 0]);

@@ -65,6 +65,10 @@ pub enum Function {
     Where,
     /// A number as f32.
     ToF32,
+    /// A number rounded to f16.
+    ToF16,
+    /// A number rounded to bf16.
+    ToBf16,
     /// Any other.
     Other,
 }

@@ -21,6 +21,7 @@ macro_rules! or_avx512 {
 mod avx512;
 pub mod error_function;
 pub mod exponential;
+pub mod half_precision;
 
 #[cfg(target_arch = "x86_64")]
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -8,15 +8,42 @@ mod operation;
 use super::Options;
 use crate::{Result, processor};
 use against::{Others, Ratios};
+use clap::ValueEnum;
 use operation::{Operation, Shape};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Instant;
 use wgrad::nn::compile;
-use wgrad::{Device, GradOptions, Tensor, eval, grad_with};
+use wgrad::{DType, Device, GradOptions, Tensor, eval, grad_with};
 
 /// Runs timed at least, however long one takes.
 const LEAST: usize = 3;
+
+/// Element type of all floats.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Floats {
+    /// Four bytes
+    #[default]
+    F32,
+    /// Two bytes, IEEE half precision
+    F16,
+    /// Two bytes, the upper half of an f32
+    Bf16,
+}
+
+impl Floats {
+    fn of(self, t: &Tensor) -> Result<Tensor> {
+        let dtype = match self {
+            Floats::F32 => DType::F32,
+            Floats::F16 => DType::F16,
+            Floats::Bf16 => DType::BF16,
+        };
+        match t.dtype().is_float() {
+            true => Ok(t.cast(dtype).detach()?),
+            false => Ok(t.clone()),
+        }
+    }
+}
 
 /// A line of the file with its times.
 struct Timed {
@@ -53,7 +80,7 @@ pub fn run(options: &Options, file: &Path) -> Result<()> {
     let count = shapes.len();
     for shape in shapes {
         let name = shape.short();
-        match measure(shape, &device, options.seconds) {
+        match measure(shape, &device, options) {
             Ok(timed) => {
                 let ratio = others.as_ref().and_then(|o| o.ratio(&timed));
                 show(&timed, ratio);
@@ -93,12 +120,16 @@ fn show(timed: &Timed, ratio: Option<[f64; 2]>) {
     );
 }
 
-fn measure(shape: Shape, device: &Device, seconds: f64) -> Result<Timed> {
-    let operation = Operation::new(&shape, device)?;
+fn measure(shape: Shape, device: &Device, options: &Options) -> Result<Timed> {
+    let seconds = options.seconds;
+    let mut operation = Operation::new(&shape, device)?;
+    for input in &mut operation.inputs {
+        *input = options.dtype.of(input)?;
+    }
     let forward = time(device, &operation.inputs, seconds, |inputs| {
         Ok(vec![operation.forward(inputs)])
     })?;
-    let upstream = operation.upstream(device)?;
+    let upstream = options.dtype.of(&operation.upstream(device)?)?;
     let inputs = [vec![upstream], operation.inputs.clone()].concat();
     let both = time(device, &inputs, seconds, |arguments| {
         let (upstream, inputs) = (arguments[0].clone(), &arguments[1..]);

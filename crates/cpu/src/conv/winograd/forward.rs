@@ -6,8 +6,9 @@ use crate::conv::unfold::Unfold;
 use crate::conv::winograd::transform::{self, FILTERS, Lines, PLACES, SLACK, TILE};
 use crate::matmul::gemm::floats::Floats;
 use crate::matmul::gemm::kernel::{Kernels, Source, Tile};
+use crate::matmul::gemm::part;
+use crate::matmul::gemm::results::{Results, Target};
 use crate::matmul::gemm::scratch::with_scratch;
-use crate::matmul::gemm::{Out, part};
 use crate::threads::par::Par;
 use std::ops::Range;
 
@@ -23,33 +24,49 @@ const DEPTH: usize = 768;
 /// The filters of a convolution, `[groups * to, from, 3, 3]`, or those of its adjoint.
 #[derive(Clone, Copy)]
 pub(crate) struct Filters<'w> {
-    pub(crate) weight: &'w [f32],
+    pub(crate) weight: Floats<'w>,
     pub(crate) groups: usize,
     /// Read as `[groups * from, to, 3, 3]`, taps in reverse.
     pub(crate) adjoint: bool,
 }
 
 impl Filters<'_> {
-    /// The taps from input plane `c` to the output planes `rows`, at most as many as are transformed together.
-    fn taps(
+    /// Calls `f` with each input plane and its taps to the output planes `rows` of group `g`, at most as many as are
+    /// transformed together.
+    fn each_plane(
         &self,
         g: usize,
         (rows, to): (Range<usize>, usize),
-        (c, from): (usize, usize),
-    ) -> [[f32; FILTERS]; 9] {
-        let weight = &self.weight[g * from * to * 9..][..from * to * 9];
-        let mut taps = [[0.0; FILTERS]; 9];
-        for (i, o) in rows.enumerate() {
-            let at = if self.adjoint {
-                c * to + o
-            } else {
-                o * from + c
-            };
-            for (t, &w) in weight[at * 9..][..9].iter().enumerate() {
-                taps[if self.adjoint { 8 - t } else { t }][i] = w;
+        from: usize,
+        mut f: impl FnMut(usize, &[[f32; FILTERS]; 9]),
+    ) {
+        let weight = self.weight.slab(g * from * to * 9, from * to * 9);
+        let (count, first) = (rows.len(), rows.start);
+        // The whole weight, or what of it belongs to the rows, widened: from which of its taps on, from one plane's to the
+        // next's, and from one row's to the next's.
+        let mut planes = |weight: &[f32], at: usize, [plane, row]: [usize; 2]| {
+            let mut taps = [[0.0; FILTERS]; 9];
+            for c in 0..from {
+                for i in 0..count {
+                    let at = (at + c * plane + i * row) * 9;
+                    for (t, &w) in weight[at..][..9].iter().enumerate() {
+                        taps[if self.adjoint { 8 - t } else { t }][i] = w;
+                    }
+                }
+                f(c, &taps);
             }
+        };
+        match (weight.single(), self.adjoint) {
+            (Some(weight), true) => planes(weight, first, [to, 1]),
+            (Some(weight), false) => planes(weight, first * from, [1, from]),
+            (None, true) => with_scratch(from * count * 9, |wide| {
+                weight.lines((first * 9, to * 9), wide, (count * 9, count * 9));
+                planes(wide, 0, [count, 1]);
+            }),
+            (None, false) => weight
+                .slab(first * from * 9, count * from * 9)
+                .with(|wide| planes(wide, 0, [1, from])),
         }
-        taps
     }
 }
 
@@ -111,11 +128,10 @@ impl Winograd {
         par.chunks(packed, len, |first, packed| {
             let (g, panel) = (first / len / self.panels(), first / len % self.panels());
             let rows = self.rows(panel);
-            for c in 0..from {
-                let taps = filters.taps(g, (rows.clone(), to), (c, from));
+            filters.each_plane(g, (rows.clone(), to), from, |c, taps| {
                 let packed = &mut packed[c * rows.len()..];
-                transform::filters(&taps, rows.len(), packed, self.place());
-            }
+                transform::filters(taps, rows.len(), packed, self.place());
+            });
         });
     }
 
@@ -131,16 +147,13 @@ impl Winograd {
         &self,
         x: Floats<'_>,
         (packed, groups): (&[f32], usize),
-        out: &mut [f32],
+        mut out: Results<'_>,
         par: Par<'_>,
     ) {
         let kernels = Kernels::best();
         let slab = self.to * self.shape.positions();
         let slabs = out.len() / slab;
-        let out = Out {
-            at: out.as_mut_ptr(),
-            row: self.shape.positions(),
-        };
+        let out = out.target();
         let tasks = self.tasks(kernels, slabs, groups, par);
         par.for_each(tasks.len(), |i| {
             let group = self.packed_len(1);
@@ -189,7 +202,7 @@ impl Winograd {
         kernels: &Kernels,
         (x, packed): (Floats<'_>, &[f32]),
         task: Task,
-        out: Out,
+        out: Target,
     ) {
         let n = task.lines.len() * self.tiles[1];
         let row = ((task.slabs.len() - 1) * n + n.next_multiple_of(kernels.lanes))
@@ -307,7 +320,7 @@ impl Winograd {
         task: &Task,
         planes: Range<usize>,
         (products, row, plane): (&[f32], usize, usize),
-        out: Out,
+        out: Target,
     ) {
         let [_, height, width] = self.shape.output;
         let n = task.lines.len() * self.tiles[1];
@@ -322,16 +335,15 @@ impl Winograd {
                     transform::output(&products[at..], plane, n, four);
                     let first = TILE * task.lines.start;
                     let count = (TILE * task.lines.end).min(height) - first;
-                    // SAFETY: these lines of this plane are the caller's alone.
-                    let to = unsafe {
-                        std::slice::from_raw_parts_mut(
-                            out.at.add((slab * self.to + o) * out.row + first * width),
-                            count * width,
-                        )
-                    };
                     let mut lines = scratch.chunks_exact(len);
                     let four = [(); TILE].map(|()| lines.next().unwrap_or_default());
-                    transform::gather_lines(four, across, to, width);
+                    let at = (slab * self.to + o) * height * width + first * width;
+                    // SAFETY: these lines of this plane are the caller's alone.
+                    unsafe {
+                        out.from(at).with(count * width, |to| {
+                            transform::gather_lines(four, across, to, width);
+                        });
+                    }
                 }
             }
         });

@@ -13,7 +13,7 @@
 //!      ⎣ 0   1    0  -5/2  0   1 ⎦       ⎣   0     0    1  ⎦
 //! ```
 
-use crate::matmul::gemm::lanes::{Lanes, best};
+use crate::lanes::{Lanes, best};
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 /// Lines and columns of results of a tile.

@@ -3,8 +3,9 @@
 use crate::matmul::gemm::kernel::{Kernels, Source, Tile};
 use crate::matmul::gemm::pack::{Block, SLACK, pack};
 use crate::matmul::gemm::packed::panel_len;
+use crate::matmul::gemm::results::Target;
 use crate::matmul::gemm::scratch::with_scratch;
-use crate::matmul::gemm::{Epilogue, Out, Product};
+use crate::matmul::gemm::{Out, Product};
 use std::ops::Range;
 
 /// Most steps of a sum before it is added to the output.
@@ -27,6 +28,14 @@ struct Cut {
     height: usize,
     /// Whether whole vectors of the right operand are read where they are.
     direct: bool,
+}
+
+/// Where a rectangle's results go.
+#[derive(Clone, Copy)]
+enum To {
+    Floats(Out),
+    /// Rounded, rows so many elements apart, each tile from this memory. For sums of a single run.
+    Rounded(Target, usize, Out),
 }
 
 impl Cut {
@@ -57,9 +66,57 @@ pub(crate) unsafe fn rectangle(
     rows: Range<usize>,
     cols: Range<usize>,
     out: Out,
-    epilogue: Option<&Epilogue<'_>>,
 ) {
     let cut = Cut::new(p, kernels, rows.len());
+    // SAFETY: the caller's.
+    unsafe { cut_rectangle(p, kernels, &cut, (rows, cols), To::Floats(out)) }
+}
+
+/// The same, rounded; rows of `out` are `row` apart.
+///
+/// # Safety
+/// As for [`rectangle`].
+pub(crate) unsafe fn rounded(
+    p: &Product<'_>,
+    kernels: &Kernels,
+    (rows, cols): (Range<usize>, Range<usize>),
+    (out, row): (Target, usize),
+) {
+    let cut = Cut::new(p, kernels, rows.len());
+    let part = |own: &mut [f32], row: usize| Out {
+        at: own.as_mut_ptr(),
+        row,
+    };
+    if cut.depth >= p.k {
+        let width = kernels.cols();
+        return with_scratch(kernels.rows() * width, |tile| {
+            let to = To::Rounded(out, row, part(tile, width));
+            // SAFETY: the caller's.
+            unsafe { cut_rectangle(p, kernels, &cut, (rows, cols), to) }
+        });
+    }
+    with_scratch(rows.len() * cols.len(), |wide| {
+        let own = part(wide, cols.len());
+        let first = own.before(rows.start * own.row + cols.start);
+        let to = out.from(rows.start * row + cols.start);
+        let width = cols.len();
+        // SAFETY: the memory holds the rectangle; the output is the caller's.
+        unsafe {
+            cut_rectangle(p, kernels, &cut, (rows, cols), To::Floats(first));
+            to.store_lines(wide, (width, width), row);
+        }
+    });
+}
+
+/// # Safety
+/// As for [`rectangle`].
+unsafe fn cut_rectangle(
+    p: &Product<'_>,
+    kernels: &Kernels,
+    cut: &Cut,
+    (rows, cols): (Range<usize>, Range<usize>),
+    to: To,
+) {
     let left = (rows.len().min(cut.height) * cut.depth + SLACK).next_multiple_of(16);
     let most = match p.packed {
         Some(_) => 0,
@@ -74,24 +131,22 @@ pub(crate) unsafe fn rectangle(
             let mut l = 0;
             loop {
                 let steps = l..p.k.min(l + cut.depth);
-                let last = steps.end == p.k;
                 l = steps.end;
                 if p.packed.is_none() {
-                    pack_right(p, kernels, &cut, cols.clone(), steps.clone(), b);
+                    pack_right(p, kernels, cut, cols.clone(), steps.clone(), b);
                 }
                 // SAFETY: the caller's.
                 unsafe {
                     strip(
                         p,
                         kernels,
-                        &cut,
+                        cut,
                         (rows.clone(), cols.clone(), steps),
                         (a, b),
-                        out,
-                        epilogue.filter(|_| last),
+                        to,
                     );
                 }
-                if last {
+                if l == p.k {
                     break;
                 }
             }
@@ -109,8 +164,7 @@ unsafe fn strip(
     cut: &Cut,
     (rows, cols, steps): (Range<usize>, Range<usize>, Range<usize>),
     (a, b): (&mut [f32], &[f32]),
-    out: Out,
-    epilogue: Option<&Epilogue<'_>>,
+    to: To,
 ) {
     let blocks = rows.len().div_ceil(cut.height);
     for i in 0..blocks {
@@ -136,21 +190,12 @@ unsafe fn strip(
                 p,
                 kernels,
                 cut,
-                (rows.clone(), panels),
+                (rows, panels),
                 cols.clone(),
                 steps.clone(),
                 (a, b),
-                out,
+                to,
             );
-            if let Some(epilogue) = epilogue {
-                for r in rows {
-                    let at = r * out.row + cols.start;
-                    epilogue(
-                        at,
-                        std::slice::from_raw_parts_mut(out.at.add(at), cols.len()),
-                    );
-                }
-            }
         }
     }
 }
@@ -222,7 +267,7 @@ unsafe fn block(
     cols: Range<usize>,
     steps: Range<usize>,
     (a, b): (&[f32], &[f32]),
-    out: Out,
+    to: To,
 ) {
     let k = steps.len();
     let mut at = 0;
@@ -247,21 +292,35 @@ unsafe fn block(
             (&b[at - stride * k..], Source::Strided(stride))
         };
         for i in 0..panels {
-            let (from, to) = (part(rows.len(), i, panels), part(rows.len(), i + 1, panels));
+            let (from, end) = (part(rows.len(), i, panels), part(rows.len(), i + 1, panels));
+            let (c_at, c_row) = match to {
+                To::Floats(out) => {
+                    let at = (rows.start + from) * out.row + c;
+                    (out.at.wrapping_add(at), out.row)
+                }
+                To::Rounded(_, _, tile) => (tile.at, tile.row),
+            };
             let tile = Tile {
                 k,
                 a: a[from * k..].as_ptr(),
-                a_step: to - from,
+                a_step: end - from,
                 b: b.as_ptr(),
                 source,
-                c: out.at.wrapping_add((rows.start + from) * out.row + c),
-                c_row: out.row,
+                c: c_at,
+                c_row,
                 cols: width,
                 add: p.add || steps.start > 0,
             };
-            // SAFETY: panel and right operand hold `k` steps, the caller's output the tile; the kernel is one of this
-            // processor's.
-            unsafe { (kernels.tiles[to - from - 1][vectors - 1])(&tile) };
+            // SAFETY: panel and right operand hold `k` steps, the caller's output, or its memory, the tile; the kernel is one
+            // of this processor's.
+            unsafe {
+                (kernels.tiles[end - from - 1][vectors - 1])(&tile);
+                if let To::Rounded(out, row, _) = to {
+                    let lines = std::slice::from_raw_parts(c_at, (end - from - 1) * c_row + width);
+                    let to = out.from((rows.start + from) * row + c);
+                    to.store_lines(lines, (c_row, width), row);
+                }
+            }
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Products of few rows by a matrix that lies transposed, as a linear layer's weight does: sums of products along both
-//! operands as they lie, since there are too few rows to pay for copying the matrix into panels. Elements that are not f32
-//! are widened first, some columns at a time.
+//! operands as they lie, since there are too few rows to pay for copying the matrix into panels. Rows that are not f32 are
+//! widened first, columns as they are read.
 
-use crate::matmul::gemm::lanes::{Lanes, best};
+use crate::lanes::{Element, Lanes, best};
+use crate::matmul::gemm::floats::Floats;
+use crate::matmul::gemm::results::Target;
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::matmul::gemm::{Mat, Out, Product, blocks::part};
 use crate::threads::par::Par;
+use half::{bf16, f16};
 use std::ops::Range;
 
 /// The most rows.
@@ -28,51 +31,86 @@ pub(crate) fn suits(p: &Product<'_>) -> bool {
     lies_so && fits && !p.add && p.packed.is_none()
 }
 
-/// Computes it in `pieces` ranges of columns.
+/// Computes it in `pieces` ranges of columns; rows of the output are `row` apart.
 ///
 /// # Safety
 /// The output holds the product, nobody else touches it meanwhile, and the operands hold what it is computed from.
-pub(crate) unsafe fn run(p: &Product<'_>, out: Out, pieces: usize, par: Par) {
+pub(crate) unsafe fn run(p: &Product<'_>, (out, row): (Target, usize), pieces: usize, par: Par) {
     if p.a.data.single().is_none() {
         return with_scratch(p.m * p.k, |a| {
-            p.a.data.lines((p.a.at, p.a.row), a, (p.k, p.k));
+            let rows = p.m.div_ceil(par.pieces());
+            par.for_work(p.m * p.k).chunks(a, rows * p.k, |first, a| {
+                let at = p.a.at + first / p.k * p.a.row;
+                p.a.data.lines((at, p.a.row), a, (p.k, p.k));
+            });
             let a = Mat::rows(a, p.k);
             // SAFETY: the caller's.
-            unsafe { run(&Product { a, ..*p }, out, pieces, par) }
+            unsafe { run(&Product { a, ..*p }, (out, row), pieces, par) }
         });
     }
     par.for_each(pieces, |i| {
         let cols = part(p.n, i, pieces)..part(p.n, i + 1, pieces);
-        match p.b.data.single() {
-            Some(_) => columns(p, out, cols),
-            None => widened(p, out, cols),
+        match out.single() {
+            Some(at) => floats(p, Out { at, row }, cols),
+            // SAFETY: the caller's.
+            None => unsafe { rounded(p, (out, row), cols) },
         }
     });
 }
 
-/// Columns whose elements are widened before they are read.
-fn widened(p: &Product<'_>, out: Out, cols: Range<usize>) {
-    /// Floats of the columns that are widened together: with some rows they share a first-level cache.
-    const TOGETHER: usize = 1 << 13;
-    let most = (TOGETHER / p.k).next_multiple_of(COLS);
-    with_scratch(most * p.k, |b| {
-        for col in cols.clone().step_by(most) {
-            let n = (cols.end - col).min(most);
-            let b = &mut b[..n * p.k];
-            p.b.data
-                .lines((p.b.at + col * p.b.col, p.b.col), b, (p.k, p.k));
-            let b = Mat::rows(b, p.k).t();
-            columns(&Product { n, b, ..*p }, out.from(col), 0..n);
-        }
+fn floats(p: &Product<'_>, out: Out, cols: Range<usize>) {
+    let Some(rows) = p.a.data.single() else {
+        return;
+    };
+    match p.b.data {
+        Floats::Single(data) => columns((p, rows), data, out, cols),
+        Floats::Half(data) => columns_f16((p, rows), data, out, cols),
+        Floats::Upper(data) => columns_bf16((p, rows), data, out, cols),
+    }
+}
+
+/// Columns that are computed in the thread's own memory.
+///
+/// # Safety
+/// As for [`run`].
+unsafe fn rounded(p: &Product<'_>, (out, row): (Target, usize), cols: Range<usize>) {
+    if cols.is_empty() {
+        return;
+    }
+    let n = cols.len();
+    let at = p.b.at + cols.start * p.b.col;
+    let b = Mat { at, ..p.b };
+    with_scratch(p.m * n, |wide| {
+        let own = Out {
+            at: wide.as_mut_ptr(),
+            row: n,
+        };
+        floats(&Product { n, b, ..*p }, own, 0..n);
+        // SAFETY: the caller's.
+        unsafe { out.from(cols.start).store_lines(wide, (n, n), row) };
     });
 }
 
 best! {
-    fn columns(p: &Product<'_>, out: Out, cols: Range<usize>) = columns_with
+    fn columns(p: (&Product<'_>, &[f32]), b: &[f32], out: Out, cols: Range<usize>) = columns_with
 }
 
+best! {
+    fn columns_f16(p: (&Product<'_>, &[f32]), b: &[f16], out: Out, cols: Range<usize>) = columns_with
+}
+
+best! {
+    fn columns_bf16(p: (&Product<'_>, &[f32]), b: &[bf16], out: Out, cols: Range<usize>) = columns_with
+}
+
+/// `(p, a)`: the product and its rows; `b`: its columns.
 #[inline(always)]
-unsafe fn columns_with<L: Lanes>(p: &Product<'_>, out: Out, cols: Range<usize>) {
+unsafe fn columns_with<L: Lanes>(
+    (p, a): (&Product<'_>, &[f32]),
+    b: &[impl Element],
+    out: Out,
+    cols: Range<usize>,
+) {
     let depths = p.k.div_ceil(DEPTH);
     for d in 0..depths {
         let steps = part(p.k, d, depths)..part(p.k, d + 1, depths);
@@ -81,10 +119,10 @@ unsafe fn columns_with<L: Lanes>(p: &Product<'_>, out: Out, cols: Range<usize>) 
             // SAFETY: the caller's.
             unsafe {
                 if cols.end - col >= COLS {
-                    rows_with::<L, COLS>(p, out, col, steps.clone());
+                    rows_with::<L, COLS>((p, a), b, out, (col, steps.clone()));
                     col += COLS;
                 } else {
-                    rows_with::<L, 1>(p, out, col, steps.clone());
+                    rows_with::<L, 1>((p, a), b, out, (col, steps.clone()));
                     col += 1;
                 }
             }
@@ -95,10 +133,10 @@ unsafe fn columns_with<L: Lanes>(p: &Product<'_>, out: Out, cols: Range<usize>) 
 /// All rows of some columns.
 #[inline(always)]
 unsafe fn rows_with<L: Lanes, const C: usize>(
-    p: &Product<'_>,
+    (p, a): (&Product<'_>, &[f32]),
+    b: &[impl Element],
     out: Out,
-    col: usize,
-    steps: Range<usize>,
+    (col, steps): (usize, Range<usize>),
 ) {
     /// Rows at once: as many as the registers hold.
     const MANY: usize = 6;
@@ -109,13 +147,13 @@ unsafe fn rows_with<L: Lanes, const C: usize>(
         // SAFETY: the caller's.
         unsafe {
             if L::LEN == 16 && left >= MANY {
-                tile::<L, MANY, C>(p, out, (row, col), steps.clone());
+                tile::<L, MANY, C>((p, a), b, out, (row, col, steps.clone()));
                 row += MANY;
             } else if left >= FEW {
-                tile::<L, FEW, C>(p, out, (row, col), steps.clone());
+                tile::<L, FEW, C>((p, a), b, out, (row, col, steps.clone()));
                 row += FEW;
             } else {
-                tile::<L, 1, C>(p, out, (row, col), steps.clone());
+                tile::<L, 1, C>((p, a), b, out, (row, col, steps.clone()));
                 row += 1;
             }
         }
@@ -124,22 +162,19 @@ unsafe fn rows_with<L: Lanes, const C: usize>(
 
 #[inline(always)]
 unsafe fn tile<L: Lanes, const R: usize, const C: usize>(
-    p: &Product<'_>,
+    (p, left): (&Product<'_>, &[f32]),
+    right: &[impl Element],
     out: Out,
-    (row, col): (usize, usize),
-    steps: Range<usize>,
+    (row, col, steps): (usize, usize, Range<usize>),
 ) {
     let first = steps.start == 0;
     // SAFETY: the operands hold these rows and columns, the output these elements, says the caller.
     unsafe {
-        let (Some(left), Some(right)) = (p.a.data.single(), p.b.data.single()) else {
-            return;
-        };
         let a: [*const f32; R] = std::array::from_fn(|r| {
             left.as_ptr()
                 .add(p.a.at + (row + r) * p.a.row + steps.start)
         });
-        let b: [*const f32; C] = std::array::from_fn(|c| {
+        let b: [_; C] = std::array::from_fn(|c| {
             right
                 .as_ptr()
                 .add(p.b.at + (col + c) * p.b.col + steps.start)
@@ -148,7 +183,7 @@ unsafe fn tile<L: Lanes, const R: usize, const C: usize>(
         let whole = steps.len() / L::LEN * L::LEN;
         let mut k = 0;
         while k < whole {
-            let right: [L; C] = std::array::from_fn(|c| L::load(b[c].add(k)));
+            let right: [L; C] = std::array::from_fn(|c| Element::load(b[c].add(k), L::LEN));
             for r in 0..R {
                 let left = L::load(a[r].add(k));
                 for c in 0..C {
@@ -159,7 +194,7 @@ unsafe fn tile<L: Lanes, const R: usize, const C: usize>(
         }
         let rest = steps.len() - whole;
         if rest > 0 {
-            let right: [L; C] = std::array::from_fn(|c| L::load_first(b[c].add(whole), rest));
+            let right: [L; C] = std::array::from_fn(|c| Element::load(b[c].add(whole), rest));
             for r in 0..R {
                 let left = L::load_first(a[r].add(whole), rest);
                 for c in 0..C {
@@ -210,7 +245,7 @@ mod tests {
             assert!(suits(&product));
             let [one, three] = [1, 3].map(|threads| {
                 let mut out = held(&vec![f32::NAN; m * n]);
-                with_threads(threads, |par| product.run(out.slice_mut(), n, None, par));
+                with_threads(threads, |par| product.run(out.slice_mut(), n, par));
                 out.slice_mut::<f32>().to_vec()
             });
             assert_eq!(one, three, "{m} {n} {k}");

@@ -3,9 +3,9 @@
 
 use crate::call::Operand;
 use crate::dtype::DType;
+use crate::lanes::{Lanes, best};
 use crate::math;
 use crate::matmul::gemm::scratch::with_scratch;
-use crate::simd::simd_fn;
 use crate::storage::HostBufferMut;
 use crate::threads::par::Par;
 use half::{bf16, f16};
@@ -30,26 +30,41 @@ impl<'a> From<&'a [f32]> for Floats<'a> {
 /// `$lines(data, (at, step), out, (stride, width))`: line `l` of `out`, `stride` long, is the `width` elements of `data` from
 /// `at + l * step` on, and zeros.
 macro_rules! widened_lines {
-    ($($lines:ident of $t:ty, $widen:path;)*) => {$(
-        simd_fn! {
-            fn $lines(data: &[$t], from: (usize, usize), out: &mut [f32], line: (usize, usize)) {
-                let ((at, step), (stride, width)) = (from, line);
-                for (l, out) in out.chunks_exact_mut(stride).enumerate() {
-                    let data = &data[at + l * step..][..width];
-                    let (out, rest) = out.split_at_mut(width);
-                    for (out, x) in out.iter_mut().zip(data) {
-                        *out = $widen(x.to_bits());
+    ($($lines:ident = $generic:ident of $t:ty, $load:ident;)*) => {$(
+        best! {
+            fn $lines(data: &[$t], from: (usize, usize), out: &mut [f32], line: (usize, usize)) = $generic
+        }
+
+        #[inline(always)]
+        unsafe fn $generic<V: Lanes>(
+            data: &[$t],
+            (at, step): (usize, usize),
+            out: &mut [f32],
+            (stride, width): (usize, usize),
+        ) {
+            for (l, out) in out.chunks_exact_mut(stride).enumerate() {
+                let data = &data[at + l * step..][..width];
+                let (out, rest) = out.split_at_mut(width);
+                let whole = width / V::LEN * V::LEN;
+                // SAFETY: both have `width` elements; the processor is the caller's promise.
+                unsafe {
+                    for i in (0..whole).step_by(V::LEN) {
+                        V::$load(data.as_ptr().add(i), V::LEN).store(out.as_mut_ptr().add(i));
                     }
-                    rest.fill(0.0);
+                    if whole < width {
+                        let lanes = V::$load(data.as_ptr().add(whole), width - whole);
+                        lanes.store_first(out.as_mut_ptr().add(whole), width - whole);
+                    }
                 }
+                rest.fill(0.0);
             }
         }
     )*};
 }
 
 widened_lines! {
-    half_lines of f16, math::f16_to_f32;
-    upper_lines of bf16, math::bf16_to_f32;
+    half_lines = half_lines_of of f16, load_f16;
+    upper_lines = upper_lines_of of bf16, load_bf16;
 }
 
 impl<'a> Floats<'a> {
@@ -137,16 +152,36 @@ impl<'a> Floats<'a> {
 
     /// Calls `f` with all of them, in memory of this step, which all threads fill, if they are not f32.
     pub(crate) fn whole<R>(self, par: Par, f: impl FnOnce(&[f32]) -> R) -> R {
-        /// Elements that a thread widens at once.
-        const PIECE: usize = 1 << 16;
         if let Floats::Single(data) = self {
             return f(data);
         }
         let mut wide = HostBufferMut::within_step(self.len() * 4);
         let wide = wide.slice_mut::<f32>();
         let wide = &mut wide[..self.len()];
-        par.chunks(wide, PIECE, |first, out| self.copy(first, out));
+        self.widen(wide, par);
         f(wide)
+    }
+
+    /// The same in the caller's own memory: for weights, which all threads read.
+    pub(crate) fn shared<R>(self, par: Par, f: impl FnOnce(&[f32]) -> R) -> R {
+        match self {
+            Floats::Single(data) => f(data),
+            Floats::Half(_) | Floats::Upper(_) => with_scratch(self.len(), |wide| {
+                self.widen(wide, par);
+                f(wide)
+            }),
+        }
+    }
+
+    fn widen(self, out: &mut [f32], par: Par) {
+        /// Elements that a thread widens at once.
+        const PIECE: usize = 1 << 14;
+        let par = par.for_work(out.len());
+        let size = match par.threads() {
+            1 => out.len().max(1),
+            _ => PIECE,
+        };
+        par.chunks(out, size, |first, out| self.copy(first, out));
     }
 
     /// Calls `f` with all of them, in the thread's own memory if they are not f32: for what is used at once and fits a cache.

@@ -1,7 +1,7 @@
 //! The innermost loops: a tile of up to `ROWS` by `2 * LEN` results held in registers while the sum runs, for every
 //! number of rows and of vectors, compiled for each instruction set. Knows no matrices and no threads.
 
-use crate::matmul::gemm::lanes::{Lanes, Plain};
+use crate::lanes::{Lanes, Plain};
 
 /// Where the vectors of a step of the sum are.
 #[derive(Clone, Copy)]
@@ -155,11 +155,11 @@ macro_rules! kernels {
 kernels! { plain, Plain, [], [1 2 3 4 5 6] }
 
 #[cfg(target_arch = "x86_64")]
-kernels! { avx2, super::super::lanes::x86::Avx2, [#[target_feature(enable = "avx2,fma")]], [1 2 3 4 5 6] }
+kernels! { avx2, crate::lanes::x86::Avx2, [#[target_feature(enable = "avx2,fma")]], [1 2 3 4 5 6] }
 
 #[cfg(target_arch = "x86_64")]
 kernels! {
-    avx512, super::super::lanes::x86::Avx512,
+    avx512, crate::lanes::x86::Avx512,
     [#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]],
     [1 2 3 4 5 6 7 8 9 10 11 12 13 14]
 }

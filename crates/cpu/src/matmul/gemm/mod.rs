@@ -8,9 +8,9 @@ mod blocks;
 mod dots;
 pub(crate) mod floats;
 pub(crate) mod kernel;
-pub(crate) mod lanes;
 pub(crate) mod pack;
 mod packed;
+pub(crate) mod results;
 pub(crate) mod scratch;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -21,6 +21,7 @@ pub(crate) use packed::{pack_right, packed_len};
 use crate::threads::par::Par;
 use floats::Floats;
 use kernel::Kernels;
+use results::Target;
 use std::ops::Range;
 
 /// A matrix somewhere in a slice: element `(r, c)` at `at + r * row + c * col`.
@@ -70,12 +71,8 @@ impl<'a> Mat<'a> {
     }
 }
 
-/// Called when elements have got their final value, with the position of the first in the output, in any order and on
-/// any thread, while they are in the cache.
-pub(crate) type Epilogue<'e> = dyn Fn(usize, &mut [f32]) + Sync + 'e;
-
 /// `out[r * row + c] (+)= (a · b)[r, c]`, `a` being `m` by `k` and `b` `k` by `n`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Product<'a> {
     pub(crate) m: usize,
     pub(crate) n: usize,
@@ -108,45 +105,46 @@ impl Out {
             ..self
         }
     }
+
+    /// An output whose element `at` is the first of this one.
+    fn before(self, at: usize) -> Out {
+        Out {
+            at: self.at.wrapping_sub(at),
+            ..self
+        }
+    }
 }
 
 /// Multiplications below which one product is not shared.
 pub(crate) const WORTH_SHARING: usize = if cfg!(miri) { 1 << 6 } else { 1 << 18 };
 
+/// Floats that a thread computes before it rounds them: a second-level cache of 1 MiB.
+const ROUNDED: usize = 1 << 18;
+
 impl Product<'_> {
     /// Computes the product; rows of `out` are `row` apart.
-    pub(crate) fn run(
-        &self,
-        out: &mut [f32],
-        row: usize,
-        epilogue: Option<&Epilogue<'_>>,
-        par: Par,
-    ) {
-        self.run_with(Kernels::best(), out, row, epilogue, par);
+    pub(crate) fn run(&self, out: &mut [f32], row: usize, par: Par) {
+        self.run_with(Kernels::best(), out, row, par);
     }
 
-    fn run_with(
-        &self,
-        kernels: &Kernels,
-        out: &mut [f32],
-        row: usize,
-        epilogue: Option<&Epilogue<'_>>,
-        par: Par,
-    ) {
-        let Product { m, n, .. } = *self;
-        if m == 0 || n == 0 {
+    fn run_with(&self, kernels: &Kernels, out: &mut [f32], row: usize, par: Par) {
+        if self.m == 0 || self.n == 0 {
             return;
         }
+        let out = self.out(out, row);
+        // SAFETY: the output holds the product, and is borrowed.
+        unsafe { self.checked().run_on(kernels, out, par) }
+    }
+
+    fn out(&self, out: &mut [f32], row: usize) -> Out {
         assert!(
-            (m - 1) * row + n <= out.len() && (n <= row || m == 1),
+            (self.m - 1) * row + self.n <= out.len() && (self.n <= row || self.m == 1),
             "product does not fit its output"
         );
-        let out = Out {
+        Out {
             at: out.as_mut_ptr(),
             row,
-        };
-        // SAFETY: the output holds the product, and is borrowed.
-        unsafe { self.run_on(kernels, out, epilogue, par) }
+        }
     }
 
     /// Computes the product where other threads write beside it.
@@ -156,49 +154,76 @@ impl Product<'_> {
     pub(crate) unsafe fn run_at(&self, out: Out, par: Par) {
         if self.m > 0 && self.n > 0 {
             // SAFETY: the caller's.
-            unsafe { self.run_on(Kernels::best(), out, None, par) }
+            unsafe { self.checked().run_on(Kernels::best(), out, par) }
         }
     }
 
+    /// Computes the product, whose rows lie together in `out`. What is not f32 is rounded rectangle by rectangle, from the
+    /// threads' own memory; how that is cut changes no bit.
+    ///
     /// # Safety
-    /// As for [`Product::run_at`]; there are results.
-    unsafe fn run_on(
-        &self,
-        kernels: &Kernels,
-        out: Out,
-        epilogue: Option<&Epilogue<'_>>,
-        par: Par,
-    ) {
+    /// As for [`Product::run_at`].
+    pub(crate) unsafe fn run_into(&self, out: Target, par: Par) {
+        let Product { m, n, k, .. } = *self;
+        if let Some(at) = out.single() {
+            // SAFETY: the caller's.
+            return unsafe { self.run_at(Out { at, row: n }, par) };
+        }
+        if m == 0 || n == 0 {
+            return;
+        }
+        assert!(!self.add, "a sum that goes on is f32");
+        let (kernels, product) = (Kernels::best(), self.checked());
+        let pieces = pieces(m * n * k, par.threads()).max((m * n).div_ceil(ROUNDED));
+        if dots::suits(&product) {
+            // SAFETY: the caller's.
+            return unsafe { dots::run(&product, (out, n), pieces, par) };
+        }
+        let grid = Grid::new(m, n, pieces, kernels.cols());
+        par.for_each(grid.len(), |i| {
+            // SAFETY: the output holds every rectangle of the grid, and they do not overlap.
+            unsafe { blocks::rounded(&product, kernels, grid.rectangle(i), (out, n)) }
+        });
+    }
+
+    /// The same with operands that hold it, and strides that fast paths know.
+    fn checked(&self) -> Self {
         let Product { m, n, k, a, b, .. } = *self;
         assert!(
             k == 0 || (a.holds(m, k) && b.holds(k, n)),
             "operands of a product out of bounds"
         );
-        let product = Product {
-            a: a.with_usable_strides(m, k),
-            b: b.with_usable_strides(k, n),
-            ..*self
-        };
-        if let Some(packed) = product.packed {
+        if let Some(packed) = self.packed {
             assert!(
                 packed.len() >= packed_len(k, n),
                 "a packed operand is too short"
             );
         }
+        Product {
+            a: a.with_usable_strides(m, k),
+            b: b.with_usable_strides(k, n),
+            ..*self
+        }
+    }
+
+    /// # Safety
+    /// As for [`Product::run_at`]; the product is checked, and there are results.
+    unsafe fn run_on(&self, kernels: &Kernels, out: Out, par: Par) {
+        let Product { m, n, k, .. } = *self;
         let pieces = pieces(m * n * k, par.threads());
-        if epilogue.is_none() && dots::suits(&product) {
+        if dots::suits(self) {
             // SAFETY: the output and the operands hold the product, says the caller.
-            return unsafe { dots::run(&product, out, pieces, par) };
+            return unsafe { dots::run(self, (Target::Single(out.at), out.row), pieces, par) };
         }
         if pieces == 1 {
             // SAFETY: the output holds the rectangle, and nobody else writes it.
-            return unsafe { blocks::rectangle(&product, kernels, 0..m, 0..n, out, epilogue) };
+            return unsafe { blocks::rectangle(self, kernels, 0..m, 0..n, out) };
         }
         let grid = Grid::new(m, n, pieces, kernels.cols());
         par.for_each(grid.len(), |i| {
             let (rows, cols) = grid.rectangle(i);
             // SAFETY: the output holds every rectangle of the grid, and they do not overlap.
-            unsafe { blocks::rectangle(&product, kernels, rows, cols, out, epilogue) }
+            unsafe { blocks::rectangle(self, kernels, rows, cols, out) }
         });
     }
 }
@@ -271,5 +296,5 @@ pub(crate) fn product(
         packed: None,
         add,
     };
-    product.run(out, row, None, par);
+    product.run(out, row, par);
 }

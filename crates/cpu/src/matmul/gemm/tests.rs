@@ -1,6 +1,8 @@
 //! Products against sums in f64, with the kernels of every instruction set at hand.
 
+use super::results::Results;
 use super::*;
+use crate::dtype::DType;
 use crate::tests::{Rng, held};
 use crate::threads::par::with_threads;
 
@@ -55,10 +57,11 @@ fn check(kernels: &Kernels, [m, n, k]: [usize; 3], layouts: [usize; 2], add: boo
             with_threads(threads, |par| pack_right(b, k, n, packed.slice_mut(), par));
             product.packed = Some(bytemuck::cast_slice(packed.bytes()));
         }
-        let twice = |_: usize, values: &mut [f32]| values.iter_mut().for_each(|x| *x *= 2.0);
-        with_threads(threads, |par| {
-            product.run_with(kernels, out, row, Some(&twice), par)
-        });
+        with_threads(threads, |par| product.run_with(kernels, out, row, par));
+        if !add && std::ptr::eq(kernels, Kernels::best()) {
+            let lines = out.chunks(row).flat_map(|line| &line[..n]);
+            check_rounded(&product, &lines.copied().collect::<Vec<_>>(), threads);
+        }
         buffer.slice_mut::<f32>().to_vec()
     });
     assert!(
@@ -73,13 +76,8 @@ fn check(kernels: &Kernels, [m, n, k]: [usize; 3], layouts: [usize; 2], add: boo
                         * f64::from(y[b_at + l * b_row + j * b_col])
                 })
                 .sum();
-            let want = 2.0
-                * (sum
-                    + if add {
-                        f64::from(before[i * row + j])
-                    } else {
-                        0.0
-                    });
+            let start = if add { before[i * row + j] } else { 0.0 };
+            let want = sum + f64::from(start);
             let got = f64::from(runs[0][i * row + j]);
             assert!(
                 (got - want).abs() <= 3e-5 * (1.0 + want.abs()),
@@ -92,6 +90,22 @@ fn check(kernels: &Kernels, [m, n, k]: [usize; 3], layouts: [usize; 2], add: boo
             "wrote beside the output"
         );
     }
+}
+
+/// The product as floats of two bytes is `wide`, rounded.
+fn check_rounded(product: &Product<'_>, wide: &[f32], threads: usize) {
+    let rounded = |dtype: DType| {
+        let mut words = held(&vec![f32::NAN; wide.len().div_ceil(2)]);
+        let bytes = &mut words.bytes_mut()[..2 * wide.len()];
+        let target = Results::of(bytes, dtype).target();
+        // SAFETY: it holds the product, and nobody else has it.
+        with_threads(threads, |par| unsafe { product.run_into(target, par) });
+        bytemuck::cast_slice::<u8, u16>(&words.bytes()[..2 * wide.len()]).to_vec()
+    };
+    let f16s = wide.iter().map(|&x| half::f16::from_f32(x).to_bits());
+    assert!(f16s.eq(rounded(DType::F16)), "f16 {product:?}");
+    let bf16s = wide.iter().map(|&x| half::bf16::from_f32(x).to_bits());
+    assert!(bf16s.eq(rounded(DType::BF16)), "bf16 {product:?}");
 }
 
 /// One product with the kernels of every instruction set.

@@ -140,7 +140,8 @@ impl Places<'_> {
         let len = self.plan.slots[slot].len / self.parts;
         let known = self.own.iter().find(|o| o.0 == slot).map(|o| o.1);
         let at = known.unwrap_or_else(|| {
-            let at = take(&mut self.local, len).start;
+            let words = (len * self.plan.slots[slot].dtype.size()).div_ceil(4);
+            let at = take(&mut self.local, words).start;
             self.own.push((slot, at));
             at
         });

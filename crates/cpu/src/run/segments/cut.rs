@@ -18,9 +18,15 @@ pub(super) struct Cut {
 
 /// `step` cut into `parts` along its outermost loop, if every part can be computed like the others.
 pub(super) fn cut(plan: &Plan, step: &Step, parts: usize) -> Option<Cut> {
-    let narrow = |slot: SlotId| plan.slots[slot].dtype.size() != 4;
+    let bytes = |slot: SlotId| plan.slots[slot].dtype.size() == 1;
     // Where a leaf lies other parts may still read it.
-    if step.outputs().any(|s| narrow(s) || plan.is_in_place(s)) {
+    if step.outputs().any(|s| bytes(s) || plan.is_in_place(s)) {
+        return None;
+    }
+    // Partial sums are f32.
+    if matches!(&step.kernel, Kernel::Conv(c) if c.kind == ConvKind::WeightGrad)
+        && plan.slots[step.output].dtype.size() != 4
+    {
         return None;
     }
     match &step.kernel {

@@ -67,7 +67,7 @@ impl Segment {
                     && let Source::Slot { slot, .. } = chunk.inputs[1]
                 {
                     let weight = Floats::of(&shared.operand(plan, slot));
-                    weight.with(|w| conv::pack(conv, w, &mut packs[range.clone()], par));
+                    conv::pack(conv, weight, &mut packs[range.clone()], par);
                 }
             }
             let packs = &*packs;
@@ -121,13 +121,14 @@ impl Segment {
     ) {
         let memory = |source: Source| -> (*mut u8, usize) {
             match source {
-                Source::Own { at, len, .. } => (own.wrapping_add(at).cast(), len * 4),
+                Source::Own { at, len, dtype } => (own.wrapping_add(at).cast(), len * dtype.size()),
                 Source::Slot { slot, stride, .. } => {
                     let found = written.slots.iter().find(|w| w.0 == slot);
                     let nothing = std::ptr::dangling_mut::<u32>().cast();
                     let (start, len) = found.map_or((nothing, 0), |w| (w.1, w.2));
-                    let part_len = plan.slots[slot].len / self.parts * 4;
-                    assert!((part * stride + stride) * 4 <= len && part_len == stride * 4);
+                    let size = plan.slots[slot].dtype.size();
+                    let part_len = plan.slots[slot].len / self.parts * size;
+                    assert!((part * stride + stride) * size <= len && part_len == stride * size);
                     (start.wrapping_add(part * part_len), part_len)
                 }
             }
