@@ -31,6 +31,9 @@ pub(crate) const COLUMNS: usize = 256;
 /// Rows of a block, about: with [`COLUMNS`] half a second-level cache of 1 MiB.
 const ROWS: usize = 512;
 
+/// Floats of planes that are folded before they are rounded: 4 MiB.
+const ROUNDED: usize = 1 << 20;
+
 /// Pieces that a weight gradient is cut into, if it has as many channels.
 const PIECES: usize = 16;
 
@@ -292,28 +295,30 @@ impl Batched {
             let (part, i) = (i % parts, i / parts);
             let (g, images) = (i % self.groups, slabs[i / self.groups].clone());
             let channels = part * self.from / parts..(part + 1) * self.from / parts;
-            let place = |image: usize| (self.slab(image, g, self.from) + channels.start) * plane;
-            let task = (
-                (y, weight),
-                g,
-                (images.clone(), &tiles[..]),
-                channels.clone(),
-            );
-            // SAFETY: each call writes planes of its own, which `out` holds, or its thread's memory.
-            unsafe {
-                if let Some(at) = out.single() {
-                    let (at, row) = (
-                        at.wrapping_add(place(images.start)),
-                        self.groups * self.from * plane,
-                    );
-                    return self.fold_planes(task, Out { at, row });
-                }
-                let row = channels.len() * plane;
+            let task = |channels| ((y, weight), g, (images.clone(), &tiles[..]), channels);
+            let place = |image: usize, c: usize| (self.slab(image, g, self.from) + c) * plane;
+            if let Some(at) = out.single() {
+                let out = Out {
+                    at: at.wrapping_add(place(images.start, channels.start)),
+                    row: self.groups * self.from * plane,
+                };
+                // SAFETY: each call writes planes of its own, which `out` holds.
+                return unsafe { self.fold_planes(task(channels.clone()), out) };
+            }
+            // What is rounded is folded in the thread's own memory, as many planes at a time as a block has, or as that holds.
+            let most = ROUNDED / (images.len() * plane).max(1);
+            let step = self.channels().min(most).max(1);
+            for c in channels.clone().step_by(step) {
+                let some = c..(c + step).min(channels.end);
+                let row = some.len() * plane;
                 with_scratch(images.len() * row, |wide| {
                     let at = wide.as_mut_ptr();
-                    self.fold_planes(task, Out { at, row });
-                    for (image, wide) in images.clone().zip(wide.chunks_exact(row)) {
-                        out.from(place(image)).store(wide);
+                    // SAFETY: as above, or the memory, which is as large.
+                    unsafe {
+                        self.fold_planes(task(some), Out { at, row });
+                        for (image, wide) in images.clone().zip(wide.chunks_exact(row)) {
+                            out.from(place(image, c)).store(wide);
+                        }
                     }
                 });
             }

@@ -41,45 +41,48 @@ const PARTS: usize = 32;
 /// Most elements of all partial sums together.
 const PARTIALS: usize = 1 << 24;
 
-/// Bytes that [`run`] takes of the pool while it runs: partial sums of a weight gradient, an unfolded tile for one thread.
-pub(crate) fn step_bytes(conv: &Conv, dtype: DType) -> usize {
+/// Bytes of each buffer that [`run`] takes of the pool while it runs: partial sums of a weight gradient, what of it is rounded,
+/// an unfolded tile for one thread.
+pub(crate) fn step_bytes(conv: &Conv, dtype: DType) -> [usize; 3] {
     let shape = unfold_of(conv);
     if is_empty(conv, &shape) || winograd(conv, false).is_some() {
-        return 0;
+        return [0; 3];
     }
+    let tile = |shape: &Unfold, from: usize| [tile_bytes(shape, from), 0, 0];
     match conv.kind {
         ConvKind::Forward => {
             match choice::forward(&shape, conv.batch, conv.in_channels, conv.out_channels) {
-                Forward::Rows => tile_bytes(&shape, conv.in_channels),
-                _ => 0,
+                Forward::Rows => tile(&shape, conv.in_channels),
+                _ => [0; 3],
             }
         }
         ConvKind::InputGrad => match choice::input_grad(conv, &adjoint(&shape)) {
-            InputGrad::AsForward(Forward::Rows) => tile_bytes(&adjoint(&shape), conv.out_channels),
-            _ => 0,
+            InputGrad::AsForward(Forward::Rows) => tile(&adjoint(&shape), conv.out_channels),
+            _ => [0; 3],
         },
         ConvKind::WeightGrad => {
             let size = conv.groups * conv.out_channels * conv.in_channels * shape.taps();
             let wide = if dtype.size() == 4 { 0 } else { 4 * size };
-            wide + weight_bytes(conv, &shape, size)
+            let [sums, unfolded] = weight_bytes(conv, &shape, size);
+            [wide, sums, unfolded]
         }
     }
 }
 
 /// The same of a weight gradient of `size` elements, in f32.
-fn weight_bytes(conv: &Conv, shape: &Unfold, size: usize) -> usize {
+fn weight_bytes(conv: &Conv, shape: &Unfold, size: usize) -> [usize; 2] {
     match Sums::new(conv, shape) {
-        Some(sums) => sums.step_bytes(),
+        Some(sums) => [sums.step_bytes(), 0],
         None if weight_way(conv, shape) == WeightGrad::Batched => {
-            Batched::of(conv, shape).step_bytes()
+            [Batched::of(conv, shape).step_bytes(), 0]
         }
-        None if weight_way(conv, shape) != WeightGrad::Rows => 0,
+        None if weight_way(conv, shape) != WeightGrad::Rows => [0; 2],
         None => {
             let unfolded = match shape.is_identity() {
                 true => 0,
                 false => tile_bytes(shape, conv.in_channels),
             };
-            4 * weight_parts(conv, shape, size) * size + unfolded
+            [4 * weight_parts(conv, shape, size) * size, unfolded]
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::dtype::DType;
 use crate::matmul::gemm::floats::Floats;
 use crate::matmul::gemm::results::{Results, Target};
 use crate::matmul::gemm::{Mat, Product, WORTH_SHARING, pack_right, packed_len};
-use crate::plan::Matmul;
+use crate::plan::{Matmul, Matrix};
 use crate::threads::par::Par;
 use vector::vector;
 
@@ -36,31 +36,21 @@ pub(crate) fn run(matmul: &Matmul, context: Context<'_>, out: &mut [u8], dtype: 
     }
     let [left, right] = [0, 1].map(|i| Floats::of(&context.inputs[i]));
     let mut out = Results::of(out, dtype).first(batch * m * n);
-    let one = |left: Floats<'_>, right: Floats<'_>, i: usize, out: Target, par: Par| {
-        let a = Mat {
-            data: left,
-            at: a.offset + i * a.batch,
-            row: a.row,
-            col: a.col,
-        };
-        let b = Mat {
-            data: right,
-            at: b.offset + i * b.batch,
-            row: b.row,
-            col: b.col,
-        };
+    // The `j`th product of operands whose first matrix begins at these elements: of all, or of a few that are widened.
+    let one = |left: (Floats<'_>, usize), right: (Floats<'_>, usize), j, out: Target, par: Par| {
         let product = Product {
             m,
             n,
             k,
-            a,
-            b,
+            a: matrix(left, &a, j),
+            b: matrix(right, &b, j),
             packed: context.packed,
             add: false,
         };
         // SAFETY: each product is a part of its own of what is borrowed, and computed once.
         unsafe { multiply(&product, out, par) }
     };
+    let (left, right) = ((left, a.offset), (right, b.offset));
     let work = m * n * k.max(1);
     if batch == 1 {
         let par = if work < WORTH_SHARING {
@@ -79,28 +69,68 @@ pub(crate) fn run(matmul: &Matmul, context: Context<'_>, out: &mut [u8], dtype: 
                 one(left, right, i, out.from(i * m * n), Par::SERIAL);
             });
         }
-        // Many at once are widened before, and rounded after.
-        let few = |operand: Floats<'_>, len: usize| operand.len() <= 2 * batch * len;
+        // Operands of tiny ones are widened several at a time, if they are dense.
+        let dense = |x: &Matrix, len: usize| (1..=2 * len).contains(&x.batch);
+        let widens = work < TINY && m > 1 && n > 1 && dense(&a, m * k) && dense(&b, k * n);
+        let several = if widens {
+            (SMALL / (m * n).max(m * k).max(k * n)).max(1)
+        } else {
+            0
+        };
         let size = batch.div_ceil(par.pieces());
-        let run = |left: Floats<'_>, right: Floats<'_>| {
-            out.chunks(par, (size * m * n, m * n), |first, out| {
+        let run =
+            |left: (Floats<'_>, usize), right: (Floats<'_>, usize), first, out: &mut [f32]| {
                 for (i, out) in out.chunks_exact_mut(m * n).enumerate() {
                     let target = Target::Single(out.as_mut_ptr());
-                    one(left, right, first / (m * n) + i, target, Par::SERIAL);
+                    one(left, right, first + i, target, Par::SERIAL);
                 }
-            });
-        };
-        if work < TINY && m > 1 && n > 1 && few(left, m * k) && few(right, k * n) {
-            left.shared(par, |left| {
-                right.shared(par, |right| run(left.into(), right.into()))
-            });
-        } else {
-            run(left, right);
-        }
+            };
+        out.chunks(par, (size * m * n, m * n), |first, out| {
+            let first = first / (m * n);
+            if several == 0 {
+                return run(left, right, first, out);
+            }
+            for (i, out) in out.chunks_mut(several * m * n).enumerate() {
+                let some = (first + i * several, out.len() / (m * n));
+                let (left, right) = (
+                    part(left.0, &a, some, [m, k]),
+                    part(right.0, &b, some, [k, n]),
+                );
+                left.with(|left| {
+                    right.with(|right| run((left.into(), 0), (right.into(), 0), 0, out));
+                });
+            }
+        });
     } else {
         let out = out.target();
         (0..batch).for_each(|i| one(left, right, i, out.from(i * m * n), par));
     }
+}
+
+/// Matrix `j` of an operand whose first begins at element `at`.
+fn matrix<'a>((data, at): (Floats<'a>, usize), x: &Matrix, j: usize) -> Mat<'a> {
+    Mat {
+        data,
+        at: at + j * x.batch,
+        row: x.row,
+        col: x.col,
+    }
+}
+
+/// What `count` matrices of an operand from the `first` on take, from the first's first element on.
+fn part<'a>(
+    operand: Floats<'a>,
+    x: &Matrix,
+    (first, count): (usize, usize),
+    [rows, cols]: [usize; 2],
+) -> Floats<'a> {
+    let reach = (rows - 1) * x.row + cols.saturating_sub(1) * x.col + 1;
+    let len = if cols == 0 {
+        0
+    } else {
+        (count - 1) * x.batch + reach
+    };
+    operand.slab(x.offset + first * x.batch, len)
 }
 
 /// Whether it pays to pack the right operand of `matmul` once for all products that read it: only few rows make

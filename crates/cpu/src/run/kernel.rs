@@ -31,7 +31,7 @@ fn words(bytes: &mut [u8]) -> &mut [u32] {
     }
 }
 
-/// Runs one kernel. The first of `outs` holds elements of `dtype`; all are aligned to 4 bytes.
+/// Runs one kernel. The first of `outs` holds elements of `dtype`; all are aligned to their elements.
 pub(crate) fn run_ready(
     kernel: &Kernel,
     ready: &Ready,
@@ -59,7 +59,7 @@ pub(crate) fn run_ready(
 }
 
 /// Prepares and runs one kernel on `threads` threads. `out` holds elements of `dtype`,
-/// aligned to 4 bytes. An index out of range writes `check` to `status` if that is 0.
+/// aligned to its elements. An index out of range writes `check` to `status` if that is 0.
 #[cfg(test)]
 pub(crate) fn run_kernel(
     kernel: &Kernel,

@@ -85,7 +85,8 @@ impl Prepared {
         let within = steps.map(|(at, step)| match &step.kernel {
             Kernel::Conv(conv) if !by_parts(at) => {
                 let dtype = plan.slots[step.output].dtype;
-                class_bytes(crate::conv::step_bytes(conv, dtype))
+                let buffers = crate::conv::step_bytes(conv, dtype);
+                buffers.into_iter().map(class_bytes).sum()
             }
             Kernel::Loop(l) => match &self.steps[at] {
                 Ready::Loop(body) => round_bytes(l, body),

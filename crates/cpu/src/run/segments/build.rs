@@ -44,9 +44,8 @@ pub(super) fn build(
             Kernel::Conv(c) => conv::sums(c).map(|s| s.len() * parts),
             _ => None,
         };
-        let strides = cut.inputs.iter().map(|&(stride, _)| stride);
-        let inputs = step.inputs.iter().copied().zip(strides);
-        let outputs = step.outputs().zip(cut.outputs.iter().copied());
+        let inputs = step.inputs.iter().copied().zip(cut.inputs.iter().copied());
+        let outputs = step.outputs().zip(cut.outputs.iter().map(|&n| (n, n)));
         let dtype = plan.slots[step.output].dtype;
         chunks.push(Chunk {
             pack: pack.map(|floats| take(&mut packs, floats)),
@@ -128,12 +127,13 @@ impl Places<'_> {
         !self.is_written(slot) || (stride == part && reach <= part && !self.is_summed(slot))
     }
 
-    fn source(&mut self, slot: SlotId, stride: usize) -> Source {
+    fn source(&mut self, slot: SlotId, (stride, reach): (usize, usize)) -> Source {
         let written = self.is_written(slot);
         if !written || self.is_outside(slot) || self.is_summed(slot) {
             return Source::Slot {
                 slot,
                 stride,
+                reach,
                 written,
             };
         }

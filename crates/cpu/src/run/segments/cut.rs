@@ -7,6 +7,9 @@ use crate::plan::{
     StageKind, Step, View, Window,
 };
 
+/// Elements of a weight of two bytes that are widened again for each part: a first-level cache.
+const LARGEST: usize = 1 << 13;
+
 /// A step cut into parts, before it is known where its values are.
 pub(super) struct Cut {
     pub(super) kernel: Kernel,
@@ -30,7 +33,13 @@ pub(super) fn cut(plan: &Plan, step: &Step, parts: usize) -> Option<Cut> {
         return None;
     }
     match &step.kernel {
-        Kernel::Conv(c) if c.batch.is_multiple_of(parts) => convolution(c, parts),
+        Kernel::Conv(c) if c.batch.is_multiple_of(parts) => {
+            let weight = &plan.slots[step.inputs[1]];
+            // A part would widen it again, but for what is made ready for all.
+            let large = weight.dtype.size() != 4 && weight.len > LARGEST;
+            (c.kind == ConvKind::WeightGrad || !large || conv::packed_len(c).is_some())
+                .then(|| convolution(c, parts))?
+        }
         Kernel::Window(w) if w.planes.is_multiple_of(parts) => Some(window(w, parts)),
         Kernel::ScatterAdd(s) if s.outer.is_multiple_of(parts) => Some(scatter_add(s, parts)),
         Kernel::Matmul(m) if m.batch.is_multiple_of(parts) => Some(matmul(m, parts)),

@@ -137,12 +137,13 @@ impl Segment {
             Source::Slot {
                 slot,
                 stride,
+                reach,
                 written: false,
             } => {
                 let whole = buffers.operand(plan, slot);
                 let size = whole.dtype.size();
                 Operand {
-                    bytes: &whole.bytes[part * stride * size..],
+                    bytes: &whole.bytes[part * stride * size..][..reach * size],
                     ..whole
                 }
             }

@@ -91,10 +91,11 @@ struct Chunk {
 /// Where a value of a part is.
 #[derive(Clone, Copy, Debug)]
 enum Source {
-    /// In a slot, from element `part * stride` on; the slot is written by these steps or not.
+    /// In a slot, `reach` elements from element `part * stride` on; the slot is written by these steps or not.
     Slot {
         slot: SlotId,
         stride: usize,
+        reach: usize,
         written: bool,
     },
     /// In the thread's own memory, from float `at` on.
