@@ -53,7 +53,8 @@ fn main(
         a_quad_ix = local % ty_count;
         a_k = local / ty_count;
     }
-    let a_loads = a_quad_ix < ty_count && a_k < TILE_K;
+    // With tiles of 32 rows only half of the threads have a quad of a; the others load what another has, and store nothing.
+    let a_stores = TX == 16u || (a_quad_ix < ty_count && a_k < TILE_K);
     var b_quad_ix = local % TX;
     var b_k = local / TX;
     if (B_ALONG_K) {
@@ -75,10 +76,7 @@ fn main(
     let a_to = a_k * (ty_count + 1u) + a_quad_ix;
     let b_to = b_k * (TX + 1u) + b_quad_ix;
 
-    var next_a = vec4<f32>();
-    if (a_loads) {
-        next_a = a_quad(a0, a1, a2, a3, k_begin + a_k, k_end);
-    }
+    var next_a = a_quad(a0, a1, a2, a3, k_begin + a_k, k_end);
     var next_b = b_quad(b0, b1, b2, b3, k_begin + b_k, k_end);
     var next_b_high = vec4<f32>();
     if (TX == 32u) {
@@ -93,7 +91,13 @@ fn main(
     var c3 = vec4<f32>();
     for (var k = k_begin; k < k_end; k += TILE_K) {
         workgroupBarrier();
-        if (a_loads) {
+        // Only the last tile of the sum may go past its end.
+        if (k + TILE_K > k_end) {
+            next_a = select(vec4<f32>(), next_a, k + a_k < k_end);
+            next_b = select(vec4<f32>(), next_b, k + b_k < k_end);
+            next_b_high = select(vec4<f32>(), next_b_high, k + b_k + 8u < k_end);
+        }
+        if (a_stores) {
             sh_a[a_to] = next_a;
         }
         sh_b[b_to] = next_b;
@@ -102,9 +106,7 @@ fn main(
         }
         workgroupBarrier();
         let ahead = k + TILE_K;
-        if (a_loads) {
-            next_a = a_quad(a0, a1, a2, a3, ahead + a_k, k_end);
-        }
+        next_a = a_quad(a0, a1, a2, a3, ahead + a_k, k_end);
         next_b = b_quad(b0, b1, b2, b3, ahead + b_k, k_end);
         if (TX == 32u) {
             next_b_high = b_quad(b0, b1, b2, b3, ahead + b_k + 8u, k_end);

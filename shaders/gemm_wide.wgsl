@@ -93,8 +93,8 @@ fn main(
     var d7 = vec4<f32>();
     for (var k = k_begin; k < k_end; k += TILE_K) {
         workgroupBarrier();
-        sh_a[a_to] = next_a;
-        sh_b[b_to] = next_b;
+        sh_a[a_to] = select(vec4<f32>(), next_a, k + a_k < k_end);
+        sh_b[b_to] = select(vec4<f32>(), next_b, k + b_k < k_end);
         workgroupBarrier();
         let ahead = k + TILE_K;
         next_a = a_quad(a0, a1, a2, a3, ahead + a_k, k_end);

@@ -95,6 +95,7 @@ fn steps<'a>(root: &'a Path, options: &Options) -> Vec<Step<'a>> {
     steps.push(("as users have it", command(as_users_have_them(options))));
     steps.push(("course", command(course(options, COURSE))));
     steps.push(("course on a GPU", command(course(options, COURSE_ON_A_GPU))));
+    steps.push(("kernels for cards", command(isa(&["--brief".to_owned()]))));
     if !options.no_browser {
         steps.push(("browser", Box::new(move || browser::browser(root))));
     }
@@ -134,6 +135,14 @@ fn tests(options: &Options, targets: &[&str]) -> Invocation {
         Invocation::new("cargo", &[&start, targets].concat()),
         options,
     )
+}
+
+/// The kernels that cards are given, compiled for some, against the table of before. Says so where no such compiler is.
+pub(crate) fn isa(arguments: &[String]) -> Invocation {
+    let start = ["run", "--quiet", "--package", "wgrad-isa", "--"];
+    let arguments = arguments.iter().map(String::as_str);
+    let all: Vec<&str> = start.into_iter().chain(arguments).collect();
+    Invocation::new("cargo", &all)
 }
 
 /// The suites that every kernel and pass goes through once more as users have them: optimised, without assertions, on a GPU

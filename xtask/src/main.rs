@@ -23,6 +23,7 @@ usage: cargo xtask <command>
   tidy [--write]                          the repository's own rules, and how crates depend on each other
         --write        draw that anew in ARCHITECTURE.md
   sanitize [asan] [miri] [--all]          the cpu executor's tests under AddressSanitizer and Miri; names what is missing
+  isa [navi21.64] [--show NAME]           kernels for cards through their compiler, without a card: the table, and what got worse
   browser                                 build the page and run its checks in headless Chromium
   serve                                   build the page and serve it for a browser of yours
 ";
@@ -39,6 +40,10 @@ fn main() -> ExitCode {
             .and_then(|options| sanitize::sanitize(&root(), &options)),
         "tidy" if flags == ["--write"] => tidy::tidy(&root(), true),
         "tidy" => no_flags(flags).and_then(|()| tidy::tidy(&root(), false)),
+        "isa" => check::isa(flags)
+            .run(&root())
+            .map(|_| ())
+            .map_err(String::from),
         "browser" => no_flags(flags).and_then(|()| Ok(browser::browser(&root()).map(|_| ())?)),
         "serve" => no_flags(flags).and_then(|()| browser::serve(&root())),
         "help" | "--help" | "-h" => {

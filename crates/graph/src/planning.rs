@@ -55,3 +55,20 @@ pub fn planned(outputs: &[&Tensor], replaced: &[Option<&Tensor>]) -> Result<Plan
         scalars: collected.scalars.clone(),
     })
 }
+
+/// The plan that a GPU of `class` runs, one that binds as much as cards do. Its leaves may lie anywhere.
+#[cfg(feature = "gpu")]
+pub fn planned_for(
+    outputs: &[&crate::tensor::Tensor],
+    class: wgrad_plan::DeviceClass,
+) -> crate::plan::Plan {
+    let limits = crate::passes::Limits {
+        max_inputs: 30,
+        max_insts: 256,
+        fuse: true,
+        host: false,
+        epilogues: wgrad_gpu::config(class).epilogues,
+        align: 64,
+    };
+    crate::passes::plan_replacing(&crate::passes::collect(outputs).graph(), &[], &limits)
+}

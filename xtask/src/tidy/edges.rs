@@ -12,7 +12,7 @@ use crate::run::Invocation;
 
 /// Which of the project's crates each may depend on: at run time, and in its tests beyond that. An executor sees no
 /// tensor, the layers see no executor, and nobody sees who comes after.
-const MAY: [(&str, &[&str], &[&str]); 23] = [
+const MAY: [(&str, &[&str], &[&str]); 24] = [
     ("wgrad-plan", &[], &[]),
     ("wgrad-plot", &[], &[]),
     ("wgrad-report", &["wgrad-plot"], &[]),
@@ -75,6 +75,12 @@ const MAY: [(&str, &[&str], &[&str]); 23] = [
     ("wgrad-web-bindgen", &[], &[]),
     ("wgrad-web", &["wgrad", "wgrad-web-training"], &[]),
     ("xtask", &[], &[]),
+    // A tool that looks at what an executor compiles.
+    (
+        "wgrad-isa",
+        &["wgrad-graph", "wgrad-gpu", "wgrad-plan"],
+        &[],
+    ),
 ];
 
 /// The files of the graph that know executors; to all others a plan is data.
