@@ -60,7 +60,7 @@ impl Product {
             Core::Lanes
         } else if target.software {
             Core::Register
-        } else if self.rows >= 96 && self.cols >= 96 && wide_tiles >= target.config.groups {
+        } else if self.rows >= 96 && self.cols >= 96 && wide_tiles >= target.config.wide_tiles {
             Core::Wide
         } else if self.rows <= 32 && !self.b_along_sum {
             Core::Tiled { tx: 32 }

@@ -10,7 +10,8 @@
 //!   Products that go on with bias and rectifier train the MLP of the MNIST example at 15,900 to 17,600 samples/s instead
 //!   of 12,200 to 13,200, but another kernel's compilation makes the first step take 2.3 seconds instead of 1.2.
 //! - **Discrete** was reasoned, not measured: two workgroups for each of the 132 multiprocessors of the largest GPU there
-//!   is. A kernel over rows reads a row once where separate kernels read it three to five times, and is one dispatch.
+//!   is; large tiles once there is one for each of them, as a large tile reads workgroup memory half as often. Loops of 2^16
+//!   points go by fours: loads of sixteen bytes, of which a quarter as many have to be under way. A kernel over rows reads a row once where separate kernels read it three to five times, and is one dispatch.
 //! - **Integrated**, likewise: two workgroups for each of 40 cores.
 //! - **Unknown** is what browsers say: as discrete, whose choices cost a small GPU little.
 
@@ -27,6 +28,8 @@ pub struct Config {
     /// Workgroups, threads of `gemm_register` or subgroups of `gemm_lanes` that keep it busy: sums are split until there are
     /// as many.
     pub(super) groups: usize,
+    /// Tiles of 128 by 128 from which products have such.
+    pub(super) wide_tiles: usize,
     pub(super) threads: usize,
     pub(super) subgroups: usize,
     /// A piece of a split sum is at least so long, in `gemm_lanes` and elsewhere.
@@ -48,8 +51,9 @@ pub fn class_of(gpu: &Gpu) -> DeviceClass {
 pub const fn config(class: DeviceClass) -> Config {
     let discrete = Config {
         epilogues: true,
-        wide_from: u64::MAX,
+        wide_from: 1 << 16,
         groups: 264,
+        wide_tiles: 132,
         threads: 256,
         subgroups: 16,
         subgroup_piece: 1024,
@@ -63,6 +67,7 @@ pub const fn config(class: DeviceClass) -> Config {
         },
         DeviceClass::Integrated => Config {
             groups: 80,
+            wide_tiles: 40,
             ..discrete
         },
         _ => discrete,

@@ -56,18 +56,15 @@ pub fn planned(outputs: &[&Tensor], replaced: &[Option<&Tensor>]) -> Result<Plan
     })
 }
 
-/// The plan that a GPU of `class` runs, one that binds as much as cards do. Its leaves may lie anywhere.
-#[cfg(feature = "gpu")]
-pub fn planned_for(
-    outputs: &[&crate::tensor::Tensor],
-    class: wgrad_plan::DeviceClass,
-) -> crate::plan::Plan {
+/// The plan that a GPU runs, one that binds as much as cards do, whose products go on with element-wise work or not. Its leaves
+/// may lie anywhere.
+pub fn planned_for_gpu(outputs: &[&crate::tensor::Tensor], epilogues: bool) -> crate::plan::Plan {
     let limits = crate::passes::Limits {
         max_inputs: 30,
         max_insts: 256,
         fuse: true,
         host: false,
-        epilogues: wgrad_gpu::config(class).epilogues,
+        epilogues,
         align: 64,
     };
     crate::passes::plan_replacing(&crate::passes::collect(outputs).graph(), &[], &limits)

@@ -151,8 +151,9 @@ fn texts() -> Result<BTreeMap<String, Found>, String> {
     let mut known: FxHashMap<(String, String), String> = FxHashMap::default();
     let mut all: BTreeMap<String, Found> = BTreeMap::new();
     programs::each(|program, results| {
-        let plan = planning::planned_for(results, DeviceClass::Discrete);
-        let texts = wgrad_gpu::texts(&plan, DeviceClass::Discrete);
+        let class = DeviceClass::Discrete;
+        let plan = planning::planned_for_gpu(results, wgrad_gpu::config(class).epilogues);
+        let texts = wgrad_gpu::texts(&plan, class);
         for text in texts.map_err(|e| format!("{program}: {e}"))? {
             let id = (text.wgsl.clone(), format!("{:?}", text.constants));
             if let Some(name) = known.get(&id) {

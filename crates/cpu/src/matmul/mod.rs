@@ -69,42 +69,56 @@ pub(crate) fn run(matmul: &Matmul, context: Context<'_>, out: &mut [u8], dtype: 
                 one(left, right, i, out.from(i * m * n), Par::SERIAL);
             });
         }
-        // Operands of tiny ones are widened several at a time, if they are dense.
-        let dense = |x: &Matrix, len: usize| (1..=2 * len).contains(&x.batch);
-        let widens = work < TINY && m > 1 && n > 1 && dense(&a, m * k) && dense(&b, k * n);
-        let several = if widens {
-            (SMALL / (m * n).max(m * k).max(k * n)).max(1)
-        } else {
-            0
-        };
-        let size = batch.div_ceil(par.pieces());
-        let run =
-            |left: (Floats<'_>, usize), right: (Floats<'_>, usize), first, out: &mut [f32]| {
-                for (i, out) in out.chunks_exact_mut(m * n).enumerate() {
-                    let target = Target::Single(out.as_mut_ptr());
-                    one(left, right, first + i, target, Par::SERIAL);
-                }
-            };
-        out.chunks(par, (size * m * n, m * n), |first, out| {
-            let first = first / (m * n);
-            if several == 0 {
-                return run(left, right, first, out);
-            }
-            for (i, out) in out.chunks_mut(several * m * n).enumerate() {
-                let some = (first + i * several, out.len() / (m * n));
-                let (left, right) = (
-                    part(left.0, &a, some, [m, k]),
-                    part(right.0, &b, some, [k, n]),
-                );
-                left.with(|left| {
-                    right.with(|right| run((left.into(), 0), (right.into(), 0), 0, out));
-                });
-            }
-        });
+        small(matmul, (left, right), out, par, one);
     } else {
         let out = out.target();
         (0..batch).for_each(|i| one(left, right, i, out.from(i * m * n), par));
     }
+}
+
+/// Many small products, `one` by one. Operands of tiny ones are widened several at a time, if they are dense.
+fn small(
+    matmul: &Matmul,
+    (left, right): ((Floats<'_>, usize), (Floats<'_>, usize)),
+    out: Results<'_>,
+    par: Par,
+    one: impl Fn((Floats<'_>, usize), (Floats<'_>, usize), usize, Target, Par) + Sync,
+) {
+    let Matmul {
+        batch,
+        m,
+        n,
+        k,
+        a,
+        b,
+    } = *matmul;
+    let dense = |x: &Matrix, len: usize| (1..=2 * len).contains(&x.batch);
+    let tiny = m * n * k < TINY && m > 1 && n > 1;
+    let several = match tiny && dense(&a, m * k) && dense(&b, k * n) {
+        true => (SMALL / (m * n).max(m * k).max(k * n)).max(1),
+        false => 0,
+    };
+    let size = batch.div_ceil(par.pieces());
+    let run = |left: (Floats<'_>, usize), right: (Floats<'_>, usize), first, out: &mut [f32]| {
+        for (i, out) in out.chunks_exact_mut(m * n).enumerate() {
+            let target = Target::Single(out.as_mut_ptr());
+            one(left, right, first + i, target, Par::SERIAL);
+        }
+    };
+    out.chunks(par, (size * m * n, m * n), |first, out| {
+        let first = first / (m * n);
+        if several == 0 {
+            return run(left, right, first, out);
+        }
+        for (i, out) in out.chunks_mut(several * m * n).enumerate() {
+            let some = (first + i * several, out.len() / (m * n));
+            let left = part(left.0, &a, some, [m, k]);
+            let right = part(right.0, &b, some, [k, n]);
+            left.with(|left| {
+                right.with(|right| run((left.into(), 0), (right.into(), 0), 0, out));
+            });
+        }
+    });
 }
 
 /// Matrix `j` of an operand whose first begins at element `at`.

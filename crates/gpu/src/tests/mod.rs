@@ -147,6 +147,7 @@ pub(super) const TARGETS: [Target; 4] = {
         Target {
             config: Config {
                 groups: 1,
+                wide_tiles: 1,
                 ..gpu.config
             },
             ..gpu
