@@ -435,6 +435,9 @@ impl<'a> Kernel<'a> {
             }
         }
         let mut names = state.names.clone();
+        // All loads of a point stand before its first store: a compiler may not move one across the other, and would wait for memory
+        // once for each output.
+        let mut stores = String::new();
         let mut writer = self.writer(state, inner);
         for &s in &needed {
             writer.wide = self.wides.map(|wides| &wides[s]);
@@ -458,13 +461,11 @@ impl<'a> Kernel<'a> {
                 };
                 let at = format!("o * {} + r", param(0));
                 let guard = if self.grouped { "if (mine) " } else { "" };
-                let _ = writeln!(
-                    writer.body.inner,
-                    "{guard}{{ out_{output}[{at}] = {word}; }}"
-                );
+                let _ = writeln!(stores, "{guard}{{ out_{output}[{at}] = {word}; }}");
             }
             names[s] = values;
         }
+        writer.body.inner.push_str(&stores);
         let (outer, text) = Self::written(state, writer);
         let fours = if self.wides.is_some() { 4 } else { 1 };
         let each = needed

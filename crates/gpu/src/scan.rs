@@ -11,6 +11,10 @@ use wgrad_shaders::kernels;
 const MANY: u64 = 4096;
 const MANY_FOR_SOFTWARE: u64 = 16;
 
+/// Elements from which a card's workgroup takes a row however many there are, if they lie together: threads that each go along
+/// a row of their own read memory that lies rows apart, one element at a time. A block of threads has as many.
+const LONG: usize = 256;
+
 /// Terms of a linear recurrence that one thread adds up one after the other, at most: of an f32, that is.
 const LINEAR: usize = 1024;
 
@@ -28,7 +32,11 @@ enum Way {
 fn way(scan: &Scan, software: bool) -> Way {
     let Scan { length, .. } = *scan;
     let rows = (scan.outer * scan.inner) as u64;
-    let many = rows >= MANY || (software && rows >= MANY_FOR_SOFTWARE);
+    let coalesced = scan.inner > 1 || length < LONG;
+    let many = match software {
+        true => rows >= MANY_FOR_SOFTWARE,
+        false => rows >= MANY && coalesced,
+    };
     let long = scan.kind == ScanKind::Linear && length > LINEAR;
     if length <= 64 || many {
         let fits = length as u64 <= MAX_ITERATIONS && !long;

@@ -7,7 +7,7 @@ mod replays;
 mod threads;
 
 use crate::models::{own_cpu, own_devices, own_gpu};
-use crate::support::{executors, gpu, gpu_as_card};
+use crate::support::{executors, gpu, own_gpu_as_card};
 use wgrad::{DType, Device, Error, ErrorKind, Reduction, Tensor, eval};
 
 /// The error of a tensor that was computed from a bad index at this line of a file of these tests.
@@ -143,7 +143,7 @@ fn a_long_chain_of_runs_that_nobody_reads_is_dropped_without_recursion() {
 
 #[test]
 fn reading_an_unevaluated_tensor_is_one_submission() {
-    for device in [own_gpu(), gpu_as_card()].into_iter().flatten() {
+    for device in [own_gpu(), own_gpu_as_card()].into_iter().flatten() {
         let stats = || device.as_gpu().expect("a GPU").stats();
         let [x, good, _] = table(&device);
         let plain = |x: &Tensor| (x * 2.0).exp().sum();
