@@ -15,6 +15,16 @@ pub struct Binding {
     pub read_only: bool,
 }
 
+impl Binding {
+    /// Where it is declared.
+    fn resource(self) -> ResourceBinding {
+        ResourceBinding {
+            group: 0,
+            binding: self.number,
+        }
+    }
+}
+
 /// A module for drivers.
 pub struct Converted {
     pub spirv: Vec<u32>,
@@ -90,10 +100,7 @@ fn spirv(
     bindings: &[Binding],
 ) -> Result<Vec<u32>, String> {
     let place = |b: &Binding| {
-        let from = ResourceBinding {
-            group: 0,
-            binding: b.number,
-        };
+        let from = b.resource();
         let to = spv::BindingInfo {
             descriptor_set: 0,
             binding: b.number,
@@ -129,10 +136,7 @@ fn metal(
 ) -> Result<(), String> {
     let mut resources = msl::EntryPointResources::default();
     for (n, b) in bindings.iter().enumerate() {
-        let from = ResourceBinding {
-            group: 0,
-            binding: b.number,
-        };
+        let from = b.resource();
         let to = msl::BindTarget {
             buffer: Some(n as u8),
             mutable: !b.read_only,
@@ -172,10 +176,7 @@ fn dx12(
             (false, true) => 1,
             (false, false) => 2,
         }];
-        let from = ResourceBinding {
-            group: 0,
-            binding: b.number,
-        };
+        let from = b.resource();
         let to = hlsl::BindTarget {
             space: 0,
             register: *register,

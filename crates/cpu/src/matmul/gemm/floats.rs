@@ -3,7 +3,7 @@
 
 use crate::call::Operand;
 use crate::dtype::DType;
-use crate::lanes::{Lanes, best};
+use crate::halves::Half;
 use crate::math;
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::storage::HostBufferMut;
@@ -25,46 +25,6 @@ impl<'a> From<&'a [f32]> for Floats<'a> {
     fn from(data: &'a [f32]) -> Floats<'a> {
         Floats::Single(data)
     }
-}
-
-/// `$lines(data, (at, step), out, (stride, width))`: line `l` of `out`, `stride` long, is the `width` elements of `data` from
-/// `at + l * step` on, and zeros.
-macro_rules! widened_lines {
-    ($($lines:ident = $generic:ident of $t:ty, $load:ident;)*) => {$(
-        best! {
-            fn $lines(data: &[$t], from: (usize, usize), out: &mut [f32], line: (usize, usize)) = $generic
-        }
-
-        #[inline(always)]
-        unsafe fn $generic<V: Lanes>(
-            data: &[$t],
-            (at, step): (usize, usize),
-            out: &mut [f32],
-            (stride, width): (usize, usize),
-        ) {
-            for (l, out) in out.chunks_exact_mut(stride).enumerate() {
-                let data = &data[at + l * step..][..width];
-                let (out, rest) = out.split_at_mut(width);
-                let whole = width / V::LEN * V::LEN;
-                // SAFETY: both have `width` elements; the processor is the caller's promise.
-                unsafe {
-                    for i in (0..whole).step_by(V::LEN) {
-                        V::$load(data.as_ptr().add(i), V::LEN).store(out.as_mut_ptr().add(i));
-                    }
-                    if whole < width {
-                        let lanes = V::$load(data.as_ptr().add(whole), width - whole);
-                        lanes.store_first(out.as_mut_ptr().add(whole), width - whole);
-                    }
-                }
-                rest.fill(0.0);
-            }
-        }
-    )*};
-}
-
-widened_lines! {
-    half_lines = half_lines_of of f16, load_f16;
-    upper_lines = upper_lines_of of bf16, load_bf16;
 }
 
 impl<'a> Floats<'a> {
@@ -126,8 +86,8 @@ impl<'a> Floats<'a> {
         (stride, width): (usize, usize),
     ) {
         match self {
-            Floats::Half(data) => half_lines(data, (at, step), out, (stride, width)),
-            Floats::Upper(data) => upper_lines(data, (at, step), out, (stride, width)),
+            Floats::Half(data) => f16::widen_lines(data, (at, step), out, (stride, width)),
+            Floats::Upper(data) => bf16::widen_lines(data, (at, step), out, (stride, width)),
             Floats::Single(data) => {
                 for (l, out) in out.chunks_exact_mut(stride).enumerate() {
                     out[..width].copy_from_slice(&data[at + l * step..][..width]);

@@ -4,7 +4,6 @@
 
 use crate::dtype::DType;
 use crate::halves::Half;
-use crate::lanes::{Lanes, best, read};
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::storage::HostBufferMut;
 use crate::threads::par::Par;
@@ -213,8 +212,10 @@ impl Target {
                     out.copy_from_slice(&line[..width]);
                 }
             }
-            Target::Half(out) => lines_f16(values, (stride, width), out, row),
-            Target::Upper(out) => lines_bf16(values, (stride, width), out, row),
+            // SAFETY: the caller's.
+            Target::Half(out) => unsafe { f16::narrow_lines(values, (stride, width), out, row) },
+            // SAFETY: the caller's.
+            Target::Upper(out) => unsafe { bf16::narrow_lines(values, (stride, width), out, row) },
         }
     }
 
@@ -233,41 +234,6 @@ impl Target {
             }),
         }
     }
-}
-
-macro_rules! stored_lines {
-    ($($lines:ident by $lines_with:ident to $t:ty, $store:ident;)*) => {$(
-        best! {
-            fn $lines(values: &[f32], line: (usize, usize), out: *mut $t, row: usize) = $lines_with
-        }
-
-        #[inline(always)]
-        unsafe fn $lines_with<V: Lanes>(
-            values: &[f32],
-            (stride, width): (usize, usize),
-            out: *mut $t,
-            row: usize,
-        ) {
-            for (l, line) in values.chunks(stride).enumerate() {
-                let out = out.wrapping_add(l * row);
-                let mut at = 0;
-                while at < width {
-                    let n = (width - at).min(V::LEN);
-                    // SAFETY: the line has as many elements, and whoever calls the output; the processor is the caller's promise.
-                    unsafe {
-                        let lanes: V = read(line.as_ptr().add(at), n);
-                        lanes.$store(out.wrapping_add(at), n);
-                    }
-                    at += n;
-                }
-            }
-        }
-    )*};
-}
-
-stored_lines! {
-    lines_f16 by lines_f16_with to f16, store_f16;
-    lines_bf16 by lines_bf16_with to bf16, store_bf16;
 }
 
 #[cfg(test)]
