@@ -19,6 +19,8 @@ mod halves;
 mod lanes;
 mod map;
 mod matmul;
+#[cfg(all(target_arch = "x86_64", any(unix, windows), not(miri)))]
+mod native;
 mod program;
 mod reduce;
 mod rows;

@@ -474,8 +474,10 @@ fn small_quotients(shape: &[usize]) -> bool {
 /// Whether a zero in `reg` decides between numbers, infinity and NaN. Compilers of shaders may assume that there are
 /// none and fold `x / 0.0` or `x * 0.0` to zero, so that such a zero must come from where they cannot see it.
 fn zero_matters(expr: &Expr, reg: usize) -> bool {
-    use Function::{Add, AtMost, Compare, Max, Min, Neg, Where};
-    let harmless = [Add, Neg, Where, Max, Min, Compare, AtMost];
+    use Function::{Add, AtLeast, AtMost, Equal, Greater, Less, Max, Min, Neg, NotEqual, Where};
+    let harmless = [
+        Add, Neg, Where, Max, Min, AtMost, Less, Greater, AtLeast, Equal, NotEqual,
+    ];
     expr.insts.iter().any(|inst| match inst {
         Inst::Apply { op, args, .. } => args.contains(&reg) && !harmless.contains(&op.function),
         _ => false,

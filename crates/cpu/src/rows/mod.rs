@@ -10,6 +10,11 @@
 //!     a thread takes whole rows; what a stage leaves is read by later stages from its lanes
 //! ```
 
+#[cfg(all(target_arch = "x86_64", any(unix, windows), not(miri)))]
+mod compiled;
+#[cfg(not(all(target_arch = "x86_64", any(unix, windows), not(miri))))]
+#[path = "uncompiled.rs"]
+mod compiled;
 pub(crate) mod moments;
 pub(crate) mod outputs;
 mod recognise;
@@ -23,6 +28,7 @@ use crate::program::worker::{Earlier, Worker};
 use crate::program::{Around, LANES, Line, Program};
 use crate::reduce::combine::{Combine, add_lane_products, add_lanes};
 use crate::reduce::{self, Job};
+use crate::rows::compiled::Compiled;
 use crate::rows::moments::Moments;
 use crate::rows::outputs::{Outputs, Shared, Target, target};
 use crate::rows::softmax::{Head, Softmax};
@@ -53,6 +59,8 @@ pub(crate) struct Ready {
     softmax: Option<Softmax>,
     /// It begins as one, or as a normalisation.
     head: Option<First>,
+    /// All of it as machine code.
+    compiled: Option<Box<Compiled>>,
 }
 
 /// First stages that have a way of their own, together.
@@ -99,6 +107,10 @@ pub(crate) fn prepare(rows: &Rows, held: &[Held]) -> Ready {
         StageKind::Across => 0,
         StageKind::Once | StageKind::Reduce(_) => 1,
     };
+    let streamed: Vec<bool> = stages
+        .iter()
+        .map(|s| s.output.is_some_and(|o| o.stream))
+        .collect();
     let cost = |s: &ReadyStage| match s.kind {
         StageKind::Once => s.program.cost,
         _ => s.program.cost * inner,
@@ -123,6 +135,7 @@ pub(crate) fn prepare(rows: &Rows, held: &[Held]) -> Ready {
         points: points().count(),
         softmax: Softmax::of(rows),
         head: First::of(rows),
+        compiled: Compiled::of(rows, held, &streamed).map(Box::new),
         part: if across == 0 {
             1
         } else {
@@ -179,6 +192,14 @@ impl Ready {
     /// What it takes, in about tenths of nanoseconds.
     pub(crate) fn work(&self) -> usize {
         self.outer * self.cost
+    }
+
+    /// What went past the caches is there for other threads.
+    fn end_streams(&self) {
+        let streams = |s: &ReadyStage| s.output.is_some_and(|o| o.stream);
+        if self.stages.iter().any(streams) {
+            simd::stream_end();
+        }
     }
 
     /// Words that a stage yields for one row.
@@ -257,6 +278,11 @@ impl Piece<'_, '_> {
     ) {
         let rows = parts.start * ready.part..(parts.end * ready.part).min(ready.outer);
         let width = ready.across * ready.inner;
+        if let Some(compiled) = &ready.compiled {
+            // SAFETY: the caller's.
+            unsafe { run_compiled(ready, compiled, (&context, outs, sums), rows) };
+            return ready.end_streams();
+        }
         // As many rows at once as fill a few blocks.
         let together = (4 * LANES / ready.inner).clamp(1, LANES.min(rows.len().max(1)));
         let mut piece = Piece {
@@ -287,10 +313,7 @@ impl Piece<'_, '_> {
                 unsafe { piece.block(outs, sums, first..first + n, first + n == stop, memory) };
             first += n;
         }
-        let streams = |s: &ReadyStage| s.output.is_some_and(|o| o.stream);
-        if ready.stages.iter().any(streams) {
-            simd::stream_end();
-        }
+        ready.end_streams();
     }
 
     /// What is read for these rows.
@@ -381,6 +404,36 @@ impl Piece<'_, '_> {
             values[s] = out;
         }
         memory
+    }
+}
+
+/// Computes rows by machine code. Sums over them move on to f64 after each short chain, and end with their part.
+///
+/// # Safety
+/// Nobody else computes these rows.
+unsafe fn run_compiled(
+    ready: &Ready,
+    compiled: &Compiled,
+    (context, outs, sums): (&Context<'_>, &Shared<'_>, &mut [f64]),
+    rows: Range<usize>,
+) {
+    let width = ready.across * ready.inner;
+    if width == 0 {
+        // SAFETY: the caller's.
+        return unsafe { compiled.run(context, outs, &mut [], rows) };
+    }
+    let mut short = Scratch::filled(width, 0.0);
+    let mut first = rows.start;
+    while first < rows.end {
+        let part = first / ready.part;
+        let within = first - part * ready.part;
+        let chain = CHAIN - within % CHAIN;
+        let stop = rows.end.min((part + 1) * ready.part).min(first + chain);
+        // SAFETY: the caller's.
+        unsafe { compiled.run(context, outs, &mut short, first..stop) };
+        let part = part - rows.start / ready.part;
+        flush(&mut short, &mut sums[part * width..(part + 1) * width]);
+        first = stop;
     }
 }
 

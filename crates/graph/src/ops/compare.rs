@@ -67,12 +67,12 @@ macro_rules! comparison {
     };
 }
 
-static EQ: ScalarOp = comparison!("eq", ==, Function::Compare);
-static NE: ScalarOp = comparison!("ne", !=, Function::Compare);
-static LT: ScalarOp = comparison!("lt", <, Function::Compare);
+static EQ: ScalarOp = comparison!("eq", ==, Function::Equal);
+static NE: ScalarOp = comparison!("ne", !=, Function::NotEqual);
+static LT: ScalarOp = comparison!("lt", <, Function::Less);
 static LE: ScalarOp = comparison!("le", <=, Function::AtMost);
-static GT: ScalarOp = comparison!("gt", >, Function::Compare);
-static GE: ScalarOp = comparison!("ge", >=, Function::Compare);
+static GT: ScalarOp = comparison!("gt", >, Function::Greater);
+static GE: ScalarOp = comparison!("ge", >=, Function::AtLeast);
 
 fn wgsl(x: &[&str], class: Class, op: &str) -> String {
     match (class, op) {

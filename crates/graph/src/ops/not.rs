@@ -6,7 +6,7 @@ use super::{Derivative, Derive, Elementwise, Operand, elementwise};
 use super::{Sample, SampleInput};
 use crate::dtype::DType;
 use crate::simd::block1;
-use crate::plan::ScalarOp;
+use crate::plan::{Function, ScalarOp};
 use crate::tensor::Tensor;
 
 /// See the module.
@@ -18,6 +18,7 @@ static SCALAR: ScalarOp = ScalarOp {
     wgsl: |x, _, _| format!("(!{})", x[0]),
     cpu: |_, _| Some(block1!(|x: bool| -> bool { !x })),
     cost: 1,
+    function: Function::Not,
     ..ScalarOp::PLAIN
 };
 

@@ -59,8 +59,18 @@ pub enum Function {
     Min,
     /// `a ≤ b`.
     AtMost,
-    /// Any other comparison of two numbers.
-    Compare,
+    /// `a < b`.
+    Less,
+    /// `a > b`.
+    Greater,
+    /// `a ≥ b`.
+    AtLeast,
+    /// `a = b`.
+    Equal,
+    /// `a ≠ b`.
+    NotEqual,
+    /// Whether `a` does not hold.
+    Not,
     /// `b` where `a` holds, else `c`.
     Where,
     /// A number as f32.
