@@ -49,6 +49,15 @@ impl<'a> Data<'a> {
         if let (Data::Words(words), Some(rows)) = (self, walk.crosses(nest, index, out.len())) {
             return transpose(words, walk.offset_at(index), walk.step(), rows, out);
         }
+        if let (Data::Words(words), true) = (self, walk.repeats(nest)) {
+            return walk.repeated(nest, index, out.len(), |lane, n, at, first| {
+                repeat_each(
+                    &words[at as usize..],
+                    (first, nest.row()),
+                    &mut out[lane..lane + n],
+                );
+            });
+        }
         let step = walk.step();
         match self {
             Data::Words(words) if (0..=1).contains(&step) && nest.row() <= SHORT => {
@@ -134,6 +143,46 @@ fn fill_short(word: u32, out: &mut [u32]) {
     rest.iter_mut().for_each(|o| *o = word);
 }
 
+/// Each word so many times; so many lanes of the first were there before.
+fn repeat_each(words: &[u32], (first, times): (usize, usize), out: &mut [u32]) {
+    let (mut words, mut out) = (words, out);
+    if first > 0 {
+        let (head, rest) = out.split_at_mut((times - first).min(out.len()));
+        head.fill(words[0]);
+        (words, out) = (&words[1..], rest);
+    }
+    let whole = out.len() / times;
+    let (body, rest) = out.split_at_mut(whole * times);
+    match times {
+        // A loop that the compiler unrolls.
+        2 => body
+            .as_chunks_mut::<2>()
+            .0
+            .iter_mut()
+            .zip(words)
+            .for_each(|(o, &w)| *o = [w; 2]),
+        3 => body
+            .as_chunks_mut::<3>()
+            .0
+            .iter_mut()
+            .zip(words)
+            .for_each(|(o, &w)| *o = [w; 3]),
+        4 => body
+            .as_chunks_mut::<4>()
+            .0
+            .iter_mut()
+            .zip(words)
+            .for_each(|(o, &w)| *o = [w; 4]),
+        _ => body
+            .chunks_exact_mut(times)
+            .zip(words)
+            .for_each(|(o, &w)| o.fill(w)),
+    }
+    if let Some(&word) = words.get(whole) {
+        rest.fill(word);
+    }
+}
+
 /// Loads `rows` rows of lanes whose neighbours down a column are neighbours in memory.
 fn transpose(words: &[u32], at: i64, step: i64, rows: usize, out: &mut [u32]) {
     let width = out.len() / rows;
@@ -144,5 +193,58 @@ fn transpose(words: &[u32], at: i64, step: i64, rows: usize, out: &mut [u32]) {
             .iter()
             .zip(out[c..].iter_mut().step_by(width))
             .for_each(|(&x, out)| *out = x);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::View;
+
+    #[test]
+    fn walks_that_stay_on_an_element_load_it_so_often() {
+        let words: Vec<u32> = (0..4000).collect();
+        for times in [2, 3, 4, 5, 16] {
+            for (rows, apart, columns) in
+                [(3, 40, 7), (2, 2, 2), (9, 0, 5), (4, 1, 3), (1, 0, 1000)]
+            {
+                let shape = [2, rows, columns, times];
+                let view = View {
+                    offset: 11,
+                    strides: vec![50, apart, 1, 0],
+                };
+                let order: Vec<usize> = (0..shape.len()).collect();
+                let (nest, walks) = Nest::new(&shape, &order, &[&view]);
+                let want = |position: usize| {
+                    let (rest, column) = (position / times / columns, position / times % columns);
+                    (11 + 50 * (rest / rows) + apart as usize * (rest % rows) + column) as u32
+                };
+                for start in [
+                    0,
+                    1,
+                    times - 1,
+                    times,
+                    times * columns - 1,
+                    times * columns + 1,
+                ] {
+                    for len in [
+                        1,
+                        2,
+                        times,
+                        times + 1,
+                        3 * times * columns / 2,
+                        nest.len - start,
+                    ] {
+                        let len = len.min(nest.len - start);
+                        let mut index = Vec::new();
+                        nest.index_of(start, &mut index);
+                        let mut out = vec![0; len];
+                        Data::Words(&words).load(&walks[0], &nest, start, &mut index, &mut out);
+                        let want: Vec<u32> = (start..start + len).map(want).collect();
+                        assert_eq!(out, want, "{shape:?}, {len} from {start}");
+                    }
+                }
+            }
+        }
     }
 }

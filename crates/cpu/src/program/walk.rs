@@ -153,18 +153,59 @@ impl Walk {
             }
             offset -= column as i64 * self.strides[last];
             column = 0;
-            let mut d = last;
-            while d > 0 {
-                d -= 1;
-                index[d] += 1;
-                offset += self.strides[d];
-                if index[d] < nest.shape[d] {
-                    break;
-                }
-                offset -= self.strides[d] * nest.shape[d] as i64;
-                index[d] = 0;
-            }
+            offset += self.next(nest, index, last);
         }
+    }
+
+    /// Whether it stays on each of neighbouring elements for a few lanes.
+    pub(crate) fn repeats(&self, nest: &Nest) -> bool {
+        const MOST: usize = 16;
+        match self.strides[..] {
+            [.., 1, 0] => (2..=MOST).contains(&nest.row()),
+            _ => false,
+        }
+    }
+
+    /// As [`Walk::stretches`] for a walk that repeats: a stretch is the two innermost dimensions, and `f` is told too how many lanes of
+    /// its first element came before it.
+    pub(crate) fn repeated(
+        &self,
+        nest: &Nest,
+        index: &mut [usize],
+        len: usize,
+        mut f: impl FnMut(usize, usize, i64, usize),
+    ) {
+        let above = nest.shape.len() - 2;
+        let times = nest.row();
+        let stretch = nest.shape[above] * times;
+        let mut offset = self.offset_at(index) - index[above] as i64;
+        let mut column = index[above] * times + index[above + 1];
+        let mut lane = 0;
+        loop {
+            let n = (stretch - column).min(len - lane);
+            f(lane, n, offset + (column / times) as i64, column % times);
+            lane += n;
+            if lane == len {
+                return;
+            }
+            column = 0;
+            offset += self.next(nest, index, above);
+        }
+    }
+
+    /// Moves on to the next indices of the dimensions before `last`; returns how far that is.
+    fn next(&self, nest: &Nest, index: &mut [usize], last: usize) -> i64 {
+        let mut moved = 0;
+        for d in (0..last).rev() {
+            index[d] += 1;
+            moved += self.strides[d];
+            if index[d] < nest.shape[d] {
+                break;
+            }
+            moved -= self.strides[d] * nest.shape[d] as i64;
+            index[d] = 0;
+        }
+        moved
     }
 
     /// The offset at loop indices `index`.

@@ -1,6 +1,7 @@
 //! Sum over windows slid along the last one to three dimensions; what lies outside the input does not count.
 //! `y[p] = Σ_t x[p · stride + t · dilation − padding]`. Average pooling divides it.
-//! Derivative: the window sum, with stride 1, of the upstream gradient spread by the stride: windows are symmetric.
+//! Derivative: the window sum, with stride 1, of the upstream gradient spread by the stride: windows are symmetric. Where windows
+//! lie side by side it is the upstream gradient, once for each element of its window.
 
 use super::{Derivative, Derive, Lowered, Operand, Primitive};
 #[cfg(any(test, feature = "samples"))]
@@ -24,6 +25,31 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// Whether each element belongs to one window, or to none behind the last.
+    fn side_by_side(&self) -> bool {
+        let plain = self.padding.iter().all(|&p| p == (0, 0)) && self.dilation.iter().all(|&d| d == 1);
+        plain && self.kernel == self.stride
+    }
+
+    /// What windows that lie side by side have, for each element of `shape`; zero where there is no window.
+    fn repeated(&self, windows: &Tensor, shape: &[usize]) -> Tensor {
+        let lead = shape.len() - self.kernel.len();
+        let of = &windows.shape()[lead..];
+        let (mut apart, mut spread, mut whole) = (shape[..lead].to_vec(), shape[..lead].to_vec(), shape[..lead].to_vec());
+        for (&n, &k) in of.iter().zip(&self.kernel) {
+            apart.extend([n, 1]);
+            spread.extend([n, k]);
+            whole.push(n * k);
+        }
+        let repeated = windows.reshape_to(&apart).expand_to(&spread).reshape_to(&whole);
+        let none = vec![0; shape.len()];
+        let behind: Vec<usize> = shape.iter().zip(&whole).map(|(&n, &w)| n - w).collect();
+        match behind == none {
+            true => repeated,
+            false => repeated.pad_to(&none, &behind, &none),
+        }
+    }
+
     /// The shape after windowing the last dimensions of `x`.
     pub(crate) fn output_shape(&self, x: &[usize]) -> Result<Vec<usize>, String> {
         let n = self.kernel.len();
@@ -143,6 +169,9 @@ impl Primitive for WindowSum {
         let lead = rank - n;
         if upstream.shape().contains(&0) {
             return Derivative::Of(vec![Some(cx.inputs[0].zeros_like())]);
+        }
+        if let Some(repeated) = f.side_by_side().then(|| f.repeated(upstream, x)) {
+            return Derivative::Of(vec![Some(repeated)]);
         }
         let (mut lo, mut hi, mut interior) = (vec![0; rank], vec![0; rank], vec![0; rank]);
         for d in 0..n {
