@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::run::{Failure, Tally};
 use crate::server::Server;
-use crate::wasm;
+use crate::wasm::{self, Build};
 
 /// How long the page may take, from the browser's start.
 const TIMEOUT: Duration = Duration::from_secs(180);
@@ -40,17 +40,28 @@ const FLAGS: [&str; 11] = [
     "--disable-dev-shm-usage",
 ];
 
-/// Builds the page, serves it and runs its checks in Chromium.
+/// Builds the page, serves it and runs its checks in Chromium, with each build that the page offers.
 ///
 /// Fails where the page does not build, no browser is found, the page does not report in time, or a check fails.
 pub(crate) fn browser(root: &Path) -> Result<Tally, Failure> {
-    let program = find_browser()?;
     let page = wasm::build(root)?;
-    let server = Server::start(&page)?;
-    let address = format!("http://{}/?report", server.address);
-    let mut chromium = Chromium::start(&program, &address, &page)?;
-    let report = wait(&server, &mut chromium);
-    let log = chromium.stop();
+    let mut tally = Tally::default();
+    for build in Build::OFFERED {
+        match checks(&page, &format!("?report&build={}", build.name())) {
+            Ok(more) => tally.add(more),
+            Err(Failure { why, tally: more }) => {
+                tally.add(more);
+                return Err(Failure { why, tally });
+            }
+        }
+    }
+    Ok(tally)
+}
+
+fn checks(page: &Path, query: &str) -> Result<Tally, Failure> {
+    let mut tab = Tab::open(page, query)?;
+    let report = tab.report(TIMEOUT);
+    let log = tab.close();
     let failed = |why: String| {
         format!("{why}\n\nthe browser's log:\n{log}\n\nto repeat it:\n    cargo xtask browser")
     };
@@ -94,19 +105,41 @@ pub(crate) fn find_browser() -> Result<PathBuf, String> {
         })
 }
 
-fn wait(server: &Server, chromium: &mut Chromium) -> Result<String, String> {
-    let begin = Instant::now();
-    while begin.elapsed() < TIMEOUT {
-        match server.reports.recv_timeout(Duration::from_millis(200)) {
-            Ok(report) => return Ok(report),
-            Err(RecvTimeoutError::Disconnected) => return Err("the server ended".to_owned()),
-            Err(RecvTimeoutError::Timeout) => chromium.still_runs()?,
-        }
+/// A page in a browser of its own, and what it reports.
+pub(crate) struct Tab {
+    server: Server,
+    chromium: Chromium,
+}
+
+impl Tab {
+    /// Serves the folder `page` and opens what `query` names in it.
+    pub(crate) fn open(page: &Path, query: &str) -> Result<Self, String> {
+        let program = find_browser()?;
+        let server = Server::start(page)?;
+        let address = format!("http://{}/{query}", server.address);
+        let chromium = Chromium::start(&program, &address, page)?;
+        Ok(Self { server, chromium })
     }
-    Err(format!(
-        "the page did not report within {} s",
-        TIMEOUT.as_secs()
-    ))
+
+    /// The next report, which comes within `limit`.
+    pub(crate) fn report(&mut self, limit: Duration) -> Result<String, String> {
+        let begin = Instant::now();
+        while begin.elapsed() < limit {
+            let reports = &self.server.reports;
+            match reports.recv_timeout(Duration::from_millis(200)) {
+                Ok(report) => return Ok(report),
+                Err(RecvTimeoutError::Disconnected) => return Err("the server ended".to_owned()),
+                Err(RecvTimeoutError::Timeout) => self.chromium.still_runs()?,
+            }
+        }
+        let seconds = limit.as_secs();
+        Err(format!("the page did not report within {seconds} s"))
+    }
+
+    /// Ends the browser and returns what it logged, the page's console included.
+    pub(crate) fn close(self) -> String {
+        self.chromium.stop()
+    }
 }
 
 /// A running browser with a profile of its own; both go when it is stopped or dropped.

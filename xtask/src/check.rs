@@ -111,6 +111,8 @@ const FORMAT_OF_THE_PAGE: &[&str] = &[
     "-p",
     "wgrad-web-bindgen",
     "-p",
+    "wgrad-web-shapes",
+    "-p",
     "wgrad-web-training",
     "--check",
 ];

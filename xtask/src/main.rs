@@ -7,6 +7,7 @@ mod run;
 mod sanitize;
 mod server;
 mod setup;
+mod shapes;
 mod tidy;
 mod wasm;
 
@@ -25,6 +26,12 @@ usage: cargo xtask <command>
   sanitize [asan] [miri] [--all]          the cpu executor's tests under AddressSanitizer and Miri; names what is missing
   isa [navi21.64] [--show NAME]           kernels for cards through their compiler, without a card: the table, and what got worse
   browser                                 build the page and run its checks in headless Chromium
+  browser --shapes FILE [--filter TEXT] [--json OUT] [--seconds S] [--most S] [--builds scalar,simd128,relaxed-simd]
+                                          time the operations of a file of JSON lines there, with each build in turns
+        --filter       lines that contain this, or one of these between bars
+        --json         write a JSON line for each time
+        --seconds      how long an operation is timed for (0.3)
+        --most         how long a run may take (10); what takes longer is left out
   serve                                   build the page and serve it for a browser of yours
 ";
 
@@ -44,6 +51,9 @@ fn main() -> ExitCode {
             .run(&root())
             .map(|_| ())
             .map_err(String::from),
+        "browser" if !flags.is_empty() => shapes::Options::parse(flags)
+            .map_err(|error| format!("{error}\n\n{USAGE}"))
+            .and_then(|options| shapes::shapes(&root(), &options)),
         "browser" => no_flags(flags).and_then(|()| Ok(browser::browser(&root()).map(|_| ())?)),
         "serve" => no_flags(flags).and_then(|()| browser::serve(&root())),
         "help" | "--help" | "-h" => {

@@ -55,6 +55,13 @@ const NEEDS: &[Need] = &[
         page: false,
     },
     Need {
+        what: "Khronos's validator of SPIR-V, for the kernels",
+        is_there: |_| !cfg!(target_os = "linux") || in_path("spirv-val"),
+        packages: &["spirv-tools"],
+        elsewhere: "`spirv-val` of the Vulkan SDK",
+        page: false,
+    },
+    Need {
         what: "Chromium, for the page",
         is_there: |_| crate::browser::find_browser().is_ok(),
         packages: &["chromium"],

@@ -1,5 +1,5 @@
-//! Builds the browser page: the wasm module, the JavaScript that loads it, the losses that the native cpu has and the
-//! tab is to have, and the static files beside them.
+//! Builds the browser page: the wasm module for each set of vector instructions, the JavaScript that loads it, the losses that
+//! the native cpu has and the tab is to have, and the static files beside them.
 //! It must install nothing; it says what is missing instead.
 
 use std::path::{Path, PathBuf};
@@ -8,51 +8,115 @@ use crate::run::Invocation;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Vectors of 128 bits, which every browser with WebGPU has: the cpu executor's loops become vector instructions.
-const SIMD: &str = "-Ctarget-feature=+simd128";
+/// A build of the module. A browser refuses a module with an instruction that it lacks, so each set is a module of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// No vectors; only to compare with.
+    Scalar,
+    /// Vectors of 128 bits, which every browser with WebGPU has.
+    Simd128,
+    /// Multiply-adds in one instruction as well.
+    Relaxed,
+}
+
+impl Build {
+    /// All of them, the best last.
+    pub(crate) const ALL: [Build; 3] = [Build::Scalar, Build::Simd128, Build::Relaxed];
+    /// Those that the page offers to browsers; each is built and checked.
+    pub(crate) const OFFERED: [Build; 1] = [Build::Simd128];
+
+    /// Its folder in the page, by which the page knows what it needs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Build::Scalar => "scalar",
+            Build::Simd128 => "simd128",
+            Build::Relaxed => "relaxed-simd",
+        }
+    }
+
+    fn flags(self) -> &'static str {
+        match self {
+            Build::Scalar => "",
+            Build::Simd128 => "-Ctarget-feature=+simd128",
+            Build::Relaxed => "-Ctarget-feature=+simd128,+relaxed-simd",
+        }
+    }
+}
+
 const FLAGS: &str = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS";
 
 /// Where Debian puts the compiler that its browsers are built with, and where its standard library's source lies.
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 
-/// Builds the page and returns the folder that holds it, ready to be served.
+/// The module with all that the page shows.
+const PAGE: &str = "wgrad-web";
+/// The one that times operations.
+const SHAPES: &str = "wgrad-web-shapes";
+
+/// Builds the page with the modules that it offers, and the losses to expect, and returns the folder that holds it, ready to be
+/// served.
 pub(crate) fn build(root: &Path) -> Result<PathBuf, String> {
-    let target = target_folder(root).join("web");
+    let page = build_with(root, PAGE, &Build::OFFERED)?;
+    let expected = page.join("expected.json");
+    let workspace = root.join("crates").join("web");
+    expected_losses(&target_folder(root), &expected.to_string_lossy()).run(&workspace)?;
+    Ok(page)
+}
+
+/// The page with these modules that time operations.
+pub(crate) fn build_for_shapes(root: &Path, builds: &[Build]) -> Result<PathBuf, String> {
+    build_with(root, SHAPES, builds)
+}
+
+fn build_with(root: &Path, package: &str, builds: &[Build]) -> Result<PathBuf, String> {
+    let target = target_folder(root);
     let page = target.join("page");
     let workspace = root.join("crates").join("web");
-    compile(root, &target)?.run(&workspace)?;
     recreate(&page)?;
-    let module = target.join(TARGET).join("release").join("wgrad_web.wasm");
-    let (module, page_text) = (module.to_string_lossy(), page.to_string_lossy());
-    bindgen(&target, &module, &page_text).run(&workspace)?;
-    let expected = page.join("expected.json");
-    expected_losses(&target, &expected.to_string_lossy()).run(&workspace)?;
+    for &build in builds {
+        compile(root, &target, package, build)?.run(&workspace)?;
+        let file = format!("{}.wasm", package.replace('-', "_"));
+        let module = target.join(TARGET).join("release").join(file);
+        let folder = page.join(build.name());
+        let (module, folder) = (module.to_string_lossy(), folder.to_string_lossy());
+        bindgen(&target, &module, &folder).run(&workspace)?;
+    }
+    let names: Vec<&str> = builds.iter().map(|build| build.name()).collect();
+    write(
+        &page.join("builds.json"),
+        &serde_json::json!(names).to_string(),
+    )?;
     copy_files(&workspace.join("page"), &page)?;
     Ok(page)
+}
+
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn target_folder(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root.join("target"), |folder| root.join(folder))
+        .join("web")
 }
 
 /// The command that compiles the module: the current toolchain where it has the target, else Debian's compiler
 /// with a standard library built from source.
-fn compile(root: &Path, target: &Path) -> Result<Invocation, String> {
+fn compile(root: &Path, target: &Path, package: &str, build: Build) -> Result<Invocation, String> {
     let target_text = target.to_string_lossy();
     let arguments = [
         "build",
         "--release",
         "--package",
-        "wgrad-web",
+        package,
         "--target",
         TARGET,
         "--target-dir",
         &target_text,
     ];
     if has_target(root) {
-        return Ok(Invocation::new("cargo", &arguments).variable(FLAGS, SIMD));
+        return Ok(Invocation::new("cargo", &arguments).variable(FLAGS, build.flags()));
     }
     if !has_debian_rust() {
         return Err(format!(
@@ -66,7 +130,7 @@ fn compile(root: &Path, target: &Path) -> Result<Invocation, String> {
         .variable("RUSTC", DEBIAN_RUSTC)
         // build-std is not stable.
         .variable("RUSTC_BOOTSTRAP", "1")
-        .variable(FLAGS, SIMD)
+        .variable(FLAGS, build.flags())
         .variable("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &linker))
 }
 

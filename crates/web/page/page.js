@@ -1,5 +1,9 @@
-// Loads the wasm module, runs its checks and shows them. With `?report` in the address it also posts the
-// outcome to /result, for a test runner that serves this page. It holds no logic of its own.
+// Loads the best build of the wasm module that the engine runs, or the one that `?build` names, runs its checks and shows them.
+// With `?report` in the address it also posts the outcome to /result, for a test runner that serves this page. It holds no logic
+// of its own.
+
+import { usable } from "./builds.js";
+import { number, table } from "./table.js";
 
 const report = new URLSearchParams(location.search).has("report");
 const problems = [];
@@ -42,32 +46,6 @@ function lossTable(name, columns) {
   return table(`Losses: ${name}`, ["step", ...columns.map(({ place }) => place)], steps);
 }
 
-function number(value, digits) {
-  return { text: value == null ? "–" : value.toFixed(digits), class: "number" };
-}
-
-function table(caption, heads, rows) {
-  const made = document.createElement("table");
-  made.createCaption().textContent = caption;
-  const head = made.createTHead().insertRow();
-  for (const text of heads) {
-    const cell = document.createElement("th");
-    cell.scope = "col";
-    cell.textContent = text;
-    head.append(cell);
-  }
-  const body = made.createTBody();
-  for (const cells of rows) {
-    const row = body.insertRow();
-    for (const cell of cells) {
-      const made = row.insertCell();
-      made.textContent = cell.text;
-      if (cell.class) made.className = cell.class;
-    }
-  }
-  return made;
-}
-
 function fail(cause) {
   finish({ error: [String(cause?.stack ?? cause), ...problems].join("\n") });
 }
@@ -82,11 +60,19 @@ async function expectedLosses() {
 }
 
 try {
-  const { default: init, run } = await import("./wgrad_web.js");
+  const builds = await usable();
+  const build = new URLSearchParams(location.search).get("build") ?? builds[0];
+  if (!builds.includes(build)) {
+    const wanted = build ?? "vectors of 128 bits (WebAssembly SIMD), as every browser with WebGPU has had";
+    throw new Error(`this engine lacks ${wanted}`);
+  }
+  const { default: init, run } = await import(`./${build}/wgrad_web.js`);
   await init();
   const expected = await expectedLosses();
   document.getElementById("status").textContent = "Running…";
-  await finish(JSON.parse(await run(expected)));
+  const outcome = JSON.parse(await run(expected));
+  if (outcome.device) outcome.device += `, ${build}`;
+  await finish(outcome);
 } catch (cause) {
   fail(cause);
 }

@@ -4,7 +4,9 @@
 use wgrad::data::DeviceDataset;
 use wgrad::data::digits;
 use wgrad::device::{Gpu, KernelSource};
-use wgrad::{Device, ErrorKind, Settings};
+use wgrad::reference::Evaluator;
+use wgrad::{DType, Device, ErrorKind, Settings, Tensor, eval};
+use wgrad_shapes::Operation;
 use wgrad_web_training::{MLP, training_digits};
 
 use crate::page;
@@ -28,6 +30,90 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
 }
 ";
+
+/// Operations that take each way through the cpu's vectors: products of ragged sizes, with packed panels, along rows and of single
+/// columns; every way to compute a convolution; rows, channels, pools, recurrent steps.
+const OPERATIONS: &str = r#"
+{"kind": "linear", "input": [33, 77], "filters": 129}
+{"kind": "linear", "input": [1, 131], "filters": 67}
+{"kind": "linear", "input": [70, 600], "filters": 1}
+{"kind": "bmm", "input": [3, 13, 22], "filters": 19}
+{"kind": "conv2d", "input": [2, 16, 18, 17], "filters": 18, "kernel": 3, "padding": 1}
+{"kind": "conv2d", "input": [3, 20, 9, 9], "filters": 7, "kernel": 3, "stride": 2, "padding": 1}
+{"kind": "conv2d", "input": [2, 3, 15, 18], "filters": 9, "kernel": 3, "padding": 1}
+{"kind": "conv2d", "input": [2, 13, 14, 13], "filters": 21, "kernel": 5, "padding": 2}
+{"kind": "conv2d", "input": [2, 19, 7, 7], "filters": 23, "kernel": 1}
+{"kind": "conv2d", "input": [2, 9, 17, 19], "filters": 9, "kernel": 3, "padding": 1, "groups": 9}
+{"kind": "conv2d", "input": [2, 9, 17, 19], "filters": 9, "kernel": 3, "stride": 2, "padding": 1, "groups": 9}
+{"kind": "conv2d", "input": [4, 12, 4, 4], "filters": 12, "kernel": 3, "padding": 1, "groups": 12}
+{"kind": "conv_transpose2d", "input": [2, 11, 7, 7], "filters": 5, "kernel": 4, "stride": 2, "padding": 1}
+{"kind": "softmax", "input": [5, 103]}
+{"kind": "layer_norm", "input": [7, 61]}
+{"kind": "batch_norm", "input": [5, 3, 7, 7]}
+{"kind": "sum_last", "input": [9, 1003]}
+{"kind": "gelu", "input": [777]}
+{"kind": "add_relu", "input": [777]}
+{"kind": "max_pool2d", "input": [2, 5, 11, 11], "kernel": 2}
+{"kind": "avg_pool2d", "input": [2, 5, 11, 11], "kernel": 3, "stride": 2}
+{"kind": "lstm", "input": [3, 5, 7], "filters": 6}
+{"kind": "gru", "input": [3, 5, 7], "filters": 6}
+{"kind": "embedding", "input": [12], "rows": 9, "filters": 5}"#;
+
+/// Results and all gradients of operations on the tab's processor against the reference, in every float.
+pub(crate) async fn operations() -> Outcome {
+    let shapes = wgrad_shapes::read(OPERATIONS).map_err(text)?;
+    let (mut furthest, mut count) = (0.0f64, 0);
+    // Sums are f32; what is rounded to fewer bits is so once.
+    for (dtype, tolerance) in [(DType::F32, 1e-4), (DType::F16, 2e-2), (DType::BF16, 1e-1)] {
+        for shape in &shapes {
+            let at = |what: String| format!("{} in {dtype}: {what}", shape.short());
+            let distance = distance(shape, dtype).await.map_err(&at)?;
+            if distance.is_nan() || distance > tolerance {
+                return Err(at(format!("{distance:.1e} of the largest value apart")));
+            }
+            if dtype == DType::F32 {
+                furthest = furthest.max(distance);
+            }
+            count += 1;
+        }
+    }
+    Ok(format!(
+        "{count} operations, in f32 within {furthest:.0e} of the largest value"
+    ))
+}
+
+/// How far results and gradients are from the reference's, by the largest value of each.
+async fn distance(shape: &wgrad_shapes::Shape, dtype: DType) -> Result<f64, String> {
+    let cpu = Device::cpu();
+    let operation = Operation::new(shape, &cpu, dtype).map_err(text)?;
+    let upstream = operation.upstream(&cpu).map_err(text)?;
+    let all = operation.with_gradients(&upstream, &operation.inputs);
+    let all = all.map_err(text)?;
+    // The reference goes first: values let go of what they were computed from.
+    let mut wanted = Vec::new();
+    let mut reference = Evaluator::exact();
+    for tensor in &all {
+        wanted.push(reference.evaluate_async(tensor).await.map_err(text)?);
+    }
+    eval(&all.iter().collect::<Vec<&Tensor>>()).map_err(text)?;
+    let mut furthest = 0.0f64;
+    for (tensor, wanted) in all.iter().zip(&wanted) {
+        let seen = tensor.cast(DType::F32).to_vec_async::<f32>().await;
+        let seen = seen.map_err(text)?;
+        let largest = wanted
+            .data
+            .iter()
+            .fold(1e-6f64, |most, x| most.max(x.abs()));
+        for (&seen, &wanted) in seen.iter().zip(&wanted.data) {
+            let apart = (f64::from(seen) - wanted).abs() / largest;
+            // NaN stays.
+            if apart.is_nan() || apart > furthest {
+                furthest = apart;
+            }
+        }
+    }
+    Ok(furthest)
+}
 
 /// The device has the limits that were asked for: WebGPU's default ones exactly, or no fewer. Where both devices
 /// report the same, running the checks twice shows no more than running them once.

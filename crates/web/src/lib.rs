@@ -42,6 +42,7 @@ async fn run_all(expected: &str) -> Result<Value, String> {
     let mut runs = Runs::new(expected)?;
     let mut report = Report::default();
     report.check("digits", async { runs.same_digits() }).await;
+    report.check("operations, cpu", checks::operations()).await;
     let cpu = Device::cpu();
     let on_cpu = runs.check(&MLP, &cpu, "cpu, wasm");
     report.check("MLP, cpu", on_cpu).await;

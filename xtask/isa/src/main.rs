@@ -4,7 +4,8 @@
 //!
 //! ```text
 //!  programs ──► plan ──► texts ──► naga ──┬─► SPIR-V ──► RADV: registers, code, listing ──► loop ──► row
-//!                                         └─► MSL, HLSL: written, not compiled
+//!                          │              ├─► SPIR-V ──► spirv-val
+//!                          └──► tint      └─► MSL, HLSL: written, not compiled
 //!  rows ──► table · findings · against baseline.tsv
 //! ```
 
@@ -13,6 +14,7 @@ mod driver;
 mod listing;
 mod programs;
 mod table;
+mod valid;
 
 use driver::Driver;
 use rustc_hash::FxHashMap;
@@ -71,6 +73,9 @@ fn all(arguments: &[String]) -> Result<(), String> {
     let known: Vec<String> = TARGETS.map(name).to_vec();
     if targets.iter().any(|t| !known.contains(t)) || show.is_some() && rest.len() != 2 {
         return Err(USAGE.into());
+    }
+    if show.is_none() {
+        validate()?;
     }
     let Some(driver) = radv() else {
         println!("skipped: no RADV (Debian: mesa-vulkan-drivers)");
@@ -176,6 +181,26 @@ fn texts() -> Result<BTreeMap<String, Found>, String> {
         Ok(())
     })?;
     Ok(all)
+}
+
+/// Every text through the validators that are installed.
+fn validate() -> Result<(), String> {
+    let validators = valid::Validators::find();
+    let (mut count, mut wrong) = (0, Vec::new());
+    for (name, Found { text, .. }) in texts()? {
+        count += 1;
+        let found = match convert::convert(&text.wgsl, &text.constants) {
+            Ok(converted) => validators.check(&text.wgsl, &text.constants, &converted.spirv),
+            Err(e) => vec![e],
+        };
+        wrong.extend(found.iter().map(|e| format!("{name}: {e}")));
+    }
+    let said = validators.description();
+    println!("validated by {said}: {count} texts, {} wrong", wrong.len());
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(wrong.join("\n")),
+    }
 }
 
 /// The rows of one target, or its listings of some kernels.

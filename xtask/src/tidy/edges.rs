@@ -12,7 +12,7 @@ use crate::run::Invocation;
 
 /// Which of the project's crates each may depend on: at run time, and in its tests beyond that. An executor sees no
 /// tensor, the layers see no executor, and nobody sees who comes after.
-const MAY: [(&str, &[&str], &[&str]); 24] = [
+const MAY: [(&str, &[&str], &[&str]); 26] = [
     ("wgrad-plan", &[], &[]),
     ("wgrad-plot", &[], &[]),
     ("wgrad-report", &["wgrad-plot"], &[]),
@@ -62,7 +62,9 @@ const MAY: [(&str, &[&str], &[&str]); 24] = [
         ],
         &[],
     ),
-    ("wgrad-cli", &["wgrad"], &[]),
+    // What the command line and the page time.
+    ("wgrad-shapes", &["wgrad-graph", "wgrad-nn"], &[]),
+    ("wgrad-cli", &["wgrad", "wgrad-shapes"], &[]),
     ("wgrad-course", &["wgrad"], &[]),
     ("wgrad-tests", &[], &["wgrad"]),
     ("wgrad-benches", &[], &["wgrad"]),
@@ -73,7 +75,12 @@ const MAY: [(&str, &[&str], &[&str]); 24] = [
         &[],
     ),
     ("wgrad-web-bindgen", &[], &[]),
-    ("wgrad-web", &["wgrad", "wgrad-web-training"], &[]),
+    ("wgrad-web-shapes", &["wgrad-graph", "wgrad-shapes"], &[]),
+    (
+        "wgrad-web",
+        &["wgrad", "wgrad-shapes", "wgrad-web-training"],
+        &[],
+    ),
     ("xtask", &[], &[]),
     // A tool that looks at what an executor compiles.
     (

@@ -3,11 +3,19 @@
 
 #[cfg(test)]
 mod tests;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;
 
 use crate::math;
 use half::{bf16, f16};
+
+/// The vectors of what the target guarantees.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+pub(crate) type Guaranteed = Plain;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub(crate) type Guaranteed = wasm::V128;
 
 /// A vector of `LEN` floats. Implementations for an instruction set may only be used on a processor that has it;
 /// pointers must be valid for what is read or written through them.
@@ -109,7 +117,7 @@ macro_rules! best {
                 }
             }
             // SAFETY: every processor can.
-            unsafe { $generic::<$crate::lanes::Plain>($($arg),*) }
+            unsafe { $generic::<$crate::lanes::Guaranteed>($($arg),*) }
         }
     };
 }

@@ -1,11 +1,10 @@
 //! How our times stand to another program's: a ratio above 1 is ours. Shown by kind, and as a distribution.
 
-use super::Timed;
-use super::operation::{self, Shape};
 use crate::Result;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use wgrad::plot::Figure;
+use wgrad_shapes::{Shape, Timed};
 
 /// Lines below this lost.
 const LOST: f64 = 0.8;
@@ -18,7 +17,7 @@ pub struct Others(HashMap<String, [f64; 2]>);
 impl Others {
     pub fn read(path: &Path) -> Result<Others> {
         let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let shapes = operation::read(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        let shapes = wgrad_shapes::read(&text).map_err(|e| format!("{}: {e}", path.display()))?;
         let times = shapes
             .iter()
             .filter_map(|shape| Some((shape.key(), shape.times()?)));

@@ -1,7 +1,7 @@
 //! The innermost loops: a tile of up to `ROWS` by `2 * LEN` results held in registers while the sum runs, for every
 //! number of rows and of vectors, compiled for each instruction set. Knows no matrices and no threads.
 
-use crate::lanes::{Lanes, Plain};
+use crate::lanes::{Guaranteed, Lanes};
 
 /// Where the vectors of a step of the sum are.
 #[derive(Clone, Copy)]
@@ -152,7 +152,7 @@ macro_rules! kernels {
     };
 }
 
-kernels! { plain, Plain, [], [1 2 3 4 5 6] }
+kernels! { guaranteed, Guaranteed, [], [1 2 3 4 5 6] }
 
 #[cfg(target_arch = "x86_64")]
 kernels! { avx2, crate::lanes::x86::Avx2, [#[target_feature(enable = "avx2,fma")]], [1 2 3 4 5 6] }
@@ -181,13 +181,13 @@ impl Kernels {
                 Level::Base => {}
             }
         }
-        &plain::KERNELS
+        &guaranteed::KERNELS
     }
 
     /// Those of every instruction set this processor has.
     #[cfg(test)]
     pub(crate) fn all() -> Vec<&'static Kernels> {
-        let mut all = vec![&plain::KERNELS];
+        let mut all = vec![&guaranteed::KERNELS];
         #[cfg(target_arch = "x86_64")]
         {
             use crate::simd::{Level, level};

@@ -2,8 +2,11 @@
 
 use crate::Result;
 use serde_json::{Map, Value};
-use wgrad::nn::{Context, Gru, Kind, Lstm, Module, RecurrentOptions};
-use wgrad::{ConvOptions, ConvTransposeOptions, Device, Generator, PoolOptions, Tensor, eval};
+use wgrad_graph::{
+    ConvOptions, ConvTransposeOptions, DType, Device, Generator, GradOptions, PoolOptions, Tensor,
+    eval, grad_with,
+};
+use wgrad_nn::{Context, Gru, Kind, Lstm, Module, RecurrentOptions};
 
 /// Fields that programs add to a line.
 const ADDED: [&str; 3] = ["fwd_ms", "both_ms", "name"];
@@ -19,6 +22,9 @@ pub struct Shape {
 }
 
 /// The lines of a file; empty ones are passed over.
+///
+/// # Errors
+/// A line that is no object with a kind, by its number.
 pub fn read(text: &str) -> Result<Vec<Shape>> {
     let lines = text.lines().enumerate();
     let lines = lines.filter(|(_, line)| !line.trim().is_empty());
@@ -29,6 +35,10 @@ pub fn read(text: &str) -> Result<Vec<Shape>> {
 }
 
 impl Shape {
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// It is no object with a kind.
     pub fn parse(line: &str) -> Result<Shape> {
         match serde_json::from_str(line)? {
             Value::Object(fields) if fields.get("kind").is_some_and(Value::is_string) => {
@@ -41,6 +51,7 @@ impl Shape {
         }
     }
 
+    /// Which operation it is.
     pub fn kind(&self) -> &str {
         self.fields["kind"].as_str().unwrap_or_default()
     }
@@ -134,12 +145,28 @@ type Function = Box<dyn Fn(&[Tensor]) -> Tensor>;
 
 /// An operation with its inputs: the first is what it works on, the others its parameters.
 pub struct Operation {
+    /// Evaluated, and leaves.
     pub inputs: Vec<Tensor>,
     function: Function,
 }
 
 impl Operation {
-    pub fn new(shape: &Shape, device: &Device) -> Result<Operation> {
+    /// What a line stands for, with random inputs on a device, floats of `dtype`.
+    ///
+    /// # Errors
+    /// The line stands for none; the device has no room.
+    pub fn new(shape: &Shape, device: &Device, dtype: DType) -> Result<Operation> {
+        let mut operation = Operation::of(shape, device)?;
+        for input in &mut operation.inputs {
+            if input.dtype().is_float() {
+                *input = input.cast(dtype).detach()?;
+            }
+        }
+        Ok(operation)
+    }
+
+    /// The same in f32.
+    fn of(shape: &Shape, device: &Device) -> Result<Operation> {
         let (sizes, function) = match shape.kind() {
             "conv2d" => convolution(shape)?,
             "conv_transpose2d" => transposed(shape)?,
@@ -155,15 +182,40 @@ impl Operation {
         Ok(Operation { inputs, function })
     }
 
+    /// Records the operation on such inputs.
     pub fn forward(&self, inputs: &[Tensor]) -> Tensor {
         (self.function)(inputs)
     }
 
     /// A random gradient of the output's shape.
+    ///
+    /// # Errors
+    /// The operation cannot be; the device has no room.
     pub fn upstream(&self, device: &Device) -> Result<Tensor> {
         let y = self.forward(&self.inputs);
         y.check()?;
-        normal(y.shape(), &mut Generator::new(1), device)
+        let upstream = normal(y.shape(), &mut Generator::new(1), device)?;
+        Ok(upstream.cast(y.dtype()).detach()?)
+    }
+
+    /// Records the gradients of all inputs that are floats, for this gradient of the result, and the result last.
+    ///
+    /// # Errors
+    /// The operation cannot be.
+    pub fn with_gradients(
+        &self,
+        upstream: &Tensor,
+        inputs: &[Tensor],
+    ) -> wgrad_graph::Result<Vec<Tensor>> {
+        let y = self.forward(inputs);
+        let of: Vec<&Tensor> = inputs.iter().filter(|t| t.dtype().is_float()).collect();
+        let options = GradOptions {
+            upstream: Some(upstream.clone()),
+            ..GradOptions::default()
+        };
+        let mut all = grad_with(&y, &of, &options)?;
+        all.push(y);
+        Ok(all)
     }
 }
 
@@ -304,7 +356,7 @@ fn layer_of<M: Module + Clone + 'static>(
     let parameters = layer.parameters();
     eval(&parameters.iter().collect::<Vec<_>>())?;
     let parameters = parameters.iter().map(Tensor::detach);
-    let parameters = parameters.collect::<wgrad::Result<Vec<_>>>()?;
+    let parameters = parameters.collect::<wgrad_graph::Result<Vec<_>>>()?;
     let function = move |t: &[Tensor]| {
         let (mut layer, mut given) = (layer.clone(), t[1..].iter());
         layer.visit_mut("", &mut |_, kind, parameter| {
@@ -363,7 +415,7 @@ mod tests {
         ];
         assert_eq!(shapes.len(), expected.len());
         for (shape, expected) in shapes.iter().zip(expected) {
-            let operation = Operation::new(shape, &Device::cpu()).unwrap();
+            let operation = Operation::new(shape, &Device::cpu(), DType::F32).unwrap();
             let upstream = operation.upstream(&Device::cpu()).unwrap();
             assert_eq!(upstream.shape(), expected, "{}", shape.name);
         }
@@ -398,7 +450,7 @@ mod tests {
             r#"{"kind": "conv2d", "input": [1, 1, 2, 2], "filters": 1, "kernel": 5}"#,
         ] {
             let shape = Shape::parse(line).unwrap();
-            let made = Operation::new(&shape, &Device::cpu());
+            let made = Operation::new(&shape, &Device::cpu(), DType::F32);
             assert!(
                 made.and_then(|o| o.upstream(&Device::cpu())).is_err(),
                 "{line}"
