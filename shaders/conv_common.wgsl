@@ -22,6 +22,7 @@ struct Params {
     out_h: u32,
     out_w: u32,
     out_d: u32,
+    kernel_d: u32,
     kernel_h: u32,
     kernel_w: u32,
     stride_d: u32,
@@ -33,6 +34,23 @@ struct Params {
     dilation_d: u32,
     dilation_h: u32,
     dilation_w: u32,
+    batch: u32,
+    groups: u32,
+    // The last element of the images or of what slides over them; what b is.
+    last_b: u32,
+    // Phases of a gradient of the input: see `conv_phase.wgsl`.
+    phases_d: u32,
+    phases_h: u32,
+    phases_w: u32,
+    step_d: u32,
+    step_h: u32,
+    step_w: u32,
+    reach_d: u32,
+    reach_h: u32,
+    reach_w: u32,
+    inverse_d: u32,
+    inverse_h: u32,
+    inverse_w: u32,
     // Reciprocals of the divisors.
     per_taps: f32,
     per_size_in: f32,
@@ -45,7 +63,7 @@ struct Params {
     per_kernel_w: f32,
 }
 
-// No quotient reaches 2^22.
+// No quotient reaches 2^21.
 override QUICK: bool = false;
 
 @group(0) @binding(0) var<storage, read> in_b: array<f32>;
@@ -67,7 +85,8 @@ fn first_only(x: u32) -> vec4<i32> {
 }
 
 // n / d. Integers are divided slowly by GPUs, and lane by lane by software adapters; the product with the
-// reciprocal is off by at most one as long as the quotient is below 2^22.
+// reciprocal, which may itself be off by a few units of the last place, is off by at most one as long as the quotient is below
+// 2^21.
 fn quotient(n: u32, d: u32, per_d: f32) -> u32 {
     if (!QUICK) {
         return n / d;

@@ -38,8 +38,9 @@ fn main(
     let tile_col = in_plane / params.tile_rows;
     let row = (in_plane - tile_col * params.tile_rows) * 16u;
     let col = tile_col * 32u + 4u * lane;
+    enter_plane(z);
     let k_begin = split * params.split_len;
-    let k_end = min(k_begin + params.split_len, params.n_sum);
+    let k_end = min(k_begin + params.split_len, n_sum());
 
     // Along the sum a lane loads its own row; else four rows at the term that is a quarter of its number.
     let a_row_ix = row + select((lane % 2u) * 4u, lane, A_ALONG_K);

@@ -1,6 +1,7 @@
 // Matrix product of implicit operands, tiled in registers alone: for software adapters, where workgroup memory
 // and barriers cost more than they save. What it computes, and the functions of the operands file that
-// `kernels.rs` puts behind it, are those of `gemm_tiled.wgsl`.
+// `kernels.rs` puts behind it, are those of `gemm_tiled.wgsl`; planes may differ in size:
+//   enter_plane(z): which plane the invocation is in, before all else    n_cols(), n_sum(): its size, at most that in `params`
 //
 // A thread computes 8 rows by 4 columns. Neighbouring threads have neighbouring columns.
 
@@ -21,11 +22,15 @@ fn main(
     let split = plane - z * params.n_splits;
     let row = (in_plane / params.tile_cols) * 8u;
     let col = (in_plane % params.tile_cols) * 4u;
+    enter_plane(z);
+    if (col >= n_cols()) {
+        return;
+    }
     let k_begin = split * params.split_len;
-    let k_end = min(k_begin + params.split_len, params.n_sum);
+    let k_end = min(k_begin + params.split_len, n_sum());
 
     let last_row = params.n_rows - 1u;
-    let last_col = params.n_cols - 1u;
+    let last_col = n_cols() - 1u;
     let a0 = a_row(z, row);
     let a1 = a_row(z, min(row + 1u, last_row));
     let a2 = a_row(z, min(row + 2u, last_row));

@@ -41,7 +41,7 @@ fn a_four(a: ALane, k: u32, k_end: u32) -> vec4<f32> {
 }
 
 fn b_lane(z: u32, col: u32) -> BLane {
-    let last = params.n_cols - 1u;
+    let last = n_cols() - 1u;
     return BLane(
         b_col(z, min(col, last)),
         b_col(z, min(col + 1u, last)),

@@ -8,42 +8,67 @@ macro_rules! join {
     ($($file:literal),+ $(,)?) => { concat!($(include_str!(concat!("../", $file, ".wgsl"))),+) };
 }
 
+/// The texts of a core that walks through a convolution, with its operands.
+macro_rules! walks {
+    ($($file:literal),+) => {
+        join!("finish", "conv_products", "conv_walk", "conv_common", $($file),+)
+    };
+}
+
 /// Matrix product through workgroup memory; overrides `TX`, `A_ALONG_K`, `B_ALONG_K`.
-pub const MATMUL_TILED: &str = join!("gemm_load", "finish", "gemm_store", "gemm_tiled", "matmul");
+pub const MATMUL_TILED: &str = join!(
+    "gemm_load",
+    "finish",
+    "gemm_store",
+    "gemm_plane",
+    "gemm_tiled",
+    "matmul"
+);
 /// Matrix product with wide tiles; overrides `A_ALONG_K`, `B_ALONG_K`.
-pub const MATMUL_WIDE: &str = join!("gemm_load", "finish", "gemm_store", "gemm_wide", "matmul");
+pub const MATMUL_WIDE: &str = join!(
+    "gemm_load",
+    "finish",
+    "gemm_store",
+    "gemm_plane",
+    "gemm_wide",
+    "matmul"
+);
 /// Matrix product in registers, for software adapters.
-pub const MATMUL_REGISTER: &str = join!("finish", "gemm_store", "gemm_register", "matmul");
+pub const MATMUL_REGISTER: &str = join!(
+    "finish",
+    "gemm_store",
+    "gemm_plane",
+    "gemm_register",
+    "matmul"
+);
 
 /// Matrix product by subgroups of 8; overrides `A_ALONG_K`, `B_ALONG_K`. Needs subgroup shuffles.
-pub const MATMUL_LANES: &str = join!("finish", "gemm_store", "gemm_lanes", "lanes_any", "matmul");
+pub const MATMUL_LANES: &str = join!(
+    "finish",
+    "gemm_store",
+    "gemm_plane",
+    "gemm_lanes",
+    "lanes_any",
+    "matmul"
+);
 /// As [`MATMUL_LANES`], for lines that are aligned to four elements.
-pub const MATMUL_LANES_ALIGNED: &str = join!("finish", "gemm_store", "gemm_lanes", "lanes_aligned");
+pub const MATMUL_LANES_ALIGNED: &str = join!(
+    "finish",
+    "gemm_store",
+    "gemm_plane",
+    "gemm_lanes",
+    "lanes_aligned"
+);
 
-/// Convolution as a tiled product; overrides as [`MATMUL_TILED`].
-pub const CONV_FORWARD_TILED: &str = join!(
-    "gemm_load",
-    "finish",
-    "gemm_store",
-    "gemm_tiled",
-    "conv_common",
-    "conv_image",
-    "conv_forward"
-);
-/// Convolution as a product with wide tiles; overrides as [`MATMUL_WIDE`].
-pub const CONV_FORWARD_WIDE: &str = join!(
-    "gemm_load",
-    "finish",
-    "gemm_store",
-    "gemm_wide",
-    "conv_common",
-    "conv_image",
-    "conv_forward"
-);
+/// Convolution as a tiled product; overrides `TX`, `B_ALONG_K`, `DEEP`.
+pub const CONV_FORWARD_TILED: &str = walks!("conv_tiled", "conv_walk_forward");
+/// Convolution as a product with wide tiles; overrides `B_ALONG_K`, `DEEP`.
+pub const CONV_FORWARD_WIDE: &str = walks!("conv_wide", "conv_walk_forward");
 /// Convolution in registers.
 pub const CONV_FORWARD_REGISTER: &str = join!(
     "finish",
     "gemm_store",
+    "gemm_plane",
     "gemm_register",
     "conv_common",
     "conv_image",
@@ -53,44 +78,40 @@ pub const CONV_FORWARD_REGISTER: &str = join!(
 pub const CONV_FORWARD_LANES: &str = join!(
     "finish",
     "gemm_store",
+    "gemm_plane",
     "gemm_lanes",
     "lanes_any",
     "conv_common",
     "conv_image",
     "conv_forward"
 );
-/// Convolution with one thread for each element of the result.
-pub const CONV_FORWARD_DIRECT: &str = join!(
+/// Convolution, or the gradient of its input, with a thread for each four elements of the result; overrides `INPUT_GRAD`,
+/// `UNROLLED`, `BY_TWO`, `DEEP`, `DENSE`.
+pub const CONV_DIRECT: &str = join!(
     "finish",
     "conv_direct",
+    "conv_columns",
     "conv_common",
-    "conv_image",
-    "conv_forward"
+    "conv_phase"
 );
-/// Gradient of the input as a tiled product; overrides as [`MATMUL_TILED`] and `DENSE`.
-pub const CONV_INPUT_GRAD_TILED: &str = join!(
-    "gemm_load",
+/// Gradient of the weight without tiles; overrides `UNROLLED`, `BY_TWO`, `DEEP`.
+pub const CONV_DIRECT_WEIGHT_GRAD: &str = join!(
     "finish",
-    "gemm_store",
-    "gemm_tiled",
-    "conv_common",
-    "conv_input_grad"
+    "conv_direct_weight_grad",
+    "conv_columns",
+    "conv_common"
 );
-/// Gradient of the input with wide tiles; overrides as [`MATMUL_WIDE`] and `DENSE`.
-pub const CONV_INPUT_GRAD_WIDE: &str = join!(
-    "gemm_load",
-    "finish",
-    "gemm_store",
-    "gemm_wide",
-    "conv_common",
-    "conv_input_grad"
-);
+/// Gradient of the input as a tiled product; overrides as [`CONV_FORWARD_TILED`] and `DENSE`.
+pub const CONV_INPUT_GRAD_TILED: &str = walks!("conv_tiled", "conv_phase", "conv_walk_input_grad");
+/// Gradient of the input with wide tiles; overrides as [`CONV_FORWARD_WIDE`] and `DENSE`.
+pub const CONV_INPUT_GRAD_WIDE: &str = walks!("conv_wide", "conv_phase", "conv_walk_input_grad");
 /// Gradient of the input in registers; override `DENSE`.
 pub const CONV_INPUT_GRAD_REGISTER: &str = join!(
     "finish",
     "gemm_store",
     "gemm_register",
     "conv_common",
+    "conv_phase",
     "conv_input_grad"
 );
 /// Gradient of the input as a product by subgroups of 8; override `DENSE`.
@@ -100,35 +121,18 @@ pub const CONV_INPUT_GRAD_LANES: &str = join!(
     "gemm_lanes",
     "lanes_any",
     "conv_common",
+    "conv_phase",
     "conv_input_grad"
 );
-/// Gradient of the input with one thread for each element; override `DENSE`.
-pub const CONV_INPUT_GRAD_DIRECT: &str =
-    join!("finish", "conv_direct", "conv_common", "conv_input_grad");
-/// Gradient of the weight as a tiled product; overrides as [`MATMUL_TILED`].
-pub const CONV_WEIGHT_GRAD_TILED: &str = join!(
-    "gemm_load",
-    "finish",
-    "gemm_store",
-    "gemm_tiled",
-    "conv_common",
-    "conv_image",
-    "conv_weight_grad"
-);
-/// Gradient of the weight with wide tiles; overrides as [`MATMUL_WIDE`].
-pub const CONV_WEIGHT_GRAD_WIDE: &str = join!(
-    "gemm_load",
-    "finish",
-    "gemm_store",
-    "gemm_wide",
-    "conv_common",
-    "conv_image",
-    "conv_weight_grad"
-);
+/// Gradient of the weight as a tiled product; overrides as [`CONV_FORWARD_TILED`].
+pub const CONV_WEIGHT_GRAD_TILED: &str = walks!("conv_tiled", "conv_walk_weight_grad");
+/// Gradient of the weight with wide tiles; overrides as [`CONV_FORWARD_WIDE`].
+pub const CONV_WEIGHT_GRAD_WIDE: &str = walks!("conv_wide", "conv_walk_weight_grad");
 /// Gradient of the weight in registers.
 pub const CONV_WEIGHT_GRAD_REGISTER: &str = join!(
     "finish",
     "gemm_store",
+    "gemm_plane",
     "gemm_register",
     "conv_common",
     "conv_image",
@@ -138,6 +142,7 @@ pub const CONV_WEIGHT_GRAD_REGISTER: &str = join!(
 pub const CONV_WEIGHT_GRAD_LANES: &str = join!(
     "finish",
     "gemm_store",
+    "gemm_plane",
     "gemm_lanes",
     "lanes_any",
     "conv_common",

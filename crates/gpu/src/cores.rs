@@ -81,7 +81,7 @@ impl Core {
     /// Terms that it may go through.
     pub(super) fn longest(self) -> usize {
         let (terms, rounds) = self.step();
-        let most = (MAX_ITERATIONS as usize - 16) / rounds * terms;
+        let most = (MAX_ITERATIONS as usize - 128) / rounds * terms;
         most / 16 * 16
     }
 

@@ -17,6 +17,8 @@ pub(super) struct Product {
     pub(super) cols: usize,
     pub(super) sum: usize,
     pub(super) planes: usize,
+    /// Elements of the result: fewer than planes of rows and columns where planes differ in size.
+    pub(super) out_len: usize,
     /// Neighbours along the sum, not along rows, are neighbours in memory; likewise columns.
     pub(super) a_along_sum: bool,
     pub(super) b_along_sum: bool,
@@ -44,16 +46,12 @@ pub(super) struct Tiling {
 }
 
 /// Splits that a thread can add up, four at a time.
-const MOST_SPLITS: usize = 4 * (MAX_ITERATIONS as usize - 8);
+pub(super) const MOST_SPLITS: usize = 4 * (MAX_ITERATIONS as usize - 8);
 
 /// Floats that partial results may take.
-const MOST_PARTIALS: usize = 1 << 24;
+pub(super) const MOST_PARTIALS: usize = 1 << 24;
 
 impl Product {
-    pub(super) fn out_len(&self) -> usize {
-        self.rows * self.cols * self.planes
-    }
-
     fn core(&self, target: Target) -> Core {
         let wide_tiles = self.rows.div_ceil(128) * self.cols.div_ceil(128) * self.planes;
         if target.lanes {
@@ -106,7 +104,7 @@ impl Product {
         let tiles = tile_rows * tile_cols * self.planes;
         let for_speed = (busy / tiles).min(self.sum / piece);
         let for_accuracy = self.sum.div_ceil(self.longest);
-        let most = (MOST_PARTIALS / self.out_len()).max(1);
+        let most = (MOST_PARTIALS / self.out_len).max(1);
         let for_rounds = self.sum.div_ceil(core.longest()).max(1);
         // Memory counts for less than that no thread goes through too much.
         let splits = for_speed
@@ -129,7 +127,7 @@ impl Product {
     /// results.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn candidates(&self, target: Target) -> Option<(ShapeClass, Vec<Choice>)> {
-        if self.sum == 0 || self.out_len() == 0 {
+        if self.sum == 0 || self.out_len == 0 {
             return None;
         }
         let mut choices = vec![self.rule(target)];
@@ -173,7 +171,7 @@ impl Product {
             split_len,
             tile_rows,
             tile_cols,
-            self.out_len(),
+            self.out_len,
         ]
     }
 
@@ -247,10 +245,10 @@ impl Product {
         if split {
             lowered
                 .scratch
-                .push(4 * (self.out_len() * tiling.splits) as u64);
+                .push(4 * (self.out_len * tiling.splits) as u64);
             lowered
                 .work
-                .push(sum_parts(self.out_len(), tiling.splits).into());
+                .push(sum_parts(self.out_len, tiling.splits).into());
         }
         lowered
     }
@@ -265,7 +263,7 @@ pub(super) struct Extra<'a> {
     pub(super) constants: Vec<(&'static str, f64)>,
 }
 
-fn sum_parts(len: usize, parts: usize) -> Call {
+pub(super) fn sum_parts(len: usize, parts: usize) -> Call {
     Call {
         label: "sum parts",
         wgsl: kernels::SUM_PARTS.into(),

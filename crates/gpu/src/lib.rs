@@ -11,6 +11,8 @@ mod call;
 mod choices;
 mod columns;
 mod conv;
+mod conv_direct;
+mod conv_shape;
 mod cores;
 mod custom;
 mod expr;

@@ -55,6 +55,7 @@ pub(super) fn product(matmul: &Matmul) -> Product {
         cols: n,
         sum: k,
         planes: batch,
+        out_len: batch * m * n,
         a_along_sum: a.col <= a.row,
         b_along_sum: b.row < b.col,
         aligned: aligned(matmul),

@@ -5,7 +5,7 @@ use super::{Data, assert_close, check, executors, plan_of, run_plan};
 use crate::dtype::DType;
 use crate::plan::*;
 
-type Case = (Kernel, Vec<Data>, (DType, usize));
+pub(super) type Case = (Kernel, Vec<Data>, (DType, usize));
 
 /// Dense `[batch, m, k]` by `[batch, k, n]`, each optionally stored transposed.
 fn matmul(batch: usize, m: usize, n: usize, k: usize, ta: bool, tb: bool) -> Matmul {
@@ -50,7 +50,7 @@ fn matmul_case(kernel: Matmul) -> Case {
     (Kernel::Matmul(kernel), inputs, (DType::F32, batch * m * n))
 }
 
-fn conv(
+pub(super) fn conv(
     kind: ConvKind,
     groups: usize,
     channels: [usize; 2],
@@ -74,7 +74,7 @@ fn conv(
     conv
 }
 
-fn set_output(c: &mut Conv) {
+pub(super) fn set_output(c: &mut Conv) {
     for d in 0..3 {
         let reach = c.dilation[d] * (c.kernel[d] - 1) + 1;
         c.output[d] = (c.input[d] + 2 * c.padding[d] - reach) / c.stride[d] + 1;
@@ -89,7 +89,7 @@ fn sizes(c: &Conv) -> [usize; 3] {
     [x, w, y]
 }
 
-fn conv_case(c: Conv) -> Case {
+pub(super) fn conv_case(c: Conv) -> Case {
     let [x, w, y] = sizes(&c);
     let (first, second, out) = match c.kind {
         ConvKind::Forward => (x, w, y),
@@ -241,7 +241,7 @@ fn conv_expected(c: &Conv, inputs: &[Data], len: usize) -> Vec<f64> {
     out
 }
 
-fn expected(kernel: &Kernel, inputs: &[Data], len: usize) -> Vec<f64> {
+pub(super) fn expected(kernel: &Kernel, inputs: &[Data], len: usize) -> Vec<f64> {
     match kernel {
         Kernel::Matmul(c) => matmul_expected(c, &inputs[0].values, &inputs[1].values),
         Kernel::Conv(c) => conv_expected(c, inputs, len),

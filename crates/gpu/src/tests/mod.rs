@@ -3,6 +3,7 @@
 
 mod arrange;
 mod contract;
+mod convolutions;
 mod elementwise;
 mod reductions;
 mod rounds;

@@ -107,6 +107,7 @@ fn named_kernels_are_valid() {
         "conv input grad direct",
         "conv weight grad register",
         "conv weight grad tiled",
+        "conv weight grad direct",
         "window",
         "scatter add rows",
         "scatter add targets",
