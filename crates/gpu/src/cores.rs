@@ -1,5 +1,5 @@
-//! The cores of matrix products, one for each `gemm_*.wgsl`: what a device must have to run each, and the tile of each. It
-//! must not know a product.
+//! The cores of matrix products, one for each `gemm_*.wgsl` and its like for convolutions: what a device must have to run each,
+//! and the tile of each. It must not know a product.
 
 use super::call::MAX_ITERATIONS;
 use super::target::Target;
@@ -9,9 +9,9 @@ use super::target::Target;
 pub(super) enum Core {
     /// `gemm_register.wgsl`: 8 by 4 for each thread.
     Register,
-    /// `gemm_tiled.wgsl`: a workgroup with so many threads across 4 columns each.
+    /// `gemm_tiled.wgsl`, of convolutions `conv_tiled.wgsl`: a workgroup with so many threads across 4 columns each.
     Tiled { tx: usize },
-    /// `gemm_wide.wgsl`: 128 by 128 for each workgroup.
+    /// `gemm_wide.wgsl`, of convolutions `conv_wide.wgsl`: 128 by 128 for each workgroup.
     Wide,
     /// `gemm_lanes.wgsl`: 16 by 32 for each subgroup of 8.
     Lanes,
@@ -78,7 +78,7 @@ impl Core {
         }
     }
 
-    /// Terms that it may go through.
+    /// Terms that it may go through, with rounds left for what stands in front of the sum.
     pub(super) fn longest(self) -> usize {
         let (terms, rounds) = self.step();
         let most = (MAX_ITERATIONS as usize - 128) / rounds * terms;
