@@ -268,6 +268,12 @@ impl Assembler {
         self.place(register.0, from);
     }
 
+    pub(crate) fn store(&mut self, to: Place, register: General) {
+        self.rex(register.0, to.base.0);
+        self.put(&[0x89]);
+        self.place(register.0, to);
+    }
+
     /// `register += number`; sets flags.
     pub(crate) fn add(&mut self, register: General, number: i32) {
         self.arithmetic(0, register, number);

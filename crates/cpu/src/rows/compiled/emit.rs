@@ -205,22 +205,23 @@ impl<'e, 's, 'p> Loop<'e, 's, 'p> {
     fn emit(mut self) -> Option<()> {
         let sizes = &self.emitter.schedule.sizes;
         let (run, runs) = (sizes.run, sizes.runs());
-        // Runs between the ends of chains: as many as make a few rounds, and a divisor, so that all groups are alike.
-        let most = (CHAIN * ROUND * N / run).max(1);
+        // Runs between the ends of chains, whose first vectors meet in one.
         let together = match self.has_sums() {
-            true => (1..=most.min(runs))
-                .rev()
-                .find(|k| runs.is_multiple_of(*k))?,
+            true => (CHAIN / run.div_ceil(ROUND * N)).clamp(1, runs),
             false => runs,
         };
         self.begin();
-        let groups = runs / together;
-        if groups > 1 {
-            self.code()
-                .store_number(word(Frame::GROUPS), number(groups)?);
+        let groups = together < runs;
+        if groups {
+            self.code().store_number(word(Frame::GROUPS), number(runs)?);
         }
         let group = self.code().here();
-        if together > 1 {
+        if groups && together > 1 {
+            self.code().load(RSI, word(Frame::GROUPS));
+            self.at_most(together)?;
+            self.code().store(word(Frame::RUNS), RSI);
+            self.code().subtract_from(word(Frame::GROUPS), RSI);
+        } else if together > 1 {
             self.code()
                 .store_number(word(Frame::RUNS), number(together)?);
         }
@@ -237,11 +238,23 @@ impl<'e, 's, 'p> Loop<'e, 's, 'p> {
             self.code().jump_back(When::NotZero, first);
         }
         self.flush();
-        if groups > 1 {
-            self.code().add_to(word(Frame::GROUPS), -1);
+        if groups {
+            let done = if together > 1 { 0 } else { -1 };
+            self.code().add_to(word(Frame::GROUPS), done);
             self.code().jump_back(When::NotZero, group);
         }
         self.end();
+        Some(())
+    }
+
+    /// `rsi`, but no more than this.
+    fn at_most(&mut self, most: usize) -> Option<()> {
+        let most = number(most)?;
+        let code = self.code();
+        code.test(RSI, most);
+        let fewer = code.jump_ahead(When::Below);
+        code.set(RSI, most as u32);
+        code.land(fewer);
         Some(())
     }
 
@@ -325,10 +338,7 @@ impl<'e, 's, 'p> Loop<'e, 's, 'p> {
                 .store_number(word(Frame::ROUNDS), number(rounds)?);
             let again = self.code().here();
             self.code().load(RSI, word(Frame::ROUNDS));
-            self.code().test(RSI, CHAIN as i32);
-            let few = self.code().jump_ahead(When::Below);
-            self.code().set(RSI, CHAIN as u32);
-            self.code().land(few);
+            self.at_most(CHAIN)?;
             self.code().subtract_from(word(Frame::ROUNDS), RSI);
             Some(again)
         } else {
@@ -531,6 +541,9 @@ impl<'e, 's, 'p> Loop<'e, 's, 'p> {
                     code.vector((op::REPEAT, Width::Four), a, None, Operand::Memory(place));
                 }
                 code.land(none);
+                // Of zeros, whatever their signs, the greatest is +0, as keys have it.
+                let zero = self.emitter.constant(0.0);
+                self.code().vector((op::ADD, Width::Four), a, Some(a), zero);
             } else {
                 let total = Operand::Memory(word(self.double(k)));
                 let code = self.code();

@@ -24,7 +24,7 @@ use crate::rows::outputs::Shared;
 use crate::simd::{self, Level};
 use crate::threads::scratch::Scratch;
 use frame::Frame;
-use schedule::One;
+use schedule::{One, Sink};
 use std::ops::Range;
 use streams::{Sizes, Source, Stream};
 
@@ -32,14 +32,14 @@ use streams::{Sizes, Source, Stream};
 #[derive(Debug)]
 pub(crate) struct Compiled {
     code: Code,
-    /// As `code`, with results past the caches.
+    /// As `code`, with the results of some streams past the caches.
     past: Option<Code>,
+    passing: Vec<usize>,
     frame: Frame,
     sizes: Sizes,
     streams: Vec<Stream>,
     /// Words that the source of each stream has at least.
     ends: Vec<usize>,
-    pitches: Vec<usize>,
     /// Rows at one distance in all streams.
     together: usize,
     /// Rows of values of its own.
@@ -64,6 +64,9 @@ pub(super) fn without<R>(f: impl FnOnce() -> R) -> R {
 /// The least points of a row: shorter ones take less many at a time.
 const SHORTEST: usize = 8;
 
+/// The least points of a run, of several.
+const SHORTEST_RUN: usize = 16;
+
 impl Compiled {
     /// `rows` as machine code, if this processor and its system can run it and all in it is known. Results of stages that are
     /// `streamed` go past the caches.
@@ -71,8 +74,17 @@ impl Compiled {
         #[cfg(test)]
         OFF.get().eq(&false).then_some(())?;
         let inner: usize = rows.inner.iter().product();
-        (simd::level() == Level::Avx512 && inner >= SHORTEST).then_some(())?;
+        let usable = simd::level() == Level::Avx512 && !rows.outer.contains(&0);
+        (usable && inner >= SHORTEST).then_some(())?;
         let schedule = schedule::schedule(rows, held, streamed)?;
+        let sizes = &schedule.sizes;
+        (sizes.run >= SHORTEST_RUN || sizes.runs() == 1).then_some(())?;
+        let parts = schedule.parts.iter().flat_map(|(_, points)| &points.sinks);
+        let passing = parts.filter_map(|(_, sink)| match sink {
+            Sink::Stream(stream) => Some(*stream),
+            _ => None,
+        });
+        let passing = passing.collect();
         let (together, pitches) = schedule.sizes.together(&schedule.streams);
         let (code, frame) = emit::emit(&schedule, &pitches, false)?;
         let past = match streamed.contains(&true) {
@@ -83,9 +95,9 @@ impl Compiled {
         Some(Compiled {
             code: Code::new(&code)?,
             past,
+            passing,
             frame,
             ends: ends.collect(),
-            pitches,
             together,
             own: schedule.own,
             streams: schedule.streams,
@@ -115,39 +127,35 @@ impl Compiled {
                 One::Stage(_) | One::Row(_) => 0,
             };
         }
-        let bases: Vec<*mut u32> = self
-            .streams
-            .iter()
-            .zip(&self.ends)
-            .map(|(stream, &end)| self.base(stream, end, context, outs, (across, &mut own)))
-            .collect();
-        let aligned = |(stream, base): (&Stream, &*mut u32)| {
+        let mut bases = Scratch::filled(self.streams.len(), 0u64);
+        for ((base, stream), &end) in bases.iter_mut().zip(&self.streams).zip(&self.ends) {
+            *base = self.base(stream, end, context, outs, (across, &mut own)) as u64;
+        }
+        let aligned = |&stream: &usize| {
+            let (base, stream) = (bases[stream], &self.streams[stream]);
             let strides = stream.outer.iter().chain([&stream.offset, &stream.apart]);
             let whole = strides
                 .chain([&self.sizes.run])
                 .all(|s| s.is_multiple_of(16));
-            base.align_offset(64) == 0 && whole
+            base.is_multiple_of(64) && whole
         };
-        let outputs =
-            |(stream, _): &(&Stream, &*mut u32)| matches!(stream.source, Source::Output(_));
         let code = match &self.past {
-            Some(past) if self.streams.iter().zip(&bases).filter(outputs).all(aligned) => past,
+            Some(past) if self.passing.iter().all(aligned) => past,
             _ => &self.code,
         };
         let mut row = rows.start;
         while row < rows.end {
             let n = (self.together - row % self.together).min(rows.end - row);
             frame[0] = n as u64;
-            for (s, (stream, base)) in self.streams.iter().zip(&bases).enumerate() {
+            for (s, (stream, base)) in self.streams.iter().zip(&bases[..]).enumerate() {
                 let at = stream.row(&self.sizes.outer, row);
-                frame[self.frame.stream(s)] = base.wrapping_add(at) as u64;
+                frame[self.frame.stream(s)] = base + 4 * at as u64;
             }
             // SAFETY: the code is a function of a frame, made for this level of instructions; streams lie in their sources, as
             // `base` has asserted, and those that are written are this caller's alone.
             unsafe { code.call(frame.as_mut_ptr()) };
             row += n;
         }
-        debug_assert_eq!(self.pitches.len(), self.streams.len());
     }
 
     /// Where the source of a stream begins, which is as long as the stream needs.

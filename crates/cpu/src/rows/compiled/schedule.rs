@@ -311,7 +311,11 @@ impl Scheduling<'_> {
         let dims = self.rows.outer.len();
         let mut inputs = Vec::new();
         let mut stages = vec![s];
+        let mut seen = [false; Rows::MAX_STAGES];
         while let Some(s) = stages.pop() {
+            if std::mem::replace(&mut seen[s], true) {
+                continue;
+            }
             for inst in &self.rows.stages[s].expr.insts {
                 match inst {
                     Inst::Load { input, view } if view.strides[dims..].iter().any(|&s| s != 0) => {
@@ -331,32 +335,27 @@ impl Scheduling<'_> {
         inputs
     }
 
-    /// What it takes to compute a stage's value for a point again, from what lies in memory.
+    /// What it takes to compute a stage's value for a point again, from what lies in memory: each stage once.
     fn effort(&self, s: usize) -> Effort {
         let mut effort = Effort::default();
-        for inst in &self.rows.stages[s].expr.insts {
-            let more = match inst {
-                Inst::Load { .. } => Effort {
-                    loads: 1,
-                    operations: 0,
-                },
-                Inst::Stage { stage, .. } if self.rows.stages[*stage].kind == StageKind::Each => {
-                    match self.kept[*stage] {
-                        Some(_) => Effort {
-                            loads: 1,
-                            operations: 0,
-                        },
-                        None => self.effort(*stage),
-                    }
+        let mut stages = vec![s];
+        let mut seen = [false; Rows::MAX_STAGES];
+        while let Some(s) = stages.pop() {
+            if std::mem::replace(&mut seen[s], true) {
+                continue;
+            }
+            for inst in &self.rows.stages[s].expr.insts {
+                match inst {
+                    Inst::Load { .. } => effort.loads += 1,
+                    Inst::Apply { op, .. } => effort.operations += op.cost.max(1) as usize,
+                    Inst::Stage { stage, .. } => match self.rows.stages[*stage].kind {
+                        StageKind::Each if self.kept[*stage].is_some() => effort.loads += 1,
+                        StageKind::Each => stages.push(*stage),
+                        _ => {}
+                    },
+                    _ => {}
                 }
-                Inst::Apply { op, .. } => Effort {
-                    loads: 0,
-                    operations: op.cost.max(1) as usize,
-                },
-                _ => Effort::default(),
-            };
-            effort.loads += more.loads;
-            effort.operations += more.operations;
+            }
         }
         effort
     }
@@ -405,9 +404,12 @@ impl Scheduling<'_> {
             if stage.kind != StageKind::Each || self.kept[s].is_some() || part.flags[node] {
                 continue;
             }
-            let effort = self.effort(s);
             let later = (0..at.len()).any(|t| at[t] > level && self.reads(t, s));
-            if later && (effort.loads > 1 || effort.operations > 3) {
+            if !later {
+                continue;
+            }
+            let effort = self.effort(s);
+            if effort.loads > 1 || effort.operations > 3 {
                 let own = self.sizes.own(Source::Own(self.own));
                 self.own += 1;
                 let stream = self.stream(own);
@@ -421,7 +423,11 @@ impl Scheduling<'_> {
     /// Whether a stage reads another one's value for each point, by way of others too.
     fn reads(&self, t: usize, s: usize) -> bool {
         let mut stages = vec![t];
+        let mut seen = [false; Rows::MAX_STAGES];
         while let Some(t) = stages.pop() {
+            if std::mem::replace(&mut seen[t], true) {
+                continue;
+            }
             for o in self.rows.stages[t].operands() {
                 if o == s {
                     return true;

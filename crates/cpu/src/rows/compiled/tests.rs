@@ -197,7 +197,7 @@ fn normalisations_and_their_gradients() {
         check(&plan, "log softmax");
     }
     for [n, c, side] in [
-        [3, 5, 3],
+        [3, 5, 6],
         [2, 7, 4],
         [9, 4, 7],
         [33, 3, 8],
@@ -295,6 +295,49 @@ fn random_programs() {
         compiled += check(&planned_of(&outs), &format!("program {round}, {shape:?}"));
     }
     assert!(compiled > 60, "only {compiled} programs were compiled");
+}
+
+#[test]
+fn the_greatest_of_zeros_is_positive() {
+    if !usable() {
+        return;
+    }
+    for (shape, zero) in [([3, 40], -0.0), ([3, 64], -0.0), ([2, 100], 0.0)] {
+        let mut x = vec![zero; shape[0] * shape[1]];
+        x[5] = -0.0;
+        x[6] = -1.0;
+        let x = Tensor::from_slice(&x, &shape, &Device::cpu());
+        let greatest = x.amax_dims(&[1], true);
+        let plan = planned_of(&[greatest.recip(), &x - &greatest]);
+        assert!(check(&plan, "maximum") > 0);
+        let (recip, rest) = (greatest.recip(), &x - &greatest);
+        wgrad_graph::eval(&[&recip, &rest]).expect("values");
+        let recip = recip.to_vec::<f32>().expect("values");
+        assert!(recip.iter().all(|&r| r == f32::INFINITY), "{recip:?}");
+    }
+}
+
+/// Runs as long as a few lanes, of which some are one more than a group has, and stages that each read all before them.
+#[test]
+fn short_runs_and_many_readers() {
+    if !usable() {
+        return;
+    }
+    for (images, side) in [(31, 4), (17, 5), (33, 7), (70, 4), (5, 2), (40, 3)] {
+        let x = tensor(&[images, 6, side, side], 9, false);
+        let (y, mean, var) = x.batch_norm_train(None, None, 1e-5);
+        let mut all = with_gradients(&y, &[&x]);
+        all.extend([mean, var]);
+        let compiled = check(&planned_of(&all), "short runs");
+        assert_eq!(compiled > 0, side * side >= SHORTEST_RUN, "{images} {side}");
+    }
+    let x = tensor(&[4, 64], 1, false);
+    let mut values = vec![&x - x.sum_dims(&[1], true)];
+    for _ in 0..18 {
+        let sum = values.iter().skip(1).fold(values[0].clone(), |a, b| a + b);
+        values.push(&sum - sum.sum_dims(&[1], true) * 0.001);
+    }
+    check(&planned_of(&values[values.len() - 1..]), "many readers");
 }
 
 #[test]
