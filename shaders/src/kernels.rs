@@ -175,6 +175,47 @@ pub const SCATTER_ADD_LINES: &str = join!("scatter_add_lines");
 /// Scatter-add by the order of the indices, a thread for each element of the result; any element.
 pub const SCATTER_ADD_SORTED: &str = join!("scatter_add_sorted");
 
+/// The kernels of attention, where there is a mask or none; they want `w_exp`, `w_log`, `w_is_nan`.
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionKernels {
+    /// Results and what is kept of each row; overrides `PARTS`, `VALUE_PARTS`, `OUT`, `NORMALIZER`.
+    pub forward: &'static str,
+    /// The gradient of the queries; overrides `PARTS`, `VALUE_PARTS`.
+    pub queries: &'static str,
+    /// Those of keys and values; overrides `PARTS`, `VALUE_PARTS`, `KEY`, `VALUE`.
+    pub keys: &'static str,
+}
+
+macro_rules! attention {
+    ($mask:literal) => {
+        AttentionKernels {
+            forward: join!("attention_common", "attention_forward", $mask),
+            queries: join!(
+                "attention_common",
+                "attention_back_common",
+                "attention_back_queries",
+                $mask
+            ),
+            keys: join!(
+                "attention_common",
+                "attention_back_common",
+                "attention_back_keys",
+                $mask
+            ),
+        }
+    };
+}
+
+/// Attention without a mask.
+pub const ATTENTION: AttentionKernels = attention!("attention_plain");
+/// Attention with a mask, whose buffer [`with_mask`] declares.
+pub const ATTENTION_MASKED: AttentionKernels = attention!("attention_masked");
+
+/// `source` with the mask's buffer at a binding.
+pub fn with_mask(source: &str, binding: usize) -> String {
+    format!("{source}\n@group(0) @binding({binding}) var<storage, read> in_mask: array<u32>;\n")
+}
+
 /// The five kernels of a scan with one operation.
 #[derive(Clone, Copy, Debug)]
 pub struct ScanKernels {

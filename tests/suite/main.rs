@@ -3,6 +3,7 @@
 //! With `WGRAD_REQUIRE_GPU=1` a missing adapter is a failure.
 
 mod arena;
+mod attention;
 mod channels;
 mod checkpoint;
 mod digits;

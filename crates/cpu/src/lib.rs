@@ -7,12 +7,14 @@
 //!   ├─ map, reduce, rows ──► program     element-wise programs in blocks of lanes, fused loops, loads along walks
 //!   ├─ matmul ──► matmul::gemm           panels, tiles, instruction sets
 //!   ├─ conv ──► winograd, implicit, unfold, weight…
+//!   ├─ attention ──► matmul::gemm        forward and backward, scores in blocks that stay in the caches
 //!   └─ window, scan, sort, scatter_add
 //! ```
 //!
 //! Each family of kernels is a room of that name; what a family works out once for a plan is kept in
 //! [`Prepared`].
 
+mod attention;
 mod call;
 mod conv;
 mod halves;

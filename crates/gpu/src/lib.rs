@@ -7,6 +7,7 @@
 //! `wgrad_device`'s.
 
 mod argsort;
+mod attention;
 mod call;
 mod choices;
 mod columns;

@@ -5,7 +5,9 @@ use super::call::Lowered;
 use super::choices::Choices;
 use super::step::{StepView, product};
 use super::target::Target;
-use super::{argsort, conv, custom, finish, map, matmul, reduce, rows, scan, scatter, window};
+use super::{
+    argsort, attention, conv, custom, finish, map, matmul, reduce, rows, scan, scatter, window,
+};
 use crate::plan::{Kernel, Plan, Step};
 use wgrad_device::Error;
 
@@ -20,7 +22,7 @@ pub(super) fn lower(
     choices: &Choices,
 ) -> Result<Lowered, Error> {
     let output = &plan.slots[step.output];
-    if output.len == 0 {
+    if step.outputs().all(|slot| plan.slots[slot].len == 0) {
         return Ok(Lowered::default());
     }
     let first_with = |&slot: &usize| step.inputs.iter().position(|&s| s == slot).unwrap_or(0);
@@ -45,6 +47,7 @@ pub(super) fn lower(
         Kernel::ScatterAdd(kernel) => scatter::lower(&view, kernel)?,
         Kernel::Scan(kernel) => scan::lower(&view, kernel)?,
         Kernel::ArgSort(kernel) => argsort::lower(&view, kernel)?,
+        Kernel::Attention(kernel) => attention::lower(&view, kernel)?,
         Kernel::Custom(kernel) => custom::lower(kernel),
         Kernel::Loop(_) => {
             return Err(Error::Unsupported {

@@ -212,6 +212,7 @@ fn kernel_name(kernel: &Kernel) -> &'static str {
         Kernel::ScatterAdd(_) => "scatter_add",
         Kernel::Scan(_) => "scan",
         Kernel::ArgSort(_) => "argsort",
+        Kernel::Attention(_) => "attention",
         Kernel::Custom(_) => "custom",
         Kernel::Loop(_) => "loop",
     }

@@ -152,7 +152,12 @@ impl Of {
         let y = q.scaled_dot_product_attention(&k, &v, &options);
         self.both(f, "attention", y, &[&q, &k, &v])?;
         let y = q.scaled_dot_product_attention(&k, &v, &options.is_causal(true));
-        self.run(f, "causal attention", &y)
+        self.run(f, "causal attention", &y)?;
+        // Scores that are too large to be kept.
+        let [q, k, v] = [(); 3].map(|()| self.leaf(&[1, 8, 4096, 64]));
+        let (q, k, v) = (q?, k?, v?);
+        let y = q.scaled_dot_product_attention(&k, &v, &AttentionOptions::default());
+        self.both(f, "long attention", y, &[&q, &k, &v])
     }
 
     fn others(&self, f: &mut Take<'_>) -> Result<(), String> {

@@ -8,7 +8,7 @@ use crate::dtype::DType;
 use crate::plan::{Kernel, Rows};
 #[cfg(test)]
 use crate::threads::par;
-use crate::{conv, map, matmul, reduce, rows, scan, scatter_add, sort, window};
+use crate::{attention, conv, map, matmul, reduce, rows, scan, scatter_add, sort, window};
 #[cfg(test)]
 use std::sync::atomic::AtomicU32;
 
@@ -42,12 +42,22 @@ pub(crate) fn run_ready(
     if let Ready::Rows(ready) = ready {
         return rows::run(ready, context, outs.map(words));
     }
+    if let Kernel::Attention(attention) = kernel {
+        return attention::run(attention, context, &mut outs.map(words));
+    }
     let out = std::mem::take(&mut outs[0]);
     match (kernel, ready) {
         (Kernel::Map(_), Ready::Map(Some(program))) => map::run(program, context, out, dtype),
         (Kernel::Reduce(_), Ready::Reduce(ready)) => reduce::run(ready, context, out, dtype),
         // Prepared as having nothing to do; a loop runs where its buffers are.
-        (Kernel::Map(_) | Kernel::Reduce(_) | Kernel::Rows(_) | Kernel::Loop(_), _) => {}
+        (
+            Kernel::Map(_)
+            | Kernel::Reduce(_)
+            | Kernel::Rows(_)
+            | Kernel::Attention(_)
+            | Kernel::Loop(_),
+            _,
+        ) => {}
         (Kernel::Matmul(matmul), _) => matmul::run(matmul, context, out, dtype),
         (Kernel::Conv(conv), _) => conv::run(conv, context, out, dtype),
         (Kernel::Window(window), _) => window::run(window, context, out),

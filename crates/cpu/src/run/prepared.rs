@@ -88,6 +88,7 @@ impl Prepared {
                 let buffers = crate::conv::step_bytes(conv, dtype);
                 buffers.into_iter().map(class_bytes).sum()
             }
+            Kernel::Attention(a) => class_bytes(crate::attention::step_bytes(a)),
             Kernel::Loop(l) => match &self.steps[at] {
                 Ready::Loop(body) => round_bytes(l, body),
                 _ => 0,
@@ -192,6 +193,7 @@ fn work(plan: &Plan, step: &Step, ready: &Ready) -> usize {
             let sums = c.batch * c.groups * c.in_channels * c.out_channels;
             sums * product(&c.output) * product(&c.kernel) / AT_ONCE
         }
+        (Kernel::Attention(_), _) => step.kernel.multiply_adds() as usize / AT_ONCE,
         // Threads stand by for all of a loop or for none of it.
         (Kernel::Loop(l), Ready::Loop(body)) => match body.large {
             true => LARGE * l.length,

@@ -1,5 +1,6 @@
 //! Every family against obvious loops, in f64 where sums are involved, on one thread and on several.
 
+mod attention;
 mod contraction;
 mod convolution_ways;
 mod elementwise;

@@ -5,6 +5,7 @@
 use super::*;
 use crate::matmul::gemm;
 use crate::plan::{Conv, Map};
+use crate::tests::attention::ragged as fused_attention;
 use crate::tests::contraction::{check_matmul, check_within, shape};
 use crate::tests::segments::same_bits;
 use wgrad_graph::{AttentionOptions, ConvOptions, Device, PoolOptions, Tensor, grad};
@@ -13,7 +14,7 @@ use wgrad_graph::{AttentionOptions, ConvOptions, Device, PoolOptions, Tensor, gr
 pub(crate) type Family = (&'static str, u64, fn(&mut Rng));
 
 /// All families.
-pub(crate) const FAMILIES: [Family; 18] = [
+pub(crate) const FAMILIES: [Family; 19] = [
     ("map", 40, map),
     ("region", 15, region),
     ("gather", 15, gather),
@@ -30,6 +31,7 @@ pub(crate) const FAMILIES: [Family; 18] = [
     ("scan", 10, scan),
     ("scatter", 15, scatter),
     ("sort", 10, sort),
+    ("attention", 15, fused_attention),
     ("plan", 3, plan),
     ("updates", 8, |rng| {
         small::updates(near(rng, &[1, 16, 1024]))

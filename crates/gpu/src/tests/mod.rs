@@ -2,6 +2,7 @@
 //! software adapter and as a GPU would run it; and every text through naga without any adapter.
 
 mod arrange;
+mod attention;
 mod contract;
 mod convolutions;
 mod elementwise;

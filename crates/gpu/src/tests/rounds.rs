@@ -30,7 +30,7 @@ fn scalar(op: Op) -> &'static ScalarOp {
 }
 
 /// Lowers a kernel on each target; panics where that is refused or takes too many rounds.
-fn bounded(kernel: Kernel, inputs: &[(DType, usize)], out: (DType, usize)) {
+pub(super) fn bounded(kernel: Kernel, inputs: &[(DType, usize)], out: (DType, usize)) {
     let empty: Vec<super::Data> = inputs
         .iter()
         .map(|&(dtype, _)| super::Data::new(dtype, Vec::new()))

@@ -11,7 +11,7 @@ use crate::plan::*;
 use wgrad_device::reflect_with;
 
 /// Lowers for each target, validates each text, and compares bindings with arguments. Returns the labels.
-fn validate(kernel: &Kernel, inputs: &[Data], out: (DType, usize)) -> Vec<&'static str> {
+pub(super) fn validate(kernel: &Kernel, inputs: &[Data], out: (DType, usize)) -> Vec<&'static str> {
     validate_step(&plan_of(kernel.clone(), inputs, out, 1))
 }
 

@@ -2,6 +2,8 @@
 
 use crate::dtype::DType;
 use crate::in_f32;
+use crate::ops::attention::Attention as FusedAttention;
+use crate::ops::attention_scores::Scores;
 use crate::tensor::Tensor;
 
 /// Optional arguments of [`Tensor::scaled_dot_product_attention`].
@@ -49,9 +51,12 @@ impl Tensor {
     /// `softmax(q · kᵀ · scale + mask) · v`: `self` the queries `[…, queries, features]`, keys
     /// `[…, keys, features]`, values `[…, keys, value features]`. A query that sees no key gives zeros.
     ///
-    /// Where the scores would take more than 64 MiB they are computed for a block of queries at a time, causal ones for no
-    /// more keys than the block sees, and again for the gradients: memory then grows with the length and not with its
-    /// square (Rabe and Staats 2021, "Self-attention does not need O(n²) memory"), and no buffer gets too large to bind.
+    /// Where the scores would take more than 64 MiB this is one operation that never has more of them than a block, and computes
+    /// them again for the gradients ([`ops::attention`](crate::ops::attention)): memory then grows with the length and not with
+    /// its square. Values that are not finite may then reach queries that do not see them. What the operation does not do
+    /// (more than 128 features) is computed for a block of queries at a time, causal ones for no more keys than the block
+    /// sees, and again for the gradients (Rabe and Staats 2021, "Self-attention does not need O(n²) memory"). Second
+    /// derivatives have all scores in memory.
     ///
     /// ```
     /// # use wgrad_graph::{AttentionOptions, Device, Tensor};
@@ -98,13 +103,17 @@ impl Tensor {
         let ranks = [self, &key, &value].into_iter().chain(mask);
         let rank = ranks.map(Tensor::rank).max().unwrap_or(0);
         let attention = Attention {
-            query: (self.to_float() * scale).with_rank(rank),
+            query: self.to_float().with_rank(rank),
             key: key.to_float().with_rank(rank),
             value: value.to_float().with_rank(rank),
             mask: mask.map(|mask| mask.with_rank(rank)),
             first: options.is_causal.then_some(0),
+            scale,
         };
-        attention.within(LARGEST_SCORES)
+        match attention.worth_fusing().then(|| attention.fused()) {
+            Some(Some(fused)) => fused,
+            _ => attention.within(LARGEST_SCORES),
+        }
     }
 
     /// With leading dimensions of size 1.
@@ -163,13 +172,42 @@ fn causal(scores: &Tensor, first: usize) -> Tensor {
     Tensor::iota_along(shape, 1, scores.device()).le(&row)
 }
 
+/// `[…, rows, columns]` as `[a, b, rows, columns]` for all of a batch.
+#[track_caller]
+fn heads_of(t: &Tensor, batch: &[usize]) -> Tensor {
+    let matrix = &t.shape()[t.rank() - 2..];
+    let wide = [batch, matrix].concat();
+    let last = batch.last().copied().unwrap_or(1);
+    let first = batch[..batch.len().saturating_sub(1)].iter().product();
+    t.expand_to(&wide)
+        .reshape_to(&[first, last, matrix[0], matrix[1]])
+}
+
+/// A mask as the operation takes it, `[a or 1, b or 1, queries or 1, keys or 1]`, if it spreads over the scores.
+#[track_caller]
+fn spread_mask(mask: &Tensor, batch: &[usize], scores: [usize; 2]) -> Option<Tensor> {
+    let sizes = [mask.size(-2), mask.size(-1)];
+    if !sizes.iter().zip(scores).all(|(&m, n)| m == n || m == 1) {
+        return None;
+    }
+    let mask = match mask.dtype() {
+        DType::Bool => mask.clone(),
+        _ => mask.cast(DType::F32),
+    };
+    let lead = &mask.shape()[..mask.rank() - 2];
+    // Two dimensions of a batch stay as they are; more become two, whole.
+    let whole = lead.len() > 2 && lead.iter().any(|&n| n != 1);
+    let own: Vec<usize> = if whole { batch.to_vec() } else { lead.to_vec() };
+    Some(heads_of(&mask, &own))
+}
+
 /// Bytes of scores that are computed at once, at most: half of what WebGPU binds by default.
 const LARGEST_SCORES: usize = 64 << 20;
 
 /// A block of queries is no shorter than this where there are heads or batches to cut instead.
 const FEWEST_QUERIES: usize = 64;
 
-/// Queries, already scaled, that look up values by keys.
+/// Queries that look up values by keys, all of one rank.
 #[derive(Clone)]
 struct Attention {
     query: Tensor,
@@ -178,22 +216,67 @@ struct Attention {
     mask: Option<Tensor>,
     /// If it is causal, the place of the first query among the keys.
     first: Option<usize>,
+    /// Factor of the scores.
+    scale: f64,
 }
 
 impl Attention {
+    /// Bytes of the scores of one query in all heads, if batches fit.
+    fn bytes_of_query(&self) -> Option<usize> {
+        let batches = |t: &Tensor| t.shape()[..t.rank() - 2].to_vec();
+        let batch = crate::shape::broadcast(&batches(&self.query), &batches(&self.key)).ok()?;
+        let heads = batch.iter().fold(1, |n: usize, &m| n.saturating_mul(m));
+        Some(heads.saturating_mul(self.key.size(-2)).saturating_mul(4))
+    }
+
+    /// Whether scores are better computed block by block within one operation: where they are large. Below that each head's stay in a
+    /// cache of the cpu, and the composition keeps weights that the gradient would compute again: six products instead of seven.
+    fn worth_fusing(&self) -> bool {
+        let queries = self.query.size(-2);
+        let bytes = self.bytes_of_query();
+        bytes.is_some_and(|bytes| bytes.saturating_mul(queries) > LARGEST_SCORES)
+    }
+
+    /// The result as one operation, if it is one.
+    #[track_caller]
+    fn fused(&self) -> Option<Tensor> {
+        let (q, k, v) = (&self.query, &self.key, &self.value);
+        let floats = [q, k, v]
+            .iter()
+            .all(|t| t.dtype() == DType::F32 && t.check().is_ok());
+        let [features, values] = [q.size(-1), v.size(-1)];
+        let small = features.max(values) <= Scores::MAX_FEATURES;
+        let agree = k.size(-1) == features && k.size(-2) == v.size(-2);
+        if !floats || !small || !agree || self.first.is_some_and(|first| first != 0) {
+            return None;
+        }
+        let lead = |t: &Tensor| t.shape()[..t.rank() - 2].to_vec();
+        let mut batch = lead(q);
+        for t in [k, v].into_iter().chain(&self.mask) {
+            batch = crate::shape::broadcast(&batch, &lead(t)).ok()?;
+        }
+        let scores = [q.size(-2), k.size(-2)];
+        let mask = match &self.mask {
+            Some(mask) => Some(spread_mask(mask, &batch, scores)?),
+            None => None,
+        };
+        let operands = [q, k, v].map(|t| heads_of(t, &batch));
+        let operands: Vec<&Tensor> = operands.iter().chain(&mask).collect();
+        let scores = Scores::new(self.scale, self.first.is_some());
+        let out = Tensor::record(FusedAttention { scores }, &operands);
+        batch.extend([q.size(-2), values]);
+        Some(out.reshape_to(&batch))
+    }
+
     /// The result, by scores of no more than `largest` bytes at once as far as queries and batches can be cut.
     #[track_caller]
     fn within(&self, largest: usize) -> Tensor {
-        let (queries, keys) = (self.query.size(-2), self.key.size(-2));
-        let batches = |t: &Tensor| t.shape()[..t.rank() - 2].to_vec();
-        let batch = crate::shape::broadcast(&batches(&self.query), &batches(&self.key));
-        let heads = batch
-            .iter()
-            .flatten()
-            .fold(1, |n: usize, &m| n.saturating_mul(m));
-        let of_query = heads.saturating_mul(keys).saturating_mul(4);
-        let fits = of_query.saturating_mul(queries) <= largest;
-        if fits || batch.is_err() || self.query.check().is_err() {
+        let queries = self.query.size(-2);
+        let of_query = match self.bytes_of_query() {
+            Some(bytes) if bytes.saturating_mul(queries) > largest => bytes,
+            _ => return self.whole(),
+        };
+        if self.query.check().is_err() {
             return self.whole();
         }
         let rows = (largest / of_query).clamp(1, queries);
@@ -241,7 +324,7 @@ impl Attention {
                 key: cut(&self.key),
                 value: cut(&self.value),
                 mask: self.mask.as_ref().map(cut),
-                first: self.first,
+                ..*self
             }
         })
     }
@@ -263,13 +346,14 @@ impl Attention {
             value: self.value.narrow(-2, 0, seen),
             mask: self.mask.as_ref().map(cut_mask),
             first: self.first.map(|first| first + at),
+            scale: self.scale,
         }
     }
 
     /// By all scores at once.
     #[track_caller]
     fn whole(&self) -> Tensor {
-        let scores = self.query.matmul(&self.key.t());
+        let scores = (&self.query * self.scale).matmul(&self.key.t());
         if scores.check().is_err() {
             return scores;
         }
@@ -312,6 +396,7 @@ mod tests {
             value: of(keys, 3),
             mask: None,
             first: None,
+            scale: 1.0,
         }
     }
 

@@ -13,6 +13,11 @@ use crate::tensor::Tensor;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Barrier;
 
+/// The tensor behind a barrier of its own.
+pub(super) fn on(t: &Tensor) -> Tensor {
+    Tensor::record_on(Barrier.into(), &[t], t.device().clone(), t.location())
+}
+
 impl Primitive for Barrier {
     const NAME: &'static str = "barrier";
 

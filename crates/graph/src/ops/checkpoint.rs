@@ -6,7 +6,7 @@
 //!
 //! Where the gradient of a tensor between `y` and the `b`s is asked for, this is the identity.
 
-use super::barrier::Barrier;
+use super::barrier;
 use super::{Derivative, Derive, Lowered, Operand, Primitive};
 #[cfg(any(test, feature = "samples"))]
 use super::{Sample, SampleInput};
@@ -35,15 +35,6 @@ fn between(y: &Tensor, boundary: &[Tensor]) -> Vec<Tensor> {
     nodes
 }
 
-fn barrier(t: &Tensor) -> Tensor {
-    Tensor::record_on(
-        Barrier.into(),
-        &[t],
-        t.device().clone(),
-        t.location(),
-    )
-}
-
 /// The last of `nodes` recorded anew, where `copies` stand for what lies below them. Constants are shared; other
 /// nodes without operands (random words, indices) keep their values and stand behind barriers.
 fn again(nodes: &[Tensor], mut copies: FxHashMap<u64, Tensor>) -> Option<Tensor> {
@@ -56,7 +47,7 @@ fn again(nodes: &[Tensor], mut copies: FxHashMap<u64, Tensor>) -> Option<Tensor>
         } else if matches!(node.0.op.lower(), Lowered::Constant { .. }) {
             node.clone()
         } else {
-            barrier(node)
+            barrier::on(node)
         };
         copies.insert(node.0.id, copy);
     }
@@ -65,7 +56,7 @@ fn again(nodes: &[Tensor], mut copies: FxHashMap<u64, Tensor>) -> Option<Tensor>
 
 /// Gradients of the wanted operands through a copy.
 fn recomputed(cx: &Derive, nodes: &[Tensor], upstream: &Tensor) -> Vec<Option<Tensor>> {
-    let boundary: Vec<Tensor> = cx.inputs[1..].iter().map(barrier).collect();
+    let boundary: Vec<Tensor> = cx.inputs[1..].iter().map(barrier::on).collect();
     let copies = cx.inputs[1..]
         .iter()
         .zip(&boundary)

@@ -4,7 +4,7 @@
 
 use crate::autodiff::Request;
 use crate::dtype::DType;
-use crate::plan::{ConvKind, ReduceKind, ScalarOp, ScanKind, WindowKind};
+use crate::plan::{AttentionResult, ConvKind, ReduceKind, ScalarOp, ScanKind, WindowKind};
 use crate::reference::Array;
 use crate::tensor::Tensor;
 use std::fmt::Debug;
@@ -166,6 +166,13 @@ pub enum Lowered {
         /// Greatest first.
         descending: bool,
     },
+    /// A result of an attention or its gradient.
+    Attention {
+        /// Which.
+        result: AttentionResult,
+        /// How queries and keys become scores.
+        scores: attention_scores::Scores,
+    },
     /// A kernel of the user's own.
     Custom(crate::plan::CustomKernel),
     /// A loop over a graph of its own. Its results are picked.
@@ -326,6 +333,7 @@ pub trait Primitive: Clone + Debug + PartialEq + Eq + Hash + Send + Sync + 'stat
     }
 }
 
+pub mod attention_scores;
 mod elementwise;
 pub(crate) use elementwise::{Elementwise, elementwise};
 
@@ -382,6 +390,7 @@ macro_rules! primitives {
                             | Lowered::Conv { .. }
                             | Lowered::Window { .. }
                             | Lowered::Scan { .. }
+                            | Lowered::Attention { .. }
                     ),
                 }
             }
@@ -438,6 +447,7 @@ primitives! {
     reduce_sum::ReduceSum, reduce_max::ReduceMax, argmax::ArgMax, scan::Scan, linear_scan::LinearScan, loop_::Loop, pick::Pick,
     reshape::Reshape, permute::Permute, expand::Expand, slice::Slice, flip::Flip, pad::Pad, concat::Concat,
     matmul::Matmul, conv::Conv, conv_input_grad::ConvInputGrad, conv_weight_grad::ConvWeightGrad,
+    attention::Attention, attention_normalizer::AttentionNormalizer, attention_grad::AttentionGrad,
     window_sum::WindowSum, window_argmax::WindowArgMax,
     gather::Gather, scatter_add::ScatterAdd, argsort::ArgSort,
     stop_gradient::StopGradient, checkpoint::Checkpoint, barrier::Barrier, host::Host, custom::Custom,

@@ -3,9 +3,9 @@
 
 use super::expression::{Builder, MustStore, views};
 use super::loops::Bodies;
-use super::mark::{Marked, matrix, three};
+use super::mark::{Marked, heads, matrix, three};
 use super::strided::{Strided, merge};
-use super::{Graph, Limits, Site, fit};
+use super::{Graph, Limits, Site, attention, fit};
 use crate::dtype::DType;
 use crate::ops::conv::Geometry;
 use crate::ops::window_sum::Frame;
@@ -23,6 +23,7 @@ const ROUNDS: usize = 4;
 /// buffer of its own.
 pub(crate) fn lower(graph: &Graph, limits: &Limits, bodies: &Bodies) -> Plan {
     let lowered: Vec<Lowered> = graph.nodes.iter().map(|n| n.op.lower()).collect();
+    let attentions = attention::groups(graph, &lowered);
     let mut forced = vec![false; graph.nodes.len()];
     for round in 0.. {
         let mut marked = Marked::new(graph, &lowered, limits, &forced);
@@ -36,6 +37,7 @@ pub(crate) fn lower(graph: &Graph, limits: &Limits, bodies: &Bodies) -> Plan {
             marked: &marked,
             limits,
             bodies,
+            attentions: &attentions,
             plan: Plan::default(),
             slots: vec![None; graph.nodes.len()],
         };
@@ -67,6 +69,7 @@ struct Lowering<'a> {
     marked: &'a Marked<'a>,
     limits: &'a Limits,
     bodies: &'a Bodies,
+    attentions: &'a attention::Groups,
     plan: Plan,
     /// Of each stored node.
     slots: Vec<Option<SlotId>>,
@@ -179,6 +182,7 @@ impl Lowering<'_> {
                 self.step(n, kernel, inputs?);
                 Ok(())
             }
+            Lowered::Attention { .. } => self.attention(n),
             Lowered::Custom(kernel) => self.custom(n, kernel),
             Lowered::ArgSort { descending } => {
                 let length = node.shape.last().copied().unwrap_or(1);
@@ -212,6 +216,29 @@ impl Lowering<'_> {
         self.step(n, Kernel::Custom(custom), slots?);
         if let Some(step) = self.plan.steps.last_mut() {
             step.origin.name.clone_from(&kernel.name);
+        }
+        Ok(())
+    }
+
+    /// The step of the first result of an attention, which writes all.
+    fn attention(&mut self, n: usize) -> Result<(), MustStore> {
+        let Some(group) = self.attentions.get(&n) else {
+            return Ok(());
+        };
+        let operands = attention::operands(self.marked, group).into_iter();
+        let inputs = operands.map(|(i, mask)| self.strided_slot(i, |s| heads(s, mask)));
+        let (inputs, views) = inputs.collect::<Result<(Vec<_>, Vec<_>), _>>()?;
+        for &(_, other) in group.iter().filter(|&&(_, other)| other != n) {
+            self.add_slot(other);
+        }
+        let slots: Vec<_> = group.iter().filter_map(|&(_, o)| self.slots[o]).collect();
+        let Some(kernel) = attention::kernel(self.marked, group, views) else {
+            return Ok(());
+        };
+        self.step(n, Kernel::Attention(kernel), inputs);
+        if let Some(step) = self.plan.steps.last_mut() {
+            step.output = slots[0];
+            step.more_outputs = slots[1..].to_vec();
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::strided::Strided;
 use super::{Graph, Limits};
 use crate::ops::Lowered;
+use crate::plan::{AttentionResult, Heads};
 use crate::shape::numel;
 use std::cell::RefCell;
 
@@ -160,6 +161,12 @@ impl<'g> Marked<'g> {
             Lowered::Scan { .. } | Lowered::Custom(_) | Lowered::Loop => {
                 inputs.iter().for_each(|&i| self.require_dense(i))
             }
+            Lowered::Attention { result, .. } => {
+                for (at, &i) in inputs.iter().enumerate() {
+                    let mask = is_mask(result, at);
+                    self.require(i, |s| heads(s, mask).is_some());
+                }
+            }
             Lowered::ScatterAdd { dim } => {
                 self.require_dense(inputs[0]);
                 self.require(inputs[1], |s| three(s, dim).is_some());
@@ -297,6 +304,7 @@ fn is_kernel(l: &Lowered) -> bool {
             | Lowered::ScatterAdd { .. }
             | Lowered::Scan { .. }
             | Lowered::ArgSort { .. }
+            | Lowered::Attention { .. }
             | Lowered::Custom(_)
             | Lowered::Pick(_)
     )
@@ -319,6 +327,30 @@ pub(crate) fn matrix(s: &Strided) -> Option<crate::plan::Matrix> {
         row: stride(r - 2)?,
         col: stride(r - 1)?,
     })
+}
+
+/// Whether operand `at` of what gives `result` is the mask of an attention.
+pub(crate) fn is_mask(result: AttentionResult, at: usize) -> bool {
+    match result {
+        AttentionResult::Normalizer => at == 2,
+        AttentionResult::Out => at == 3,
+        _ => at == 5,
+    }
+}
+
+/// `[a, b, rows, cols]` as an operand of an attention: rows that lie together, but for a mask.
+pub(crate) fn heads(s: &Strided, mask: bool) -> Option<Heads> {
+    let stride = |d: usize| match s.shape[d] {
+        1 => Some(if d == 3 && !mask { 1 } else { 0 }),
+        _ => usize::try_from(s.strides[d]).ok(),
+    };
+    let heads = Heads {
+        offset: usize::try_from(s.offset).ok()?,
+        batch: [stride(0)?, stride(1)?],
+        row: stride(2)?,
+        col: stride(3)?,
+    };
+    (mask || heads.col == 1 || s.shape.contains(&0)).then_some(heads)
 }
 
 /// Strides over `[outer, dim, inner]`, with outer and inner dimensions merged; offset 0.

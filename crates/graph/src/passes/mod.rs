@@ -2,6 +2,7 @@
 //! place ► rows ► epilogue ► order ► donate ► memory. Each pass is a pure function on plain data; nothing here runs anything.
 
 mod assemble;
+mod attention;
 mod collect;
 mod donate;
 mod dump;

@@ -109,7 +109,10 @@ fn verify_kernel(plan: &Plan, at: usize, step: &Step, limits: &Limits) {
         );
         verify_expr(at, &then.expr, then.shape.len(), &[]);
     }
-    let several = matches!(step.kernel, Kernel::Rows(_) | Kernel::Loop(_));
+    let several = matches!(
+        step.kernel,
+        Kernel::Rows(_) | Kernel::Loop(_) | Kernel::Attention(_)
+    );
     assert!(
         several || step.more_outputs.is_empty(),
         "step {at} has more than one output"
@@ -122,6 +125,14 @@ fn verify_kernel(plan: &Plan, at: usize, step: &Step, limits: &Limits) {
         }
         Kernel::Reduce(r) => verify_expr(at, &r.expr, r.outer.len() + r.inner.len(), &[]),
         Kernel::Rows(r) => verify_rows(plan, at, step, r),
+        Kernel::Attention(a) => {
+            assert_eq!(a.inputs.len(), inputs, "inputs of step {at}");
+            assert_eq!(
+                a.results.len(),
+                step.outputs().count(),
+                "outputs of step {at}"
+            );
+        }
         _ => return,
     }
     assert!(

@@ -329,6 +329,96 @@ pub struct ArgSort {
     pub descending: bool,
 }
 
+/// A result of [`Attention`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AttentionResult {
+    /// The weighted sums of values, `[…, queries, value features]`.
+    Out,
+    /// Greatest score and logarithm of the sum of exponentials below it, `[…, queries, 2]`.
+    Normalizer,
+    /// The gradient of the queries.
+    Query,
+    /// The gradient of the keys.
+    Key,
+    /// The gradient of the values.
+    Value,
+}
+
+impl AttentionResult {
+    /// Whether it belongs to the backward pass.
+    pub fn is_gradient(self) -> bool {
+        !matches!(self, AttentionResult::Out | AttentionResult::Normalizer)
+    }
+}
+
+/// An operand of [`Attention`]: element `(a, b, r, c)` at `offset + a * batch[0] + b * batch[1] + r * row + c * col`. All strides are
+/// in elements and not negative; `col` is 1 but for masks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Heads {
+    /// First element.
+    pub offset: usize,
+    /// Strides of the two dimensions of the batch.
+    pub batch: [usize; 2],
+    /// Stride between rows.
+    pub row: usize,
+    /// Stride between columns.
+    pub col: usize,
+}
+
+/// Attention, forward: `softmax(q · kᵀ · scale + mask) · v`, or backward, f32, without the scores in memory. See the primitives
+/// for what each result is. Results are the step's outputs, dense, in the order of [`AttentionResult`]; either those of the
+/// forward or those of the backward pass. Inputs: `q`, `k`, `v` (where there is no `Out`, forward, `k` again, of no features), backward
+/// the gradient of the output and `rows [.., queries, 3]`, and last the mask, bool or f32, if there is one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Attention {
+    /// What is computed, in order.
+    pub results: Vec<AttentionResult>,
+    /// Sizes of the two dimensions of the batch.
+    pub batch: [usize; 2],
+    /// Rows of `q`.
+    pub queries: usize,
+    /// Rows of `k` and `v`.
+    pub keys: usize,
+    /// Columns of `q` and `k`, at most 128.
+    pub features: usize,
+    /// Columns of `v`, at most 128.
+    pub value_features: usize,
+    /// Bits of the factor, an f32.
+    pub scale: u32,
+    /// Whether query `i` sees keys `0..=i` only.
+    pub causal: bool,
+    /// Whether there is a mask.
+    pub mask: bool,
+    /// Of each input.
+    pub inputs: Vec<Heads>,
+}
+
+impl Attention {
+    /// Whether it is the backward pass.
+    pub fn is_backward(&self) -> bool {
+        self.results.iter().any(|r| r.is_gradient())
+    }
+
+    /// The factor of the scores.
+    pub fn scale(&self) -> f32 {
+        f32::from_bits(self.scale)
+    }
+
+    /// Whether a row may see nothing, and then gives zeros.
+    pub fn hides(&self) -> bool {
+        self.causal || self.mask || self.keys == 0
+    }
+
+    /// Products of queries and keys as long as a row of features that each result takes.
+    fn products(&self) -> usize {
+        let has = |r: AttentionResult| usize::from(self.results.contains(&r));
+        match self.is_backward() {
+            false => 1 + has(AttentionResult::Out),
+            true => 2 + self.results.len(),
+        }
+    }
+}
+
 /// A kernel of one of the families.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Kernel {
@@ -350,6 +440,8 @@ pub enum Kernel {
     Scan(Scan),
     /// Stable argsort.
     ArgSort(ArgSort),
+    /// Attention or its gradients.
+    Attention(Attention),
     /// The user's own.
     Custom(crate::plan::Custom),
     /// A plan of its own, many times.
@@ -357,7 +449,8 @@ pub enum Kernel {
 }
 
 impl Kernel {
-    /// Multiply-adds of a product or a convolution, those with padding counted; 0 for other kernels.
+    /// Multiply-adds of a product, a convolution, those with padding counted, or an attention, those that are hidden counted; 0 for
+    /// other kernels.
     pub fn multiply_adds(&self) -> u64 {
         let product = |sizes: &[usize]| sizes.iter().map(|&n| n as u64).product::<u64>();
         match self {
@@ -365,6 +458,11 @@ impl Kernel {
             Kernel::Conv(c) => {
                 let channels = [c.batch, c.groups, c.in_channels, c.out_channels];
                 product(&channels) * product(&c.output) * product(&c.kernel)
+            }
+            Kernel::Attention(a) => {
+                let [b, c] = a.batch;
+                let features = a.features.max(a.value_features);
+                product(&[b, c, a.queries, a.keys, features, a.products()])
             }
             Kernel::Loop(l) => l.multiply_adds(),
             _ => 0,

@@ -65,7 +65,7 @@ pub struct Step {
     /// The slot written. Several steps may write regions of one slot (strided Map stores), the first of them all
     /// of it.
     pub output: SlotId,
-    /// Further slots written, by a Rows kernel or a loop.
+    /// Further slots written, by a Rows kernel, an attention or a loop.
     pub more_outputs: Vec<SlotId>,
     /// What follows a product of two operands, point by point of its result: the program's input 0 is the product's
     /// value, its others are the step's inputs from the third on, and its result is stored instead.
