@@ -40,9 +40,12 @@ fn sweep(half: DType) {
         device,
     }));
     for (n, sample) in Op::samples().iter().enumerate() {
-        // A loop's dtypes are those of its body.
-        let of_body = matches!(sample.op, Op::Loop(_) | Op::Pick(_));
-        if sample.inputs.is_empty() || sample.inputs[0].dtype != DType::F32 || of_body {
+        // A loop's dtypes are those of its body; what an attention keeps of its rows for the gradient is f32.
+        let own = matches!(
+            sample.op,
+            Op::Loop(_) | Op::Pick(_) | Op::AttentionNormalizer(_) | Op::AttentionGrad(_)
+        );
+        if sample.inputs.is_empty() || sample.inputs[0].dtype != DType::F32 || own {
             continue;
         }
         for (k, s) in subjects.iter().enumerate() {
