@@ -27,6 +27,14 @@ fn reciprocal(n: u32) -> f32 {
 
 // Taps from the first of the phase.
 fn tap_of(k: u32) -> vec4<i32> {
+    if (DENSE) {
+        let dense = quotient(k, params.taps, params.per_taps);
+        let size = vec2<u32>(params.kernel_h, params.kernel_w);
+        return vec4<i32>(
+            i32(dense),
+            unfold(k - dense * params.taps, size.x, size.y, params.per_kernel_h, params.per_kernel_w),
+        );
+    }
     let channel = quotient(k, n_taps, reciprocal(n_taps));
     let tap = unfold(k - channel * n_taps, phase.h.taps, phase.w.taps, reciprocal(phase.h.taps), reciprocal(phase.w.taps));
     return vec4<i32>(i32(channel), tap);
@@ -38,6 +46,10 @@ fn a_row(z: u32, row: u32) -> vec4<i32> {
 }
 
 fn a_col(k: u32) -> vec4<i32> {
+    if (DENSE) {
+        let channel = quotient(k, params.taps, params.per_taps);
+        return first_only(channel * params.in_channels * params.taps + (k - channel * params.taps));
+    }
     let t = tap_of(k);
     let tap = t.yzw * vec3<i32>(i32(params.step_d), i32(params.step_h), i32(params.step_w));
     let size = vec2<i32>(i32(params.kernel_h), i32(params.kernel_w));
@@ -57,6 +69,11 @@ fn b_row(k: u32) -> vec4<i32> {
 
 // Image, and position of the phase.
 fn at_col(col: u32) -> vec4<i32> {
+    if (DENSE) {
+        let dense = quotient(col, params.size_in, params.per_size_in);
+        let p = col - dense * params.size_in;
+        return vec4<i32>(i32(dense), unfold(p, params.in_h, params.in_w, params.per_in_h, params.per_in_w));
+    }
     let n = positions(phase);
     let image = quotient(col, n, reciprocal(n));
     let at = unfold(col - image * n, phase.h.count, phase.w.count, reciprocal(phase.h.count), reciprocal(phase.w.count));
@@ -72,7 +89,10 @@ fn b_col(z: u32, col: u32) -> vec4<i32> {
 fn b_at(r: vec4<i32>, c: vec4<i32>) -> f32 {
     let p = c.yzw - r.yzw;
     let size = vec3<i32>(i32(params.out_d), i32(params.out_h), i32(params.out_w));
-    if (any(p < vec3<i32>()) || any(p >= size)) {
+    if (any(p < vec3<i32>())) {
+        return 0.0;
+    }
+    if (any(p >= size)) {
         return 0.0;
     }
     return load_b(r.x + c.x + (p.x * size.y + p.y) * size.z + p.z);
@@ -83,6 +103,10 @@ fn out_row(z: u32, row: u32) -> u32 {
 }
 
 fn out_col(z: u32, col: u32) -> u32 {
+    if (DENSE) {
+        let image = quotient(col, params.size_in, params.per_size_in);
+        return image * params.groups * params.in_channels * params.size_in + (col - image * params.size_in);
+    }
     let at = at_col(col);
     let to = vec3<i32>(vec3<u32>(phase.d.first, phase.h.first, phase.w.first)) + at.yzw * stride();
     return u32(at.x) * params.groups * params.in_channels * params.size_in + u32(in_offset(to));

@@ -39,6 +39,9 @@ fn main(
     let row = (in_plane - tile_col * params.tile_rows) * 16u;
     let col = tile_col * 32u + 4u * lane;
     enter_plane(z);
+    if (tile_col * 32u >= n_cols()) {
+        return;
+    }
     let k_begin = split * params.split_len;
     let k_end = min(k_begin + params.split_len, n_sum());
 
