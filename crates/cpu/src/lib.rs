@@ -37,6 +37,8 @@ mod window;
 
 #[cfg(test)]
 use call::{Context, Operand};
+#[cfg(not(target_arch = "wasm32"))]
+pub use conv::fit::{Choice as FitChoice, Fit, FitOptions, fit as fit_convolutions};
 pub use run::{Executor, Lack, Memory, Observer, Prepared};
 #[cfg(test)]
 use run::{Ready, run_kernel, run_ready};

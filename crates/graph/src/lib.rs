@@ -91,6 +91,8 @@ pub use rng::Generator;
 pub use tensor::Tensor;
 pub use transform::{Randomness, hvp, jvp, vmap, vmap_with};
 #[cfg(all(feature = "gpu", feature = "cpu", not(target_arch = "wasm32")))]
+pub use tune::{Fit, FitChoice, FitOptions, fit_convolutions};
+#[cfg(all(feature = "gpu", feature = "cpu", not(target_arch = "wasm32")))]
 pub use tune::{TuneEvent, TuneOptions, TuneReport, TuneShape, Tuned};
 pub use wgrad_plan::{Class, DType, DeviceClass, math, plan};
 use wgrad_plan::{dtype, profile, shape, simd, storage};

@@ -5,6 +5,7 @@ mod case;
 mod chart;
 mod compare;
 pub mod first_step;
+mod fit;
 mod fma;
 mod groups;
 mod kernels;
@@ -65,6 +66,12 @@ pub struct Options {
     /// What the floats of --shapes are; to be set against times of f32, for one
     #[arg(long, value_enum, default_value_t, requires = "shapes")]
     pub dtype: shapes::Floats,
+    /// Instead of the cases: measure the ways of convolutions of random shapes, and write what the cpu executor chooses by
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "memory", "planning", "groups", "shapes"])]
+    pub fit: Option<PathBuf>,
+    /// Where the random shapes of --fit begin, and how many are fitted; as many others show how good that is
+    #[arg(long, num_args = 2, default_values_t = [1, 200], requires = "fit")]
+    pub fit_shapes: Vec<u64>,
     #[command(flatten)]
     pub user: user_kernel::KernelOptions,
     /// Seconds a kernel is timed for, after warming up
@@ -91,6 +98,9 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if let Some(file) = &options.shapes {
         return shapes::run(options, file);
+    }
+    if let (Some(file), &[seed, shapes]) = (&options.fit, &options.fit_shapes[..]) {
+        return fit::run(file, [seed, shapes], options.filter.as_deref());
     }
     let cases = chosen(options.filter.as_deref())?;
     if options.list {

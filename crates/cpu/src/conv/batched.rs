@@ -29,7 +29,7 @@ use std::ops::Range;
 pub(crate) const COLUMNS: usize = 256;
 
 /// Rows of a block, about: with [`COLUMNS`] half a second-level cache of 1 MiB.
-const ROWS: usize = 512;
+pub(crate) const ROWS: usize = 512;
 
 /// Floats of planes that are folded before they are rounded: 4 MiB.
 const ROUNDED: usize = 1 << 20;

@@ -1,44 +1,50 @@
-//! Which way a convolution is computed. The only place that chooses; the ways themselves take what they are given. A choice
-//! follows from the convolution's sizes, never from the number of threads, so no bit depends on them.
+//! Which way a convolution is computed. The only place that chooses; the ways themselves take what they are given. Of the ways that
+//! can compute a convolution the one is taken that takes the least time by [`cost`](super::cost), which knows the sizes and what
+//! this processor's core was measured to do. So a choice never depends on the number of threads, and neither does any bit.
 //!
-//! | of | way | when | why |
-//! |---|---|---|---|
-//! | forward | `winograd` | 3×3, stride 1, [`CHANNELS`] planes on both sides, [`POSITIONS`], [`TILES`] | a quarter of the multiplications |
-//! | all three | `depthwise` | groups of one input plane and fewer than [`FEW`] output planes, no depth | nothing is unfolded or packed |
-//! | all three | `depthwise_tiny` | of these, at most [`PAIRS`] pairs of positions | a padded copy costs more than its sums |
-//! | forward | rows of `unfold` one by one | fewer than [`FEW`] output planes | a product would not pay for its packing |
-//! | forward | `batched` | [`SMALL`] maps of several images | one image is a product of few columns |
-//! | forward | product of the planes as they lie | 1×1, stride 1, no padding | there is nothing to unfold |
-//! | forward | `implicit` | no depth, few columns between the lines ([`implicit`]) | the unfolded input is never written |
-//! | forward | `batched` | all others | works for any shape |
-//! | input gradient | as the forward of its adjoint | stride 1, and [`as_forward`] | all of the above |
-//! | input gradient | `batched`, folded (`col2im`) | all others | as many multiplications as there are |
-//! | weight gradient | rows of `unfold` one by one | fewer than [`FEW`] output planes | a product would not pay for its packing |
-//! | weight gradient | `winograd` | as forward, and its sums stay in the cache ([`SUMS`]) | a quarter of the multiplications |
-//! | weight gradient | `batched` | adding up partial sums would take longer than the products ([`adds_up`]) | there are no partial sums |
-//! | weight gradient | `weight_implicit` | no depth, [`MANY`] input planes | the unfolded input is never written |
-//! | weight gradient | `weight_few_channels` | 3×3, stride 1, fewer input planes, lines of half a vector | no product: a sum for each tap |
-//! | weight gradient | `batched` | all others | works for any shape |
+//! | of | way | what it can compute |
+//! |---|---|---|
+//! | forward | `winograd` | 3×3, stride 1, padded: a quarter of the multiplications |
+//! | all three | `depthwise` | groups of one input plane and fewer than [`FEW`] output planes, no depth: the only way |
+//! | all three | `depthwise_tiny` | of these, at most [`PAIRS`] pairs of positions |
+//! | forward | rows of `unfold` one by one | fewer than [`FEW`] output planes |
+//! | forward | product of the planes as they lie | 1×1, stride 1, no padding |
+//! | forward | `implicit` | no depth, few columns between the lines ([`implicit`]): the unfolded input is never written |
+//! | forward | `interleaved` | no depth, several images: they lie side by side, and nothing is computed in vain |
+//! | forward | `batched` | everything |
+//! | input gradient | as the forward of its adjoint | stride 1, and not many more positions ([`as_forward`]) |
+//! | input gradient | `interleaved` | no depth, several images: as many multiplications as there are, whatever the stride |
+//! | input gradient | `batched`, folded (`col2im`) | everything |
+//! | weight gradient | `winograd` | as forward, where its sums stay in the cache ([`SUMS`]) |
+//! | weight gradient | `weight_implicit` | no depth: partial sums over images |
+//! | weight gradient | `weight_few_channels` | 3×3, stride 1, fewer than [`MANY`] input planes: no product |
+//! | weight gradient | `interleaved` | no depth, several images: a weight is written once, however large |
+//! | weight gradient | `batched` | everything |
+//! | weight gradient | rows of `unfold` one by one | fewer than [`FEW`] output planes |
 
+use crate::conv::cost::{Sizes, table};
 use crate::conv::implicit::{is_flat, width};
+use crate::conv::interleaved::Interleaved;
 use crate::conv::unfold::Unfold;
+use crate::conv::way::{Forward, InputGrad, Way, WeightGrad};
 use crate::conv::winograd::{self, PLACES};
+use crate::matmul::gemm::kernel::Kernels;
 use crate::plan::{Conv, ConvKind};
+use std::cell::Cell;
 
-/// Planes on either side from which Winograd's transforms cost less than the multiplications they save. Measured with 8, 12,
-/// 16 and 32 planes of 28×28.
-const CHANNELS: usize = 16;
+/// Planes on either side with which most of a vector is empty in Winograd's products.
+const CHANNELS: usize = 8;
 
-/// Positions of a plane; with fewer too much of the tiles of 4×4 is empty (at 5×5 more than half).
-const POSITIONS: usize = 36;
-
-/// Tiles of a batch; with fewer, transforming the filters, and reading what that makes of large ones, costs more than it
-/// saves.
+/// Tiles of a batch; with fewer, transforming the filters, and reading what that makes of large ones from beyond the caches, costs
+/// more than it saves.
 const TILES: usize = 32;
 
 /// Floats of the transformed sums of a weight gradient: a second-level cache of 1 MiB. Beyond it they leave the cache between
-/// tasks, and the other way is faster.
+/// tasks.
 const SUMS: usize = 1 << 18;
+
+/// Floats of a block of images in order: a third-level cache of 16 MiB.
+const SLAB: usize = 1 << 22;
 
 /// Output planes below which a product does not pay for its packing: a tile of the smallest kernel has as many rows.
 pub(crate) const FEW: usize = 4;
@@ -46,140 +52,171 @@ pub(crate) const FEW: usize = 4;
 /// Pairs of an input and an output position that a tap joins, up to which a depthwise convolution multiplies pair by pair.
 pub(crate) const PAIRS: usize = 64;
 
-/// Input planes from which a product of matrices is faster than a sum for each tap: with fewer most of a vector of 16 lanes
-/// would be empty.
+/// Input planes from which the vectors of a product of matrices are full enough.
 const MANY: usize = 12;
 
-/// Positions of a map below which those of several images are columns of one product.
-const SMALL: usize = 128;
-
-/// Positions of a map below which too few of the columns of an image fill a vector.
-const TINY: usize = 36;
-
-/// Floats of a weight that do not stay in a second-level cache beside what they are computed from.
-const CACHED: usize = 1 << 16;
-
-/// Columns of a line that are worth a vector of 16 lanes.
-const LINE: usize = 8;
-
-/// A way from input to output, or of the adjoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Forward {
-    Winograd,
-    Depthwise,
-    Rows,
-    Product,
-    Implicit,
-    Batched,
+thread_local! {
+    static ASKED: Cell<Option<Way>> = const { Cell::new(None) };
 }
 
-/// A way to the gradient of the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InputGrad {
-    Depthwise,
-    AsForward(Forward),
-    Fold,
+/// Calls `f`, in which what this thread chooses is `way`: for measurements and tests of a single convolution.
+#[cfg(any(test, not(target_arch = "wasm32")))]
+pub(crate) fn with<R>(way: Way, f: impl FnOnce() -> R) -> R {
+    ASKED.set(Some(way));
+    let result = f();
+    ASKED.set(None);
+    result
 }
 
-/// A way to the gradient of the weight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WeightGrad {
-    Winograd,
-    Depthwise,
-    Implicit,
-    FewChannels,
-    Batched,
-    Rows,
-}
-
-/// The way of `images` images from `from` planes of a group to `to`.
-pub(crate) fn forward(shape: &Unfold, images: usize, from: usize, to: usize) -> Forward {
-    let tiles = winograd::tiles(shape);
-    if winograd(shape, from, to) && images * tiles[0] * tiles[1] >= TILES {
-        return Forward::Winograd;
-    }
-    match () {
-        () if depthwise(shape, from, to) => Forward::Depthwise,
-        () if to < FEW && !shape.is_identity() => Forward::Rows,
-        () if images > 1 && shape.is_identity() && shape.positions() < SMALL => Forward::Batched,
-        () if shape.is_identity() => Forward::Product,
-        () if images > 1 && shape.positions() < TINY => Forward::Batched,
-        () if implicit(shape) => Forward::Implicit,
-        () => Forward::Batched,
+/// The way of a convolution.
+pub(crate) fn forward(sizes: &Sizes) -> Forward {
+    match ASKED.get() {
+        Some(Way::Forward(way) | Way::InputGrad(InputGrad::AsForward(way))) => way,
+        _ => least(&forwards(sizes), |&way| Way::Forward(way), sizes),
     }
 }
 
-/// The way to the gradient of the input of `conv`, whose shape is `shape` and whose adjoint has the shape `adjoint`.
-pub(crate) fn input_grad(conv: &Conv, adjoint: &Unfold) -> InputGrad {
-    let (from, to) = (conv.out_channels, conv.in_channels);
-    let depth = [
-        conv.input[0],
-        conv.output[0],
-        conv.kernel[0],
-        conv.padding[0],
+/// The ways that a convolution can be computed.
+fn forwards(sizes: &Sizes) -> Vec<Forward> {
+    let Sizes {
+        shape, from, to, ..
+    } = sizes;
+    if *from == 1 && *to < FEW && is_flat(shape) {
+        return vec![Forward::Depthwise];
+    }
+    let several = is_flat(shape) && interleaved(sizes.images, shape, *from);
+    let is_whole = shape.is_identity();
+    let ways = [
+        (Forward::Batched, true),
+        (Forward::Interleaved, several),
+        (
+            Forward::Winograd,
+            winograd(shape, *from, *to) && sizes.images * tiles(shape) >= TILES,
+        ),
+        (Forward::Implicit, !is_whole && implicit(shape)),
+        (Forward::Product, is_whole),
+        (Forward::Rows, *to < FEW && !is_whole),
     ];
-    if to == 1 && from < FEW && depth == [1, 1, 1, 0] {
-        return InputGrad::Depthwise;
+    possible(ways)
+}
+
+/// The way to the gradient of the input.
+pub(crate) fn input_grad(sizes: &Sizes) -> InputGrad {
+    match ASKED.get() {
+        Some(Way::InputGrad(way)) => way,
+        _ => least(&input_grads(sizes), |&way| Way::InputGrad(way), sizes),
     }
-    if conv.stride != [1; 3] {
-        return InputGrad::Fold;
+}
+
+/// The ways to the gradient of the input of a convolution.
+fn input_grads(sizes: &Sizes) -> Vec<InputGrad> {
+    let Sizes {
+        shape, from, to, ..
+    } = sizes;
+    let has_depth = has_depth(shape);
+    if *from == 1 && *to < FEW && !has_depth {
+        return vec![InputGrad::Depthwise];
     }
-    match forward(adjoint, conv.batch, from, to) {
-        Forward::Winograd => InputGrad::AsForward(Forward::Winograd),
-        way if as_forward(adjoint, from, to) => InputGrad::AsForward(way),
-        _ => InputGrad::Fold,
+    let adjoint = sizes.adjoint();
+    let several = !has_depth && interleaved(sizes.images, &adjoint.shape, *to);
+    let mut ways = possible([(InputGrad::Fold, true), (InputGrad::Interleaved, several)]);
+    if shape.stride == [1; 3] && as_forward(&adjoint.shape) {
+        let forwards = forwards(&adjoint);
+        // The same as without turning the taps round.
+        let others = forwards
+            .into_iter()
+            .filter(|&way| way != Forward::Interleaved);
+        ways.extend(others.map(InputGrad::AsForward));
     }
+    ways
 }
 
 /// Whether an adjoint is better computed as a convolution than by folding: it multiplies for each position of its output, folding
-/// for each of its input. Unfolding costs by output channels, folding by input channels, reading in place nothing.
-fn as_forward(adjoint: &Unfold, from: usize, to: usize) -> bool {
-    let more = 4 * adjoint.positions() > 5 * adjoint.plane();
-    !more && (to * 2 > from || to >= FEW && implicit(adjoint))
+/// for each of its input.
+fn as_forward(adjoint: &Unfold) -> bool {
+    4 * adjoint.positions() <= 5 * adjoint.plane()
 }
 
-/// The way to the gradient of the weight of `conv`. `lanes` is the length of a vector.
-pub(crate) fn weight_grad(conv: &Conv, shape: &Unfold, lanes: usize) -> WeightGrad {
-    let (from, to) = (conv.in_channels, conv.out_channels);
-    let whole = |n: usize| n.next_multiple_of(lanes);
-    if winograd(shape, from, to) && PLACES * whole(from) * whole(to) <= SUMS {
-        return WeightGrad::Winograd;
-    }
-    match is_flat(shape) {
-        _ if depthwise(shape, from, to) => WeightGrad::Depthwise,
-        _ if to < FEW => WeightGrad::Rows,
-        _ if adds_up(conv, shape) => WeightGrad::Batched,
-        true if from >= MANY => WeightGrad::Implicit,
-        true if is_3x3(shape) && shape.output[2] >= LINE => WeightGrad::FewChannels,
-        _ => WeightGrad::Batched,
+/// The way to the gradient of the weight.
+pub(crate) fn weight_grad(sizes: &Sizes) -> WeightGrad {
+    match ASKED.get() {
+        Some(Way::WeightGrad(way)) => way,
+        _ => least(&weight_grads(sizes), |&way| Way::WeightGrad(way), sizes),
     }
 }
 
-/// Whether adding an image's products to a partial sum in memory takes longer than the products: a weight too large for the
-/// cache is read and written for each image, which takes as long as [`SMALL`] positions.
-fn adds_up(conv: &Conv, shape: &Unfold) -> bool {
-    let weight = conv.groups * conv.in_channels * conv.out_channels * shape.taps();
-    shape.positions() < SMALL && weight >= CACHED
+/// The ways to the gradient of the weight of a convolution.
+fn weight_grads(sizes: &Sizes) -> Vec<WeightGrad> {
+    let Sizes {
+        shape, from, to, ..
+    } = sizes;
+    let flat = is_flat(shape);
+    if *from == 1 && *to < FEW && flat {
+        return vec![WeightGrad::Depthwise];
+    }
+    let whole = |n: usize| n.next_multiple_of(Kernels::best().lanes);
+    let sums = PLACES * whole(*from) * whole(*to);
+    let ways = [
+        (WeightGrad::Batched, true),
+        (WeightGrad::Interleaved, flat && sizes.images > 1),
+        (
+            WeightGrad::Winograd,
+            winograd(shape, *from, *to) && sums <= SUMS,
+        ),
+        (WeightGrad::Implicit, flat),
+        (WeightGrad::FewChannels, is_3x3(shape) && *from < MANY),
+        (WeightGrad::Rows, *to < FEW),
+    ];
+    possible(ways)
 }
 
-/// Whether each input plane makes a few output planes of its own.
-fn depthwise(shape: &Unfold, from: usize, to: usize) -> bool {
-    from == 1 && to < FEW && is_flat(shape)
+/// All ways that `conv`, whose shape is `shape`, can be computed.
+#[cfg(any(test, not(target_arch = "wasm32")))]
+pub(crate) fn ways(conv: &Conv, shape: &Unfold) -> Vec<Way> {
+    let sizes = Sizes::of(conv, shape);
+    match conv.kind {
+        ConvKind::Forward => forwards(&sizes).into_iter().map(Way::Forward).collect(),
+        ConvKind::InputGrad => {
+            let ways = input_grads(&sizes).into_iter();
+            ways.map(Way::InputGrad).collect()
+        }
+        ConvKind::WeightGrad => {
+            let ways = weight_grads(&sizes).into_iter();
+            ways.map(Way::WeightGrad).collect()
+        }
+    }
+}
+
+fn possible<W: Copy, const N: usize>(ways: [(W, bool); N]) -> Vec<W> {
+    let possible = ways.into_iter().filter(|(_, possible)| *possible);
+    possible.map(|(way, _)| way).collect()
+}
+
+/// The first of the ways that take the least time.
+fn least<W: Copy>(ways: &[W], way: impl Fn(&W) -> Way, sizes: &Sizes) -> W {
+    if let [only] = ways {
+        return *only;
+    }
+    let time = |w: &&W| table::nanoseconds(way(w), &sizes.counts(way(w)));
+    let mut all = ways.iter().map(|w| (time(&w), *w));
+    let first = all
+        .next()
+        .unwrap_or_else(|| unreachable!("batched can compute everything"));
+    all.fold(first, |a, b| if b.0 < a.0 { b } else { a }).1
 }
 
 /// Whether the filters of a convolution are transformed, once for all images.
-pub(crate) fn has_filters(conv: &Conv, shape: &Unfold) -> bool {
-    let (from, to) = (conv.in_channels, conv.out_channels);
-    match conv.kind {
-        ConvKind::Forward => forward(shape, conv.batch, from, to) == Forward::Winograd,
-        ConvKind::InputGrad => input_grad(conv, shape) == InputGrad::AsForward(Forward::Winograd),
+pub(crate) fn has_filters(kind: ConvKind, sizes: &Sizes) -> bool {
+    match kind {
+        ConvKind::Forward => forward(sizes) == Forward::Winograd,
+        ConvKind::InputGrad => input_grad(sizes) == InputGrad::AsForward(Forward::Winograd),
         ConvKind::WeightGrad => false,
     }
 }
 
-/// Whether a convolution of `from` planes to `to` ones can be computed by Winograd's algorithm and is large enough.
+/// Whether a convolution of `from` planes to `to` ones can be computed by Winograd's algorithm.
 fn winograd(shape: &Unfold, from: usize, to: usize) -> bool {
-    is_3x3(shape) && from.min(to) >= CHANNELS && shape.positions() >= POSITIONS
+    is_3x3(shape) && from.min(to) >= CHANNELS
 }
 
 /// Three by three taps, stride 1, padded and not cropped, without depth.
@@ -190,10 +227,39 @@ fn is_3x3(shape: &Unfold) -> bool {
         && shape.dilation == [1; 3]
 }
 
+/// Whether pixels of several images, and of so many planes, are worth being put in order, and stay in the caches then.
+fn interleaved(images: usize, shape: &Unfold, from: usize) -> bool {
+    images > 1 && Interleaved::slab_len(shape, images, from) <= SLAB
+}
+
+/// Winograd's tiles of a plane.
+fn tiles(shape: &Unfold) -> usize {
+    winograd::tiles(shape).iter().product()
+}
+
+/// Whether planes have depth.
+fn has_depth(shape: &Unfold) -> bool {
+    let depth = [shape.input[0], shape.output[0], shape.kernel[0]];
+    depth != [1; 3] || shape.padding[0] != 0
+}
+
 /// Whether a convolution can read its padded input in place. The columns between the lines are computed too and thrown away:
-/// no more than a third of all.
+/// no more than half of all.
 fn implicit(shape: &Unfold) -> bool {
     let columns = shape.output[2];
-    let fits = |width: usize| columns <= width && 3 * columns >= 2 * width;
+    let fits = |width: usize| columns <= width && 2 * columns >= width;
     is_flat(shape) && fits(width(shape))
+}
+
+impl Sizes {
+    /// Those of `conv`, whose shape is `shape`.
+    pub(crate) fn of(conv: &Conv, shape: &Unfold) -> Sizes {
+        Sizes {
+            shape: *shape,
+            images: conv.batch,
+            groups: conv.groups,
+            from: conv.in_channels,
+            to: conv.out_channels,
+        }
+    }
 }

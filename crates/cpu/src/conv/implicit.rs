@@ -9,7 +9,7 @@ use crate::matmul::gemm::kernel::{Kernels, Source, Tile};
 use crate::matmul::gemm::pack::{Block, SLACK};
 use crate::matmul::gemm::results::{Results, Target};
 use crate::matmul::gemm::scratch::with_scratch;
-use crate::matmul::gemm::{pack_left, part};
+use crate::matmul::gemm::{Out, pack_left, part};
 use crate::threads::par::Par;
 use std::ops::Range;
 
@@ -86,22 +86,30 @@ impl Flat {
         let slab = self.to * self.shape.positions();
         let slabs = out.len() / slab;
         let out = out.target();
-        with_scratch(groups * self.to * k + SLACK, |packed| {
-            for g in 0..groups {
-                self.pack_weight(
-                    kernels,
-                    &weight[g * self.to * k..],
-                    k,
-                    &mut packed[g * self.to * k..],
-                );
-            }
+        // Each run with room for what packing writes behind it.
+        let runs: Vec<Range<usize>> = self.runs(k).collect();
+        let group = self.to * k + runs.len() * SLACK;
+        with_scratch(groups * group, |packed| {
+            let at = Out {
+                at: packed.as_mut_ptr(),
+                row: 0,
+            };
+            par.for_work(4 * weight.len())
+                .for_each(groups * runs.len(), |i| {
+                    let (g, i) = (i / runs.len(), i % runs.len());
+                    let place = at.from(g * group + self.run_at(i, &runs[i]));
+                    let len = self.to * runs[i].len() + SLACK;
+                    // SAFETY: runs do not overlap, and the memory holds all of them.
+                    let packed = unsafe { std::slice::from_raw_parts_mut(place.at, len) };
+                    self.pack_weight(kernels, &weight[g * self.to * k..], k, &runs[i], packed);
+                });
             let packed = &*packed;
             par.for_each(slabs * bands, |task| {
                 let (i, band) = (task / bands, task % bands);
                 let lines = band * self.lines..((band + 1) * self.lines).min(self.shape.output[1]);
                 let len = self.from * self.shape.plane();
                 let x = x.slab(i * len, len);
-                let weight = &packed[i % groups * self.to * k..];
+                let weight = &packed[i % groups * group..];
                 let out = out.from(i * slab);
                 // SAFETY: slabs and bands of lines are parts of the output that do not overlap.
                 unsafe { self.band(kernels, (x, weight, &table), lines, out) };
@@ -155,23 +163,27 @@ impl Flat {
         (0..k).step_by(depth).map(move |l| l..(l + depth).min(k))
     }
 
-    fn pack_weight(&self, kernels: &Kernels, weight: &[f32], k: usize, out: &mut [f32]) {
+    /// Where the weights of a run are packed.
+    fn run_at(&self, i: usize, run: &Range<usize>) -> usize {
+        run.start * self.to + i * SLACK
+    }
+
+    fn pack_weight(
+        &self,
+        kernels: &Kernels,
+        weight: &[f32],
+        k: usize,
+        run: &Range<usize>,
+        out: &mut [f32],
+    ) {
         let panels = self.to.div_ceil(kernels.rows());
-        for run in self.runs(k) {
-            let block = Block {
-                data: weight.into(),
-                at: run.start,
-                across: k,
-                along: 1,
-            };
-            pack_left(
-                block,
-                self.to,
-                panels,
-                run.len(),
-                &mut out[run.start * self.to..],
-            );
-        }
+        let block = Block {
+            data: weight.into(),
+            at: run.start,
+            across: k,
+            along: 1,
+        };
+        pack_left(block, self.to, panels, run.len(), out);
     }
 
     /// Some lines of all output planes of a slab.
@@ -194,12 +206,13 @@ impl Flat {
         with_scratch(slab + self.to * row, |scratch| {
             let (padded, result) = scratch.split_at_mut(slab);
             self.pad(x, lines.clone(), padded);
-            for run in self.runs(table.len()) {
+            for (i, run) in self.runs(table.len()).enumerate() {
+                let weight = &weight[self.run_at(i, &run)..];
                 for at in (0..positions).step_by(kernels.cols()) {
                     let vectors = (positions - at).min(kernels.cols()).div_ceil(kernels.lanes);
                     let tile = Tile {
                         k: run.len(),
-                        a: weight[run.start * self.to..].as_ptr(),
+                        a: weight.as_ptr(),
                         a_step: 0,
                         b: padded[at..].as_ptr(),
                         source: Source::Table(table[run.clone()].as_ptr()),

@@ -3,10 +3,15 @@
 
 pub(crate) mod batched;
 pub(crate) mod choice;
+pub(crate) mod cost;
 pub(crate) mod depthwise;
 mod depthwise_tiny;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) mod fit;
 pub(crate) mod implicit;
+pub(crate) mod interleaved;
 pub(crate) mod unfold;
+pub(crate) mod way;
 pub(crate) mod weight;
 pub(crate) mod weight_few_channels;
 pub(crate) mod weight_implicit;
@@ -14,15 +19,16 @@ pub(crate) mod winograd;
 
 use crate::call::Context;
 use crate::conv::batched::Batched;
-use crate::conv::choice::{Forward, InputGrad, WeightGrad};
+use crate::conv::cost::Sizes;
 use crate::conv::depthwise::Depthwise;
 use crate::conv::implicit::Flat;
+use crate::conv::interleaved::Interleaved;
 use crate::conv::unfold::{Tile, Unfold};
+use crate::conv::way::{Forward, InputGrad, WeightGrad};
 use crate::conv::weight::Sums;
 use crate::conv::winograd::{Filters, Winograd};
 use crate::dtype::DType;
 use crate::matmul::gemm::floats::Floats;
-use crate::matmul::gemm::kernel::Kernels;
 use crate::matmul::gemm::results::Results;
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::matmul::gemm::{Mat, Product};
@@ -45,19 +51,20 @@ const PARTIALS: usize = 1 << 24;
 /// an unfolded tile for one thread.
 pub(crate) fn step_bytes(conv: &Conv, dtype: DType) -> [usize; 3] {
     let shape = unfold_of(conv);
-    if is_empty(conv, &shape) || winograd(conv, false).is_some() {
+    if is_empty(conv, &shape) || packed_len(conv).is_some() {
         return [0; 3];
     }
     let tile = |shape: &Unfold, from: usize| [tile_bytes(shape, from), 0, 0];
+    let sizes = Sizes::of(conv, &shape);
     match conv.kind {
-        ConvKind::Forward => {
-            match choice::forward(&shape, conv.batch, conv.in_channels, conv.out_channels) {
-                Forward::Rows => tile(&shape, conv.in_channels),
-                _ => [0; 3],
-            }
-        }
-        ConvKind::InputGrad => match choice::input_grad(conv, &adjoint(&shape)) {
+        ConvKind::Forward => match choice::forward(&sizes) {
+            Forward::Rows => tile(&shape, conv.in_channels),
+            Forward::Interleaved => [interleaved(conv, &shape).step_bytes(), 0, 0],
+            _ => [0; 3],
+        },
+        ConvKind::InputGrad => match choice::input_grad(&sizes) {
             InputGrad::AsForward(Forward::Rows) => tile(&adjoint(&shape), conv.out_channels),
+            InputGrad::Interleaved => [interleaved(conv, &shape).step_bytes(), 0, 0],
             _ => [0; 3],
         },
         ConvKind::WeightGrad => {
@@ -76,6 +83,9 @@ fn weight_bytes(conv: &Conv, shape: &Unfold, size: usize) -> [usize; 2] {
         None if weight_way(conv, shape) == WeightGrad::Batched => {
             [Batched::of(conv, shape).step_bytes(), 0]
         }
+        None if weight_way(conv, shape) == WeightGrad::Interleaved => {
+            interleaved::weight::Weight::of(conv, shape).step_bytes()
+        }
         None if weight_way(conv, shape) != WeightGrad::Rows => [0; 2],
         None => {
             let unfolded = match shape.is_identity() {
@@ -87,6 +97,15 @@ fn weight_bytes(conv: &Conv, shape: &Unfold, size: usize) -> [usize; 2] {
     }
 }
 
+/// A convolution, or the gradient of its input, with the pixels of several images side by side.
+fn interleaved(conv: &Conv, shape: &Unfold) -> Interleaved {
+    let (from, to) = (conv.in_channels, conv.out_channels);
+    match conv.kind {
+        ConvKind::InputGrad => Interleaved::new(shape, [conv.batch, conv.groups], [to, from], true),
+        _ => Interleaved::new(shape, [conv.batch, conv.groups], [from, to], false),
+    }
+}
+
 /// Bytes of an unfolded tile of `from` planes.
 fn tile_bytes(shape: &Unfold, from: usize) -> usize {
     let k = from * shape.taps();
@@ -94,24 +113,45 @@ fn tile_bytes(shape: &Unfold, from: usize) -> usize {
 }
 
 fn weight_way(conv: &Conv, shape: &Unfold) -> WeightGrad {
-    choice::weight_grad(conv, shape, Kernels::best().lanes)
+    choice::weight_grad(&Sizes::of(conv, shape))
 }
 
 /// Whether several images are columns of one product, so that the batch is not to be cut.
 pub(crate) fn joins_images(conv: &Conv) -> bool {
     let shape = unfold_of(conv);
-    if is_empty(conv, &shape) || conv.batch == 1 || 2 * shape.positions() > batched::COLUMNS {
+    if is_empty(conv, &shape) || conv.batch == 1 {
         return false;
     }
-    let (from, to) = (conv.in_channels, conv.out_channels);
+    let few = 2 * shape.positions() <= batched::COLUMNS;
+    let joins = |way: Forward| match way {
+        Forward::Interleaved => true,
+        way => few && way == Forward::Batched,
+    };
+    let sizes = Sizes::of(conv, &shape);
     match conv.kind {
-        ConvKind::Forward => choice::forward(&shape, conv.batch, from, to) == Forward::Batched,
-        ConvKind::InputGrad => match choice::input_grad(conv, &adjoint(&shape)) {
-            InputGrad::AsForward(way) => way == Forward::Batched,
-            InputGrad::Fold => true,
+        ConvKind::Forward => joins(choice::forward(&sizes)),
+        ConvKind::InputGrad => match choice::input_grad(&sizes) {
+            InputGrad::AsForward(way) => joins(way),
+            InputGrad::Fold => few,
+            InputGrad::Interleaved => true,
             InputGrad::Depthwise => false,
         },
-        ConvKind::WeightGrad => weight_way(conv, &shape) == WeightGrad::Batched,
+        ConvKind::WeightGrad => match choice::weight_grad(&sizes) {
+            WeightGrad::Batched => few,
+            way => way == WeightGrad::Interleaved,
+        },
+    }
+}
+
+/// Whether a part of the batch, `part`, is computed as the whole.
+pub(crate) fn is_like(conv: &Conv, part: &Conv) -> bool {
+    let shape = unfold_of(conv);
+    let [all, some] = [conv, part].map(|conv| Sizes::of(conv, &shape));
+    match conv.kind {
+        _ if is_empty(part, &shape) => true,
+        ConvKind::Forward => choice::forward(&all) == choice::forward(&some),
+        ConvKind::InputGrad => choice::input_grad(&all) == choice::input_grad(&some),
+        ConvKind::WeightGrad => choice::weight_grad(&all) == choice::weight_grad(&some),
     }
 }
 
@@ -127,6 +167,7 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8], dtype: DTyp
     let out = Results::of(out, dtype);
     let sums = conv.batch * conv.groups * conv.in_channels * conv.out_channels;
     let shape = unfold_of(conv);
+    let sizes = Sizes::of(conv, &shape);
     if is_empty(conv, &shape) {
         return out.clear();
     }
@@ -151,11 +192,11 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8], dtype: DTyp
                 images: conv.batch,
                 groups: conv.groups,
                 from: conv.in_channels,
-                way: choice::forward(&shape, conv.batch, conv.in_channels, conv.out_channels),
+                way: choice::forward(&sizes),
             };
             b.shared(context.par, |b| forward(slabs, a, b, out, par));
         }
-        ConvKind::InputGrad => match choice::input_grad(conv, &adjoint(&shape)) {
+        ConvKind::InputGrad => match choice::input_grad(&sizes) {
             InputGrad::AsForward(way) => {
                 let slabs = Slabs {
                     shape: adjoint(&shape),
@@ -174,6 +215,9 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8], dtype: DTyp
                     Depthwise::of(conv, &shape).input_grad(a, b, out, par)
                 });
             }
+            InputGrad::Interleaved => b.shared(context.par, |b| {
+                interleaved(conv, &shape).run(a, b, out, par)
+            }),
             InputGrad::Fold => b.shared(context.par, |b| {
                 Batched::of(conv, &shape).input_grad(a, b, out, par)
             }),
@@ -187,12 +231,16 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8], dtype: DTyp
 /// A convolution or its adjoint by Winograd's algorithm, if that is its way, or its filters are `ready` for that.
 fn winograd(conv: &Conv, ready: bool) -> Option<Winograd> {
     let shape = unfold_of(conv);
+    if is_empty(conv, &shape) {
+        return None;
+    }
+    let sizes = Sizes::of(conv, &shape);
     let (shape, from, to) = match conv.kind {
         ConvKind::Forward => (shape, conv.in_channels, conv.out_channels),
         ConvKind::InputGrad => (adjoint(&shape), conv.out_channels, conv.in_channels),
         ConvKind::WeightGrad => return None,
     };
-    (ready || choice::has_filters(conv, &shape)).then(|| Winograd::new(&shape, from, to))
+    (ready || choice::has_filters(conv.kind, &sizes)).then(|| Winograd::new(&shape, from, to))
 }
 
 /// Floats of the weights made ready for all parts of the batch, if they are.
@@ -225,6 +273,16 @@ fn is_empty(conv: &Conv, shape: &Unfold) -> bool {
     let planes = [conv.batch, conv.groups, conv.in_channels, conv.out_channels];
     let sizes = [shape.plane(), shape.positions(), shape.taps()];
     planes.contains(&0) || sizes.contains(&0)
+}
+
+/// All ways that `conv` can be computed.
+#[cfg(test)]
+pub(crate) fn ways(conv: &Conv) -> Vec<way::Way> {
+    let shape = unfold_of(conv);
+    match is_empty(conv, &shape) {
+        true => Vec::new(),
+        false => choice::ways(conv, &shape),
+    }
 }
 
 fn unfold_of(conv: &Conv) -> Unfold {
@@ -325,6 +383,10 @@ fn forward(slabs: Slabs, x: Floats<'_>, weight: &[f32], mut out: Results<'_>, pa
         Forward::Batched => {
             let batched = Batched::new(shape, [images, groups], [from, to]);
             batched.forward(x, weight, out, par);
+        }
+        Forward::Interleaved => {
+            let way = Interleaved::new(&shape, [images, groups], [from, to], false);
+            way.run(x, weight, out, par);
         }
         Forward::Implicit => {
             let flat = Flat::new(&shape, from, to, count, par);
@@ -438,6 +500,9 @@ fn weight_grad(
     }
     match weight_way(conv, shape) {
         WeightGrad::Batched => return Batched::of(conv, shape).weight_grad(x, y, out, par),
+        WeightGrad::Interleaved => {
+            return interleaved::weight::Weight::of(conv, shape).run(x, y, out, par);
+        }
         WeightGrad::Depthwise => return Depthwise::of(conv, shape).weight_grad(x, y, out, par),
         _ => {}
     }

@@ -1,14 +1,15 @@
 //! Weight gradients as partial sums over runs of images, which are then added in order: which way each is computed, and how
 //! the images are cut. That follows from the convolution alone, so no bit depends on the number of threads.
 
-use crate::conv::choice::{self, WeightGrad};
+use crate::conv::choice;
+use crate::conv::cost::Sizes;
 use crate::conv::unfold::Unfold;
+use crate::conv::way::WeightGrad;
 use crate::conv::weight_few_channels::FewWeight;
 use crate::conv::weight_implicit::FlatWeight;
 use crate::conv::winograd::WinogradWeight;
 use crate::matmul::axpy;
 use crate::matmul::gemm::floats::Floats;
-use crate::matmul::gemm::kernel::Kernels;
 use crate::matmul::gemm::scratch::with_scratch;
 use crate::plan::Conv;
 use crate::storage::HostBufferMut;
@@ -36,11 +37,14 @@ enum Way<'c> {
 impl<'c> Sums<'c> {
     /// The plan for `conv`; none where another way is needed.
     pub(crate) fn new(conv: &'c Conv, shape: &Unfold) -> Option<Self> {
-        let way = match choice::weight_grad(conv, shape, Kernels::best().lanes) {
+        let way = match choice::weight_grad(&Sizes::of(conv, shape)) {
             WeightGrad::Winograd => Way::Winograd(WinogradWeight::new(conv, shape)),
             WeightGrad::Implicit => Way::Flat(FlatWeight::new(conv, shape)),
             WeightGrad::FewChannels => Way::Few(FewWeight::new(conv, shape)),
-            WeightGrad::Depthwise | WeightGrad::Batched | WeightGrad::Rows => return None,
+            WeightGrad::Depthwise
+            | WeightGrad::Batched
+            | WeightGrad::Rows
+            | WeightGrad::Interleaved => return None,
         };
         Some(Sums { conv, way })
     }

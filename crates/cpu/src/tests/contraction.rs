@@ -1,6 +1,7 @@
 //! Matmul and Conv.
 
 use super::*;
+use crate::conv;
 use crate::plan::{Conv, ConvKind, Matmul, Matrix};
 
 const F: DType = DType::F32;
@@ -208,6 +209,9 @@ fn terms(c: &Conv, mut f: impl FnMut(usize, usize, usize)) {
     }
 }
 
+/// Results up to which every way is tried with every dtype.
+const SMALL: usize = 3000;
+
 pub(crate) fn check_within(c: Conv, tolerance: f64) {
     let plane = |s: [usize; 3]| s.iter().product::<usize>();
     let (nx, ny) = (
@@ -229,9 +233,19 @@ pub(crate) fn check_within(c: Conv, tolerance: f64) {
     ];
     for (kind, a, b, want) in products {
         let kernel = Kernel::Conv(Conv { kind, ..c });
-        let (got, _) = run(&kernel, &[(F, bytes(a)), (F, bytes(b))], F, want.len(), &[]);
-        close(&values(&got), &want, tolerance);
+        let check = || {
+            let (got, _) = run(&kernel, &[(F, bytes(a)), (F, bytes(b))], F, want.len(), &[]);
+            close(&values(&got), &want, tolerance);
+        };
+        check();
         check_halves(&kernel, [a, b], want.len());
+        // Every other way has to give the same; of two bytes an element where that takes no time.
+        for way in conv::ways(&Conv { kind, ..c }) {
+            conv::choice::with(way, check);
+            if want.len() < SMALL {
+                conv::choice::with(way, || check_halves(&kernel, [a, b], want.len()));
+            }
+        }
     }
 }
 

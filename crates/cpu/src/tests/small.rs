@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::conv::unfold::Unfold;
+use crate::conv::way::{Way, WeightGrad};
 use crate::conv::winograd::{Filters, Winograd};
 use crate::matmul::gemm;
 use crate::storage::HostBuffer;
@@ -102,7 +103,8 @@ fn winograd_both_ways() {
         ..conv
     };
     let mut out = held(&vec![f32::NAN; weight.len()]);
-    let sums = conv::sums(&gradient).expect("partial sums");
+    let way = Way::WeightGrad(WeightGrad::Winograd);
+    let sums = conv::choice::with(way, || conv::sums(&gradient)).expect("partial sums");
     with_threads(2, |par| sums.run(x.into(), y.into(), out.slice_mut(), par));
     let got: &[f32] = out.slice_mut();
     for (o, c, t) in [(0, 0, 0), (15, 15, 8), (3, 9, 4)] {

@@ -12,3 +12,5 @@ mod shapes;
 pub use measure::{TuneEvent, TuneOptions, TuneReport, Tuned};
 #[cfg(feature = "cpu")]
 pub use shapes::TuneShape;
+#[cfg(feature = "cpu")]
+pub use wgrad_cpu::{Fit, FitChoice, FitOptions, fit_convolutions};

@@ -55,6 +55,11 @@ fn convolution(c: &Conv, parts: usize) -> Option<Cut> {
         return None;
     }
     let batch = c.batch / parts;
+    let part = Conv { batch, ..*c };
+    // What is made ready for all is used by all.
+    if conv::packed_len(c).is_none() && !conv::is_like(c, &part) {
+        return None;
+    }
     let product = |sizes: &[usize]| sizes.iter().product::<usize>();
     let x = batch * c.groups * c.in_channels * product(&c.input);
     let y = batch * c.groups * c.out_channels * product(&c.output);
@@ -68,7 +73,7 @@ fn convolution(c: &Conv, parts: usize) -> Option<Cut> {
         }
     };
     Some(Cut {
-        kernel: Kernel::Conv(Conv { batch, ..*c }),
+        kernel: Kernel::Conv(part),
         inputs,
         outputs: vec![output],
     })
