@@ -5,7 +5,7 @@ mod vector;
 
 pub(crate) use vector::{axpy, dot};
 
-use crate::call::Context;
+use crate::call::{Context, Operand};
 use crate::dtype::DType;
 use crate::matmul::gemm::floats::Floats;
 use crate::matmul::gemm::results::{Results, Target};
@@ -157,17 +157,17 @@ pub(crate) fn shareable(matmul: &Matmul) -> bool {
 }
 
 /// Packs the right operand of `matmul` into `out`.
-pub(crate) fn pack(matmul: &Matmul, context: Context<'_>, out: &mut [f32]) {
+pub(crate) fn pack(matmul: &Matmul, right: &Operand<'_>, out: &mut [f32], par: Par<'_>) {
     let Matmul { n, k, b, .. } = *matmul;
     let b = Mat {
-        data: Floats::of(&context.inputs[1]),
+        data: Floats::of(right),
         at: b.offset,
         row: b.row,
         col: b.col,
     };
     // The memory may be that of a larger operand.
     let out = &mut out[..packed_len(k, n)];
-    pack_right(b, k, n, out, context.par.for_work(n * k * 5));
+    pack_right(b, k, n, out, par.for_work(n * k * 5));
 }
 
 /// The product, dense in `out`.

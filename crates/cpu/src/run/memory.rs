@@ -2,7 +2,7 @@
 
 use super::Run;
 use super::kernel::run_ready;
-use super::ready::Ready;
+use super::ready::{Packed, Ready};
 use crate::call::{Context, Operand};
 use crate::matmul;
 use crate::plan::{Kernel, Origin, Place, Plan, Rows, Slot, SlotId, Step};
@@ -12,7 +12,7 @@ use std::panic::resume_unwind;
 use wgrad_plan::profile;
 
 /// Operands of a step that need no list of their own on the heap.
-const FEW: usize = 8;
+pub(super) const FEW: usize = 8;
 
 /// What a plan that is run again keeps: buffers that results may be written to. Temporaries are the executor's arena's.
 pub struct Memory {
@@ -210,10 +210,10 @@ impl<'r> Buffers<'r> {
         for (out, slot) in outs.iter_mut().zip(step.outputs()) {
             *out = self.written(plan.slots[slot].place).and_then(Option::take);
         }
-        let mut pack = match ready {
+        let packed = match *ready {
             Ready::Matmul(p) => {
-                let packs = p.first && !(self.packed && p.constant);
-                self.packs[p.pack].take().map(|buffer| (packs, buffer))
+                self.pack(plan, step, p, par);
+                self.packed(p)
             }
             _ => None,
         };
@@ -239,19 +239,7 @@ impl<'r> Buffers<'r> {
             check: step.check,
             status: run.status,
             par,
-            packed: None,
-        };
-        if let (Some((true, buffer)), Kernel::Matmul(matmul)) = (&mut pack, &step.kernel) {
-            matmul::pack(
-                matmul,
-                context,
-                bytemuck::cast_slice_mut(buffer.bytes_mut()),
-            );
-        }
-        let packed = pack.as_ref();
-        let context = Context {
-            packed: packed.map(|(_, buffer)| bytemuck::cast_slice(buffer.bytes())),
-            ..context
+            packed,
         };
         let mut slices = [(); Rows::MAX_OUTPUTS].map(|()| &mut [][..]);
         for ((slice, out), slot) in slices.iter_mut().zip(&mut outs).zip(step.outputs()) {
@@ -272,10 +260,29 @@ impl<'r> Buffers<'r> {
                 *place = out;
             }
         }
-        if let (Ready::Matmul(p), Some((_, buffer))) = (ready, pack) {
+        profile::cpu_step(began, step);
+    }
+
+    /// Packs the right operand of a product for all that read it, where this is the first.
+    pub(super) fn pack(&mut self, plan: &Plan, step: &Step, p: Packed, par: Par<'_>) {
+        let Kernel::Matmul(matmul) = &step.kernel else {
+            return;
+        };
+        if !p.first || (self.packed && p.constant) {
+            return;
+        }
+        if let Some(mut buffer) = self.packs[p.pack].take() {
+            let right = self.input(plan, step, step.inputs[1]);
+            let out = bytemuck::cast_slice_mut(buffer.bytes_mut());
+            matmul::pack(matmul, &right, out, par);
             self.packs[p.pack] = Some(buffer);
         }
-        profile::cpu_step(began, step);
+    }
+
+    /// What was packed.
+    pub(super) fn packed(&self, p: Packed) -> Option<&[f32]> {
+        let buffer = self.packs[p.pack].as_ref();
+        buffer.map(|buffer| bytemuck::cast_slice(buffer.bytes()))
     }
 
     /// The buffer that steps with this output place write; none for leaves, which no valid plan writes.

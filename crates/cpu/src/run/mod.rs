@@ -11,6 +11,7 @@ pub(crate) mod prepared;
 mod ready;
 mod rounds;
 pub(crate) mod segments;
+mod sequences;
 
 use crate::plan::Plan;
 use crate::storage::{Arena, HostBuffer, HostBufferMut, Taken};
@@ -210,7 +211,7 @@ fn run_plan(
     par: Par<'_>,
 ) {
     // Where there are parts enough for all threads.
-    let enough = |s: &&Segment| s.parts >= 2 * par.threads() || par.threads() == 1;
+    let enough = |s: &&Segment| s.suits(par.threads());
     let mut segments = prepared.segments.iter().filter(enough).peekable();
     let mut at = 0;
     while at < plan.steps.len() {

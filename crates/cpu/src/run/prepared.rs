@@ -14,6 +14,8 @@ use rustc_hash::FxHashMap;
 pub struct Prepared {
     /// One for each step.
     pub(crate) steps: Vec<Ready>,
+    /// What it takes, in about tenths of nanoseconds.
+    work: usize,
     /// Whether it is worth more than one thread.
     pub(crate) large: bool,
     /// Floats of each packed operand.
@@ -22,6 +24,8 @@ pub struct Prepared {
     pub(crate) needs: Needs,
     /// Steps that run part by part, in order.
     pub(crate) segments: Vec<Segment>,
+    /// The whole, part by part in all rounds, if it is the body of a loop that can run so.
+    pub(crate) by_parts: Option<Segment>,
     /// The first step that writes where a leaf lies.
     pub(crate) first_in_place: usize,
 }
@@ -34,7 +38,12 @@ impl Prepared {
 
     /// Prepares the body of a loop.
     pub(crate) fn of_body(l: &Loop) -> Prepared {
-        Prepared::with_constants(&l.body, l.carries.len() + l.pitches.len())
+        let first_constant = l.carries.len() + l.pitches.len();
+        let mut body = Prepared::with_constants(&l.body, first_constant);
+        body.by_parts = segments::of_body(l, &body.steps);
+        // Then threads meet once in all of the loop.
+        body.large |= body.by_parts.is_some() && body.work.saturating_mul(l.length) >= LARGE;
+        body
     }
 
     /// Prepares a plan whose leaves from `first_constant` on are the same in many runs, one after the other.
@@ -51,14 +60,15 @@ impl Prepared {
             .zip(&steps)
             .map(|(step, ready)| work(plan, step, ready))
             .sum();
-        let large = work >= LARGE;
         let packed = packs.iter().map(|floats| floats * 4);
         Prepared {
+            work,
+            large: work >= LARGE,
+            by_parts: None,
+            segments: segments::find(plan, &steps),
             steps,
-            large,
             needs: Needs::new(plan.temps.iter().copied().chain(packed).collect()),
             packs,
-            segments: segments::find(plan),
             first_in_place: plan.first_in_place(),
         }
     }
@@ -196,7 +206,7 @@ fn work(plan: &Plan, step: &Step, ready: &Ready) -> usize {
         (Kernel::Attention(_), _) => step.kernel.multiply_adds() as usize / AT_ONCE,
         // Threads stand by for all of a loop or for none of it.
         (Kernel::Loop(l), Ready::Loop(body)) => match body.large {
-            true => LARGE * l.length,
+            true => LARGE.max(body.work.saturating_mul(l.length)),
             false => 0,
         },
         (_, Ready::Map(program)) => program.as_ref().map_or(0, |p| p.nest.len * p.cost),

@@ -1,9 +1,11 @@
 //! A loop of a plan: its body's steps, round by round, in buffers of its own. What a round leaves is copied to where it
-//! belongs, and carries change places with what the round was given. It must not know what the body computes.
+//! belongs, and carries change places with what the round was given. Where rows never meet, threads take parts of them through
+//! all rounds (`sequences`). It must not know what the body computes.
 
 use super::memory::{Buffers, Leaf};
 use super::prepared::Prepared;
-use super::{Run, run_plan};
+use super::segments::Segment;
+use super::{Run, run_plan, sequences};
 use crate::plan::{Loop, LoopWrite, Place, Plan, Step};
 use crate::storage::HostBufferMut;
 use crate::threads::par::Par;
@@ -12,7 +14,7 @@ use std::cell::Cell;
 /// Bytes of an element.
 const ELEMENT: usize = 4;
 
-impl Buffers<'_> {
+impl<'b> Buffers<'b> {
     /// Runs a loop of the plan, with `body` prepared.
     pub(super) fn rounds(
         &mut self,
@@ -52,24 +54,10 @@ impl Buffers<'_> {
             ..run
         };
         let par = if body.large { par } else { Par::SERIAL };
-        for round in 0..l.length {
-            let row = l.row(round);
-            for (j, &pitch) in l.pitches.iter().enumerate() {
-                let from = row * pitch * ELEMENT;
-                let at = l.carries.len() + j;
-                let rows = inputs[at];
-                inner.leaves[at] = Leaf::Part(rows.get(from..).unwrap_or_default());
-            }
-            run_plan(&mut inner, (&l.body, body), run, &Cell::new(0), par);
-            for (write, out) in l.writes.iter().zip(&mut outs) {
-                if let (LoopWrite::Each { result, len, pitch }, Some(out)) = (write, out) {
-                    let new = inner.operand(&l.body, l.body.outputs[*result]).bytes;
-                    let (at, n) = (row * pitch * ELEMENT, len * ELEMENT);
-                    out.bytes_mut()[at..at + n].copy_from_slice(&new[..n]);
-                }
-            }
-            inner.packed = true;
-            inner.hand_on(l);
+        let enough = |s: &&Segment| s.parts >= par.threads();
+        match body.by_parts.as_ref().filter(enough) {
+            Some(parts) => sequences::run(parts, &mut inner, l, (&inputs, &mut outs), (run, par)),
+            None => inner.round_by_round((l, body), (&inputs, &mut outs), (run, par)),
         }
         for (write, out) in l.writes.iter().zip(&mut outs) {
             if let (LoopWrite::Last { carry }, Some(out)) = (write, out) {
@@ -82,6 +70,34 @@ impl Buffers<'_> {
             if let Some(place) = self.written(plan.slots[slot].place) {
                 *place = out;
             }
+        }
+    }
+
+    /// All rounds, one after the other.
+    fn round_by_round(
+        &mut self,
+        (l, body): (&Loop, &Prepared),
+        (inputs, outs): (&[&'b [u8]], &mut [Option<HostBufferMut>]),
+        (run, par): (Run<'_>, Par<'_>),
+    ) {
+        for round in 0..l.length {
+            let row = l.row(round);
+            for (j, &pitch) in l.pitches.iter().enumerate() {
+                let from = row * pitch * ELEMENT;
+                let at = l.carries.len() + j;
+                let rows = inputs[at];
+                self.leaves[at] = Leaf::Part(rows.get(from..).unwrap_or_default());
+            }
+            run_plan(self, (&l.body, body), run, &Cell::new(0), par);
+            for (write, out) in l.writes.iter().zip(&mut *outs) {
+                if let (LoopWrite::Each { result, len, pitch }, Some(out)) = (write, out) {
+                    let new = self.operand(&l.body, l.body.outputs[*result]).bytes;
+                    let (at, n) = (row * pitch * ELEMENT, len * ELEMENT);
+                    out.bytes_mut()[at..at + n].copy_from_slice(&new[..n]);
+                }
+            }
+            self.packed = true;
+            self.hand_on(l);
         }
     }
 

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::plan::Plan;
+use crate::run::Ready;
 use crate::storage::HostBuffer;
 use crate::{Executor, Prepared};
 use wgrad_graph::planning;
-use wgrad_graph::{AttentionOptions, Device, Tensor, grad};
+use wgrad_graph::{AttentionOptions, Device, ScanOptions, Tensor, grad, scan};
 
 fn tensor(seed: u64, shape: &[usize]) -> Tensor {
     let n = shape.iter().product();
@@ -18,13 +19,24 @@ pub(crate) fn planned(outputs: &[&Tensor]) -> (Plan, Vec<HostBuffer>, Vec<u32>) 
     (planned.plan, planned.leaves, planned.scalars)
 }
 
+/// Makes a plan, and its loops, run step by step.
+fn step_by_step(prepared: &mut Prepared) {
+    prepared.segments.clear();
+    for ready in &mut prepared.steps {
+        if let Ready::Loop(body) = ready {
+            body.by_parts = None;
+            step_by_step(body);
+        }
+    }
+}
+
 /// Runs the plan with its segments, on one thread and on three, and without; returns where the segments begin and end.
 pub(crate) fn same_bits(outputs: &[&Tensor]) -> Vec<(usize, usize)> {
     let (plan, leaves, scalars) = planned(outputs);
     let leaves: Vec<&HostBuffer> = leaves.iter().collect();
     let prepared = Prepared::new(&plan);
     let mut without = Prepared::new(&plan);
-    without.segments.clear();
+    step_by_step(&mut without);
     let run = |prepared: &Prepared, threads: usize| {
         let status = AtomicU32::new(0);
         let executor = Executor::with_threads(threads);
@@ -163,5 +175,198 @@ fn a_convolutional_network_runs_image_by_image() {
             |s| matches!(&s.kernel, Kernel::Conv(c) if c.kind == crate::plan::ConvKind::WeightGrad),
         );
         assert!(batch % 16 > 0 || joined.count() == 2, "{segments:?}");
+    }
+}
+
+/// What a recurrence is made of.
+struct Recurrence {
+    /// `[steps, batch, 3 · hidden]`.
+    x: Tensor,
+    /// `[3 · hidden, hidden]`.
+    w: Tensor,
+    h: Tensor,
+    c: Tensor,
+}
+
+impl Recurrence {
+    fn new(seed: u64, [steps, batch, hidden]: [usize; 3]) -> Recurrence {
+        Recurrence {
+            x: tensor(seed, &[steps, batch, 3 * hidden]),
+            w: tensor(seed + 1, &[3 * hidden, hidden]) * 0.1,
+            h: tensor(seed + 2, &[batch, hidden]),
+            c: tensor(seed + 3, &[batch, hidden]),
+        }
+    }
+
+    /// A step with two states and three gates.
+    fn step(w: &Tensor, x: &Tensor, [h, c]: [&Tensor; 2]) -> [Tensor; 2] {
+        let sum = x + h.linear(w, None);
+        let hidden = h.size(-1);
+        let [i, f, o] = [0, 1, 2].map(|g| sum.narrow(-1, g * hidden, hidden));
+        let c = f.sigmoid() * c + i.tanh();
+        [o.sigmoid() * c.tanh(), c]
+    }
+
+    /// All states, recorded step by step, and the last `c`.
+    fn unrolled(&self) -> [Tensor; 2] {
+        let (mut h, mut c) = (self.h.clone(), self.c.clone());
+        let mut all = Vec::new();
+        for t in 0..self.x.size(0) {
+            [h, c] = Recurrence::step(&self.w, &self.x.select(0, t as isize), [&h, &c]);
+            all.push(h.clone());
+        }
+        [Tensor::stack(&all.iter().collect::<Vec<_>>(), 0), c]
+    }
+
+    /// The same as a loop.
+    fn looped(&self, options: &ScanOptions) -> [Tensor; 2] {
+        let first = (self.h.clone(), self.c.clone());
+        let step = |(h, c): (Tensor, Tensor), x: Tensor| {
+            let [h, c] = Recurrence::step(&self.w, &x, [&h, &c]);
+            ((h.clone(), c), h)
+        };
+        let ((_, c), all) = scan(first, self.x.clone(), options, step);
+        [all, c]
+    }
+
+    /// The results, and the gradients of everything.
+    fn outputs(&self, [all, c]: [Tensor; 2], seed: u64) -> Vec<Tensor> {
+        let loss = (&all * tensor(seed, all.shape())).sum() + c.square().sum();
+        let grads = grad(&loss, &[&self.x, &self.w, &self.h, &self.c]).expect("gradients");
+        [vec![all, c], grads].concat()
+    }
+}
+
+/// How many loops of a plan run part by part, and how many there are.
+fn loops_by_part(outputs: &[&Tensor]) -> (usize, usize) {
+    let (plan, ..) = planned(outputs);
+    let prepared = Prepared::new(&plan);
+    let bodies = prepared.steps.iter().filter_map(|ready| match ready {
+        Ready::Loop(body) => Some(body.by_parts.is_some()),
+        _ => None,
+    });
+    let bodies: Vec<bool> = bodies.collect();
+    (bodies.iter().filter(|&&by| by).count(), bodies.len())
+}
+
+#[test]
+fn a_recurrence_runs_sequence_by_sequence() {
+    let small = cfg!(miri);
+    for [steps, batch, hidden] in [
+        [5, 16, 32],
+        [6, 33, 16],
+        [9, 20, 48],
+        [3, 4, 17],
+        [7, 90, 32],
+        [40, 8, 16],
+    ] {
+        if small && steps * batch > 60 {
+            continue;
+        }
+        let r = Recurrence::new(3, [steps, batch, hidden]);
+        let outputs = r.outputs(r.unrolled(), 9);
+        let outputs: Vec<&Tensor> = outputs.iter().collect();
+        let segments = same_bits(&outputs);
+        // Forward, each product with its gates; back too, unless the weight's gradient is a product of each step.
+        let covered: usize = segments.iter().map(|s| s.1 - s.0).sum();
+        let whole = 4 * batch <= 3 * hidden;
+        let fewest = if whole { 4 * steps - 6 } else { 2 * steps - 2 };
+        assert!(
+            covered >= fewest,
+            "{segments:?} of {steps} {batch} {hidden}"
+        );
+        for reverse in [false, true] {
+            for keep_products in [false, true] {
+                let options = ScanOptions {
+                    reverse,
+                    keep_products,
+                    ..ScanOptions::default()
+                };
+                let outputs = r.outputs(r.looped(&options), 9);
+                let outputs: Vec<&Tensor> = outputs.iter().collect();
+                same_bits(&outputs);
+                assert_eq!(loops_by_part(&outputs), (2, 2), "{steps} {batch} {hidden}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sequences_that_cannot_be_apart_stay_together() {
+    // One sequence, or a prime number of them: nothing to cut.
+    for batch in [1, 7] {
+        let r = Recurrence::new(1, [4, batch, 16]);
+        let outputs = r.outputs(r.unrolled(), 2);
+        assert!(same_bits(&outputs.iter().collect::<Vec<_>>()).is_empty() || batch == 7);
+    }
+    if cfg!(miri) {
+        return;
+    }
+    // Weights that fill the caches.
+    let r = Recurrence::new(1, [3, 16, 850]);
+    let outputs = r.outputs(r.unrolled(), 2);
+    assert!(same_bits(&outputs.iter().collect::<Vec<_>>()).is_empty());
+    // A state that is the mean of all sequences', or another's.
+    let (x, w) = (tensor(1, &[6, 16, 32]), tensor(2, &[32, 32]) * 0.1);
+    for mixes in [true, false] {
+        let step = |h: &Tensor, x: &Tensor| {
+            let all = match mixes {
+                true => h.mean_dims(&[0], true) + h,
+                false => h.flip(&[0]),
+            };
+            (x + all.linear(&w, None)).tanh()
+        };
+        let mut h = tensor(3, &[16, 32]);
+        for t in 0..6 {
+            h = step(&h, &x.select(0, t));
+        }
+        let loss = h.square().sum();
+        let grads = grad(&loss, &[&x, &w]).expect("gradients");
+        same_bits(&[&h, &grads[0], &grads[1]]);
+        let first = tensor(3, &[16, 32]);
+        let options = ScanOptions::default();
+        let (h, all) = scan(first, x.clone(), &options, |h: Tensor, x: Tensor| {
+            let h = step(&h, &x);
+            (h.clone(), h)
+        });
+        assert_eq!(loops_by_part(&[&h, &all]).0, 0);
+        same_bits(&[&h, &all]);
+    }
+}
+
+#[test]
+fn random_recurrences_keep_their_bits() {
+    let mut rng = Rng(5);
+    for seed in 0..if cfg!(miri) { 2 } else { 24 } {
+        let (batch, hidden) = (2 + rng.below(40), 16 + rng.below(20));
+        let steps = 2 + rng.below(5);
+        let w: Vec<Tensor> = (0..3)
+            .map(|i| tensor(seed * 9 + i, &[hidden, hidden]) * 0.1)
+            .collect();
+        let x = tensor(seed * 9 + 4, &[steps, batch, hidden]);
+        let mut pool: Vec<Tensor> = (0..3)
+            .map(|i| tensor(seed * 9 + 5 + i, &[batch, hidden]))
+            .collect();
+        for t in 0..steps {
+            for _ in 0..3 {
+                let (a, b) = (rng.below(pool.len()), rng.below(pool.len()));
+                let (a, b) = (pool[a].clone(), pool[b].clone());
+                pool.push(match rng.below(7) {
+                    0 | 1 => a.linear(&w[rng.below(3)], None),
+                    2 => x.select(0, t as isize) * a + b,
+                    3 => a.softmax(-1) + b,
+                    4 => a.tanh() * b.sigmoid(),
+                    5 => a.mean_dims(&[1], true) * b,
+                    _ => a.flip(&[rng.below(2) as isize]) + b,
+                });
+            }
+        }
+        let all: Vec<&Tensor> = pool[3..].iter().collect();
+        let last = Tensor::cat(&all, rng.below(2) as isize);
+        let grads = grad(&last.square().sum(), &[&w[0], &x, &pool[0]]);
+        let grads = grads.unwrap_or_default();
+        let kept = &pool[3 + rng.below(pool.len() - 3)];
+        let outputs: Vec<&Tensor> = [&last, kept].into_iter().chain(&grads).collect();
+        same_bits(&outputs);
     }
 }

@@ -1,41 +1,66 @@
-//! Puts cut steps together: where each value of a part lies, and whether the whole is worth a segment. It must not know
-//! how a step is cut.
+//! Puts cut steps together: where each value of a part lies, and whether no part meets another. It must not know how a step is
+//! cut, nor whether a segment is worth it.
 
-use super::cut::{Cut, cut};
-use super::{BETWEEN, Chunk, LARGEST, Segment, Source};
+use super::cut::{Access, Cut, cut};
+use super::uses::Uses;
+use super::{Chunk, Segment, Source};
 use crate::conv;
-use crate::plan::{ConvKind, Kernel, Place, Plan, SlotId, Step};
+use crate::plan::{Kernel, Place, Plan, SlotId, Step};
 use crate::run::ready::Ready;
+use rustc_hash::FxHashMap;
 use std::ops::Range;
 
-/// The steps as one segment of so many parts, if they fit together and it is worth it.
-pub(super) fn build(
-    plan: &Plan,
-    users: &[Vec<usize>],
-    steps: Range<usize>,
-    parts: usize,
-) -> Option<Segment> {
-    let cuts: Vec<Cut> = steps
-        .clone()
-        .map(|i| cut(plan, &plan.steps[i], parts))
-        .collect::<Option<_>>()?;
+/// Why steps are no segment.
+pub(super) enum Unfit {
+    /// They cannot be computed part by part.
+    Never,
+    /// From this step on slots share memory whose lives follow each other step by step, which overlap here.
+    Crowded(usize),
+}
+
+/// The plan and what is known of it.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) ready: &'a [Ready],
+    /// The steps that read or write each slot.
+    pub(super) users: &'a [Vec<usize>],
+}
+
+impl Known<'_> {
+    /// Step `at` cut into `parts`.
+    pub(super) fn cut(&self, at: usize, parts: usize) -> Option<Cut> {
+        cut(self.plan, (&self.plan.steps[at], &self.ready[at]), parts)
+    }
+}
+
+/// The steps as one segment of so many parts, if they fit together.
+pub(super) fn build(known: Known<'_>, steps: Range<usize>, parts: usize) -> Result<Segment, Unfit> {
+    let plan = known.plan;
+    let cuts: Option<Vec<Cut>> = steps.clone().map(|i| known.cut(i, parts)).collect();
+    let cuts = cuts.ok_or(Unfit::Never)?;
+    let mut uses = Uses::new(plan, parts);
+    for (i, cut) in steps.clone().zip(&cuts) {
+        if !uses.add(i, cut) {
+            return Err(Unfit::Never);
+        }
+    }
     let mut places = Places {
-        plan,
-        users,
+        known,
         steps: steps.clone(),
         parts,
-        own: Vec::new(),
+        uses: &uses,
+        slots: Vec::new(),
+        numbers: FxHashMap::default(),
+        own: FxHashMap::default(),
+        free: Vec::new(),
         local: 0,
+        between: 0,
     };
     let mut chunks = Vec::with_capacity(cuts.len());
     let (mut packs, mut sums) = (0, 0);
     for (i, cut) in steps.clone().zip(cuts) {
         let step = &plan.steps[i];
-        let is_read_by_part =
-            |(&slot, &reads): (&SlotId, &(usize, usize))| places.is_read_by_part(slot, reads);
-        if !step.inputs.iter().zip(&cut.inputs).all(is_read_by_part) {
-            return None;
-        }
         let pack = match &step.kernel {
             Kernel::Conv(c) => conv::packed_len(c),
             _ => None,
@@ -45,10 +70,14 @@ pub(super) fn build(
             _ => None,
         };
         let inputs = step.inputs.iter().copied().zip(cut.inputs.iter().copied());
-        let outputs = step.outputs().zip(cut.outputs.iter().map(|&n| (n, n)));
+        let outputs = step.outputs().zip(cut.outputs.iter().copied());
         let dtype = plan.slots[step.output].dtype;
         chunks.push(Chunk {
             pack: pack.map(|floats| take(&mut packs, floats)),
+            shared: match &known.ready[i] {
+                Ready::Matmul(packed) => Some(*packed),
+                _ => None,
+            },
             sums: partial.map(|floats| take(&mut sums, floats)),
             inputs: inputs.map(|(slot, n)| places.source(slot, n)).collect(),
             outputs: outputs.map(|(slot, n)| places.source(slot, n)).collect(),
@@ -57,19 +86,22 @@ pub(super) fn build(
             dtype,
             check: step.check,
         });
+        places.end(i);
     }
-    let local = places.local;
-    let worth = local * 4 * parts >= BETWEEN && local * 4 <= LARGEST;
-    if !worth || !apart(plan, &chunks) {
-        return None;
+    if let Some(at) = crowded(plan, &uses, &places.slots) {
+        return Err(Unfit::Crowded(at));
     }
-    Some(Segment {
-        touched: touched(plan, &chunks, parts) + local * 4 * parts,
+    let (local, between) = (places.local, places.between);
+    Ok(Segment {
+        touched: touched(plan, &chunks, &places.slots, parts) + between * 4 * parts,
         all: for_all(plan, &steps),
+        slots: places.slots,
         steps,
         parts,
+        chain: false,
         chunks,
         local,
+        between,
         packs,
         sums,
     })
@@ -84,7 +116,9 @@ fn take(len: &mut usize, floats: usize) -> Range<usize> {
 
 /// One step that stands for `steps` in profiles.
 fn for_all(plan: &Plan, steps: &Range<usize>) -> Step {
-    let names = plan.steps[steps.clone()].iter();
+    /// The most names.
+    const NAMES: usize = 32;
+    let names = plan.steps[steps.clone()].iter().take(NAMES);
     let names: Vec<&str> = names.map(|s| s.origin.name.as_str()).collect();
     let mut all = plan.steps[steps.start].clone();
     all.origin.name = names.join(" · ");
@@ -93,106 +127,119 @@ fn for_all(plan: &Plan, steps: &Range<usize>) -> Step {
 
 /// Where the values of a part lie, found slot by slot.
 struct Places<'a> {
-    plan: &'a Plan,
-    users: &'a [Vec<usize>],
+    known: Known<'a>,
     steps: Range<usize>,
     parts: usize,
-    /// Slots that have a place in the thread's own memory, and where.
-    own: Vec<(SlotId, usize)>,
+    uses: &'a Uses<'a>,
+    /// Slots outside the thread's own memory, and whether they are written.
+    slots: Vec<(SlotId, bool)>,
+    /// The number of each among them.
+    numbers: FxHashMap<SlotId, usize>,
+    /// Slots that have a place in the thread's own memory now.
+    own: FxHashMap<SlotId, Range<usize>>,
+    /// Places there that are free again.
+    free: Vec<Range<usize>>,
     /// Floats of the thread's own memory.
     local: usize,
+    /// The same if each value had a place of its own.
+    between: usize,
 }
 
 impl Places<'_> {
-    fn is_written(&self, slot: SlotId) -> bool {
-        let mut steps = self.plan.steps[self.steps.clone()].iter();
-        steps.any(|s| s.outputs().any(|o| o == slot))
-    }
-
-    fn is_summed(&self, slot: SlotId) -> bool {
-        let mut steps = self.plan.steps[self.steps.clone()].iter();
-        steps.any(|s| s.output == slot && is_sum(s))
-    }
-
     /// Whether anybody but these steps sees the slot.
     fn is_outside(&self, slot: SlotId) -> bool {
-        !matches!(self.plan.slots[slot].place, Place::Temp(_))
-            || self.plan.outputs.contains(&slot)
-            || self.users[slot].iter().any(|at| !self.steps.contains(at))
+        let Known { plan, users, .. } = self.known;
+        !matches!(plan.slots[slot].place, Place::Temp(_))
+            || plan.outputs.contains(&slot)
+            || users[slot].iter().any(|at| !self.steps.contains(at))
     }
 
-    /// What is computed here has to be read part by part.
-    fn is_read_by_part(&self, slot: SlotId, (stride, reach): (usize, usize)) -> bool {
-        let part = self.plan.slots[slot].len / self.parts;
-        !self.is_written(slot) || (stride == part && reach <= part && !self.is_summed(slot))
-    }
-
-    fn source(&mut self, slot: SlotId, (stride, reach): (usize, usize)) -> Source {
-        let written = self.is_written(slot);
-        if !written || self.is_outside(slot) || self.is_summed(slot) {
+    fn source(&mut self, slot: SlotId, access: Access) -> Source {
+        let (plan, used) = (self.known.plan, self.uses.of(slot));
+        let is_own = used.is_some_and(|u| u.can_be_own()) && !self.is_outside(slot);
+        if !is_own {
+            let written = used.is_some_and(|u| u.written);
+            let next = self.slots.len();
+            let number = *self.numbers.entry(slot).or_insert(next);
+            if number == next {
+                self.slots.push((slot, written));
+            }
             return Source::Slot {
-                slot,
-                stride,
-                reach,
-                written,
+                number,
+                access,
+                size: plan.slots[slot].dtype.size(),
+                dtype: plan.slots[slot].dtype,
             };
         }
-        let len = self.plan.slots[slot].len / self.parts;
-        let known = self.own.iter().find(|o| o.0 == slot).map(|o| o.1);
-        let at = known.unwrap_or_else(|| {
-            let words = (len * self.plan.slots[slot].dtype.size()).div_ceil(4);
-            let at = take(&mut self.local, words).start;
-            self.own.push((slot, at));
-            at
-        });
-        Source::Own {
-            at,
-            len,
-            dtype: self.plan.slots[slot].dtype,
+        let dtype = plan.slots[slot].dtype;
+        let len = plan.slots[slot].len / self.parts;
+        let at = match self.own.get(&slot) {
+            Some(place) => place.start,
+            None => self.room(slot, (len * dtype.size()).div_ceil(4)),
+        };
+        Source::Own { at, len, dtype }
+    }
+
+    /// A place in the thread's own memory: one that is free again and large enough, or a new one.
+    fn room(&mut self, slot: SlotId, words: usize) -> usize {
+        take(&mut self.between, words);
+        let words = words.next_multiple_of(16);
+        let fits = |&i: &usize| self.free[i].len() >= words;
+        let best = (0..self.free.len())
+            .filter(fits)
+            .min_by_key(|&i| self.free[i].len());
+        let place = match best {
+            Some(i) => {
+                let found = self.free.swap_remove(i);
+                let place = found.start..found.start + words;
+                if place.end < found.end {
+                    self.free.push(place.end..found.end);
+                }
+                place
+            }
+            None => take(&mut self.local, words),
+        };
+        let at = place.start;
+        self.own.insert(slot, place);
+        at
+    }
+
+    /// Step `at` is done: what it was the last to touch is free.
+    fn end(&mut self, at: usize) {
+        let step = &self.known.plan.steps[at];
+        for slot in step.inputs.iter().copied().chain(step.outputs()) {
+            if self.uses.of(slot).is_some_and(|u| u.last == at)
+                && let Some(place) = self.own.remove(&slot)
+            {
+                self.free.push(place);
+            }
         }
     }
-}
-
-/// Whether the parts of a step are summed.
-fn is_sum(step: &Step) -> bool {
-    matches!(&step.kernel, Kernel::Conv(c) if c.kind == ConvKind::WeightGrad)
 }
 
 /// Bytes of slots that are cut into parts.
-fn touched(plan: &Plan, chunks: &[Chunk], parts: usize) -> usize {
+fn touched(plan: &Plan, chunks: &[Chunk], slots: &[(SlotId, bool)], parts: usize) -> usize {
+    let mut bytes = vec![0; slots.len()];
     let sources = chunks
         .iter()
         .flat_map(|c| c.inputs.iter().chain(&c.outputs));
-    let mut slots: Vec<(SlotId, usize)> = sources
-        .filter_map(|s| match *s {
-            Source::Slot { slot, stride, .. } => {
-                Some((slot, stride * parts * plan.slots[slot].dtype.size()))
-            }
-            Source::Own { .. } => None,
-        })
-        .collect();
-    slots.sort_unstable();
-    slots.dedup();
-    slots.iter().map(|s| s.1).sum()
+    for source in sources {
+        if let Source::Slot { number, access, .. } = *source {
+            let size = plan.slots[slots[number].0].dtype.size();
+            bytes[number] = bytes[number].max(access.stride * parts * size);
+        }
+    }
+    bytes.iter().sum()
 }
 
-/// Whether no slot that is written shares its buffer with another: lives that follow each other step by step overlap
-/// here.
-fn apart(plan: &Plan, chunks: &[Chunk]) -> bool {
-    let sources = chunks
-        .iter()
-        .flat_map(|c| c.inputs.iter().chain(&c.outputs));
-    let mut slots: Vec<(SlotId, bool)> = sources
-        .filter_map(|s| match s {
-            Source::Slot { slot, written, .. } => Some((*slot, *written)),
-            Source::Own { .. } => None,
-        })
-        .collect();
-    slots.sort_unstable();
-    slots.dedup();
-    slots.iter().enumerate().all(|(i, a)| {
-        let clash =
-            |b: &(SlotId, bool)| (a.1 || b.1) && plan.slots[a.0].place == plan.slots[b.0].place;
-        !slots[i + 1..].iter().any(clash)
+/// The first step at which a slot that is written shares its buffer with another.
+fn crowded(plan: &Plan, uses: &Uses<'_>, slots: &[(SlotId, bool)]) -> Option<usize> {
+    let outside: FxHashMap<SlotId, bool> = slots.iter().copied().collect();
+    let mut places: FxHashMap<Place, bool> = FxHashMap::default();
+    uses.order.iter().find_map(|&(slot, at)| {
+        let &written = outside.get(&slot)?;
+        let before = places.insert(plan.slots[slot].place, written);
+        let clash = |before: bool| before || written;
+        before.is_some_and(clash).then_some(at)
     })
 }

@@ -3,9 +3,10 @@
 
 use crate::conv;
 use crate::plan::{
-    Conv, ConvKind, Expr, Inst, Kernel, Map, Matmul, Matrix, Plan, Rows, ScatterAdd, SlotId,
-    StageKind, Step, View, Window,
+    Conv, ConvKind, Expr, Inst, Kernel, Map, Matmul, Matrix, Plan, RowRegion, Rows, ScatterAdd,
+    SlotId, Stage, StageKind, Step, View, Window,
 };
+use crate::run::ready::Ready;
 
 /// Elements of a weight of two bytes that are widened again for each part: a first-level cache.
 const LARGEST: usize = 1 << 13;
@@ -13,14 +14,45 @@ const LARGEST: usize = 1 << 13;
 /// A step cut into parts, before it is known where its values are.
 pub(super) struct Cut {
     pub(super) kernel: Kernel,
-    /// Elements from one part to the next, of each input, and how many elements a part reads from its first on.
-    pub(super) inputs: Vec<(usize, usize)>,
-    /// Elements of a part, of each output.
-    pub(super) outputs: Vec<usize>,
+    pub(super) inputs: Vec<Access>,
+    pub(super) outputs: Vec<Access>,
+}
+
+/// What a part touches of an operand: elements `base + part * stride` to `base + part * stride + reach`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Access {
+    /// A multiple of what all parts together take, so that what several steps do to a slot can be compared.
+    pub(super) base: usize,
+    pub(super) stride: usize,
+    pub(super) reach: usize,
+}
+
+impl Access {
+    /// Parts of `len` elements, one after the other.
+    fn dense(len: usize) -> Access {
+        Access {
+            base: 0,
+            stride: len,
+            reach: len,
+        }
+    }
+
+    /// Parts `stride` apart, the first of which touches elements from `first` to before `end`.
+    fn between(stride: usize, parts: usize, first: usize, end: usize) -> Access {
+        let base = match stride * parts {
+            0 => 0,
+            all => first / all * all,
+        };
+        Access {
+            base,
+            stride,
+            reach: end - base,
+        }
+    }
 }
 
 /// `step` cut into `parts` along its outermost loop, if every part can be computed like the others.
-pub(super) fn cut(plan: &Plan, step: &Step, parts: usize) -> Option<Cut> {
+pub(super) fn cut(plan: &Plan, (step, ready): (&Step, &Ready), parts: usize) -> Option<Cut> {
     let bytes = |slot: SlotId| plan.slots[slot].dtype.size() == 1;
     // Where a leaf lies other parts may still read it.
     if step.outputs().any(|s| bytes(s) || plan.is_in_place(s)) {
@@ -32,7 +64,7 @@ pub(super) fn cut(plan: &Plan, step: &Step, parts: usize) -> Option<Cut> {
     {
         return None;
     }
-    match &step.kernel {
+    let cut = match &step.kernel {
         Kernel::Conv(c) if c.batch.is_multiple_of(parts) => {
             let weight = &plan.slots[step.inputs[1]];
             // A part would widen it again, but for what is made ready for all.
@@ -43,10 +75,15 @@ pub(super) fn cut(plan: &Plan, step: &Step, parts: usize) -> Option<Cut> {
         Kernel::Window(w) if w.planes.is_multiple_of(parts) => Some(window(w, parts)),
         Kernel::ScatterAdd(s) if s.outer.is_multiple_of(parts) => Some(scatter_add(s, parts)),
         Kernel::Matmul(m) if m.batch.is_multiple_of(parts) => Some(matmul(m, parts)),
-        Kernel::Map(m) => map(step, m, plan.slots[step.output].len, parts),
-        Kernel::Rows(r) => rows(step, r, parts),
+        Kernel::Matmul(m) if matches!(ready, Ready::Matmul(_)) => few_rows(m, parts),
+        Kernel::Map(m) => map(m, parts),
+        Kernel::Rows(r) => rows(r, parts),
         _ => None,
-    }
+    };
+    let all = |c: &Cut| {
+        c.inputs.len() == step.inputs.len() && c.outputs.len() == 1 + step.more_outputs.len()
+    };
+    cut.filter(all)
 }
 
 /// By images. What an image's part of a weight gradient is, is a partial sum.
@@ -64,18 +101,19 @@ fn convolution(c: &Conv, parts: usize) -> Option<Cut> {
     let x = batch * c.groups * c.in_channels * product(&c.input);
     let y = batch * c.groups * c.out_channels * product(&c.output);
     let weight = c.groups * c.out_channels * c.in_channels * product(&c.kernel);
+    let all = Access::between(0, parts, 0, weight);
     let (inputs, output) = match c.kind {
-        ConvKind::Forward => (vec![(x, x), (0, weight)], y),
-        ConvKind::InputGrad => (vec![(y, y), (0, weight)], x),
+        ConvKind::Forward => (vec![Access::dense(x), all], y),
+        ConvKind::InputGrad => (vec![Access::dense(y), all], x),
         ConvKind::WeightGrad => {
             conv::sums(c)?.has_parts(parts).then_some(())?;
-            (vec![(x, x), (y, y)], 0)
+            (vec![Access::dense(x), Access::dense(y)], 0)
         }
     };
     Some(Cut {
         kernel: Kernel::Conv(part),
         inputs,
-        outputs: vec![output],
+        outputs: vec![Access::dense(output)],
     })
 }
 
@@ -84,8 +122,8 @@ fn window(w: &Window, parts: usize) -> Cut {
     let len = |sizes: &[usize; 3]| planes * sizes.iter().product::<usize>();
     Cut {
         kernel: Kernel::Window(Window { planes, ..*w }),
-        inputs: vec![(len(&w.input), len(&w.input))],
-        outputs: vec![len(&w.output)],
+        inputs: vec![Access::dense(len(&w.input))],
+        outputs: vec![Access::dense(len(&w.output))],
     }
 }
 
@@ -96,82 +134,128 @@ fn scatter_add(s: &ScatterAdd, parts: usize) -> Cut {
     Cut {
         kernel: Kernel::ScatterAdd(ScatterAdd { outer, ..*s }),
         inputs: vec![
-            (outer * s.count * s.inner, outer * s.count * s.inner),
-            (outer * s.index[0], reach + 1),
+            Access::dense(outer * s.count * s.inner),
+            Access {
+                base: 0,
+                stride: outer * s.index[0],
+                reach: reach + 1,
+            },
         ],
-        outputs: vec![outer * s.size * s.inner],
+        outputs: vec![Access::dense(outer * s.size * s.inner)],
     }
 }
 
+/// By matrices.
 fn matmul(m: &Matmul, parts: usize) -> Cut {
     let batch = m.batch / parts;
-    let reach = |x: Matrix, rows: usize, cols: usize| {
-        let first = x.offset + batch.saturating_sub(1) * x.batch;
-        first + rows.saturating_sub(1) * x.row + cols.saturating_sub(1) * x.col + 1
+    let access = |x: Matrix, rows: usize, cols: usize| Access {
+        base: 0,
+        stride: batch * x.batch,
+        reach: x.offset + batch.saturating_sub(1) * x.batch + reach(x, rows, cols),
     };
     Cut {
         kernel: Kernel::Matmul(Matmul { batch, ..*m }),
-        inputs: vec![
-            (batch * m.a.batch, reach(m.a, m.m, m.k)),
-            (batch * m.b.batch, reach(m.b, m.k, m.n)),
-        ],
-        outputs: vec![batch * m.m * m.n],
+        inputs: vec![access(m.a, m.m, m.k), access(m.b, m.k, m.n)],
+        outputs: vec![Access::dense(batch * m.m * m.n)],
     }
 }
 
-/// By its first dimension, where it writes all of its output in order, which has `written` elements.
-fn map(step: &Step, m: &Map, written: usize, parts: usize) -> Option<Cut> {
-    let len: usize = m.shape.iter().product();
-    let whole = len == written && m.store.is_contiguous(&m.shape);
+/// Elements that a matrix reaches over.
+fn reach(x: Matrix, rows: usize, cols: usize) -> usize {
+    rows.saturating_sub(1) * x.row + cols.saturating_sub(1) * x.col + 1
+}
+
+/// By rows of the left operand, where the right one is packed for all: then a row's sums do not depend on how many rows
+/// there are, as long as there are several.
+fn few_rows(m: &Matmul, parts: usize) -> Option<Cut> {
+    let rows = m.m / parts;
+    let fits = m.batch == 1 && m.m.is_multiple_of(parts) && rows > 1;
+    fits.then(|| {
+        let end = m.a.offset + reach(m.a, rows, m.k);
+        let left = Access::between(rows * m.a.row, parts, m.a.offset, end);
+        let a = Matrix {
+            offset: m.a.offset - left.base,
+            ..m.a
+        };
+        let right = Access::between(0, parts, 0, m.b.offset + reach(m.b, m.k, m.n));
+        Cut {
+            kernel: Kernel::Matmul(Matmul { m: rows, a, ..*m }),
+            inputs: vec![left, right],
+            outputs: vec![Access::dense(rows * m.n)],
+        }
+    })
+}
+
+/// By its first dimension.
+fn map(m: &Map, parts: usize) -> Option<Cut> {
     let shape = shorter(&m.shape, parts)?;
-    let mut inputs = vec![None; step.inputs.len()];
-    visit(&m.expr, &m.shape, &shape, &mut inputs)?;
-    let store = View::contiguous(&shape);
-    whole.then_some(())?;
+    let mut inputs = Touched::default();
+    inputs.visit(&m.expr, &m.shape, &shape)?;
+    let mut output = Touched::default();
+    output.view(0, &m.store, &shape, 0)?;
+    let (inputs, outputs) = (inputs.accesses(parts)?, output.accesses(parts)?);
+    let mut expr = m.expr.clone();
+    rebase(&mut expr, &inputs);
+    let store = View {
+        offset: m.store.offset - outputs[0].base as i64,
+        ..m.store.clone()
+    };
     Some(Cut {
-        kernel: Kernel::Map(Map {
-            shape,
-            expr: m.expr.clone(),
-            store,
-        }),
-        inputs: inputs.into_iter().collect::<Option<_>>()?,
-        outputs: vec![len / parts],
+        kernel: Kernel::Map(Map { shape, expr, store }),
+        inputs,
+        outputs,
     })
 }
 
 /// By rows.
-fn rows(step: &Step, rows: &Rows, parts: usize) -> Option<Cut> {
+fn rows(rows: &Rows, parts: usize) -> Option<Cut> {
     let outer = shorter(&rows.outer, parts)?;
     let n_rows: usize = outer.iter().product();
     let inner: usize = rows.inner.iter().product();
     let full = [&rows.outer[..], &rows.inner].concat();
     let short = [&outer[..], &rows.inner].concat();
-    let mut inputs = vec![None; step.inputs.len()];
-    let mut outputs = vec![0; 1 + step.more_outputs.len()];
+    let (mut inputs, mut outputs) = (Touched::default(), Touched::default());
     for stage in &rows.stages {
-        let simple = stage.kind != StageKind::Across && stage.region.is_none();
-        simple.then_some(())?;
+        (stage.kind != StageKind::Across).then_some(())?;
         let once = stage.kind == StageKind::Once;
         let (full, short) = match once {
             true => (&rows.outer, &outer),
             false => (&full, &short),
         };
-        visit(&stage.expr, full, short, &mut inputs)?;
+        inputs.visit(&stage.expr, full, short)?;
         if let Some(o) = stage.output {
-            outputs[o] = match stage.kind {
-                StageKind::Each => n_rows * inner,
-                _ => n_rows,
+            let width = match stage.kind {
+                StageKind::Each => inner,
+                _ => 1,
             };
+            let to = region(stage, width);
+            let runs = width.div_ceil(to.run.max(1)).saturating_sub(1);
+            let last = to.offset + n_rows.saturating_sub(1) * to.pitch + runs * to.apart + to.run;
+            outputs.add(o, n_rows * to.pitch, to.offset, last)?;
+        }
+    }
+    let (inputs, outputs) = (inputs.accesses(parts)?, outputs.accesses(parts)?);
+    let mut short = Rows {
+        outer,
+        ..rows.clone()
+    };
+    for stage in &mut short.stages {
+        rebase(&mut stage.expr, &inputs);
+        if let (Some(o), Some(region)) = (stage.output, &mut stage.region) {
+            region.offset -= outputs[o].base;
         }
     }
     Some(Cut {
-        kernel: Kernel::Rows(Rows {
-            outer,
-            ..rows.clone()
-        }),
-        inputs: inputs.into_iter().collect::<Option<_>>()?,
+        kernel: Kernel::Rows(short),
+        inputs,
         outputs,
     })
+}
+
+/// Where the values of a stage go, `width` for a row.
+fn region(stage: &Stage, width: usize) -> RowRegion {
+    let together = RowRegion::together(0, width, width);
+    stage.region.unwrap_or(together)
 }
 
 /// `shape` with its first dimension cut into `parts`.
@@ -181,40 +265,76 @@ fn shorter(shape: &[usize], parts: usize) -> Option<Vec<usize>> {
     fits.then(|| [&[first / parts], rest].concat())
 }
 
-/// Notes how far apart the parts of each input of `expr` are, and how far one reaches; none where a part needs to know
-/// which it is, or loads disagree.
-fn visit(
-    expr: &Expr,
-    full: &[usize],
-    short: &[usize],
-    inputs: &mut [Option<(usize, usize)>],
-) -> Option<()> {
-    debug_assert_eq!(full.len(), short.len());
-    for inst in &expr.insts {
-        match inst {
-            Inst::Load { input, view } | Inst::Gather { input, view, .. } => {
-                if view.offset < 0 || view.strides.iter().any(|&s| s < 0) {
-                    return None;
-                }
-                let stride = view.strides.first().map_or(0, |&s| s as usize) * short[0];
-                let steps = short.iter().zip(&view.strides);
-                let last: usize = steps.map(|(&n, &s)| n.saturating_sub(1) * s as usize).sum();
-                let far = match inst {
-                    Inst::Gather { size, stride, .. } => {
-                        size.saturating_sub(1) * usize::try_from(*stride).ok()?
-                    }
-                    _ => 0,
-                };
-                let reach = view.offset as usize + last + far + 1;
-                match &mut inputs[*input] {
-                    Some((known, far)) if *known == stride => *far = reach.max(*far),
-                    Some(_) => return None,
-                    none => *none = Some((stride, reach)),
-                }
-            }
-            Inst::Index { .. } | Inst::Random { .. } => return None,
-            _ => {}
+/// Makes the loads of a part begin at its bases.
+fn rebase(expr: &mut Expr, inputs: &[Access]) {
+    for inst in &mut expr.insts {
+        if let Inst::Load { input, view } | Inst::Gather { input, view, .. } = inst {
+            view.offset -= inputs[*input].base as i64;
         }
     }
-    Some(())
+}
+
+/// What a part touches of each operand, load by load: how far apart parts are, the first element and the end.
+#[derive(Default)]
+struct Touched(Vec<Option<(usize, usize, usize)>>);
+
+impl Touched {
+    /// None where loads disagree.
+    fn add(&mut self, operand: usize, stride: usize, first: usize, end: usize) -> Option<()> {
+        if self.0.len() <= operand {
+            self.0.resize(operand + 1, None);
+        }
+        match &mut self.0[operand] {
+            Some((known, from, to)) if *known == stride => {
+                (*from, *to) = (first.min(*from), end.max(*to));
+            }
+            Some(_) => return None,
+            none => *none = Some((stride, first, end)),
+        }
+        Some(())
+    }
+
+    /// A walk over `short`, with so many elements more behind its last.
+    fn view(&mut self, operand: usize, view: &View, short: &[usize], far: usize) -> Option<()> {
+        if view.offset < 0 || view.strides.iter().any(|&s| s < 0) {
+            return None;
+        }
+        let stride = view.strides.first().map_or(0, |&s| s as usize) * short[0];
+        let steps = short.iter().zip(&view.strides);
+        let last: usize = steps.map(|(&n, &s)| n.saturating_sub(1) * s as usize).sum();
+        let first = view.offset as usize;
+        self.add(operand, stride, first, first + last + far + 1)
+    }
+
+    /// The loads of `expr`; none where a part needs to know which it is.
+    fn visit(&mut self, expr: &Expr, full: &[usize], short: &[usize]) -> Option<()> {
+        debug_assert_eq!(full.len(), short.len());
+        for inst in &expr.insts {
+            match inst {
+                Inst::Load { input, view } => self.view(*input, view, short, 0)?,
+                Inst::Gather {
+                    input,
+                    view,
+                    size,
+                    stride,
+                    ..
+                } => {
+                    let far = size.saturating_sub(1) * usize::try_from(*stride).ok()?;
+                    self.view(*input, view, short, far)?;
+                }
+                Inst::Index { .. } | Inst::Random { .. } => return None,
+                _ => {}
+            }
+        }
+        Some(())
+    }
+
+    /// All of them; none where something is not touched.
+    fn accesses(self, parts: usize) -> Option<Vec<Access>> {
+        let access = |t: Option<(usize, usize, usize)>| {
+            let (stride, first, end) = t?;
+            Some(Access::between(stride, parts, first, end))
+        };
+        self.0.into_iter().map(access).collect()
+    }
 }

@@ -8,17 +8,57 @@ use crate::matmul::gemm::scratch::with_scratch;
 use crate::plan::{Kernel, Plan, Rows, SlotId};
 use crate::run::Run;
 use crate::run::kernel::run_ready;
-use crate::run::memory::Buffers;
+use crate::run::memory::{Buffers, FEW};
+use crate::storage::HostBufferMut;
 use crate::threads::par::Par;
 use std::ops::Range;
 
-/// The slots that a segment writes, as memory that several threads write, each its parts.
-struct Written {
-    slots: Vec<(SlotId, *mut u8, usize)>,
-}
+/// The memory of each slot that a segment touches, which several threads write, each its parts.
+pub(crate) struct Slots(Vec<(*mut u8, usize)>);
 
 // SAFETY: the threads use different parts.
-unsafe impl Sync for Written {}
+unsafe impl Sync for Slots {}
+
+impl Slots {
+    /// What is only read.
+    pub(crate) fn read(bytes: &[u8]) -> (*mut u8, usize) {
+        (bytes.as_ptr().cast_mut(), bytes.len())
+    }
+
+    /// What is written.
+    pub(crate) fn write(bytes: &mut [u8]) -> (*mut u8, usize) {
+        (bytes.as_mut_ptr(), bytes.len())
+    }
+
+    /// One for each of [`Segment::slots`].
+    pub(crate) fn new(all: Vec<(*mut u8, usize)>) -> Slots {
+        Slots(all)
+    }
+
+    /// Puts another memory in place of slot `number`'s.
+    pub(crate) fn set(&mut self, number: usize, memory: (*mut u8, usize)) {
+        self.0[number] = memory;
+    }
+
+    /// What a part touches of a slot; what it writes.
+    fn of(&self, source: Source, (part, own): (usize, *mut f32), writes: bool) -> (*mut u8, usize) {
+        match source {
+            Source::Own { at, len, dtype } => (own.wrapping_add(at).cast(), len * dtype.size()),
+            Source::Slot {
+                number,
+                access,
+                size,
+                ..
+            } => {
+                let (start, len) = self.0[number];
+                let from = access.base + part * access.stride;
+                let n = if writes { access.stride } else { access.reach };
+                assert!((from + n) * size <= len, "a part ends beyond its slot");
+                (start.wrapping_add(from * size), n * size)
+            }
+        }
+    }
+}
 
 /// The partial sums of a segment, each written by one thread.
 struct Sums(*mut f32);
@@ -42,31 +82,31 @@ impl Sums {
 impl Segment {
     /// Runs all parts.
     pub(crate) fn run(&self, plan: &Plan, buffers: &mut Buffers<'_>, run: Run<'_>, par: Par<'_>) {
-        let mut taken = Vec::new();
-        for chunk in &self.chunks {
-            for source in &chunk.outputs {
-                if let Source::Slot { slot, .. } = *source
-                    && let Some(buffer) = buffers.written(plan.slots[slot].place)
-                    && let Some(buffer) = buffer.take()
-                {
-                    taken.push((slot, buffer));
-                }
+        self.pack(plan, buffers, par);
+        let mut taken: Vec<(usize, SlotId, HostBufferMut)> = Vec::new();
+        for (number, &(slot, written)) in self.slots.iter().enumerate() {
+            if written
+                && let Some(buffer) = buffers.written(plan.slots[slot].place)
+                && let Some(buffer) = buffer.take()
+            {
+                taken.push((number, slot, buffer));
             }
         }
-        let slots = taken.iter_mut().map(|(slot, buffer)| {
-            let bytes = buffer.bytes_mut();
-            (*slot, bytes.as_mut_ptr(), bytes.len())
+        let memory = self.slots.iter().map(|&(slot, written)| match written {
+            true => Slots::write(&mut []),
+            false => Slots::read(buffers.operand(plan, slot).bytes),
         });
-        let written = Written {
-            slots: slots.collect(),
-        };
-        let shared = &*buffers;
+        let mut slots = Slots::new(memory.collect());
+        for (number, _, buffer) in &mut taken {
+            slots.set(*number, Slots::write(buffer.bytes_mut()));
+        }
+        let (shared, slots) = (&*buffers, &slots);
         with_scratch(self.packs, |packs| {
             for chunk in &self.chunks {
                 if let (Some(range), Kernel::Conv(conv)) = (&chunk.pack, &chunk.kernel)
-                    && let Source::Slot { slot, .. } = chunk.inputs[1]
+                    && let Source::Slot { number, .. } = chunk.inputs[1]
                 {
-                    let weight = Floats::of(&shared.operand(plan, slot));
+                    let weight = Floats::of(&shared.operand(plan, self.slots[number].0));
                     conv::pack(conv, weight, &mut packs[range.clone()], par);
                 }
             }
@@ -76,12 +116,15 @@ impl Segment {
                 par.for_each(self.parts, |part| {
                     with_scratch(self.local, |own| {
                         for chunk in &self.chunks {
-                            let packed = chunk.pack.as_ref().map(|range| &packs[range.clone()]);
+                            let packed = match (&chunk.pack, chunk.shared) {
+                                (Some(range), _) => Some(&packs[range.clone()]),
+                                (None, Some(p)) => shared.packed(p),
+                                (None, None) => None,
+                            };
                             // SAFETY: this thread alone works on this part.
                             unsafe {
                                 let sum = chunk.sums.as_ref().map(|r| all.of(r, part, self.parts));
-                                let memory = (own.as_mut_ptr(), &written);
-                                self.part((chunk, packed, sum), plan, shared, run, (part, memory));
+                                chunk.run((packed, sum), slots, run, (part, own.as_mut_ptr()));
                             }
                         }
                     });
@@ -89,78 +132,85 @@ impl Segment {
                 for chunk in &self.chunks {
                     if let (Some(range), Kernel::Conv(conv)) = (&chunk.sums, &chunk.kernel)
                         && let Some(way) = conv::sums(conv)
-                        && let Source::Slot { slot, .. } = chunk.outputs[0]
-                        && let Some(w) = written.slots.iter().find(|w| w.0 == slot)
+                        && let Source::Slot { number, .. } = chunk.outputs[0]
                     {
+                        let (start, len) = slots.0[number];
                         // SAFETY: all parts are done, and the buffer is this segment's alone.
-                        let out = unsafe { std::slice::from_raw_parts_mut(w.1, w.2) };
-                        let out = &mut out[..plan.slots[slot].len * 4];
+                        let out = unsafe { std::slice::from_raw_parts_mut(start, len) };
+                        let out = &mut out[..plan.slots[self.slots[number].0].len * 4];
                         way.add_up(&mut sums[range.clone()], bytemuck::cast_slice_mut(out), par);
                     }
                 }
             });
         });
-        for (slot, buffer) in taken {
+        for (_, slot, buffer) in taken {
             if let Some(place) = buffers.written(plan.slots[slot].place) {
                 *place = Some(buffer);
             }
         }
     }
 
+    /// Packs what several products read, where this segment has the first of them.
+    pub(crate) fn pack(&self, plan: &Plan, buffers: &mut Buffers<'_>, par: Par<'_>) {
+        for (chunk, step) in self.chunks.iter().zip(&plan.steps[self.steps.clone()]) {
+            if let Some(packed) = chunk.shared {
+                buffers.pack(plan, step, packed, par);
+            }
+        }
+    }
+
+    /// All steps of one part, where nothing is summed or made ready for all.
+    ///
+    /// # Safety
+    /// Nobody else works on the part; each slot has its memory.
+    pub(crate) unsafe fn part(
+        &self,
+        buffers: &Buffers<'_>,
+        slots: &Slots,
+        run: Run<'_>,
+        (part, own): (usize, &mut [f32]),
+    ) {
+        for chunk in &self.chunks {
+            let packed = chunk.shared.and_then(|p| buffers.packed(p));
+            // SAFETY: the caller's.
+            unsafe { chunk.run((packed, None), slots, run, (part, own.as_mut_ptr())) };
+        }
+    }
+}
+
+impl Chunk {
     /// One step of one part.
     ///
     /// # Safety
     /// Nobody else works on the part.
-    unsafe fn part(
+    unsafe fn run(
         &self,
-        (chunk, packed, sum): (&Chunk, Option<&[f32]>, Option<&mut [f32]>),
-        plan: &Plan,
-        buffers: &Buffers<'_>,
+        (packed, sum): (Option<&[f32]>, Option<&mut [f32]>),
+        slots: &Slots,
         run: Run<'_>,
-        (part, (own, written)): (usize, (*mut f32, &Written)),
+        part: (usize, *mut f32),
     ) {
-        let memory = |source: Source| -> (*mut u8, usize) {
-            match source {
-                Source::Own { at, len, dtype } => (own.wrapping_add(at).cast(), len * dtype.size()),
-                Source::Slot { slot, stride, .. } => {
-                    let found = written.slots.iter().find(|w| w.0 == slot);
-                    let nothing = std::ptr::dangling_mut::<u32>().cast();
-                    let (start, len) = found.map_or((nothing, 0), |w| (w.1, w.2));
-                    let size = plan.slots[slot].dtype.size();
-                    let part_len = plan.slots[slot].len / self.parts * size;
-                    assert!((part * stride + stride) * size <= len && part_len == stride * size);
-                    (start.wrapping_add(part * part_len), part_len)
-                }
-            }
+        let operand = |&source: &Source| {
+            let (start, len) = slots.of(source, part, false);
+            // SAFETY: the part is this thread's, its earlier steps have written it or nobody writes it, and no output of this
+            // step is among its inputs.
+            let bytes = unsafe { std::slice::from_raw_parts(start.cast_const(), len) };
+            let (Source::Slot { dtype, .. } | Source::Own { dtype, .. }) = source;
+            Operand { dtype, bytes }
         };
-        let operand = |&source: &Source| match source {
-            Source::Slot {
-                slot,
-                stride,
-                reach,
-                written: false,
-            } => {
-                let whole = buffers.operand(plan, slot);
-                let size = whole.dtype.size();
-                Operand {
-                    bytes: &whole.bytes[part * stride * size..][..reach * size],
-                    ..whole
-                }
+        let mut few = [Operand::NONE; FEW];
+        let many: Vec<Operand<'_>>;
+        let n = self.inputs.len();
+        let inputs = if n <= FEW {
+            for (place, source) in few.iter_mut().zip(&self.inputs) {
+                *place = operand(source);
             }
-            _ => {
-                let (start, len) = memory(source);
-                let dtype = match source {
-                    Source::Own { dtype, .. } => dtype,
-                    Source::Slot { slot, .. } => plan.slots[slot].dtype,
-                };
-                // SAFETY: the part is this thread's, its earlier steps have written it, and no output of this step is
-                // among its inputs.
-                let bytes = unsafe { std::slice::from_raw_parts(start.cast_const(), len) };
-                Operand { dtype, bytes }
-            }
+            &few[..n]
+        } else {
+            many = self.inputs.iter().map(operand).collect();
+            &many[..]
         };
-        let inputs: Vec<Operand<'_>> = chunk.inputs.iter().map(operand).collect();
-        if let (Some(sum), Kernel::Conv(conv)) = (sum, &chunk.kernel) {
+        if let (Some(sum), Kernel::Conv(conv)) = (sum, &self.kernel) {
             if let Some(way) = conv::sums(conv) {
                 let [x, y] = [0, 1].map(|i| Floats::of(&inputs[i]));
                 way.whole(x, y, sum);
@@ -168,19 +218,19 @@ impl Segment {
             return;
         }
         let mut outs = [(); Rows::MAX_OUTPUTS].map(|()| &mut [][..]);
-        for (out, &source) in outs.iter_mut().zip(&chunk.outputs) {
-            let (start, len) = memory(source);
+        for (out, &source) in outs.iter_mut().zip(&self.outputs) {
+            let (start, len) = slots.of(source, part, true);
             // SAFETY: as above; outputs of a step are different slots.
             *out = unsafe { std::slice::from_raw_parts_mut(start, len) };
         }
         let context = Context {
-            inputs: &inputs,
+            inputs,
             scalars: run.scalars,
-            check: chunk.check,
+            check: self.check,
             status: run.status,
             par: Par::SERIAL,
             packed,
         };
-        run_ready(&chunk.kernel, &chunk.ready, context, outs, chunk.dtype);
+        run_ready(&self.kernel, &self.ready, context, outs, self.dtype);
     }
 }

@@ -14,19 +14,25 @@
 //!                                                          └product ┘ └product ┘ └product ┘ └product ┘
 //! ```
 //!
-//! `cut` says what one step does for a part, `build` puts cut steps together, `execute` runs them. It must not know why
-//! the steps stand in this order, nor change what one of them computes.
+//! The parts of a recurrence are rows of its batch: a thread takes some sequences through all time (`chains`).
+//!
+//! `cut` says what one step does for a part, `uses` whether parts meet, `build` puts cut steps together, `execute` runs them. It
+//! must not know why the steps stand in this order, nor change what one of them computes.
 
 mod build;
+mod chains;
 mod cut;
 mod execute;
+mod uses;
 
 use crate::conv::weight;
 use crate::dtype::DType;
 use crate::plan::{ConvKind, Kernel, Plan, SlotId, Step};
-use crate::run::ready::Ready;
-use build::build;
-use cut::cut;
+use crate::run::ready::{Packed, Ready};
+use build::{Known, build};
+pub(crate) use chains::of_body;
+use cut::Access;
+pub(crate) use execute::Slots;
 use std::ops::Range;
 
 /// Fewer parts are not worth it: a part goes to one thread as a whole, and so few leave threads without any at the end.
@@ -60,9 +66,15 @@ pub(crate) struct Segment {
     pub(crate) steps: Range<usize>,
     /// Number of parts.
     pub(crate) parts: usize,
+    /// Whether it is a chain, whose steps are too short to be shared.
+    chain: bool,
     chunks: Vec<Chunk>,
-    /// Floats of the values between the steps, for one part.
-    local: usize,
+    /// The slots outside the threads' own memory, and whether they are written.
+    pub(crate) slots: Vec<(SlotId, bool)>,
+    /// Floats of the thread's own memory, for the values between the steps of one part.
+    pub(crate) local: usize,
+    /// Floats of these values.
+    between: usize,
     /// Floats of the weights that are made ready for all parts.
     packs: usize,
     /// Floats of the partial sums of all parts.
@@ -73,6 +85,14 @@ pub(crate) struct Segment {
     pub(crate) all: Step,
 }
 
+impl Segment {
+    /// Whether it has parts enough for so many threads.
+    pub(crate) fn suits(&self, threads: usize) -> bool {
+        let each = if self.chain { 1 } else { 2 };
+        threads == 1 || self.parts >= each * threads
+    }
+}
+
 /// A step of one part.
 #[derive(Debug)]
 struct Chunk {
@@ -80,6 +100,8 @@ struct Chunk {
     ready: Ready,
     /// Where the weights lie that are made ready for all parts.
     pack: Option<Range<usize>>,
+    /// The packed operand that it shares with other steps of the plan.
+    shared: Option<Packed>,
     /// Where the partial sums lie, one of each part, if the parts are summed.
     sums: Option<Range<usize>>,
     inputs: Vec<Source>,
@@ -91,25 +113,33 @@ struct Chunk {
 /// Where a value of a part is.
 #[derive(Clone, Copy, Debug)]
 enum Source {
-    /// In a slot, `reach` elements from element `part * stride` on; the slot is written by these steps or not.
+    /// In a slot, the one of this number among the segment's.
     Slot {
-        slot: SlotId,
-        stride: usize,
-        reach: usize,
-        written: bool,
+        number: usize,
+        access: Access,
+        /// Bytes of an element.
+        size: usize,
+        dtype: DType,
     },
     /// In the thread's own memory, from float `at` on.
     Own { at: usize, len: usize, dtype: DType },
 }
 
-/// Finds the segments of a plan.
-pub(crate) fn find(plan: &Plan) -> Vec<Segment> {
+/// Finds the segments of a plan, whose steps are `ready`.
+pub(crate) fn find(plan: &Plan, ready: &[Ready]) -> Vec<Segment> {
     let users = users(plan);
+    let known = Known {
+        plan,
+        ready,
+        users: &users,
+    };
     let mut segments: Vec<Segment> = Vec::new();
+    let mut chains = chains::Finder::default();
     let mut at = 0;
     while at < plan.steps.len() {
         let from = segments.last().map_or(0, |s| s.steps.end);
-        match around(plan, &users, from, at) {
+        let found = chains.chain(known, at);
+        match found.or_else(|| around(known, from, at)) {
             Some(segment) => {
                 at = segment.steps.end;
                 segments.push(segment);
@@ -132,8 +162,8 @@ fn users(plan: &Plan) -> Vec<Vec<usize>> {
 }
 
 /// The segment around the batched product or convolution at `at`, no step of it before `from`.
-fn around(plan: &Plan, users: &[Vec<usize>], from: usize, at: usize) -> Option<Segment> {
-    let parts = match &plan.steps[at].kernel {
+fn around(known: Known<'_>, from: usize, at: usize) -> Option<Segment> {
+    let parts = match &known.plan.steps[at].kernel {
         Kernel::Matmul(m) => m.batch,
         Kernel::Conv(c) if c.kind != ConvKind::WeightGrad => c.batch,
         _ => return None,
@@ -144,34 +174,29 @@ fn around(plan: &Plan, users: &[Vec<usize>], from: usize, at: usize) -> Option<S
     // Weight gradients can join where a part is what they sum together.
     let summed = |s: &Segment| s.sums > 0 && s.touched / s.parts <= SUMMED;
     if parts.is_multiple_of(weight::PARTS)
-        && let Some(segment) = longest(plan, users, (from, at), weight::PARTS).filter(summed)
+        && let Some(segment) = longest(known, (from, at), weight::PARTS).filter(summed)
     {
         return Some(segment);
     }
-    let segment = longest(plan, users, (from, at), parts)?;
-    Some(together(plan, users, segment, parts))
+    let segment = longest(known, (from, at), parts)?;
+    Some(together(known, segment, parts))
 }
 
 /// The longest segment around the step at `at` whose steps fit together.
-fn longest(
-    plan: &Plan,
-    users: &[Vec<usize>],
-    (from, at): (usize, usize),
-    parts: usize,
-) -> Option<Segment> {
-    let cuts = |i: usize| cut(plan, &plan.steps[i], parts);
+fn longest(known: Known<'_>, (from, at): (usize, usize), parts: usize) -> Option<Segment> {
+    let cuts = |i: usize| known.cut(i, parts);
     let start = (from.max(at.saturating_sub(MOST))..at)
         .rev()
         .take_while(|&i| cuts(i).is_some())
         .last()
         .unwrap_or(at);
-    let end = (at..plan.steps.len().min(at + MOST))
+    let end = (at..known.plan.steps.len().min(at + MOST))
         .take_while(|&i| cuts(i).is_some())
         .last()?
         + 1;
     let mut steps = start..end;
     while steps.len() > 1 {
-        if let Some(segment) = build(plan, users, steps.clone(), parts) {
+        if let Some(segment) = worth(known, steps.clone(), parts) {
             return Some(segment);
         }
         match steps.end - at > 1 {
@@ -182,15 +207,23 @@ fn longest(
     None
 }
 
+/// The steps as a segment, if what lies between them leaves a second-level cache step by step, and stays in the caches part by
+/// part.
+fn worth(known: Known<'_>, steps: Range<usize>, parts: usize) -> Option<Segment> {
+    let segment = build(known, steps, parts).ok()?;
+    let (between, local) = (segment.between * 4 * parts, segment.between * 4);
+    (between >= BETWEEN && local <= LARGEST).then_some(segment)
+}
+
 /// The same with several parts as one, as long as they fit the second-level cache: whatever is done for each part, as
 /// packing an operand that all share, is done less often. Weights that are ready for all are read again for each part, and
 /// are large: then it pays beyond that.
-fn together(plan: &Plan, users: &[Vec<usize>], segment: Segment, parts: usize) -> Segment {
+fn together(known: Known<'_>, segment: Segment, parts: usize) -> Segment {
     let cache = if segment.packs > 0 { READY } else { CACHE };
     let fits = |n: &usize| parts.is_multiple_of(*n) && parts / n >= 2 * FEWEST;
     let several = [8, 4, 2].into_iter().filter(fits);
     several
         .filter(|n| segment.touched / segment.parts * n <= cache)
-        .find_map(|n| build(plan, users, segment.steps.clone(), parts / n))
+        .find_map(|n| worth(known, segment.steps.clone(), parts / n))
         .unwrap_or(segment)
 }

@@ -1,0 +1,163 @@
+//! Recurrences: chains of products of few rows by the same weights, and the element-wise work between them, as the steps of a
+//! recurrent layer are. Sequences of a batch do not meet in them, so a thread takes some rows through the whole chain, or
+//! through all rounds of a loop, and threads meet once and not several times for each step, which takes but some ten
+//! microseconds.
+//!
+//! ```text
+//!                    step 0           step 1           step 2
+//!    rows 0 to 7     product, gates ► product, gates ► product, gates      thread a
+//!    rows 8 to 15    product, gates ► product, gates ► product, gates      thread b
+//! ```
+//!
+//! Each thread reads all weights in each step and so has to find them in a cache; where they are larger the columns of a
+//! product are shared instead, step by step. It must not know what the steps compute.
+
+use super::build::{Known, Unfit, build};
+use super::uses::{Use, Uses};
+use super::{Segment, users};
+use crate::matmul::gemm::packed_len;
+use crate::plan::{Kernel, Loop, Matmul, Place, Plan, SlotId};
+use crate::run::ready::Ready;
+use rustc_hash::FxHashSet;
+use std::ops::Range;
+
+/// Rows of a part, at least, where there are as many: fewer use each weight that is read too seldom.
+const FEWEST_ROWS: usize = 8;
+
+/// Bytes of the weights of a chain, at most: a quarter of a last-level cache of 32 MiB. Eight rows use a weight often enough that it
+/// may come from there: with 1 and 4 MiB of weights a chain is as fast as shared products or faster by 5 %.
+const WEIGHTS: usize = 1 << 23;
+
+/// The most steps of a chain, so that looking for chains takes a time in proportion to the plan.
+const LONGEST: usize = 1 << 10;
+
+/// Into how many parts so many rows are cut; none where they stay together.
+fn parts(rows: usize) -> Option<usize> {
+    let most = (rows / FEWEST_ROWS).max(2);
+    let fits = |parts: &usize| rows.is_multiple_of(*parts) && rows / parts > 1;
+    (2..=most).rev().find(fits)
+}
+
+/// The product of few rows at step `at`, whose right operand is packed for several.
+fn product<'a>(known: Known<'a>, at: usize) -> Option<&'a Matmul> {
+    match (&known.plan.steps[at].kernel, &known.ready[at]) {
+        (Kernel::Matmul(m), Ready::Matmul(_)) => Some(m),
+        _ => None,
+    }
+}
+
+/// Finds chains, from the first step of a plan to the last.
+#[derive(Default)]
+pub(super) struct Finder {
+    /// Up to this step there is none that was not found.
+    looked: usize,
+}
+
+impl Finder {
+    /// The chain that begins with step `at`.
+    pub(super) fn chain(&mut self, known: Known<'_>, at: usize) -> Option<Segment> {
+        if at < self.looked {
+            return None;
+        }
+        let parts = parts(product(known, at)?.m)?;
+        let mut steps = at..reached(known, at, parts);
+        self.looked = steps.end;
+        // Each time a part is cut off that cannot be of the chain.
+        while worth(known, steps.clone()) {
+            match build(known, steps.clone(), parts) {
+                Ok(chain) => {
+                    return Some(Segment {
+                        chain: true,
+                        ..chain
+                    });
+                }
+                Err(Unfit::Never) => return None,
+                Err(Unfit::Crowded(end)) => steps.end = end.min(steps.end - 1),
+            }
+            self.looked = steps.end;
+        }
+        None
+    }
+}
+
+/// Where the chain ends that begins at `at`.
+fn reached(known: Known<'_>, at: usize, parts: usize) -> usize {
+    let mut uses = Uses::new(known.plan, parts);
+    let mut packs = FxHashSet::default();
+    let mut fits = |i: usize| {
+        if let Ready::Matmul(packed) = known.ready[i] {
+            // What is packed later may take the place of what was packed before.
+            let new = packs.insert(packed.pack);
+            if packed.first && !new {
+                return false;
+            }
+        }
+        known.cut(i, parts).is_some_and(|cut| uses.add(i, &cut))
+    };
+    let most = known.plan.steps.len().min(at + LONGEST);
+    (at..most).find(|&i| !fits(i)).unwrap_or(most)
+}
+
+/// Whether the chain has several products, and weights that stay in a cache.
+fn worth(known: Known<'_>, steps: Range<usize>) -> bool {
+    let products = steps.clone().filter(|&i| product(known, i).is_some());
+    products.count() > 1 && weights(known, steps) <= WEIGHTS
+}
+
+/// Bytes of the packed operands of some steps.
+fn weights(known: Known<'_>, steps: Range<usize>) -> usize {
+    let packed = |i: usize| match known.ready[i] {
+        Ready::Matmul(packed) => product(known, i).map(|m| (packed.pack, packed_len(m.k, m.n))),
+        _ => None,
+    };
+    let all: FxHashSet<(usize, usize)> = steps.filter_map(packed).collect();
+    all.iter().map(|(_, floats)| floats * 4).sum()
+}
+
+/// The body of a loop as parts that are independent in all rounds, if its steps fit together so.
+pub(crate) fn of_body(l: &Loop, ready: &[Ready]) -> Option<Segment> {
+    let plan: &Plan = &l.body;
+    let users = users(plan);
+    let known = Known {
+        plan,
+        ready,
+        users: &users,
+    };
+    let steps = 0..plan.steps.len();
+    let rows = steps.clone().find_map(|at| product(known, at))?.m;
+    let parts = parts(rows)?;
+    if weights(known, steps.clone()) > WEIGHTS || reached(known, 0, parts) < steps.end {
+        return None;
+    }
+    let mut uses = Uses::new(plan, parts);
+    let fits = |at: usize| known.cut(at, parts).is_some_and(|cut| uses.add(at, &cut));
+    if !steps.clone().all(fits) || !handed_on(l, &uses, parts) {
+        return None;
+    }
+    let body = build(known, steps, parts).ok()?;
+    let is_given = |(slot, _): &(SlotId, bool)| !matches!(plan.slots[*slot].place, Place::Temp(_));
+    body.slots.iter().all(is_given).then_some(body)
+}
+
+/// Whether a part of what is handed on from round to round, or left by each, is made of the same part.
+fn handed_on(l: &Loop, uses: &Uses<'_>, parts: usize) -> bool {
+    let plan = &l.body;
+    let by_part = |slot: SlotId| {
+        let used = uses.of(slot).is_none_or(Use::is_by_part);
+        used && plan.slots[slot].len.is_multiple_of(parts)
+    };
+    let is_carry =
+        |slot: SlotId| matches!(plan.slots[slot].place, Place::Leaf(i) if i < l.carries.len());
+    let leaves = (0..plan.slots.len()).filter(|&slot| is_carry(slot));
+    let carries = l.carries.iter().enumerate().all(|(i, &len)| {
+        let slot = plan.outputs[i];
+        let place = plan.slots[slot].place;
+        let own = place == Place::Output(i) && uses.of(slot).is_some();
+        (own || place == Place::Leaf(i)) && plan.slots[slot].len == len
+    });
+    let results = plan.outputs.iter().all(|&slot| {
+        let made = matches!(plan.slots[slot].place, Place::Output(_)) && uses.of(slot).is_some();
+        (made || is_carry(slot)) && by_part(slot)
+    });
+    carries && results && leaves.into_iter().all(by_part)
+}
