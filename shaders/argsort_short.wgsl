@@ -13,6 +13,10 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> out_ix: array<i32>;
 @group(0) @binding(2) var<uniform> params: Params;
 
+fn load_x(at: u32) -> Element {
+    return in_x[at];
+}
+
 var<workgroup> sh_pairs: array<vec2<u32>, 1024>;
 
 fn after(a: vec2<u32>, b: vec2<u32>) -> bool {
@@ -34,7 +38,7 @@ fn main(
         // Padding comes after everything: its positions are past the end.
         var key = 0xffffffffu;
         if (i < params.length) {
-            key = to_rank(in_x[first + i]);
+            key = to_rank(load_x(first + i));
             if (params.descending != 0u) {
                 key = ~key;
             }

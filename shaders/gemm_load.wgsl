@@ -14,3 +14,12 @@ fn b_quad(c0: vec4<i32>, c1: vec4<i32>, c2: vec4<i32>, c3: vec4<i32>, k: u32, k_
     let r = b_row(min(k, k_end - 1u));
     return vec4<f32>(b_at(r, c0), b_at(r, c1), b_at(r, c2), b_at(r, c3));
 }
+
+// What was fetched ahead, as elements: where it has to be widened, that waits until it is needed.
+fn a_wide(q: vec4<f32>, r0: vec4<i32>, r1: vec4<i32>, r2: vec4<i32>, r3: vec4<i32>, k: u32, k_end: u32) -> vec4<f32> {
+    return q;
+}
+
+fn b_wide(q: vec4<f32>, c0: vec4<i32>, c1: vec4<i32>, c2: vec4<i32>, c3: vec4<i32>, k: u32, k_end: u32) -> vec4<f32> {
+    return q;
+}

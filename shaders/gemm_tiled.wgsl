@@ -18,6 +18,9 @@ override TX: u32 = 16u;
 override A_ALONG_K: bool = true;
 // Likewise for columns of b; with TX = 16 only.
 override B_ALONG_K: bool = false;
+// A quad is four terms of one row of a, not four rows at one term; likewise columns of b.
+override A_FOURS: bool = false;
+override B_FOURS: bool = false;
 
 const TILE_K: u32 = 16u;
 
@@ -53,32 +56,42 @@ fn main(
         a_quad_ix = local % ty_count;
         a_k = local / ty_count;
     }
+    var a_line = 4u * a_quad_ix;
+    if (A_FOURS) {
+        a_line = local / (TILE_K / 4u);
+        a_k = 4u * (local % (TILE_K / 4u));
+    }
     // With tiles of 32 rows only half of the threads have a quad of a; the others load what another has, and store nothing.
-    let a_stores = TX == 16u || (a_quad_ix < ty_count && a_k < TILE_K);
+    let a_stores = TX == 16u || (a_line < 4u * ty_count && a_k < TILE_K);
     var b_quad_ix = local % TX;
     var b_k = local / TX;
     if (B_ALONG_K) {
         b_quad_ix = local / TILE_K;
         b_k = local % TILE_K;
     }
+    var b_line = 4u * b_quad_ix;
+    if (B_FOURS) {
+        b_line = local / (TILE_K / 4u);
+        b_k = 4u * (local % (TILE_K / 4u));
+    }
     let last_row = params.n_rows - 1u;
     let last_col = params.n_cols - 1u;
-    let ar = row0 + 4u * a_quad_ix;
+    let ar = row0 + a_line;
     let a0 = a_row(z, min(ar, last_row));
     let a1 = a_row(z, min(ar + 1u, last_row));
     let a2 = a_row(z, min(ar + 2u, last_row));
     let a3 = a_row(z, min(ar + 3u, last_row));
-    let bc = col0 + 4u * b_quad_ix;
+    let bc = col0 + b_line;
     let b0 = b_col(z, min(bc, last_col));
     let b1 = b_col(z, min(bc + 1u, last_col));
     let b2 = b_col(z, min(bc + 2u, last_col));
     let b3 = b_col(z, min(bc + 3u, last_col));
-    let a_to = a_k * (ty_count + 1u) + a_quad_ix;
-    let b_to = b_k * (TX + 1u) + b_quad_ix;
+    let a_to = a_k * (ty_count + 1u) + a_line / 4u;
+    let b_to = b_k * (TX + 1u) + b_line / 4u;
 
     var next_a = a_quad(a0, a1, a2, a3, k_begin + a_k, k_end);
     var next_b = b_quad(b0, b1, b2, b3, k_begin + b_k, k_end);
-    var next_b_high = vec4<f32>();
+    var next_b_high = next_b;
     if (TX == 32u) {
         next_b_high = b_quad(b0, b1, b2, b3, k_begin + b_k + 8u, k_end);
     }
@@ -91,18 +104,32 @@ fn main(
     var c3 = vec4<f32>();
     for (var k = k_begin; k < k_end; k += TILE_K) {
         workgroupBarrier();
+        var now_a = a_wide(next_a, a0, a1, a2, a3, k + a_k, k_end);
+        var now_b = b_wide(next_b, b0, b1, b2, b3, k + b_k, k_end);
         // Only the last tile of the sum may go past its end.
         if (k + TILE_K > k_end) {
-            next_a = select(vec4<f32>(), next_a, k + a_k < k_end);
-            next_b = select(vec4<f32>(), next_b, k + b_k < k_end);
-            next_b_high = select(vec4<f32>(), next_b_high, k + b_k + 8u < k_end);
+            now_a = select(vec4<f32>(), now_a, k + a_k < k_end);
+            now_b = select(vec4<f32>(), now_b, k + b_k < k_end);
         }
-        if (a_stores) {
-            sh_a[a_to] = next_a;
+        if (a_stores && A_FOURS) {
+            sh_a[a_to][a_line % 4u] = now_a.x;
+            sh_a[a_to + (ty_count + 1u)][a_line % 4u] = now_a.y;
+            sh_a[a_to + 2u * (ty_count + 1u)][a_line % 4u] = now_a.z;
+            sh_a[a_to + 3u * (ty_count + 1u)][a_line % 4u] = now_a.w;
+        } else if (a_stores) {
+            sh_a[a_to] = now_a;
         }
-        sh_b[b_to] = next_b;
+        if (B_FOURS) {
+            sh_b[b_to][b_line % 4u] = now_b.x;
+            sh_b[b_to + (TX + 1u)][b_line % 4u] = now_b.y;
+            sh_b[b_to + 2u * (TX + 1u)][b_line % 4u] = now_b.z;
+            sh_b[b_to + 3u * (TX + 1u)][b_line % 4u] = now_b.w;
+        } else {
+            sh_b[b_to] = now_b;
+        }
         if (TX == 32u) {
-            sh_b[b_to + 8u * (TX + 1u)] = next_b_high;
+            let now_high = b_wide(next_b_high, b0, b1, b2, b3, k + b_k + 8u, k_end);
+            sh_b[b_to + 8u * (TX + 1u)] = select(vec4<f32>(), now_high, k + b_k + 8u < k_end);
         }
         workgroupBarrier();
         let ahead = k + TILE_K;

@@ -8,6 +8,9 @@
 override A_ALONG_K: bool = true;
 // Likewise for columns of b.
 override B_ALONG_K: bool = false;
+// A quad is four terms of one row of a, not four rows at one term; likewise columns of b.
+override A_FOURS: bool = false;
+override B_FOURS: bool = false;
 
 const TILE_K: u32 = 8u;
 // Quads in a row of a tile, and one more against bank conflicts.
@@ -55,20 +58,30 @@ fn main(
         b_quad_ix = local / TILE_K;
         b_k = local % TILE_K;
     }
+    var a_line = 4u * a_quad_ix;
+    if (A_FOURS) {
+        a_line = local / (TILE_K / 4u);
+        a_k = 4u * (local % (TILE_K / 4u));
+    }
+    var b_line = 4u * b_quad_ix;
+    if (B_FOURS) {
+        b_line = local / (TILE_K / 4u);
+        b_k = 4u * (local % (TILE_K / 4u));
+    }
     let last_row = params.n_rows - 1u;
     let last_col = params.n_cols - 1u;
-    let ar = row0 + 4u * a_quad_ix;
+    let ar = row0 + a_line;
     let a0 = a_row(z, min(ar, last_row));
     let a1 = a_row(z, min(ar + 1u, last_row));
     let a2 = a_row(z, min(ar + 2u, last_row));
     let a3 = a_row(z, min(ar + 3u, last_row));
-    let bc = col0 + 4u * b_quad_ix;
+    let bc = col0 + b_line;
     let b0 = b_col(z, min(bc, last_col));
     let b1 = b_col(z, min(bc + 1u, last_col));
     let b2 = b_col(z, min(bc + 2u, last_col));
     let b3 = b_col(z, min(bc + 3u, last_col));
-    let a_to = a_k * PITCH + a_quad_ix;
-    let b_to = b_k * PITCH + b_quad_ix;
+    let a_to = a_k * PITCH + a_line / 4u;
+    let b_to = b_k * PITCH + b_line / 4u;
     var next_a = a_quad(a0, a1, a2, a3, k_begin + a_k, k_end);
     var next_b = b_quad(b0, b1, b2, b3, k_begin + b_k, k_end);
 
@@ -93,8 +106,26 @@ fn main(
     var d7 = vec4<f32>();
     for (var k = k_begin; k < k_end; k += TILE_K) {
         workgroupBarrier();
-        sh_a[a_to] = select(vec4<f32>(), next_a, k + a_k < k_end);
-        sh_b[b_to] = select(vec4<f32>(), next_b, k + b_k < k_end);
+        let now_a = a_wide(next_a, a0, a1, a2, a3, k + a_k, k_end);
+        let now_b = b_wide(next_b, b0, b1, b2, b3, k + b_k, k_end);
+        let put_a = select(vec4<f32>(), now_a, k + a_k < k_end);
+        let put_b = select(vec4<f32>(), now_b, k + b_k < k_end);
+        if (A_FOURS) {
+            sh_a[a_to][a_line % 4u] = put_a.x;
+            sh_a[a_to + PITCH][a_line % 4u] = put_a.y;
+            sh_a[a_to + 2u * PITCH][a_line % 4u] = put_a.z;
+            sh_a[a_to + 3u * PITCH][a_line % 4u] = put_a.w;
+        } else {
+            sh_a[a_to] = put_a;
+        }
+        if (B_FOURS) {
+            sh_b[b_to][b_line % 4u] = put_b.x;
+            sh_b[b_to + PITCH][b_line % 4u] = put_b.y;
+            sh_b[b_to + 2u * PITCH][b_line % 4u] = put_b.z;
+            sh_b[b_to + 3u * PITCH][b_line % 4u] = put_b.w;
+        } else {
+            sh_b[b_to] = put_b;
+        }
         workgroupBarrier();
         let ahead = k + TILE_K;
         next_a = a_quad(a0, a1, a2, a3, ahead + a_k, k_end);

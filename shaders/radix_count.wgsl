@@ -21,6 +21,10 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> counts: array<u32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
+fn load_x(at: u32) -> Element {
+    return in_x[at];
+}
+
 var<workgroup> sh_counts: array<u32, 2048>;
 
 fn digit(x: Element) -> u32 {
@@ -54,7 +58,7 @@ fn main(
         if (!FIRST) {
             at = in_order[first + place];
         }
-        sh_counts[digit(in_x[first + at]) * 8u + local] += 1u;
+        sh_counts[digit(load_x(first + at)) * 8u + local] += 1u;
     }
     for (var d = 0u; d < 256u; d++) {
         counts[(row * 256u + d) * params.tiles + tile] = sh_counts[d * 8u + local];

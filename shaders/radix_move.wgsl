@@ -20,6 +20,10 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out_order: array<u32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
+fn load_x(at: u32) -> Element {
+    return in_x[at];
+}
+
 var<workgroup> sh_places: array<u32, 2048>;
 
 fn digit(x: Element) -> u32 {
@@ -53,7 +57,7 @@ fn main(
         if (!FIRST) {
             at = in_order[first + place];
         }
-        let to = digit(in_x[first + at]) * 8u + local;
+        let to = digit(load_x(first + at)) * 8u + local;
         out_order[first + sh_places[to]] = at;
         sh_places[to] += 1u;
     }

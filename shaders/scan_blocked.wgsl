@@ -13,6 +13,14 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> out_y: array<Element>;
 @group(0) @binding(2) var<uniform> params: Params;
 
+fn load_x(at: u32) -> Element {
+    return in_x[at];
+}
+
+fn store_y(at: u32, value: Element) {
+    out_y[at] = value;
+}
+
 var<workgroup> sh_totals: array<State, 256>;
 
 fn place(first: u32, step: u32) -> u32 {
@@ -87,5 +95,5 @@ fn store(first: u32, step: u32, before: State, some: bool, own: State) {
     if (some) {
         state = join(before, own);
     }
-    out_y[place(first, step)] = lower(state);
+    store_y(place(first, step), lower(state));
 }

@@ -14,6 +14,10 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> totals: array<State>;
 @group(0) @binding(2) var<uniform> params: Params;
 
+fn load_x(at: u32) -> Element {
+    return in_x[at];
+}
+
 @compute @workgroup_size(8)
 fn main(
     @builtin(workgroup_id) wg: vec3<u32>,

@@ -6,8 +6,12 @@ alias State = vec2<f32>;
 
 @group(0) @binding(4) var<storage, read> in_factor: array<f32>;
 
+fn load_factor(at: u32) -> Element {
+    return in_factor[at];
+}
+
 fn state_at(at: u32) -> State {
-    return State(in_factor[at], in_x[at]);
+    return State(load_factor(at), load_x(at));
 }
 
 // Nothing stays nothing, whatever the product of many factors has become.

@@ -1,5 +1,5 @@
 
 // The state of the element at a place, for operations of one operand.
 fn state_at(at: u32) -> State {
-    return lift(in_x[at]);
+    return lift(load_x(at));
 }

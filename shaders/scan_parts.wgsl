@@ -15,6 +15,14 @@ struct Params {
 @group(0) @binding(2) var<uniform> params: Params;
 @group(0) @binding(3) var<storage, read> totals: array<State>;
 
+fn load_x(at: u32) -> Element {
+    return in_x[at];
+}
+
+fn store_y(at: u32, value: Element) {
+    out_y[at] = value;
+}
+
 @compute @workgroup_size(8)
 fn main(
     @builtin(workgroup_id) wg: vec3<u32>,
@@ -49,6 +57,6 @@ fn main(
         if (part > 0u) {
             whole = join(totals[i], state);
         }
-        out_y[at] = lower(whole);
+        store_y(at, lower(whole));
     }
 }

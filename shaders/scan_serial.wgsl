@@ -12,6 +12,14 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> out_y: array<Element>;
 @group(0) @binding(2) var<uniform> params: Params;
 
+fn load_x(at: u32) -> Element {
+    return in_x[at];
+}
+
+fn store_y(at: u32, value: Element) {
+    out_y[at] = value;
+}
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) wg: vec3<u32>,
@@ -37,6 +45,6 @@ fn main(
         } else {
             state = join(state, here);
         }
-        out_y[at] = lower(state);
+        store_y(at, lower(state));
     }
 }

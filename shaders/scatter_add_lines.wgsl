@@ -27,6 +27,14 @@ struct Params {
 // One bit for each index of the block of 256.
 var<workgroup> sh_hits: array<atomic<u32>, 8>;
 
+fn load_src(at: u32) -> Element {
+    return in_src[at];
+}
+
+// Called when a sum is complete: what has two bytes is rounded now.
+fn settle(at: u32) {
+}
+
 // The first to fail keeps the word; the exchange may fail without a reason.
 fn report(check: u32) {
     loop {
@@ -79,10 +87,13 @@ fn main(
                 let from_ix = (o * params.count + hit) * params.inner;
                 // Each element belongs to one thread, so additions need no barrier.
                 for (var n = local; n < params.inner; n += 256u) {
-                    out_y[first + n] += in_src[from_ix + n];
+                    out_y[first + n] += load_src(from_ix + n);
                 }
             }
         }
         workgroupBarrier();
+    }
+    for (var n = local; n < params.inner; n += 256u) {
+        settle(first + n);
     }
 }

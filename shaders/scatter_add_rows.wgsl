@@ -3,6 +3,9 @@
 
 alias Element = f32;
 
+// Sums are complete when all elements of this dispatch are added, and have another place then.
+override SETTLES: bool = false;
+
 struct Params {
     outer: u32,
     count: u32,
@@ -24,6 +27,14 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out_y: array<Element>;
 @group(0) @binding(3) var<uniform> params: Params;
 @group(0) @binding(4) var<storage, read_write> status: atomic<u32>;
+
+fn load_src(at: u32) -> Element {
+    return in_src[at];
+}
+
+// Called when a sum is complete: what has two bytes is rounded now.
+fn settle(at: u32) {
+}
 
 // The first to fail keeps the word; the exchange may fail without a reason.
 fn report(check: u32) {
@@ -59,9 +70,14 @@ fn main(
     for (var j = params.begin; j < params.end; j++) {
         let d = bitcast<u32>(in_index[index_first + j * params.index_count]);
         if (d < params.size) {
-            out_y[first + d * params.inner] += in_src[src_first + j * params.inner];
+            out_y[first + d * params.inner] += load_src(src_first + j * params.inner);
         } else {
             bad = true;
+        }
+    }
+    if (SETTLES) {
+        for (var d = 0u; d < params.size; d++) {
+            settle(first + d * params.inner);
         }
     }
     if (bad && params.check != 0u) {

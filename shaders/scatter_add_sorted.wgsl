@@ -22,6 +22,14 @@ struct Params {
 @group(0) @binding(4) var<uniform> params: Params;
 @group(0) @binding(5) var<storage, read_write> status: atomic<u32>;
 
+fn load_src(at: u32) -> Element {
+    return in_src[at];
+}
+
+// Called when a sum is complete: what has two bytes is rounded now.
+fn settle(at: u32) {
+}
+
 // The first to fail keeps the word; the exchange may fail without a reason.
 fn report(check: u32) {
     loop {
@@ -80,13 +88,15 @@ fn main(
     var sum = Element();
     if (params.begin > 0u) {
         if (begin == end) {
+            settle(i);
             return;
         }
         sum = out_y[i];
     }
     for (var place = begin; place < end; place++) {
         let j = bitcast<u32>(in_order[o * params.count + place]);
-        sum += in_src[(o * params.count + j) * params.inner + n];
+        sum += load_src((o * params.count + j) * params.inner + n);
     }
     out_y[i] = sum;
+    settle(i);
 }

@@ -23,6 +23,14 @@ struct Params {
 @group(0) @binding(3) var<uniform> params: Params;
 @group(0) @binding(4) var<storage, read_write> status: atomic<u32>;
 
+fn load_src(at: u32) -> Element {
+    return in_src[at];
+}
+
+// Called when a sum is complete: what has two bytes is rounded now.
+fn settle(at: u32) {
+}
+
 // The first to fail keeps the word; the exchange may fail without a reason.
 fn report(check: u32) {
     loop {
@@ -57,11 +65,12 @@ fn main(
     for (var j = params.begin; j < params.end; j++) {
         let d = bitcast<u32>(in_index[index_first + j * params.index_count]);
         if (d == target_ix) {
-            sum += in_src[src_first + j * params.inner];
+            sum += load_src(src_first + j * params.inner);
         }
         bad = bad || d >= params.size;
     }
     out_y[i] = sum;
+    settle(i);
     if (bad && params.check != 0u) {
         report(params.check);
     }

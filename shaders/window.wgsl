@@ -42,18 +42,37 @@ fn order(x: f32) -> u32 {
     return select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);
 }
 
+// Results of an invocation; two of two bytes share a word.
+const PER_WORD: u32 = 1u;
+
+fn load_x(at: u32) -> f32 {
+    return in_x[at];
+}
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) wg: vec3<u32>,
     @builtin(num_workgroups) num: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let i = (wg.x + num.x * (wg.y + num.y * wg.z)) * 64u + local;
+    let i = ((wg.x + num.x * (wg.y + num.y * wg.z)) * 64u + local) * PER_WORD;
+    if (i / (params.out_w * params.out_h * params.out_d) < params.planes) {
+        store_pair(i);
+    }
+}
+
+// Stores what an invocation computes.
+fn store_pair(at: u32) {
+    out_y[at] = result(at);
+}
+
+// Of window `i`, as bits.
+fn result(i: u32) -> u32 {
     let line = i / params.out_w;
     let slice = line / params.out_h;
     let plane = slice / params.out_d;
     if (plane >= params.planes) {
-        return;
+        return 0u;
     }
     // Signed: a window may begin before the plane.
     let z0 = i32((slice - plane * params.out_d) * params.stride_d) - i32(params.pad_d);
@@ -80,7 +99,7 @@ fn main(
                     continue;
                 }
                 let at = row + u32(x);
-                let v = in_x[first + at];
+                let v = load_x(first + at);
                 if (ARGMAX) {
                     // No element has order 0, so the first one is always taken.
                     let key = order(v);
@@ -95,8 +114,7 @@ fn main(
         }
     }
     if (ARGMAX) {
-        out_y[i] = best_ix;
-    } else {
-        out_y[i] = bitcast<u32>(sum);
+        return best_ix;
     }
+    return bitcast<u32>(sum);
 }

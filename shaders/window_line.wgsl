@@ -46,6 +46,19 @@ fn order(x: u32) -> u32 {
     return select(x | 0x80000000u, ~x, (x >> 31u) == 1u);
 }
 
+// Elements of the input, as bits.
+fn load_x(at: u32) -> u32 {
+    return in_x[at];
+}
+
+fn load_rest(at: u32) -> u32 {
+    return in_rest[at];
+}
+
+fn store_y(at: u32, value: u32) {
+    out_y[at] = value;
+}
+
 // An element of the input as a state.
 fn lifted(at: u32, x: u32) -> vec2<u32> {
     if (ARGMAX) {
@@ -54,9 +67,9 @@ fn lifted(at: u32, x: u32) -> vec2<u32> {
     return vec2<u32>(x, 0u);
 }
 
-fn load(at: u32) -> vec2<u32> {
+fn state_of(at: u32) -> vec2<u32> {
     if (FIRST) {
-        return lifted(params.in_first + at, in_x[params.in_first + at]);
+        return lifted(params.in_first + at, load_x(params.in_first + at));
     }
     if (ARGMAX) {
         return vec2<u32>(in_x[2u * at], in_x[2u * at + 1u]);
@@ -64,9 +77,9 @@ fn load(at: u32) -> vec2<u32> {
     return vec2<u32>(in_x[at], 0u);
 }
 
-fn load_rest(at: u32) -> vec2<u32> {
+fn state_of_rest(at: u32) -> vec2<u32> {
     if (REST_FIRST) {
-        return lifted(params.in_first + at, in_rest[params.in_first + at]);
+        return lifted(params.in_first + at, load_rest(params.in_first + at));
     }
     if (ARGMAX) {
         return vec2<u32>(in_rest[2u * at], in_rest[2u * at + 1u]);
@@ -102,22 +115,22 @@ fn main(
     for (var t = 0u; t < params.kernel; t++) {
         let at = corner + i32(t * params.dilation) - i32(params.pad);
         if (at >= 0 && at < i32(params.n_in)) {
-            state = join(state, load(first + u32(at) * params.inner));
+            state = join(state, state_of(first + u32(at) * params.inner));
         }
     }
     let rest_first = plane * params.rest_n * params.inner + n;
     for (var t = 0u; t < params.rest_kernel; t++) {
         let at = corner + i32(t * params.rest_dilation) - bitcast<i32>(params.rest_pad);
         if (at >= 0 && at < i32(params.rest_n)) {
-            state = join(state, load_rest(rest_first + u32(at) * params.inner));
+            state = join(state, state_of_rest(rest_first + u32(at) * params.inner));
         }
     }
     if (LAST) {
-        out_y[params.out_first + i] = select(state.x, state.y, ARGMAX);
+        store_y(params.out_first + i, select(state.x, state.y, ARGMAX));
     } else if (ARGMAX) {
-        out_y[2u * i] = state.x;
-        out_y[2u * i + 1u] = state.y;
+        store_y(2u * i, state.x);
+        store_y(2u * i + 1u, state.y);
     } else {
-        out_y[i] = state.x;
+        store_y(i, state.x);
     }
 }

@@ -33,6 +33,22 @@ pub const MATMUL_WIDE: &str = join!(
     "gemm_wide",
     "matmul"
 );
+/// As [`MATMUL_TILED`], for lines that are aligned to four elements; overrides `A_FOURS`, `B_FOURS` too.
+pub const MATMUL_TILED_ALIGNED: &str = join!(
+    "finish",
+    "gemm_store",
+    "gemm_plane",
+    "gemm_tiled",
+    "matmul_aligned"
+);
+/// As [`MATMUL_WIDE`], likewise.
+pub const MATMUL_WIDE_ALIGNED: &str = join!(
+    "finish",
+    "gemm_store",
+    "gemm_plane",
+    "gemm_wide",
+    "matmul_aligned"
+);
 /// Matrix product in registers, for software adapters.
 pub const MATMUL_REGISTER: &str = join!(
     "finish",
@@ -151,6 +167,8 @@ pub const CONV_WEIGHT_GRAD_LANES: &str = join!(
 );
 /// What products call where they store; another function of its kind may stand in its place.
 pub const FINISH: &str = include_str!("../finish.wgsl");
+/// How products store what they have; another text of its kind may stand in its place.
+pub const GEMM_STORE: &str = include_str!("../gemm_store.wgsl");
 /// Second pass of a split sum.
 pub const SUM_PARTS: &str = join!("finish", "sum_parts");
 
@@ -159,7 +177,7 @@ pub const WINDOW: &str = join!("window");
 /// One dimension of a window sum or argmax; overrides `ARGMAX`, `FIRST`, `LAST`.
 pub const WINDOW_LINE: &str = join!("window_line");
 
-/// Scatter-add, a thread for each row; any element.
+/// Scatter-add, a thread for each row; any element; override `SETTLES`.
 pub const SCATTER_ADD_ROWS: &str = join!("scatter_add_rows");
 /// What a result replaces, where the run has failed.
 pub const KEEP: &str = join!("keep");
@@ -167,6 +185,8 @@ pub const KEEP: &str = join!("keep");
 pub const INHERIT: &str = join!("inherit");
 /// Zeros.
 pub const ZERO: &str = join!("zero");
+/// Elements of four bytes as such of two.
+pub const NARROW: &str = join!("narrow");
 /// Scatter-add, a thread for each target; any element.
 pub const SCATTER_ADD_TARGETS: &str = join!("scatter_add_targets");
 /// Scatter-add, a workgroup for each line of targets; any element.

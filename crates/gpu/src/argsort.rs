@@ -3,10 +3,11 @@
 //! positions. Both are stable.
 
 use super::call::{Arg, Call, Grid, Lowered, Work};
+use super::halves;
 use super::source::keys;
 use super::step::StepView;
 use super::target::Target;
-use crate::dtype::Class;
+use crate::dtype::{Class, DType};
 use crate::plan::ArgSort;
 use std::borrow::Cow;
 use wgrad_device::Error;
@@ -26,7 +27,15 @@ pub(super) fn lower(view: &StepView<'_>, sort: &ArgSort) -> Result<Lowered, Erro
         .first()
         .unwrap_or(&view.output_dtype)
         .class();
-    passes(view.target, sort, class, [Arg::Input(0), Arg::Output])
+    let mut lowered = passes(view.target, sort, class, [Arg::Input(0), Arg::Output])?;
+    let dtype = view.input_dtypes.first().copied().unwrap_or(DType::I32);
+    for work in &mut lowered.work {
+        if let (Work::Call(call), true) = (work, dtype.is_half()) {
+            call.wgsl = halves::with_loads(&call.wgsl, "x", dtype).into();
+        }
+    }
+    halves::complete(&mut lowered)?;
+    Ok(lowered)
 }
 
 /// What sorts the elements of the first buffer into the second; with scratch buffers from 1 on.

@@ -34,6 +34,16 @@ pub(super) enum Grid {
     Groups(u64),
 }
 
+impl Grid {
+    /// Half as many, each of which does twice as much.
+    pub(super) fn halved(self) -> Grid {
+        match self {
+            Grid::Threads(n) => Grid::Threads(n.div_ceil(2)),
+            Grid::Groups(n) => Grid::Groups(n.div_ceil(2)),
+        }
+    }
+}
+
 /// The uniform block of a dispatch: 32-bit words, some of which are run-time scalars.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Words {

@@ -5,7 +5,7 @@
 //! view is in bounds.
 
 use super::call::Words;
-use super::source::{load, param, register};
+use super::source::{four_halves, load, param, register, stored};
 use super::step::{StepView, product};
 use super::wide::{Quad, Wide};
 use crate::dtype::{Class, DType};
@@ -140,6 +140,33 @@ impl<'a> Writer<'a> {
             .collect()
     }
 
+    /// The values of an expression that has just been written, as what is stored of them.
+    pub(super) fn stored(&self, expr: &Expr, dtype: DType, values: &[String]) -> Vec<String> {
+        let before = self.before_cast(expr, dtype);
+        let values = before.as_deref().unwrap_or(values);
+        values.iter().map(|value| stored(dtype, value)).collect()
+    }
+
+    /// Its values before the cast to `dtype`, of two bytes, at its end: to store them rounds them anyway.
+    pub(super) fn before_cast(&self, expr: &Expr, dtype: DType) -> Option<Vec<String>> {
+        let Inst::Apply {
+            op, args, input, ..
+        } = expr.insts.last()?
+        else {
+            return None;
+        };
+        let rounds = match op.function {
+            Function::ToF16 => DType::F16,
+            Function::ToBf16 => DType::BF16,
+            _ => return None,
+        };
+        if rounds != dtype || input.class() != Class::F32 {
+            return None;
+        }
+        let lanes = if self.wide.is_some() { 4 } else { 1 };
+        Some((0..lanes).map(|lane| self.name(args[0], lane)).collect())
+    }
+
     /// The variable of a register at one of the points.
     fn name(&self, reg: usize, lane: usize) -> String {
         let number = self.base + reg;
@@ -162,6 +189,9 @@ impl<'a> Writer<'a> {
                 if quad == Quad::Whole {
                     let reg = self.base + reg;
                     let _ = writeln!(self.body.inner, "let q{reg} = {buffer}[{at}];");
+                    if dtype.is_half() {
+                        return four_halves(dtype, &format!("q{reg}")).into();
+                    }
                     return ["x", "y", "z", "w"]
                         .map(|part| whole(dtype, &format!("q{reg}.{part}")))
                         .into();

@@ -4,7 +4,7 @@
 use super::call::{Arg, Call, Lowered, Words, Work};
 use super::expr::{Nest, Writer, inner_rounds};
 use super::halves;
-use super::source::{declare, memory, with_prelude};
+use super::source::{declare, memory, stored};
 use super::step::StepView;
 use crate::dtype::DType;
 use crate::plan::Map;
@@ -19,14 +19,17 @@ const OPERANDS: usize = 2;
 
 /// The work of a product and of what follows it, in the last kernel that stores.
 pub(super) fn after(view: &StepView<'_>, mut lowered: Lowered) -> Result<Lowered, Error> {
-    if let (Some(then), Some(Work::Call(call))) = (&view.step.then, lowered.work.last_mut()) {
-        join(view, then, call)?;
+    if let Some(Work::Call(call)) = lowered.work.last_mut() {
+        if let Some(then) = &view.step.then {
+            join(view, then, call);
+        }
+        halves::write(view, call);
     }
-    halves::complete(view, &mut lowered)?;
+    halves::complete(&mut lowered)?;
     Ok(lowered)
 }
 
-fn join(view: &StepView<'_>, then: &Map, call: &mut Call) -> Result<(), Error> {
+fn join(view: &StepView<'_>, then: &Map, call: &mut Call) {
     let slots = &view.step.inputs[OPERANDS..];
     let first_with = |slot: &usize| slots.iter().position(|s| s == slot).unwrap_or(0);
     let others = slots.iter().map(|slot| first_with(slot) + 1);
@@ -46,6 +49,9 @@ fn join(view: &StepView<'_>, then: &Map, call: &mut Call) -> Result<(), Error> {
     };
     let mut writer = Writer::new(&inner, nest, Words::default());
     let value = writer.expr(&then.expr).concat();
+    // A value that the cast at the end has rounded is not rounded again where it is stored.
+    let before = writer.before_cast(&then.expr, view.output_dtype);
+    let value = before.map_or(value, |values| values.concat());
     let Writer { body, params, .. } = writer;
     let mut text = String::new();
     for (i, &input) in body.inputs.iter().enumerate() {
@@ -60,8 +66,16 @@ fn join(view: &StepView<'_>, then: &Map, call: &mut Call) -> Result<(), Error> {
         call.args.push(Arg::Input(OPERANDS + input - 1));
     }
     text.push_str(body.functions());
+    // What follows sees the product as it would be stored.
+    let rounded = match then.expr.inputs[0] {
+        half if half.is_half() => {
+            let bits = stored(half, "sum");
+            format!("let x = w_{half}_to_f32({bits});\n")
+        }
+        _ => "let x = sum;\n".to_owned(),
+    };
     text.push_str(&format!(
-        "fn finish(x: f32, r: u32) -> f32 {{\n{}{}return {value};\n}}\n",
+        "fn finish(sum: f32, r: u32) -> f32 {{\n{rounded}{}{}return {value};\n}}\n",
         body.outer, body.inner
     ));
     // A convolution has functions of these names.
@@ -77,10 +91,9 @@ fn join(view: &StepView<'_>, then: &Map, call: &mut Call) -> Result<(), Error> {
     let text = text.replace("params[", "params.then[");
     let whole = call.wgsl.replacen(kernels::FINISH, &text, 1);
     let whole = with_words(&whole, params.words.len());
-    call.wgsl = with_prelude(call.label, whole)?.into();
+    call.wgsl = whole.into();
     call.iterations += MOST_STORES * inner_rounds(view, &then.expr);
     append(&mut call.params, params);
-    Ok(())
 }
 
 /// A module whose block of numbers goes on with so many words.

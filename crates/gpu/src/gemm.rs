@@ -35,6 +35,12 @@ pub(super) struct Aligned {
     pub(super) b_along_sum: bool,
 }
 
+/// Lines of operands of which nothing is known.
+const ANY: Aligned = Aligned {
+    a_along_sum: true,
+    b_along_sum: false,
+};
+
 /// Tiles of a core, and pieces of the sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tiling {
@@ -183,22 +189,42 @@ impl Product {
         ];
         match core {
             Core::Register => Vec::new(),
+            Core::Tiled { .. } | Core::Wide if self.by_four(core).is_some() => {
+                let lines = self.by_four(core).unwrap_or(ANY);
+                let tx = match core {
+                    Core::Tiled { tx } => vec![("TX", tx as f64)],
+                    _ => Vec::new(),
+                };
+                let lines = [
+                    ("A_ALONG_K", flag(lines.a_along_sum)),
+                    ("B_ALONG_K", flag(lines.b_along_sum)),
+                    ("A_FOURS", flag(lines.a_along_sum)),
+                    ("B_FOURS", flag(lines.b_along_sum)),
+                ];
+                [&lines[..], &tx].concat()
+            }
             // Only the square tile has as many quads of columns as rows.
             Core::Tiled { tx: 16 } => [&along[..], &[("TX", 16.0)]].concat(),
             Core::Tiled { tx } => vec![along[0], ("B_ALONG_K", 0.0), ("TX", tx as f64)],
             Core::Wide => along.to_vec(),
             Core::Lanes => {
-                let any = Aligned {
-                    a_along_sum: true,
-                    b_along_sum: false,
-                };
-                let lines = self.aligned.unwrap_or(any);
+                let lines = self.aligned.unwrap_or(ANY);
                 vec![
                     ("A_ALONG_K", flag(lines.a_along_sum)),
                     ("B_ALONG_K", flag(lines.b_along_sum)),
                 ]
             }
         }
+    }
+
+    /// The lines of operands that this core loads by four, if it does.
+    pub(super) fn by_four(&self, core: Core) -> Option<Aligned> {
+        let fits = |lines: &Aligned| match core {
+            Core::Tiled { tx } => tx == 16 || !lines.b_along_sum,
+            Core::Wide => true,
+            _ => false,
+        };
+        self.aligned.filter(fits)
     }
 
     fn grid(&self, tiling: &Tiling) -> Grid {

@@ -26,6 +26,7 @@ mod matmul;
 mod prepared;
 mod reduce;
 mod rounds;
+mod row_loop;
 mod rows;
 mod run;
 mod scan;

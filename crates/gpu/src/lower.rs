@@ -43,7 +43,7 @@ pub(super) fn lower(
         Kernel::Rows(kernel) => rows::lower(&view, kernel)?,
         Kernel::Matmul(kernel) => finish::after(&view, matmul::lower(&view, kernel))?,
         Kernel::Conv(kernel) => finish::after(&view, conv::lower(&view, kernel))?,
-        Kernel::Window(kernel) => window::lower(kernel),
+        Kernel::Window(kernel) => window::lower(&view, kernel)?,
         Kernel::ScatterAdd(kernel) => scatter::lower(&view, kernel)?,
         Kernel::Scan(kernel) => scan::lower(&view, kernel)?,
         Kernel::ArgSort(kernel) => argsort::lower(&view, kernel)?,

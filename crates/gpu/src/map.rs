@@ -4,8 +4,8 @@
 use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS, Words};
 use super::expr::{Body, Nest, Writer, inner_rounds};
 use super::source::{
-    ENTRY, declare, declare_params, declare_status, lanes, memory, param, register, stored,
-    with_prelude,
+    ENTRY, declare, declare_params, declare_status, lanes, memory, memory_of_four, param, put,
+    whole_stored, with_prelude,
 };
 use super::step::{StepView, product};
 use super::wide::{Quad, Wide, shortened, stores_whole};
@@ -24,11 +24,15 @@ pub(super) fn lower(view: &StepView<'_>, map: &Map) -> Result<Lowered, Error> {
     if points == 0 {
         return Ok(Lowered::default());
     }
-    if lanes(view.output_dtype) > 1 {
-        return narrow(view, map, points);
-    }
-    match wide(view, map, points) {
+    let half = view.output_dtype.is_half();
+    let four = match half || lanes(view.output_dtype) == 1 {
+        true => wide(view, map, points),
+        false => None,
+    };
+    match four {
         Some(wide) => words(view, map, Some(&wide)),
+        None if half && !map.store.is_contiguous(&map.shape) => words(view, map, None),
+        None if lanes(view.output_dtype) > 1 => narrow(view, map, points),
         None => words(view, map, None),
     }
 }
@@ -43,7 +47,7 @@ fn wide(view: &StepView<'_>, map: &Map, points: u64) -> Option<Wide> {
     wide.filter(|wide| view.held_whole(wide))
 }
 
-/// Results of a word each: one point for a thread, or, on a software adapter, a loop for each of few threads.
+/// Results of a word each, or parts of words: one point for a thread, or, on a software adapter, a loop for each of few threads.
 fn words(view: &StepView<'_>, map: &Map, wide: Option<&Wide>) -> Result<Lowered, Error> {
     let shape = match wide {
         Some(_) => shortened(&map.shape, map.shape.len() - 1),
@@ -71,18 +75,21 @@ fn words(view: &StepView<'_>, map: &Map, wide: Option<&Wide>) -> Result<Lowered,
         None => map.store.clone(),
     };
     let at = writer.walk(&store);
+    let dtype = view.output_dtype;
+    let words = writer.stored(&map.expr, dtype, &values);
     let Writer { body, params, .. } = writer;
     let (mut text, args) = declarations(view, &body, params.words.len(), wide);
     text.push_str(body.functions());
-    let stored: Vec<String> = values
-        .iter()
-        .map(|value| stored(view.output_dtype, value))
-        .collect();
-    let word = match wide {
-        Some(_) => format!("vec4<{}>({})", memory(view.output_dtype), stored.join(", ")),
-        None => stored.concat(),
+    let store = match wide {
+        Some(_) => format!("out_0[{at}] = {};\n", whole_stored(dtype, &words)),
+        None if dtype.is_half() => {
+            text = text.replace("> out_0: array<u32>;", "> out_0: array<atomic<u32>>;");
+            text.push_str(&put("out_0"));
+            format!("put_out_0({at}, {});\n", words.concat())
+        }
+        None => format!("out_0[{at}] = {};\n", words.concat()),
     };
-    let point = format!("{}out_0[{at}] = {word};\n", body.inner);
+    let point = body.inner.clone() + &store;
     let _ = match &chunk {
         Some(chunk) => write!(
             text,
@@ -122,24 +129,23 @@ fn narrow(view: &StepView<'_>, map: &Map, points: u64) -> Result<Lowered, Error>
         inner: &map.shape,
     };
     let mut writer = Writer::new(view, nest, params);
-    let value = writer.expr(&map.expr).concat();
+    let value = writer.expr(&map.expr);
     writer.walk(&View::contiguous(&map.shape));
+    let value = writer.stored(&map.expr, view.output_dtype, &value).concat();
     let Writer { body, params, .. } = writer;
     let (mut text, args) = declarations(view, &body, params.words.len(), None);
     text.push_str(body.functions());
-    let class = register(view.output_dtype.class());
     let _ = write!(
         text,
-        "fn element(r: u32) -> {class} {{\n{}{}return {value};\n}}\n\
+        "fn element(r: u32) -> u32 {{\n{}{}return {value};\n}}\n\
          @compute @workgroup_size(256)\n{ENTRY}\
          let word_ix = group * 256u + local;\nlet first = word_ix * {lanes}u;\n\
          if (first >= {n}) {{ return; }}\nvar word = 0u;\n\
          for (var lane = 0u; lane < {lanes}u; lane++) {{\n\
-         if (first + lane < {n}) {{\nlet value = element(first + lane);\n\
-         word |= {} << (lane * {}u);\n}}\n}}\nout_0[word_ix] = word;\n}}\n",
+         if (first + lane < {n}) {{ word |= element(first + lane) << (lane * {}u); }}\n}}\n\
+         out_0[word_ix] = word;\n}}\n",
         body.outer,
         body.inner,
-        stored(view.output_dtype, "value"),
         32 / lanes
     );
     Ok(Lowered::one(Call {
@@ -163,7 +169,7 @@ fn declarations(
     let mut text = String::new();
     let mut args = super::reduce::declare_inputs(&mut text, view, &body.inputs, wide);
     let element = match wide {
-        Some(_) => format!("vec4<{}>", memory(view.output_dtype)),
+        Some(_) => memory_of_four(view.output_dtype),
         None => memory(view.output_dtype).to_owned(),
     };
     declare(&mut text, args.len(), "read_write", "out_0", &element);

@@ -18,12 +18,18 @@ pub(super) fn lower(view: &StepView<'_>, matmul: &Matmul) -> Lowered {
         Some(_) => ("matmul lanes aligned", kernels::MATMUL_LANES_ALIGNED),
         None => ("matmul lanes", kernels::MATMUL_LANES),
     };
-    let (label, wgsl) = tiling.core.pick([
-        ("matmul register", kernels::MATMUL_REGISTER),
-        ("matmul tiled", kernels::MATMUL_TILED),
-        ("matmul wide", kernels::MATMUL_WIDE),
-        lanes,
-    ]);
+    let [tiled, wide] = match product.by_four(tiling.core) {
+        Some(_) => [
+            ("matmul tiled aligned", kernels::MATMUL_TILED_ALIGNED),
+            ("matmul wide aligned", kernels::MATMUL_WIDE_ALIGNED),
+        ],
+        None => [
+            ("matmul tiled", kernels::MATMUL_TILED),
+            ("matmul wide", kernels::MATMUL_WIDE),
+        ],
+    };
+    let register = ("matmul register", kernels::MATMUL_REGISTER);
+    let (label, wgsl) = tiling.core.pick([register, tiled, wide, lanes]);
     let params = vec![
         a.offset, a.batch, a.row, a.col, b.offset, b.batch, b.row, b.col,
     ];

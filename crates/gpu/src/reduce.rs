@@ -12,8 +12,8 @@ use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS, Words, Work};
 use super::columns;
 use super::expr::{Body, Nest, Writer, inner_rounds};
 use super::source::{
-    ENTRY, declare, declare_params, declare_status, keys, lanes, memory, param, stored,
-    with_prelude,
+    ENTRY, declare, declare_params, declare_status, keys, lanes, memory, memory_of_four, param,
+    put, stored, with_prelude,
 };
 use super::step::{StepView, product};
 use super::target::Target;
@@ -59,6 +59,14 @@ pub(super) fn schedule(outputs: u64, inner: u64, along_outputs: bool, target: Ta
     }
 }
 
+/// Results that one thread or workgroup computes: those that share a word, but that floats of two bytes are stored apart.
+fn together(dtype: DType) -> usize {
+    match dtype.is_half() {
+        true => 1,
+        false => lanes(dtype),
+    }
+}
+
 /// Threads of a workgroup that takes one reduction.
 const GROUPED: u64 = 256;
 
@@ -91,7 +99,7 @@ fn wide(view: &StepView<'_>, reduce: &Reduce, along: bool) -> Option<(Along, Wid
     let points = product(&reduce.outer).saturating_mul(product(&reduce.inner));
     if points < view.target.config.wide_from
         || reduce.kind == ReduceKind::ArgMax
-        || lanes(view.output_dtype) > 1
+        || (lanes(view.output_dtype) > 1 && !view.output_dtype.is_half())
     {
         return None;
     }
@@ -129,7 +137,7 @@ pub(super) fn lower(view: &StepView<'_>, reduce: &Reduce) -> Result<Lowered, Err
         at_once = 1;
     }
     // Results that share a word are computed by one thread, if there is but one part.
-    let whole = longest(rounds, lanes(view.output_dtype) as u64) * at_once;
+    let whole = longest(rounds, together(view.output_dtype) as u64) * at_once;
     if parts > 1 || n_inner > whole {
         parts = parts
             .max(n_inner.div_ceil(longest(rounds, 1) * at_once))
@@ -206,7 +214,7 @@ pub(super) fn declare_inputs(
     for (at, &input) in inputs.iter().enumerate() {
         let element = memory(view.dtype_of(input));
         let element = match wide {
-            Some(wide) if wide.is_whole(input) => format!("vec4<{element}>"),
+            Some(wide) if wide.is_whole(input) => memory_of_four(view.dtype_of(input)),
             _ => element.to_owned(),
         };
         declare(text, at, "read", &format!("in_{at}"), &element);
@@ -280,7 +288,7 @@ impl Template {
                 let params = params.into_iter().collect();
                 join.call(view, Source::Partials(from), params, [outputs, fewer], out)
             };
-            if parts <= longest(0, lanes(self.output) as u64) {
+            if parts <= longest(0, together(self.output) as u64) {
                 work.push(pass(1, parts, Arg::Output)?.into());
                 return Ok(Lowered { work, scratch });
             }
@@ -310,8 +318,10 @@ impl Template {
                 vec![Arg::Scratch(scratch)]
             }
         };
+        let apart = last && !self.outputs_by_four && self.output.is_half();
         let element = match (last, self.outputs_by_four) {
-            (true, true) => format!("vec4<{}>", memory(self.output)),
+            (true, true) => memory_of_four(self.output),
+            (true, false) if apart => "atomic<u32>".to_owned(),
             (true, false) => memory(self.output).to_owned(),
             _ => self.state().to_owned(),
         };
@@ -322,6 +332,9 @@ impl Template {
         if matches!(source, Source::Expr { body, .. } if body.reports) {
             declare_status(&mut text, args.len());
             args.push(Arg::Status);
+        }
+        if apart {
+            text.push_str(&put("out_0"));
         }
         let mut constants = Vec::new();
         if let Source::Expr { body, .. } = source {
@@ -350,7 +363,7 @@ impl Template {
         out: Arg,
     ) -> Result<Call, Error> {
         let last = out == Arg::Output;
-        let lanes = if last { lanes(self.output) } else { 1 };
+        let lanes = if last { together(self.output) } else { 1 };
         let (mut text, args, mut constants) = self.declarations(view, source, &params, out);
         let state = self.state();
         let words = outputs.div_ceil(lanes as u64) * parts;
@@ -421,22 +434,27 @@ impl Template {
         if lanes > 1 {
             let value = stored(self.output, &self.lower("total"));
             let _ = write!(text, "word |= {value} << (lane * {}u);\n}}\n", 32 / lanes);
-            self.store(text, "word_ix", "word");
+            self.store(text, "word_ix", "word", false);
         } else if last {
-            self.store(text, "o", &self.result("total"));
+            let apart = self.output.is_half() && !self.outputs_by_four;
+            self.store(text, "o", &self.result("total"), apart);
         } else {
-            self.store(text, "part * n_words + o", "total");
+            self.store(text, "part * n_words + o", "total", false);
         }
         text.push_str("}\n");
     }
 
-    fn store(&self, text: &mut String, at: &str, value: &str) {
+    /// Stores a value; `apart`: one half of a word.
+    fn store(&self, text: &mut String, at: &str, value: &str, apart: bool) {
         let guard = if self.grouped {
             "if (local == 0u) "
         } else {
             ""
         };
-        let _ = writeln!(text, "{guard}{{ out_0[{at}] = {value}; }}");
+        let _ = match apart {
+            true => writeln!(text, "{guard}{{ put_out_0({at}, {value}); }}"),
+            false => writeln!(text, "{guard}{{ out_0[{at}] = {value}; }}"),
+        };
     }
 
     /// Statements that make `total` of the points `begin..end` of output `o`.

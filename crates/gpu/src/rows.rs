@@ -9,12 +9,12 @@ use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS, Words};
 use super::expr::{Body, Nest, Writer, inner_rounds};
 use super::reduce::{RUN, Template, declare_inputs, rounds_of};
 use super::source::{
-    ENTRY, declare, declare_params, declare_status, keys, memory, param, register, stored,
-    with_prelude,
+    ENTRY, declare, declare_params, declare_status, keys, memory, memory_of_four, param, put,
+    register, stored, whole_stored, with_prelude,
 };
 use super::step::{StepView, product};
 use super::wide::{Wide, shortened};
-use crate::dtype::Class;
+use crate::dtype::{Class, DType};
 use crate::plan::{Expr, Inst, ReduceKind, Rows, Stage, StageKind};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -184,17 +184,25 @@ struct State {
     iterations: u64,
 }
 
-struct Kernel<'a> {
+pub(super) struct Kernel<'a> {
     view: &'a StepView<'a>,
-    rows: &'a Rows,
+    pub(super) rows: &'a Rows,
     wides: Option<&'a [Wide]>,
     levels: Vec<usize>,
     /// Threads of a workgroup, not one, for each row.
-    grouped: bool,
+    pub(super) grouped: bool,
+}
+
+/// A loop of a row: what stands before it, its statements for the variable `r`, how many rounds it has, and how many make a run.
+pub(super) struct Loop {
+    pub(super) outer: String,
+    pub(super) inner: String,
+    pub(super) n: &'static str,
+    pub(super) run: usize,
 }
 
 /// WGSL type and name of the workgroup memory for states.
-fn shared(state: &str) -> String {
+pub(super) fn shared(state: &str) -> String {
     format!("sh_{}", state.replace(['<', '>'], "_"))
 }
 
@@ -208,7 +216,7 @@ fn suffix(class: Class) -> &'static str {
 }
 
 /// `text` with the names of `keys_*.wgsl` of this class.
-fn with_keys(text: &str, class: Class) -> String {
+pub(super) fn with_keys(text: &str, class: Class) -> String {
     let names = ["to_key", "to_rank", "from_key", "Element"];
     names.iter().fold(text.to_owned(), |text, name| {
         text.replace(name, &format!("{name}{}", suffix(class)))
@@ -225,7 +233,7 @@ impl<'a> Kernel<'a> {
     }
 
     /// The reductions with how they combine.
-    fn reduces(&self) -> impl Iterator<Item = (usize, Template)> + '_ {
+    pub(super) fn reduces(&self) -> impl Iterator<Item = (usize, Template)> + '_ {
         let stages = self.rows.stages.iter().enumerate();
         stages.filter_map(|(s, stage)| match stage.kind {
             StageKind::Reduce(kind) => Some((s, self.template(kind, stage))),
@@ -256,14 +264,18 @@ impl<'a> Kernel<'a> {
             .filter_map(|stage| Some((stage.output?, stage)))
             .collect();
         outputs.sort_by_key(|(output, _)| *output);
+        let mut puts = String::new();
         for (output, stage) in outputs {
-            let element = memory(stage.dtype);
             let element = match self.wides {
-                Some(_) if stage.kind == StageKind::Each => format!("vec4<{element}>"),
-                _ => element.to_owned(),
+                Some(_) if stage.kind == StageKind::Each => memory_of_four(stage.dtype),
+                _ if self.apart(stage) => "atomic<u32>".to_owned(),
+                _ => memory(stage.dtype).to_owned(),
             };
             let name = format!("out_{output}");
             declare(&mut text, args.len(), "read_write", &name, &element);
+            if self.apart(stage) && stage.kind != StageKind::Each {
+                puts.push_str(&put(&name));
+            }
             args.push(match output {
                 0 => Arg::Output,
                 more => Arg::More(more - 1),
@@ -275,9 +287,21 @@ impl<'a> Kernel<'a> {
             declare_status(&mut text, args.len());
             args.push(Arg::Status);
         }
+        text.push_str(&puts);
         text.push_str(state.body.functions());
         self.functions(&mut text);
         (text, args)
+    }
+
+    /// Whether results of two bytes share words with those of other rows.
+    fn apart(&self, stage: &Stage) -> bool {
+        stage.dtype.is_half() && (stage.kind != StageKind::Each || self.rows_share_words())
+    }
+
+    /// Whether rows of two-byte elements begin within words.
+    pub(super) fn rows_share_words(&self) -> bool {
+        let even = product(&self.rows.inner).is_multiple_of(2);
+        !even && product(&self.rows.outer) > 1
     }
 
     /// How the reductions combine.
@@ -411,7 +435,7 @@ impl<'a> Kernel<'a> {
     }
 
     /// Stores a row's value, if it is a result.
-    fn store_one(&self, text: &mut String, s: usize) {
+    pub(super) fn store_one(&self, text: &mut String, s: usize) {
         let stage = &self.rows.stages[s];
         if let Some(output) = stage.output {
             let guard = if self.grouped {
@@ -420,7 +444,10 @@ impl<'a> Kernel<'a> {
                 ""
             };
             let value = stored(stage.dtype, &format!("stage{s}"));
-            let _ = writeln!(text, "{guard}{{ out_{output}[o] = {value}; }}");
+            let _ = match self.apart(stage) {
+                true => writeln!(text, "{guard}{{ put_out_{output}(o, {value}); }}"),
+                false => writeln!(text, "{guard}{{ out_{output}[o] = {value}; }}"),
+            };
         }
     }
 
@@ -438,6 +465,7 @@ impl<'a> Kernel<'a> {
         // All loads of a point stand before its first store: a compiler may not move one across the other, and would wait for memory
         // once for each output.
         let mut stores = String::new();
+        let mut halves = Vec::new();
         let mut writer = self.writer(state, inner);
         for &s in &needed {
             writer.wide = self.wides.map(|wides| &wides[s]);
@@ -451,17 +479,11 @@ impl<'a> Kernel<'a> {
                 continue;
             }
             if let Some(output) = stages[s].output.filter(|_| looped.contains(&s)) {
-                let words: Vec<String> = values
-                    .iter()
-                    .map(|value| stored(stages[s].dtype, value))
-                    .collect();
-                let word = match self.wides {
-                    Some(_) => format!("vec4<{}>({})", memory(stages[s].dtype), words.join(", ")),
-                    None => words.concat(),
-                };
-                let at = format!("o * {} + r", param(0));
-                let guard = if self.grouped { "if (mine) " } else { "" };
-                let _ = writeln!(stores, "{guard}{{ out_{output}[{at}] = {word}; }}");
+                let words = writer.stored(&stages[s].expr, stages[s].dtype, &values);
+                stores.push_str(&self.store_each(output, stages[s].dtype, &words));
+                if self.wides.is_none() && stages[s].dtype.is_half() {
+                    halves.push(output);
+                }
             }
             names[s] = values;
         }
@@ -477,52 +499,37 @@ impl<'a> Kernel<'a> {
             true => points.div_ceil(group(points).1),
             false => points,
         };
+        // A loop goes by words then, with a loop of two within.
+        let mine = if halves.is_empty() {
+            mine
+        } else {
+            2 * mine + 4
+        };
         // The trees in which the threads' results meet have up to eight levels.
         state.iterations += rounds_of(mine, rounds, 1) + 9 * looped.len() as u64;
-        self.run_loop(&mut state.text, looped, &outer, &text);
+        let text = match halves.is_empty() {
+            true => Loop {
+                outer,
+                inner: text,
+                n: "points",
+                run: RUN,
+            },
+            false => self.by_words(&halves, outer, &text),
+        };
+        self.run_loop(&mut state.text, looped, &text);
     }
 
-    /// The loop itself, and the joining of what its threads have. Runs of terms are added up first, then the runs.
-    fn run_loop(&self, text: &mut String, looped: &[usize], outer: &str, inner: &str) {
-        let reduces: Vec<(usize, Template)> =
-            self.reduces().filter(|(s, _)| looped.contains(s)).collect();
-        let each = |f: &dyn Fn(usize, &Template) -> String| {
-            let all = reduces.iter().map(|(s, template)| f(*s, template));
-            all.collect::<String>()
+    /// Stores a result for each point: what is stored of its value, or of its four values.
+    fn store_each(&self, output: usize, dtype: DType, words: &[String]) -> String {
+        let at = format!("o * {} + r", param(0));
+        let guard = if self.grouped { "if (mine) " } else { "" };
+        let word = match self.wides {
+            Some(_) => whole_stored(dtype, words),
+            None => words.concat(),
         };
-        let (start, step) = if self.grouped {
-            ("lane", "LANES")
-        } else {
-            ("0u", "1u")
-        };
-        let start_with =
-            |name: &str| each(&|s, t| format!("var {name}{s}: {} = {};\n", t.state(), t.empty()));
-        let _ = write!(
-            text,
-            "{{\n{outer}{}for (var run = {start}; run < points; run += {RUN}u * {step}) {{\n\
-             let run_end = min(run + {RUN}u * {step}, points);\n{}\
-             for (var r = run; r < run_end; r += {step}) {{\n{inner}}}\n{}}}\n",
-            start_with("total"),
-            start_with("sum"),
-            each(&|s, _| format!("total{s} = join_{s}(total{s}, sum{s});\n")),
-        );
-        for (s, template) in &reduces {
-            if self.grouped {
-                let sh = shared(template.state());
-                let _ = write!(
-                    text,
-                    "{sh}[local] = total{s};\nworkgroupBarrier();\n\
-                     for (var half = LANES / 2u; half > 0u; half /= 2u) {{\n\
-                     if (lane < half) {{ {sh}[local] = join_{s}({sh}[local], {sh}[local + half]); }}\n\
-                     workgroupBarrier();\n}}\ntotal{s} = {sh}[local - lane];\nworkgroupBarrier();\n"
-                );
-            }
-            let value = with_keys(&template.lower(&format!("total{s}")), template.class);
-            let _ = writeln!(text, "stage{s} = {value};");
-        }
-        text.push_str("}\n");
-        for (s, _) in &reduces {
-            self.store_one(text, *s);
+        match (self.wides, dtype.is_half()) {
+            (None, true) => format!("word{output} |= {word} << (16u * part);\n"),
+            _ => format!("{guard}{{ out_{output}[{at}] = {word}; }}\n"),
         }
     }
 }

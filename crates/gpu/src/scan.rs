@@ -1,6 +1,7 @@
 //! Scan: a thread or a workgroup for each row, or, where rows are too long for either, three passes over parts of them.
 
 use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS, Work};
+use super::halves::{with_loads, with_stores};
 use super::source::{keys, memory, with_prelude};
 use super::step::StepView;
 use crate::plan::{Scan, ScanKind};
@@ -124,8 +125,16 @@ impl Lowering<'_> {
         let dtype = self.view.output_dtype;
         let text = match self.scan.kind {
             ScanKind::Max => [keys(dtype.class()), core].concat(),
-            _ => kernels::with_element(core, memory(dtype)),
+            _ => kernels::with_element(core, memory(dtype.widened())),
         };
+        let mut text = with_stores(&text, "y", dtype);
+        let inputs = match self.scan.kind {
+            ScanKind::Linear => &["factor", "x"][..],
+            _ => &["x"],
+        };
+        for (name, &dtype) in inputs.iter().zip(&self.view.input_dtypes) {
+            text = with_loads(&text, name, dtype);
+        }
         let (_, factors) = self.operands();
         Ok(Call {
             label,

@@ -3,10 +3,11 @@
 
 use super::argsort;
 use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS, Work};
+use super::halves;
 use super::source::memory;
 use super::step::StepView;
 use super::target::Target;
-use crate::dtype::Class;
+use crate::dtype::{Class, DType};
 use crate::plan::{ArgSort, ScatterAdd};
 use wgrad_device::Error;
 use wgrad_shaders::kernels;
@@ -23,6 +24,10 @@ pub(super) enum Way {
     /// A thread for each element of the result, after the indices have been sorted.
     Sorted,
 }
+
+/// Kernels that need rounds to settle what they have added up.
+const ROWS: &str = "scatter add rows";
+const LINES: &str = "scatter add lines";
 
 /// Rounds that are kept for what a thread does besides its walk: the report of a bad index, searches.
 const BESIDES: u64 = 128;
@@ -78,10 +83,10 @@ pub(super) fn lower(view: &StepView<'_>, scatter: &ScatterAdd) -> Result<Lowered
         return Ok(Lowered::zeros());
     }
     let threads = (outer * size * inner) as u64;
-    Ok(match way(scatter, view.target) {
+    let mut lowered = match way(scatter, view.target) {
         Way::Rows => {
             let rows = Walk {
-                label: "scatter add rows",
+                label: ROWS,
                 wgsl: kernels::SCATTER_ADD_ROWS,
                 grid: Grid::Threads((outer * inner) as u64),
                 rounds: 1,
@@ -109,7 +114,7 @@ pub(super) fn lower(view: &StepView<'_>, scatter: &ScatterAdd) -> Result<Lowered
         }
         Way::Lines => {
             let lines = Walk {
-                label: "scatter add lines",
+                label: LINES,
                 wgsl: kernels::SCATTER_ADD_LINES,
                 grid: Grid::Groups((outer * size) as u64),
                 // If all are hits; a block of 256 has nine rounds more. The first block sets the line to zero.
@@ -118,7 +123,84 @@ pub(super) fn lower(view: &StepView<'_>, scatter: &ScatterAdd) -> Result<Lowered
             lines.lowered(view, scatter)
         }
         Way::Sorted => sorted(view, scatter)?,
-    })
+    };
+    if view.output_dtype.is_half() {
+        settled(&mut lowered, scatter, view.output_dtype);
+    }
+    let dtype = view.input_dtypes.first().copied().unwrap_or(DType::F32);
+    for work in &mut lowered.work {
+        if let (Work::Call(call), true) = (work, dtype.is_half()) {
+            call.wgsl = halves::with_loads(&call.wgsl, "src", dtype).into();
+        }
+    }
+    halves::complete(&mut lowered)?;
+    Ok(lowered)
+}
+
+/// The same work with sums in a buffer of their own, which are rounded when they are complete: by who has added them up, or,
+/// where a thread would have to go through too many, in a pass of its own.
+fn settled(lowered: &mut Lowered, scatter: &ScatterAdd, dtype: DType) {
+    let ScatterAdd {
+        outer, size, inner, ..
+    } = *scatter;
+    let len = outer * size * inner;
+    let sums = Arg::Scratch(lowered.scratch.len());
+    lowered.scratch.push(4 * len as u64);
+    let mut open = false;
+    let last = lowered.work.len() - 1;
+    for (at, work) in lowered.work.iter_mut().enumerate() {
+        let call = match work {
+            Work::Clear => {
+                *work = zeros(sums, len).into();
+                continue;
+            }
+            Work::Call(call) if call.args.contains(&Arg::Output) => call,
+            Work::Call(_) => continue,
+        };
+        let output = call.args.iter_mut().filter(|arg| **arg == Arg::Output);
+        output.for_each(|arg| *arg = sums);
+        let rounds = match call.label {
+            ROWS => size as u64,
+            LINES => inner.div_ceil(256) as u64,
+            _ => 0,
+        };
+        let settles = at == last && call.iterations + rounds <= MAX_ITERATIONS;
+        open = at == last && !settles;
+        if settles {
+            call.iterations += rounds;
+            if call.label == ROWS {
+                call.constants.push(("SETTLES", 1.0));
+            }
+            call.wgsl = halves::with_settling(&call.wgsl, call.args.len(), dtype).into();
+            call.args.push(Arg::Output);
+        }
+    }
+    if open {
+        let wgsl = halves::with_pairs(kernels::NARROW, "y", dtype).into();
+        let call = Call {
+            label: "narrow",
+            wgsl,
+            constants: Vec::new(),
+            args: vec![sums, Arg::Output, Arg::Params],
+            params: [len].into_iter().collect(),
+            grid: Grid::Threads(len as u64).halved(),
+            iterations: 0,
+        };
+        lowered.work.push(call.into());
+    }
+}
+
+/// Zeros in so many words of a buffer.
+fn zeros(buffer: Arg, words: usize) -> Call {
+    Call {
+        label: "zero",
+        wgsl: kernels::ZERO.into(),
+        constants: Vec::new(),
+        args: vec![buffer],
+        params: [].into_iter().collect(),
+        grid: Grid::Threads(words as u64),
+        iterations: 0,
+    }
 }
 
 /// A kernel in which a thread walks along the elements of a row.
@@ -139,7 +221,7 @@ impl Walk {
             let end = scatter.count.min(begin + most);
             let call = Call {
                 label: self.label,
-                wgsl: kernels::with_element(self.wgsl, memory(view.output_dtype)).into(),
+                wgsl: kernels::with_element(self.wgsl, memory(view.output_dtype.widened())).into(),
                 constants: Vec::new(),
                 args: vec![
                     Arg::Input(0),
@@ -192,8 +274,11 @@ fn sorted(view: &StepView<'_>, scatter: &ScatterAdd) -> Result<Lowered, Error> {
         let end = count.min(begin + most);
         let call = Call {
             label: "scatter add sorted",
-            wgsl: kernels::with_element(kernels::SCATTER_ADD_SORTED, memory(view.output_dtype))
-                .into(),
+            wgsl: kernels::with_element(
+                kernels::SCATTER_ADD_SORTED,
+                memory(view.output_dtype.widened()),
+            )
+            .into(),
             constants: Vec::new(),
             args: vec![
                 Arg::Input(0),

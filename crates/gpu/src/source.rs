@@ -77,6 +77,45 @@ pub(super) fn stored(dtype: DType, value: &str) -> String {
     }
 }
 
+/// The elements of four neighbours whose words are `words`, two to a word.
+pub(super) fn four_halves(dtype: DType, words: &str) -> [String; 4] {
+    let each = ["x & 0xffffu", "x >> 16u", "y & 0xffffu", "y >> 16u"];
+    each.map(|part| format!("w_{dtype}_to_f32({words}.{part})"))
+}
+
+/// The words of four neighbours, given what [`stored`] makes of each.
+pub(super) fn four_stored(halves: &[String]) -> String {
+    let word = |pair: &[String]| format!("{} | ({} << 16u)", pair[0], pair[1]);
+    let words: Vec<String> = halves.chunks(2).map(word).collect();
+    format!("vec2<u32>({})", words.join(", "))
+}
+
+/// `put_<buffer>`, which stores one of the two elements of a word, whoever has the other one: each invocation changes its own
+/// bits alone, so that no order matters. The buffer is of atomic words.
+pub(super) fn put(buffer: &str) -> String {
+    format!(
+        "fn put_{buffer}(at: u32, half: u32) {{\nlet shift = (at & 1u) * 16u;\n\
+         atomicAnd(&{buffer}[at / 2u], 0xffff0000u >> shift);\n\
+         atomicOr(&{buffer}[at / 2u], half << shift);\n}}\n"
+    )
+}
+
+/// WGSL type of four elements that lie together and are aligned.
+pub(super) fn memory_of_four(dtype: DType) -> String {
+    match dtype.is_half() {
+        true => "vec2<u32>".to_owned(),
+        false => format!("vec4<{}>", memory(dtype)),
+    }
+}
+
+/// What is stored of four neighbours, given what [`stored`] makes of each.
+pub(super) fn whole_stored(dtype: DType, each: &[String]) -> String {
+    match dtype.is_half() {
+        true => four_stored(each),
+        false => format!("vec4<{}>({})", memory(dtype), each.join(", ")),
+    }
+}
+
 /// Word `at` of the uniform block.
 pub(super) fn param(at: usize) -> String {
     format!("params[{}].{}", at / 4, ["x", "y", "z", "w"][at % 4])

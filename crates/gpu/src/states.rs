@@ -2,7 +2,7 @@
 //! Knows no loops.
 
 use super::reduce::{Source, Template};
-use super::source::{memory, stored};
+use super::source::{stored, whole_stored};
 use crate::dtype::Class;
 use crate::plan::ReduceKind;
 
@@ -77,7 +77,7 @@ impl Template {
         }
         let each = ["x", "y", "z", "w"]
             .map(|part| stored(self.output, &self.lower(&format!("{state}.{part}"))));
-        format!("vec4<{}>({})", memory(self.output), each.join(", "))
+        whole_stored(self.output, &each)
     }
 
     /// One operand's value as a state.

@@ -138,8 +138,8 @@ fn kind(
 ) -> Option<Quad> {
     Some(match inst {
         Inst::Load { input, view } => {
-            let words = expr.inputs[*input].size() == 4;
-            quad(view, shape, dim, words)
+            let dtype = expr.inputs[*input];
+            quad(view, shape, dim, dtype.size() == 4 || dtype.is_half())
         }
         Inst::Index { view } => quad(view, shape, dim, false),
         Inst::Stage { stage, .. } if varies(*stage) => Quad::Each(1),
@@ -150,12 +150,12 @@ fn kind(
     })
 }
 
-/// How `view` reads four points along `dim`; `words`: elements are words.
-fn quad(view: &View, shape: &[usize], dim: usize, words: bool) -> Quad {
+/// How `view` reads four points along `dim`; `fours`: four elements can be loaded at once.
+fn quad(view: &View, shape: &[usize], dim: usize, fours: bool) -> Quad {
     let even = |(d, &stride): (usize, &i64)| d == dim || shape[d] == 1 || stride % 4 == 0;
     match view.strides[dim] {
         0 => Quad::Same,
-        1 if words && view.offset % 4 == 0 && view.strides.iter().enumerate().all(even) => {
+        1 if fours && view.offset % 4 == 0 && view.strides.iter().enumerate().all(even) => {
             Quad::Whole
         }
         stride => Quad::Each(stride),

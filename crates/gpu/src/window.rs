@@ -1,9 +1,16 @@
 //! Window sums and argmaxima: one kernel with a thread for each window, or, where a thread would go through too many
 //! elements, one dimension after the other.
 
-use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS};
+use super::call::{Arg, Call, Grid, Lowered, MAX_ITERATIONS, Work};
+use super::halves;
+use super::step::StepView;
+use crate::dtype::DType;
 use crate::plan::{Window, WindowKind};
+use wgrad_device::Error;
 use wgrad_shaders::kernels;
+
+/// The kernel with a thread for each window.
+const WHOLE: &str = "window";
 
 /// Elements of a window from which its dimensions are taken one after the other.
 const LARGE: u64 = 4096;
@@ -14,7 +21,39 @@ const LONG: usize = 256;
 /// Bytes that states between dimensions may take, unless a single plane takes more.
 const STATES: usize = 32 << 20;
 
-pub(super) fn lower(window: &Window) -> Lowered {
+pub(super) fn lower(view: &StepView<'_>, window: &Window) -> Result<Lowered, Error> {
+    let mut lowered = of(window);
+    let from = view.input_dtypes.first().copied().unwrap_or(DType::F32);
+    for work in &mut lowered.work {
+        if let Work::Call(call) = work {
+            narrow(call, from, view.output_dtype);
+        }
+    }
+    halves::complete(&mut lowered)?;
+    Ok(lowered)
+}
+
+/// The same call where elements, or results, have two bytes.
+fn narrow(call: &mut Call, from: DType, to: DType) {
+    let mut text = call.wgsl.to_string();
+    for (name, arg) in [("x", 0), ("rest", 1)] {
+        if call.args[arg] == Arg::Input(0) {
+            text = halves::with_loads(&text, name, from);
+        }
+    }
+    let whole = call.label == WHOLE;
+    if whole && to.is_half() {
+        text = halves::with_pairs(&text, "y", to);
+        call.grid = call.grid.halved();
+        call.iterations *= 2;
+    } else if call.args.contains(&Arg::Output) {
+        text = halves::with_stores(&text, "y", to);
+    }
+    call.wgsl = text.into();
+}
+
+/// Dispatches for elements and results of four bytes.
+fn of(window: &Window) -> Lowered {
     let [d, h, w] = window.kernel.map(|n| n as u64);
     let rounds = d.saturating_mul(1 + h.saturating_mul(1 + w));
     match rounds <= LARGE {
@@ -38,7 +77,7 @@ fn whole(window: &Window, iterations: u64) -> Call {
         window.dilation,
     ];
     Call {
-        label: "window",
+        label: WHOLE,
         wgsl: kernels::WINDOW.into(),
         constants: vec![("ARGMAX", flag(window.kind == WindowKind::ArgMax))],
         args: vec![Arg::Input(0), Arg::Output, Arg::Params],

@@ -157,10 +157,8 @@ fn w_f16_from_f32(x: f32) -> u32 {
     let a = b & 0x7fffffffu;
     let n = a - 0x38000000u;
     let normal = (n + (0xfffu + ((n >> 13u) & 1u))) >> 13u;
-    // Subnormal: the integer |x| * 2^24, by shifting the significand right.
-    let m = (a & 0x007fffffu) | 0x00800000u;
-    let s = 126u - clamp(a >> 23u, 101u, 112u);
-    let sub = (m + ((1u << (s - 1u)) - 1u) + ((m >> s) & 1u)) >> s;
+    // Subnormal: the integer |x| * 2^24, which the last bits of a half and it together are.
+    let sub = bitcast<u32>(bitcast<f32>(a) + 0.5) - 0x3f000000u;
     let h = select(normal, sub, a < 0x38800000u);
     let i = select(h, 0x7c00u, a >= 0x47800000u);
     let j = select(i, 0x7e00u | ((a >> 13u) & 0x3ffu), a > 0x7f800000u);

@@ -12,15 +12,20 @@ use wgrad_graph::{
 /// A program that cannot be recorded.
 pub fn each(mut f: impl FnMut(&str, &[&Tensor]) -> Result<(), String>) -> Result<(), String> {
     for dtype in [DType::F32, DType::F16] {
-        let of = Of { dtype };
-        of.products(&mut f)?;
-        of.convolutions(&mut f)?;
-        of.rows(&mut f)?;
-        of.maps(&mut f)?;
-        of.attention(&mut f)?;
-        of.others(&mut f)?;
+        of_dtype(dtype, &mut f)?;
     }
     updates(&mut f)
+}
+
+/// The same for the programs whose leaves are of this dtype.
+fn of_dtype(dtype: DType, f: &mut Take<'_>) -> Result<(), String> {
+    let of = Of { dtype };
+    of.products(f)?;
+    of.convolutions(f)?;
+    of.rows(f)?;
+    of.maps(f)?;
+    of.attention(f)?;
+    of.others(f)
 }
 
 type Take<'f> = dyn FnMut(&str, &[&Tensor]) -> Result<(), String> + 'f;
@@ -194,4 +199,54 @@ fn updates(f: &mut Take<'_>) -> Result<(), String> {
         "update rmsprop",
         &[&(&p - &g * 0.01 / (v1.sqrt() + 1e-8)), &v1],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_dtype;
+    use std::collections::BTreeMap;
+    use wgrad_graph::{DType, planning};
+    use wgrad_plan::DeviceClass;
+
+    /// Dispatches of each program on devices of a class.
+    fn dispatches(dtype: DType, class: DeviceClass) -> BTreeMap<String, Vec<&'static str>> {
+        let mut all = BTreeMap::new();
+        let counted = of_dtype(dtype, &mut |name, results| {
+            let plan = planning::planned_for_gpu(results, wgrad_gpu::config(class).epilogues);
+            let texts = wgrad_gpu::texts(&plan, class).map_err(|e| e.to_string())?;
+            let name = name.trim_end_matches(&dtype.to_string()).to_owned();
+            all.insert(name, texts.iter().map(|text| text.label).collect());
+            Ok(())
+        });
+        counted.expect("programs");
+        all
+    }
+
+    #[test]
+    fn floats_of_two_bytes_take_no_dispatch_more() {
+        let mut more = Vec::new();
+        for class in [DeviceClass::Discrete, DeviceClass::Software] {
+            let of_f32 = dispatches(DType::F32, class);
+            for dtype in [DType::F16, DType::BF16] {
+                for (name, labels) in dispatches(dtype, class) {
+                    // On a software adapter a thread would have to round too many lines of a table: a pass does.
+                    if class == DeviceClass::Software && name.starts_with("embedding") {
+                        continue;
+                    }
+                    let before = &of_f32[&name];
+                    if labels.len() > before.len() {
+                        more.push(format!(
+                            "{name}{dtype} {class:?}: {labels:?}, not {before:?}"
+                        ));
+                    }
+                }
+            }
+        }
+        assert!(
+            more.is_empty(),
+            "{} take more:\n{}",
+            more.len(),
+            more.join("\n")
+        );
+    }
 }

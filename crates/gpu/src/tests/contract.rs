@@ -114,6 +114,10 @@ pub(super) fn cases() -> Vec<Case> {
     for (ta, tb) in [(false, false), (true, true)] {
         cases.push(matmul_case(matmul(2, 140, 133, 21, ta, tb)));
     }
+    // Lines that are aligned, for large tiles and for others.
+    for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
+        cases.push(matmul_case(matmul(1, 140, 132, 44, ta, tb)));
+    }
     cases.push(matmul_case(matmul(1, 1160, 100, 3, false, false)));
     cases.push(matmul_case(matmul(1, 1, 1, 1, false, false)));
     cases.push(matmul_case(matmul(1, 5, 9, 700, false, false)));

@@ -6,6 +6,7 @@ mod attention;
 mod contract;
 mod convolutions;
 mod elementwise;
+mod halves;
 mod reductions;
 mod rounds;
 mod rows;

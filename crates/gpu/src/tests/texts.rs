@@ -90,6 +90,8 @@ fn named_kernels_are_valid() {
         "matmul register",
         "matmul tiled",
         "matmul wide",
+        "matmul tiled aligned",
+        "matmul wide aligned",
         "matmul lanes",
         "matmul lanes aligned",
         "conv lanes",

@@ -381,7 +381,7 @@ macro_rules! primitives {
             pub(crate) fn derives_in_f32(&self) -> bool {
                 match self {
                     Op::Cast(_) | Op::Checkpoint(_) | Op::Custom(_) | Op::Host(_) => false,
-                    Op::Max(_) | Op::Min(_) | Op::Where(_) | Op::Add(_) | Op::Neg(_) | Op::ReduceSum(_) => false,
+                    Op::Max(_) | Op::Min(_) | Op::Where(_) | Op::Add(_) | Op::Neg(_) | Op::Relu(_) | Op::ReduceSum(_) => false,
                     op => matches!(
                         op.lower(),
                         Lowered::Elementwise(_)

@@ -18,7 +18,8 @@ pub(super) fn fuse(plan: &mut Plan, limits: &Limits) {
     let mut joined_to_others = vec![false; plan.steps.len()];
     for at in 0..plan.steps.len() {
         if let Some(product) = product_below(plan, &uses, at, limits) {
-            plan.steps[at] = joined(&plan.steps[product], &plan.steps[at]);
+            let dtype = plan.slots[plan.steps[product].output].dtype;
+            plan.steps[at] = joined(&plan.steps[product], dtype, &plan.steps[at]);
             joined_to_others[product] = true;
         }
     }
@@ -70,7 +71,7 @@ fn product_below(plan: &Plan, uses: &Uses, at: usize, limits: &Limits) -> Option
         Inst::Apply { op, .. } => op.is_long(),
         _ => false,
     });
-    if !dense || stays || out.dtype != DType::F32 || step.check != 0 {
+    if !dense || stays || !out.dtype.is_float() || step.check != 0 {
         return None;
     }
     let fits = |&product: &usize| {
@@ -117,14 +118,14 @@ fn distinct(product: &Step, map: &Step) -> usize {
     slots.len()
 }
 
-/// The step that does both, in the map's place.
-fn joined(product: &Step, map: &Step) -> Step {
+/// The step that does both, in the map's place; the product's result is of this dtype.
+fn joined(product: &Step, dtype: DType, map: &Step) -> Step {
     let Kernel::Map(then) = &map.kernel else {
         return map.clone();
     };
     let mut then = then.clone();
     let mut inputs = product.inputs.clone();
-    let mut dtypes = vec![DType::F32];
+    let mut dtypes = vec![dtype];
     let mut to = Vec::with_capacity(map.inputs.len());
     for (&slot, &dtype) in map.inputs.iter().zip(&then.expr.inputs) {
         if slot == product.output {

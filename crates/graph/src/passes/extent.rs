@@ -127,7 +127,7 @@ impl Extent {
                 let len: usize = m.shape.iter().product();
                 let whole = is_whole(plan, step);
                 let kind = match len {
-                    _ if slot.dtype.size() != 4 => return None,
+                    _ if !may_store(slot.dtype, limits) => return None,
                     _ if len == self.outer * self.inner && (whole || limits.host) => {
                         StageKind::Each
                     }
@@ -219,6 +219,11 @@ fn run_of(reduce: &Reduce, outer: usize, inner: usize) -> Option<usize> {
     let fits = natural(&reduce.outer, rows, run)
         && natural(&reduce.inner[..left], &points[..left], run * outer);
     (fits && (LINE..inner).contains(&run)).then_some(run)
+}
+
+/// Whether steps over rows may have results of this dtype.
+pub(super) fn may_store(dtype: DType, limits: &Limits) -> bool {
+    dtype.size() == 4 || dtype.is_half() && !limits.host
 }
 
 /// Whether a map writes all of its output in order, not a region.

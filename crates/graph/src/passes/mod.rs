@@ -129,7 +129,7 @@ impl Graph {
 /// | `max_inputs` | 32 | 6 to 32 | 6 to 32 | storage buffers that the adapter binds, less output and status word |
 /// | `host`: Rows sum over the rows | yes | no | no | the cpu's threads wait for each other inside a step, workgroups cannot |
 /// | `host`: Rows write parts of a concatenation | yes | no | no | each part is one more binding on a GPU |
-/// | `host`: products and convolutions round to f16 and bf16 | yes | no | no | a GPU's store f32, whatever their operands are |
+/// | not `host`: Rows, scans, windows, reductions store f16 and bf16 | no | yes | yes | the cpu's loops over rows and lines are of words |
 /// | `host`: weight gradients after the input's | yes | no | no | their operands are in no cache of a GPU; there the order saves nothing |
 /// | `align` | 1 | 4 to 64 | 4 to 64 | where a binding may begin; a loop's slices lie so |
 /// | `epilogues` | no | no | yes | a card is spared a pass over the result. On the cpu it finds the result in its cache; llvmpipe compiles one more kernel, which makes a first step take 2.3 s instead of 1.2 |

@@ -111,7 +111,7 @@ fn piece(plan: &Plan, users: &Users, at: usize) -> Option<Piece> {
         && len == from.len
         && len < to.len
         && from.dtype == to.dtype
-        && from.dtype.size() == 4
+        && from.dtype.size() >= 2
         && matches!(from.place, Place::Temp(_))
         && !users.is_result[slot];
     let offset = usize::try_from(store.offset).ok()?;

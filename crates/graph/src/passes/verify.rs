@@ -1,6 +1,7 @@
 //! What must hold between passes. Runs in debug builds and tests; a violation is a fault of wgrad, so it panics with
 //! the offending node or step.
 
+use super::extent::may_store;
 use super::{Graph, Limits};
 use crate::ops::Operand;
 use crate::plan::{Expr, Inst, Kernel, Place, Plan, Rows, SlotId, Stage, StageKind, Step};
@@ -124,7 +125,7 @@ fn verify_kernel(plan: &Plan, at: usize, step: &Step, limits: &Limits) {
             verify_expr(at, &m.expr, rank, &[]);
         }
         Kernel::Reduce(r) => verify_expr(at, &r.expr, r.outer.len() + r.inner.len(), &[]),
-        Kernel::Rows(r) => verify_rows(plan, at, step, r),
+        Kernel::Rows(r) => verify_rows(plan, at, step, r, limits),
         Kernel::Attention(a) => {
             assert_eq!(a.inputs.len(), inputs, "inputs of step {at}");
             assert_eq!(
@@ -144,7 +145,7 @@ fn verify_kernel(plan: &Plan, at: usize, step: &Step, limits: &Limits) {
     }
 }
 
-fn verify_rows(plan: &Plan, at: usize, step: &Step, rows: &Rows) {
+fn verify_rows(plan: &Plan, at: usize, step: &Step, rows: &Rows, limits: &Limits) {
     assert!(rows.stages.len() <= Rows::MAX_STAGES, "stages of step {at}");
     let outputs: Vec<usize> = step.outputs().collect();
     assert!(
@@ -163,7 +164,8 @@ fn verify_rows(plan: &Plan, at: usize, step: &Step, rows: &Rows) {
                 assert!(one, "stage {s} of step {at} reads points of a row");
             }
         }
-        assert_eq!(stage.dtype.size(), 4, "stage {s} of step {at} is narrow");
+        let fits = may_store(stage.dtype, limits);
+        assert!(fits, "stage {s} of step {at} is narrow");
         assert!(
             stage.kind != StageKind::Across || stage.output.is_some(),
             "stage {s} of step {at} is lost"

@@ -1,6 +1,7 @@
 //! Puts casts around everything that computes in 32 bits but is given, or has to give, narrower elements. Maps read and write
 //! `u8`, `f16` and `bf16`, reductions read them, and products and convolutions read the floats among them: what they would read
-//! through a cast to f32 they read as it was before. On the host they round what they have summed too.
+//! through a cast to f32 they read as it was before, and they round what they have summed too. On a GPU so do all other kernels
+//! but those of loops and custom operations.
 
 use super::{Graph, GraphNode};
 use crate::dtype::DType;
@@ -12,9 +13,7 @@ pub(crate) fn widen(mut graph: Graph, host: bool) -> Graph {
     if graph.nodes.iter().all(|n| n.dtype.size() == 4) {
         return graph;
     }
-    if host {
-        round_products(&mut graph);
-    }
+    round_results(&mut graph, host);
     let mut out = Graph {
         nodes: Vec::with_capacity(graph.nodes.len()),
         ..graph
@@ -29,19 +28,21 @@ pub(crate) fn widen(mut graph: Graph, host: bool) -> Graph {
             continue;
         }
         let lowered = node.op.lower();
-        if is_product(&lowered) {
+        if !computes_in_maps(&lowered) {
+            let does = Does::of(&lowered, host);
             for i in &mut node.inputs {
-                *i = halves.before_cast(&mut out, *i).unwrap_or(*i);
+                let from = out.nodes[*i].dtype;
+                let half = does.reads.then(|| halves.before_cast(&mut out, *i));
+                *i = match half.flatten() {
+                    Some(half) => half,
+                    None if does.reads && from.is_half() => *i,
+                    None if does.inlines && from.is_half() && from == dtype => *i,
+                    None => cast(&mut out, *i, from.widened()),
+                };
             }
-            if !(host && dtype.is_half()) {
+            if !(does.rounds && dtype.is_half()) {
                 node.dtype = dtype.widened();
             }
-        } else if !computes_in_maps(&lowered) {
-            for i in &mut node.inputs {
-                let to = out.nodes[*i].dtype.widened();
-                *i = cast(&mut out, *i, to);
-            }
-            node.dtype = dtype.widened();
         }
         out.nodes.push(node);
         let at = out.nodes.len() - 1;
@@ -51,12 +52,38 @@ pub(crate) fn widen(mut graph: Graph, host: bool) -> Graph {
     out
 }
 
+/// What a kernel does with floats of two bytes.
+struct Does {
+    /// Reads them from memory.
+    reads: bool,
+    /// Computes its operands itself, as maps do, and takes them as they are.
+    inlines: bool,
+    /// Rounds its results to them.
+    rounds: bool,
+}
+
+impl Does {
+    fn of(lowered: &Lowered, host: bool) -> Does {
+        use Lowered::*;
+        let product = is_product(lowered);
+        let stores = matches!(lowered, Window { .. } | Scan { .. } | ScatterAdd { .. });
+        let reads = stores || matches!(lowered, ArgSort { .. });
+        let inlines = matches!(lowered, Regions { .. });
+        let rounds = stores || matches!(lowered, Reduce { .. } | Regions { .. });
+        Does {
+            reads: product || !host && reads,
+            inlines: !host && inlines,
+            rounds: product || !host && rounds,
+        }
+    }
+}
+
 fn is_product(lowered: &Lowered) -> bool {
     matches!(lowered, Lowered::Matmul | Lowered::Conv { .. })
 }
 
-/// Gives products and convolutions in f32 the dtype that all who read them cast them to, movements in between too.
-fn round_products(graph: &mut Graph) {
+/// Gives results in f32 of kernels that round them the dtype that all who read them cast them to, movements in between too.
+fn round_results(graph: &mut Graph, host: bool) {
     /// What those who have been seen so far read a node as.
     #[derive(Clone, Copy, PartialEq)]
     enum Read {
@@ -89,7 +116,7 @@ fn round_products(graph: &mut Graph) {
     for (n, node) in graph.nodes.iter_mut().enumerate() {
         if let Read::As(dtype) = read[n]
             && node.dtype == DType::F32
-            && (is_product(&node.op.lower()) || is_view(node) && rounded[node.inputs[0]])
+            && (Does::of(&node.op.lower(), host).rounds || is_view(node) && rounded[node.inputs[0]])
         {
             node.dtype = dtype;
             rounded[n] = true;
