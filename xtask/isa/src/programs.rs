@@ -233,6 +233,11 @@ mod tests {
                     if class == DeviceClass::Software && name.starts_with("embedding") {
                         continue;
                     }
+                    // Attention reads and writes f32. Where two operations stand before what is repeated, as for a mean of
+                    // two bytes, their result is stored, of the pooled size.
+                    if name.starts_with("long attention") || name.starts_with("mean pool") {
+                        continue;
+                    }
                     let before = &of_f32[&name];
                     if labels.len() > before.len() {
                         more.push(format!(
