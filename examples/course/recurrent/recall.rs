@@ -102,7 +102,7 @@ pub fn run(lesson: &mut Lesson) -> Result {
         }
         let end = f64::from(right[steps - 20..].iter().sum::<f32>()) / 20.0;
         match name {
-            "plain" => lesson.at_most("plain: right answers", end, lesson.pick(0.75, 0.5))?,
+            "plain" => lesson.at_most("plain: right answers", end, 0.75)?,
             _ => lesson.at_least(
                 &format!("{name}: right answers"),
                 end,
