@@ -229,8 +229,9 @@ impl Attention {
         Some(heads.saturating_mul(self.key.size(-2)).saturating_mul(4))
     }
 
-    /// Whether scores are better computed block by block within one operation: where they are large. Below that each head's stay in a
-    /// cache of the cpu, and the composition keeps weights that the gradient would compute again: six products instead of seven.
+    /// Whether scores are computed block by block within one operation: where the composition would cut them into blocks of queries
+    /// that the gradient computes again. Below that the composition keeps its weights, six products instead of seven; whether the
+    /// operation is faster there all the same, as on the cpu it may be where attention is causal, has not been settled.
     fn worth_fusing(&self) -> bool {
         let queries = self.query.size(-2);
         let bytes = self.bytes_of_query();
