@@ -30,7 +30,7 @@ enum Where {
 struct Copied {
     from: Where,
     to: Where,
-    /// Bytes of a part.
+    /// Bytes of a unit of a part.
     len: usize,
 }
 
@@ -74,11 +74,12 @@ pub(super) fn run(
     let places = Places::new(inner, l, inputs, outs);
     let shared = Shared {
         places: segment.slots.iter().map(|s| places.of(s.0)).collect(),
-        copies: places.copies(segment.parts),
+        copies: places.copies(segment.share.units),
     };
     let (buffers, shared) = (&*inner, &shared);
     par.for_each(segment.parts, |part| {
         with_scratch(segment.local, |own| {
+            let units = segment.units(part);
             let nothing = Slots::read(&[]);
             let mut slots = Slots::new(vec![nothing; shared.places.len()]);
             for round in 0..l.length {
@@ -91,7 +92,7 @@ pub(super) fn run(
                 for copy in &shared.copies {
                     let ((from, has), (to, room)) =
                         (copy.from.at(round, row), copy.to.at(round, row));
-                    let (first, len) = (part * copy.len, copy.len);
+                    let (first, len) = (units.start * copy.len, units.len() * copy.len);
                     assert!(first + len <= has && first + len <= room, "a part of a row");
                     // SAFETY: both hold the part, and are different buffers.
                     unsafe { from.add(first).copy_to_nonoverlapping(to.add(first), len) };
@@ -185,7 +186,7 @@ impl<'a> Places<'a> {
     }
 
     /// What has to be copied after a round: what is handed on too, and what lies in several rows.
-    fn copies(&self, parts: usize) -> Vec<Copied> {
+    fn copies(&self, units: usize) -> Vec<Copied> {
         let body = &self.l.body;
         let mut slots = body.outputs.clone();
         slots.sort_unstable();
@@ -199,7 +200,7 @@ impl<'a> Places<'a> {
             rows.map(move |to| Copied {
                 from: self.of(slot),
                 to,
-                len: body.slots[slot].len / parts * ELEMENT,
+                len: body.slots[slot].len / units * ELEMENT,
             })
         };
         slots.into_iter().flat_map(of_slot).collect()

@@ -1,13 +1,13 @@
 //! Puts cut steps together: where each value of a part lies, and whether no part meets another. It must not know how a step is
 //! cut, nor whether a segment is worth it.
 
-use super::cut::{Access, Cut, cut};
+use super::cut::{Access, Cut, Share, cut};
 use super::uses::Uses;
 use super::{Chunk, Segment, Source};
 use crate::conv;
 use crate::plan::{Kernel, Place, Plan, SlotId, Step};
 use crate::run::ready::Ready;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::ops::Range;
 
 /// Why steps are no segment.
@@ -28,27 +28,53 @@ pub(super) struct Known<'a> {
 }
 
 impl Known<'_> {
-    /// Step `at` cut into `parts`.
-    pub(super) fn cut(&self, at: usize, parts: usize) -> Option<Cut> {
-        cut(self.plan, (&self.plan.steps[at], &self.ready[at]), parts)
+    /// A part of step `at`.
+    pub(super) fn cut(&self, at: usize, share: Share) -> Option<Cut> {
+        cut(self.plan, (&self.plan.steps[at], &self.ready[at]), share)
     }
 }
 
-/// The steps as one segment of so many parts, if they fit together.
-pub(super) fn build(known: Known<'_>, steps: Range<usize>, parts: usize) -> Result<Segment, Unfit> {
+/// The steps as one segment that is cut so, if they fit together.
+pub(super) fn build(known: Known<'_>, steps: Range<usize>, share: Share) -> Result<Segment, Unfit> {
+    let whole = of_equal(known, steps.clone(), share)?;
+    let Some(last) = share.last() else {
+        return Ok(whole);
+    };
+    let last = of_equal(known, steps, last)?;
+    if last.slots != whole.slots {
+        return Err(Unfit::Never);
+    }
+    Ok(Segment {
+        last: last.chunks,
+        local: whole.local.max(last.local),
+        ..whole
+    })
+}
+
+/// The same of parts that are all as high.
+fn of_equal(known: Known<'_>, steps: Range<usize>, share: Share) -> Result<Segment, Unfit> {
     let plan = known.plan;
-    let cuts: Option<Vec<Cut>> = steps.clone().map(|i| known.cut(i, parts)).collect();
+    let parts = share.parts();
+    let cuts: Option<Vec<Cut>> = steps.clone().map(|i| known.cut(i, share)).collect();
     let cuts = cuts.ok_or(Unfit::Never)?;
-    let mut uses = Uses::new(plan, parts);
+    let mut uses = Uses::new(plan, share);
+    let mut packs = FxHashSet::default();
     for (i, cut) in steps.clone().zip(&cuts) {
         if !uses.add(i, cut) {
             return Err(Unfit::Never);
+        }
+        // All are packed before the first part runs: what is packed later must not take the place of what was packed before.
+        if let Ready::Matmul(packed) = known.ready[i] {
+            let new = packs.insert(packed.pack);
+            if packed.first && !new {
+                return Err(Unfit::Crowded(i));
+            }
         }
     }
     let mut places = Places {
         known,
         steps: steps.clone(),
-        parts,
+        share,
         uses: &uses,
         slots: Vec::new(),
         numbers: FxHashMap::default(),
@@ -93,13 +119,15 @@ pub(super) fn build(known: Known<'_>, steps: Range<usize>, parts: usize) -> Resu
     }
     let (local, between) = (places.local, places.between);
     Ok(Segment {
-        touched: touched(plan, &chunks, &places.slots, parts) + between * 4 * parts,
+        touched: touched(plan, &chunks, &places.slots, share.units) + between * 4 * parts,
         all: for_all(plan, &steps),
         slots: places.slots,
         steps,
+        share,
         parts,
         chain: false,
         chunks,
+        last: Vec::new(),
         local,
         between,
         packs,
@@ -129,7 +157,7 @@ fn for_all(plan: &Plan, steps: &Range<usize>) -> Step {
 struct Places<'a> {
     known: Known<'a>,
     steps: Range<usize>,
-    parts: usize,
+    share: Share,
     uses: &'a Uses<'a>,
     /// Slots outside the thread's own memory, and whether they are written.
     slots: Vec<(SlotId, bool)>,
@@ -172,7 +200,7 @@ impl Places<'_> {
             };
         }
         let dtype = plan.slots[slot].dtype;
-        let len = plan.slots[slot].len / self.parts;
+        let len = self.share.of(plan.slots[slot].len);
         let at = match self.own.get(&slot) {
             Some(place) => place.start,
             None => self.room(slot, (len * dtype.size()).div_ceil(4)),
@@ -218,7 +246,7 @@ impl Places<'_> {
 }
 
 /// Bytes of slots that are cut into parts.
-fn touched(plan: &Plan, chunks: &[Chunk], slots: &[(SlotId, bool)], parts: usize) -> usize {
+fn touched(plan: &Plan, chunks: &[Chunk], slots: &[(SlotId, bool)], units: usize) -> usize {
     let mut bytes = vec![0; slots.len()];
     let sources = chunks
         .iter()
@@ -226,7 +254,7 @@ fn touched(plan: &Plan, chunks: &[Chunk], slots: &[(SlotId, bool)], parts: usize
     for source in sources {
         if let Source::Slot { number, access, .. } = *source {
             let size = plan.slots[slots[number].0].dtype.size();
-            bytes[number] = bytes[number].max(access.stride * parts * size);
+            bytes[number] = bytes[number].max(access.stride * units * size);
         }
     }
     bytes.iter().sum()

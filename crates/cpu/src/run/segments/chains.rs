@@ -13,6 +13,7 @@
 //! product are shared instead, step by step. It must not know what the steps compute.
 
 use super::build::{Known, Unfit, build};
+use super::cut::Share;
 use super::uses::{Use, Uses};
 use super::{Segment, users};
 use crate::matmul::gemm::packed_len;
@@ -31,11 +32,25 @@ const WEIGHTS: usize = 1 << 23;
 /// The most steps of a chain, so that looking for chains takes a time in proportion to the plan.
 const LONGEST: usize = 1 << 10;
 
-/// Into how many parts so many rows are cut; none where they stay together.
-fn parts(rows: usize) -> Option<usize> {
-    let most = (rows / FEWEST_ROWS).max(2);
-    let fits = |parts: &usize| rows.is_multiple_of(*parts) && rows / parts > 1;
-    (2..=most).rev().find(fits)
+/// How so many rows are cut; none where they stay together. An even number of parts, so that the last does not leave one of
+/// two threads alone.
+fn share(rows: usize) -> Option<Share> {
+    if rows < 4 {
+        return None;
+    }
+    let parts = (rows / FEWEST_ROWS / 2 * 2).max(2);
+    if rows.is_multiple_of(parts) {
+        return Some(Share::equal(parts));
+    }
+    let mut height = rows.div_ceil(parts);
+    // A single row is summed in another order.
+    if rows % height == 1 {
+        height += 1;
+    }
+    Some(Share {
+        units: rows,
+        height,
+    })
 }
 
 /// The product of few rows at step `at`, whose right operand is packed for several.
@@ -59,12 +74,12 @@ impl Finder {
         if at < self.looked {
             return None;
         }
-        let parts = parts(product(known, at)?.m)?;
-        let mut steps = at..reached(known, at, parts);
+        let share = share(product(known, at)?.m)?;
+        let mut steps = at..reached(known, at, share);
         self.looked = steps.end;
         // Each time a part is cut off that cannot be of the chain.
         while worth(known, steps.clone()) {
-            match build(known, steps.clone(), parts) {
+            match build(known, steps.clone(), share) {
                 Ok(chain) => {
                     return Some(Segment {
                         chain: true,
@@ -81,19 +96,9 @@ impl Finder {
 }
 
 /// Where the chain ends that begins at `at`.
-fn reached(known: Known<'_>, at: usize, parts: usize) -> usize {
-    let mut uses = Uses::new(known.plan, parts);
-    let mut packs = FxHashSet::default();
-    let mut fits = |i: usize| {
-        if let Ready::Matmul(packed) = known.ready[i] {
-            // What is packed later may take the place of what was packed before.
-            let new = packs.insert(packed.pack);
-            if packed.first && !new {
-                return false;
-            }
-        }
-        known.cut(i, parts).is_some_and(|cut| uses.add(i, &cut))
-    };
+fn reached(known: Known<'_>, at: usize, share: Share) -> usize {
+    let mut uses = Uses::new(known.plan, share);
+    let mut fits = |i: usize| known.cut(i, share).is_some_and(|cut| uses.add(i, &cut));
     let most = known.plan.steps.len().min(at + LONGEST);
     (at..most).find(|&i| !fits(i)).unwrap_or(most)
 }
@@ -125,26 +130,31 @@ pub(crate) fn of_body(l: &Loop, ready: &[Ready]) -> Option<Segment> {
     };
     let steps = 0..plan.steps.len();
     let rows = steps.clone().find_map(|at| product(known, at))?.m;
-    let parts = parts(rows)?;
-    if weights(known, steps.clone()) > WEIGHTS || reached(known, 0, parts) < steps.end {
+    let share = share(rows)?;
+    if weights(known, steps.clone()) > WEIGHTS {
         return None;
     }
-    let mut uses = Uses::new(plan, parts);
-    let fits = |at: usize| known.cut(at, parts).is_some_and(|cut| uses.add(at, &cut));
-    if !steps.clone().all(fits) || !handed_on(l, &uses, parts) {
+    // Weights are packed once, before the first round.
+    let changes = |ready: &Ready| matches!(ready, Ready::Matmul(packed) if !packed.constant);
+    if ready.iter().any(changes) {
         return None;
     }
-    let body = build(known, steps, parts).ok()?;
+    let mut uses = Uses::new(plan, share);
+    let fits = |at: usize| known.cut(at, share).is_some_and(|cut| uses.add(at, &cut));
+    if !steps.clone().all(fits) || !handed_on(l, &uses, share.units) {
+        return None;
+    }
+    let body = build(known, steps, share).ok()?;
     let is_given = |(slot, _): &(SlotId, bool)| !matches!(plan.slots[*slot].place, Place::Temp(_));
     body.slots.iter().all(is_given).then_some(body)
 }
 
 /// Whether a part of what is handed on from round to round, or left by each, is made of the same part.
-fn handed_on(l: &Loop, uses: &Uses<'_>, parts: usize) -> bool {
+fn handed_on(l: &Loop, uses: &Uses<'_>, units: usize) -> bool {
     let plan = &l.body;
     let by_part = |slot: SlotId| {
         let used = uses.of(slot).is_none_or(Use::is_by_part);
-        used && plan.slots[slot].len.is_multiple_of(parts)
+        used && plan.slots[slot].len.is_multiple_of(units)
     };
     let is_carry =
         |slot: SlotId| matches!(plan.slots[slot].place, Place::Leaf(i) if i < l.carries.len());

@@ -11,6 +11,43 @@ use crate::run::ready::Ready;
 /// Elements of a weight of two bytes that are widened again for each part: a first-level cache.
 const LARGEST: usize = 1 << 13;
 
+/// How a step is cut: its outermost loop into `units`, of which a part has `height`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) units: usize,
+    pub(crate) height: usize,
+}
+
+impl Share {
+    /// So many equal parts.
+    pub(super) fn equal(parts: usize) -> Share {
+        Share {
+            units: parts,
+            height: 1,
+        }
+    }
+
+    /// How many parts there are; the last may have fewer units.
+    pub(super) fn parts(self) -> usize {
+        self.units.div_ceil(self.height)
+    }
+
+    /// The same for the last part alone, if it has fewer units.
+    pub(super) fn last(self) -> Option<Share> {
+        let height = self.units % self.height;
+        (height > 0).then_some(Share { height, ..self })
+    }
+
+    /// What a part has of `n`, which the units share equally.
+    pub(super) fn of(self, n: usize) -> usize {
+        n / self.units * self.height
+    }
+
+    fn cuts(self, n: usize) -> bool {
+        n.is_multiple_of(self.units)
+    }
+}
+
 /// A step cut into parts, before it is known where its values are.
 pub(super) struct Cut {
     pub(super) kernel: Kernel,
@@ -18,7 +55,7 @@ pub(super) struct Cut {
     pub(super) outputs: Vec<Access>,
 }
 
-/// What a part touches of an operand: elements `base + part * stride` to `base + part * stride + reach`.
+/// What a part touches of an operand: elements `base + unit * stride` to `base + unit * stride + reach`, its first unit being `unit`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Access {
     /// A multiple of what all parts together take, so that what several steps do to a slot can be compared.
@@ -29,17 +66,18 @@ pub(super) struct Access {
 
 impl Access {
     /// Parts of `len` elements, one after the other.
-    fn dense(len: usize) -> Access {
+    fn dense(len: usize, share: Share) -> Access {
         Access {
             base: 0,
-            stride: len,
+            stride: len / share.height,
             reach: len,
         }
     }
 
     /// Parts `stride` apart, the first of which touches elements from `first` to before `end`.
-    fn between(stride: usize, parts: usize, first: usize, end: usize) -> Access {
-        let base = match stride * parts {
+    fn between(stride: usize, share: Share, first: usize, end: usize) -> Access {
+        let stride = stride / share.height;
+        let base = match stride * share.units {
             0 => 0,
             all => first / all * all,
         };
@@ -51,8 +89,8 @@ impl Access {
     }
 }
 
-/// `step` cut into `parts` along its outermost loop, if every part can be computed like the others.
-pub(super) fn cut(plan: &Plan, (step, ready): (&Step, &Ready), parts: usize) -> Option<Cut> {
+/// `step` cut into parts along its outermost loop, if every part can be computed like the others.
+pub(super) fn cut(plan: &Plan, (step, ready): (&Step, &Ready), share: Share) -> Option<Cut> {
     let bytes = |slot: SlotId| plan.slots[slot].dtype.size() == 1;
     // Where a leaf lies other parts may still read it.
     if step.outputs().any(|s| bytes(s) || plan.is_in_place(s)) {
@@ -64,20 +102,25 @@ pub(super) fn cut(plan: &Plan, (step, ready): (&Step, &Ready), parts: usize) -> 
     {
         return None;
     }
+    // What has no elements has no parts.
+    let mut slots = step.inputs.iter().copied().chain(step.outputs());
+    if slots.any(|slot| plan.slots[slot].len == 0) {
+        return None;
+    }
     let cut = match &step.kernel {
-        Kernel::Conv(c) if c.batch.is_multiple_of(parts) => {
+        Kernel::Conv(c) if share.cuts(c.batch) => {
             let weight = &plan.slots[step.inputs[1]];
             // A part would widen it again, but for what is made ready for all.
             let large = weight.dtype.size() != 4 && weight.len > LARGEST;
             (c.kind == ConvKind::WeightGrad || !large || conv::packed_len(c).is_some())
-                .then(|| convolution(c, parts))?
+                .then(|| convolution(c, share))?
         }
-        Kernel::Window(w) if w.planes.is_multiple_of(parts) => Some(window(w, parts)),
-        Kernel::ScatterAdd(s) if s.outer.is_multiple_of(parts) => Some(scatter_add(s, parts)),
-        Kernel::Matmul(m) if m.batch.is_multiple_of(parts) => Some(matmul(m, parts)),
-        Kernel::Matmul(m) if matches!(ready, Ready::Matmul(_)) => few_rows(m, parts),
-        Kernel::Map(m) => map(m, parts),
-        Kernel::Rows(r) => rows(r, parts),
+        Kernel::Window(w) if share.cuts(w.planes) => Some(window(w, share)),
+        Kernel::ScatterAdd(s) if share.cuts(s.outer) => Some(scatter_add(s, share)),
+        Kernel::Matmul(m) if share.cuts(m.batch) => Some(matmul(m, share)),
+        Kernel::Matmul(m) if matches!(ready, Ready::Matmul(_)) => few_rows(m, share),
+        Kernel::Map(m) => map(m, share),
+        Kernel::Rows(r) => rows(r, share),
         _ => None,
     };
     let all = |c: &Cut| {
@@ -87,11 +130,11 @@ pub(super) fn cut(plan: &Plan, (step, ready): (&Step, &Ready), parts: usize) -> 
 }
 
 /// By images. What an image's part of a weight gradient is, is a partial sum.
-fn convolution(c: &Conv, parts: usize) -> Option<Cut> {
+fn convolution(c: &Conv, share: Share) -> Option<Cut> {
     if conv::joins_images(c) {
         return None;
     }
-    let batch = c.batch / parts;
+    let batch = share.of(c.batch);
     let part = Conv { batch, ..*c };
     // What is made ready for all is used by all.
     if conv::packed_len(c).is_none() && !conv::is_like(c, &part) {
@@ -101,62 +144,63 @@ fn convolution(c: &Conv, parts: usize) -> Option<Cut> {
     let x = batch * c.groups * c.in_channels * product(&c.input);
     let y = batch * c.groups * c.out_channels * product(&c.output);
     let weight = c.groups * c.out_channels * c.in_channels * product(&c.kernel);
-    let all = Access::between(0, parts, 0, weight);
+    let all = Access::between(0, share, 0, weight);
     let (inputs, output) = match c.kind {
-        ConvKind::Forward => (vec![Access::dense(x), all], y),
-        ConvKind::InputGrad => (vec![Access::dense(y), all], x),
+        ConvKind::Forward => (vec![Access::dense(x, share), all], y),
+        ConvKind::InputGrad => (vec![Access::dense(y, share), all], x),
         ConvKind::WeightGrad => {
-            conv::sums(c)?.has_parts(parts).then_some(())?;
-            (vec![Access::dense(x), Access::dense(y)], 0)
+            let equal = share == Share::equal(share.units);
+            (equal && conv::sums(c)?.has_parts(share.units)).then_some(())?;
+            (vec![Access::dense(x, share), Access::dense(y, share)], 0)
         }
     };
     Some(Cut {
         kernel: Kernel::Conv(part),
         inputs,
-        outputs: vec![Access::dense(output)],
+        outputs: vec![Access::dense(output, share)],
     })
 }
 
-fn window(w: &Window, parts: usize) -> Cut {
-    let planes = w.planes / parts;
+fn window(w: &Window, share: Share) -> Cut {
+    let planes = share.of(w.planes);
     let len = |sizes: &[usize; 3]| planes * sizes.iter().product::<usize>();
     Cut {
         kernel: Kernel::Window(Window { planes, ..*w }),
-        inputs: vec![Access::dense(len(&w.input))],
-        outputs: vec![Access::dense(len(&w.output))],
+        inputs: vec![Access::dense(len(&w.input), share)],
+        outputs: vec![Access::dense(len(&w.output), share)],
     }
 }
 
-fn scatter_add(s: &ScatterAdd, parts: usize) -> Cut {
-    let outer = s.outer / parts;
+fn scatter_add(s: &ScatterAdd, share: Share) -> Cut {
+    let outer = share.of(s.outer);
     let last = |n: usize, stride: usize| n.saturating_sub(1) * stride;
     let reach = last(outer, s.index[0]) + last(s.count, s.index[1]) + last(s.inner, s.index[2]);
     Cut {
         kernel: Kernel::ScatterAdd(ScatterAdd { outer, ..*s }),
         inputs: vec![
-            Access::dense(outer * s.count * s.inner),
+            Access::dense(outer * s.count * s.inner, share),
             Access {
                 base: 0,
-                stride: outer * s.index[0],
+                stride: outer * s.index[0] / share.height,
                 reach: reach + 1,
             },
         ],
-        outputs: vec![Access::dense(outer * s.size * s.inner)],
+        outputs: vec![Access::dense(outer * s.size * s.inner, share)],
     }
 }
 
 /// By matrices.
-fn matmul(m: &Matmul, parts: usize) -> Cut {
-    let batch = m.batch / parts;
+fn matmul(m: &Matmul, share: Share) -> Cut {
+    let batch = share.of(m.batch);
     let access = |x: Matrix, rows: usize, cols: usize| Access {
         base: 0,
-        stride: batch * x.batch,
+        stride: batch * x.batch / share.height,
         reach: x.offset + batch.saturating_sub(1) * x.batch + reach(x, rows, cols),
     };
     Cut {
         kernel: Kernel::Matmul(Matmul { batch, ..*m }),
         inputs: vec![access(m.a, m.m, m.k), access(m.b, m.k, m.n)],
-        outputs: vec![Access::dense(batch * m.m * m.n)],
+        outputs: vec![Access::dense(batch * m.m * m.n, share)],
     }
 }
 
@@ -167,33 +211,33 @@ fn reach(x: Matrix, rows: usize, cols: usize) -> usize {
 
 /// By rows of the left operand, where the right one is packed for all: then a row's sums do not depend on how many rows
 /// there are, as long as there are several.
-fn few_rows(m: &Matmul, parts: usize) -> Option<Cut> {
-    let rows = m.m / parts;
-    let fits = m.batch == 1 && m.m.is_multiple_of(parts) && rows > 1;
+fn few_rows(m: &Matmul, share: Share) -> Option<Cut> {
+    let rows = share.of(m.m);
+    let fits = m.batch == 1 && share.cuts(m.m) && rows > 1;
     fits.then(|| {
         let end = m.a.offset + reach(m.a, rows, m.k);
-        let left = Access::between(rows * m.a.row, parts, m.a.offset, end);
+        let left = Access::between(rows * m.a.row, share, m.a.offset, end);
         let a = Matrix {
             offset: m.a.offset - left.base,
             ..m.a
         };
-        let right = Access::between(0, parts, 0, m.b.offset + reach(m.b, m.k, m.n));
+        let right = Access::between(0, share, 0, m.b.offset + reach(m.b, m.k, m.n));
         Cut {
             kernel: Kernel::Matmul(Matmul { m: rows, a, ..*m }),
             inputs: vec![left, right],
-            outputs: vec![Access::dense(rows * m.n)],
+            outputs: vec![Access::dense(rows * m.n, share)],
         }
     })
 }
 
 /// By its first dimension.
-fn map(m: &Map, parts: usize) -> Option<Cut> {
-    let shape = shorter(&m.shape, parts)?;
+fn map(m: &Map, share: Share) -> Option<Cut> {
+    let shape = shorter(&m.shape, share)?;
     let mut inputs = Touched::default();
     inputs.visit(&m.expr, &m.shape, &shape)?;
     let mut output = Touched::default();
     output.view(0, &m.store, &shape, 0)?;
-    let (inputs, outputs) = (inputs.accesses(parts)?, output.accesses(parts)?);
+    let (inputs, outputs) = (inputs.accesses(share)?, output.accesses(share)?);
     let mut expr = m.expr.clone();
     rebase(&mut expr, &inputs);
     let store = View {
@@ -208,8 +252,8 @@ fn map(m: &Map, parts: usize) -> Option<Cut> {
 }
 
 /// By rows.
-fn rows(rows: &Rows, parts: usize) -> Option<Cut> {
-    let outer = shorter(&rows.outer, parts)?;
+fn rows(rows: &Rows, share: Share) -> Option<Cut> {
+    let outer = shorter(&rows.outer, share)?;
     let n_rows: usize = outer.iter().product();
     let inner: usize = rows.inner.iter().product();
     let full = [&rows.outer[..], &rows.inner].concat();
@@ -234,7 +278,7 @@ fn rows(rows: &Rows, parts: usize) -> Option<Cut> {
             outputs.add(o, n_rows * to.pitch, to.offset, last)?;
         }
     }
-    let (inputs, outputs) = (inputs.accesses(parts)?, outputs.accesses(parts)?);
+    let (inputs, outputs) = (inputs.accesses(share)?, outputs.accesses(share)?);
     let mut short = Rows {
         outer,
         ..rows.clone()
@@ -258,11 +302,11 @@ fn region(stage: &Stage, width: usize) -> RowRegion {
     stage.region.unwrap_or(together)
 }
 
-/// `shape` with its first dimension cut into `parts`.
-fn shorter(shape: &[usize], parts: usize) -> Option<Vec<usize>> {
+/// `shape` with its first dimension as long as a part's.
+fn shorter(shape: &[usize], share: Share) -> Option<Vec<usize>> {
     let (&first, rest) = shape.split_first()?;
-    let fits = first > 0 && first.is_multiple_of(parts);
-    fits.then(|| [&[first / parts], rest].concat())
+    let fits = first > 0 && share.cuts(first);
+    fits.then(|| [&[share.of(first)], rest].concat())
 }
 
 /// Makes the loads of a part begin at its bases.
@@ -330,10 +374,10 @@ impl Touched {
     }
 
     /// All of them; none where something is not touched.
-    fn accesses(self, parts: usize) -> Option<Vec<Access>> {
+    fn accesses(self, share: Share) -> Option<Vec<Access>> {
         let access = |t: Option<(usize, usize, usize)>| {
             let (stride, first, end) = t?;
-            Some(Access::between(stride, parts, first, end))
+            Some(Access::between(stride, share, first, end))
         };
         self.0.into_iter().map(access).collect()
     }

@@ -1,6 +1,6 @@
 //! Runs a segment: which memory a part has, and its steps on one thread. It must not decide what is a segment.
 
-use super::{Chunk, Segment, Source};
+use super::{Chunk, Segment, Share, Source};
 use crate::call::{Context, Operand};
 use crate::conv;
 use crate::matmul::gemm::floats::Floats;
@@ -13,8 +13,26 @@ use crate::storage::HostBufferMut;
 use crate::threads::par::Par;
 use std::ops::Range;
 
+/// A part at hand: its units, and where its own memory begins.
+#[derive(Clone, Copy)]
+struct Part {
+    first: usize,
+    height: usize,
+    own: *mut f32,
+}
+
 /// The memory of each slot that a segment touches, which several threads write, each its parts.
 pub(crate) struct Slots(Vec<(*mut u8, usize)>);
+
+impl Part {
+    fn new(units: Range<usize>, own: &mut [f32]) -> Part {
+        Part {
+            first: units.start,
+            height: units.len(),
+            own: own.as_mut_ptr(),
+        }
+    }
+}
 
 // SAFETY: the threads use different parts.
 unsafe impl Sync for Slots {}
@@ -41,9 +59,11 @@ impl Slots {
     }
 
     /// What a part touches of a slot; what it writes.
-    fn of(&self, source: Source, (part, own): (usize, *mut f32), writes: bool) -> (*mut u8, usize) {
+    fn of(&self, source: Source, part: Part, writes: bool) -> (*mut u8, usize) {
         match source {
-            Source::Own { at, len, dtype } => (own.wrapping_add(at).cast(), len * dtype.size()),
+            Source::Own { at, len, dtype } => {
+                (part.own.wrapping_add(at).cast(), len * dtype.size())
+            }
             Source::Slot {
                 number,
                 access,
@@ -51,8 +71,11 @@ impl Slots {
                 ..
             } => {
                 let (start, len) = self.0[number];
-                let from = access.base + part * access.stride;
-                let n = if writes { access.stride } else { access.reach };
+                let from = access.base + part.first * access.stride;
+                let n = match writes {
+                    true => access.stride * part.height,
+                    false => access.reach,
+                };
                 assert!((from + n) * size <= len, "a part ends beyond its slot");
                 (start.wrapping_add(from * size), n * size)
             }
@@ -115,7 +138,8 @@ impl Segment {
                 let all = Sums(sums.as_mut_ptr());
                 par.for_each(self.parts, |part| {
                     with_scratch(self.local, |own| {
-                        for chunk in &self.chunks {
+                        let (units, chunks) = self.of(part);
+                        for chunk in chunks {
                             let packed = match (&chunk.pack, chunk.shared) {
                                 (Some(range), _) => Some(&packs[range.clone()]),
                                 (None, Some(p)) => shared.packed(p),
@@ -124,7 +148,7 @@ impl Segment {
                             // SAFETY: this thread alone works on this part.
                             unsafe {
                                 let sum = chunk.sums.as_ref().map(|r| all.of(r, part, self.parts));
-                                chunk.run((packed, sum), slots, run, (part, own.as_mut_ptr()));
+                                chunk.run((packed, sum), slots, run, Part::new(units.clone(), own));
                             }
                         }
                     });
@@ -150,6 +174,20 @@ impl Segment {
         }
     }
 
+    /// The units of a part, and its steps.
+    pub(crate) fn units(&self, part: usize) -> Range<usize> {
+        let Share { units, height } = self.share;
+        part * height..units.min((part + 1) * height)
+    }
+
+    fn of(&self, part: usize) -> (Range<usize>, &[Chunk]) {
+        let units = self.units(part);
+        match units.len() < self.share.height {
+            true => (units, &self.last),
+            false => (units, &self.chunks),
+        }
+    }
+
     /// Packs what several products read, where this segment has the first of them.
     pub(crate) fn pack(&self, plan: &Plan, buffers: &mut Buffers<'_>, par: Par<'_>) {
         for (chunk, step) in self.chunks.iter().zip(&plan.steps[self.steps.clone()]) {
@@ -170,10 +208,11 @@ impl Segment {
         run: Run<'_>,
         (part, own): (usize, &mut [f32]),
     ) {
-        for chunk in &self.chunks {
+        let (units, chunks) = self.of(part);
+        for chunk in chunks {
             let packed = chunk.shared.and_then(|p| buffers.packed(p));
             // SAFETY: the caller's.
-            unsafe { chunk.run((packed, None), slots, run, (part, own.as_mut_ptr())) };
+            unsafe { chunk.run((packed, None), slots, run, Part::new(units.clone(), own)) };
         }
     }
 }
@@ -188,7 +227,7 @@ impl Chunk {
         (packed, sum): (Option<&[f32]>, Option<&mut [f32]>),
         slots: &Slots,
         run: Run<'_>,
-        part: (usize, *mut f32),
+        part: Part,
     ) {
         let operand = |&source: &Source| {
             let (start, len) = slots.of(source, part, false);

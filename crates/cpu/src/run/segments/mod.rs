@@ -31,7 +31,7 @@ use crate::plan::{ConvKind, Kernel, Plan, SlotId, Step};
 use crate::run::ready::{Packed, Ready};
 use build::{Known, build};
 pub(crate) use chains::of_body;
-use cut::Access;
+use cut::{Access, Share};
 pub(crate) use execute::Slots;
 use std::ops::Range;
 
@@ -64,11 +64,14 @@ const SUMMED: usize = 1 << 21;
 pub(crate) struct Segment {
     /// Which steps of the plan.
     pub(crate) steps: Range<usize>,
+    pub(crate) share: Share,
     /// Number of parts.
     pub(crate) parts: usize,
     /// Whether it is a chain, whose steps are too short to be shared.
     chain: bool,
     chunks: Vec<Chunk>,
+    /// The steps of the last part, where it has fewer units.
+    last: Vec<Chunk>,
     /// The slots outside the threads' own memory, and whether they are written.
     pub(crate) slots: Vec<(SlotId, bool)>,
     /// Floats of the thread's own memory, for the values between the steps of one part.
@@ -184,7 +187,7 @@ fn around(known: Known<'_>, from: usize, at: usize) -> Option<Segment> {
 
 /// The longest segment around the step at `at` whose steps fit together.
 fn longest(known: Known<'_>, (from, at): (usize, usize), parts: usize) -> Option<Segment> {
-    let cuts = |i: usize| known.cut(i, parts);
+    let cuts = |i: usize| known.cut(i, Share::equal(parts));
     let start = (from.max(at.saturating_sub(MOST))..at)
         .rev()
         .take_while(|&i| cuts(i).is_some())
@@ -210,7 +213,7 @@ fn longest(known: Known<'_>, (from, at): (usize, usize), parts: usize) -> Option
 /// The steps as a segment, if what lies between them leaves a second-level cache step by step, and stays in the caches part by
 /// part.
 fn worth(known: Known<'_>, steps: Range<usize>, parts: usize) -> Option<Segment> {
-    let segment = build(known, steps, parts).ok()?;
+    let segment = build(known, steps, Share::equal(parts)).ok()?;
     let (between, local) = (segment.between * 4 * parts, segment.between * 4);
     (between >= BETWEEN && local <= LARGEST).then_some(segment)
 }

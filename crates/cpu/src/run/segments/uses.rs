@@ -1,14 +1,14 @@
 //! What the steps of a segment do to each slot, part by part: whether a part ever meets what another part has written. It must
 //! not know what a step computes.
 
-use super::cut::{Access, Cut};
+use super::cut::{Access, Cut, Share};
 use crate::plan::{ConvKind, Kernel, Plan, SlotId, Step};
 use rustc_hash::FxHashMap;
 
 /// What is known of the slots that some steps touch.
 pub(super) struct Uses<'a> {
     plan: &'a Plan,
-    parts: usize,
+    share: Share,
     slots: FxHashMap<SlotId, Use>,
     /// The slots in order of their first step, with that step.
     pub(super) order: Vec<(SlotId, usize)>,
@@ -18,7 +18,7 @@ pub(super) struct Uses<'a> {
 pub(super) struct Use {
     /// Some step writes it.
     pub(super) written: bool,
-    /// A part's elements are the `stride` ones from a multiple of all parts' on, and nobody else's.
+    /// A unit's elements are the `stride` ones from a multiple of all units' on, and no other part's.
     apart: bool,
     stride: usize,
     /// The parts are all of it.
@@ -47,10 +47,10 @@ fn is_sum(step: &Step) -> bool {
 }
 
 impl<'a> Uses<'a> {
-    pub(super) fn new(plan: &'a Plan, parts: usize) -> Uses<'a> {
+    pub(super) fn new(plan: &'a Plan, share: Share) -> Uses<'a> {
         Uses {
             plan,
-            parts,
+            share,
             slots: FxHashMap::default(),
             order: Vec::new(),
         }
@@ -83,12 +83,13 @@ impl<'a> Uses<'a> {
             stride,
             reach,
         } = *access;
-        let (all, len) = (stride * self.parts, self.plan.slots[slot].len);
+        let (all, len) = (stride * self.share.units, self.plan.slots[slot].len);
+        let within = reach <= stride * self.share.height;
         let now = Use {
             written,
-            apart: reach <= stride && base + all <= len,
+            apart: within && base + all <= len,
             stride,
-            whole: base == 0 && all == len && reach <= stride,
+            whole: base == 0 && all == len && within,
             summed,
             last: at,
         };
