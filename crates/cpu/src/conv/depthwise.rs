@@ -24,8 +24,8 @@ use std::ops::Range;
 /// Room for the longest vector.
 const LANES: usize = 16;
 
-/// Images whose products are added in f32 before the sums move on to f64.
-const CHAIN: usize = 4;
+/// Vectors of products that are added in f32 before the sums move on to f64, so that no error grows with a map or a batch.
+pub(crate) const CHAIN: usize = 1 << 10;
 
 /// Lines that are summed at once: chains of their own for the processor.
 const TOGETHER: usize = 4;
@@ -345,28 +345,61 @@ impl Depthwise {
             let (copy, sums) = scratch.split_at_mut(room);
             for (g, out) in groups.zip(out.chunks_exact_mut(count)) {
                 let mut totals = vec![0.0f64; count];
-                for first in (0..self.images).step_by(CHAIN) {
-                    sums.fill(0.0);
-                    for image in first..(first + CHAIN).min(self.images) {
-                        let i = image * self.groups + g;
-                        padded.fill(x.slab(i * plane, plane), copy);
+                let mut chain = 0;
+                sums.fill(0.0);
+                for i in (0..self.images).map(|image| image * self.groups + g) {
+                    padded.fill(x.slab(i * plane, plane), copy);
+                    for [line, column, lines, width] in blocks([lines, columns]) {
+                        let vectors = lines * width.div_ceil(LANES);
+                        if chain + vectors > CHAIN {
+                            add_up(sums, &mut totals);
+                            chain = 0;
+                        }
+                        chain += vectors;
                         let of_plane = sums.chunks_exact_mut(taps.offsets.len() * LANES);
                         for (o, sums) in of_plane.enumerate() {
-                            let y = y.slab((i * self.to + o) * positions, positions);
+                            let from = (i * self.to + o) * positions + line * columns + column;
+                            let y = y.slab(from, (lines - 1) * columns + width);
+                            let copy = &copy[line * step + column..];
                             y.with(|y| {
-                                products(copy, step, &taps.offsets, y, [lines, columns], sums);
+                                products(copy, step, &taps.offsets, y, [lines, width], sums);
                             });
                         }
                     }
-                    for (total, lanes) in totals.iter_mut().zip(sums.chunks_exact(LANES)) {
-                        *total += lanes.iter().map(|&x| f64::from(x)).sum::<f64>();
-                    }
                 }
+                add_up(sums, &mut totals);
                 out.iter_mut()
                     .zip(totals)
                     .for_each(|(out, total)| *out = total as f32);
             }
         });
+    }
+}
+
+/// A map of so many lines and columns as blocks, `[first line, first column, lines, columns]`, of no more vectors than a chain has:
+/// whole lines, or parts of one.
+pub(crate) fn blocks([lines, columns]: [usize; 2]) -> impl Iterator<Item = [usize; 4]> {
+    let width = columns.clamp(1, CHAIN * LANES);
+    let height = (CHAIN / width.div_ceil(LANES)).max(1);
+    let height = if width < columns { 1 } else { height };
+    (0..lines).step_by(height).flat_map(move |line| {
+        let of_line = move |column| {
+            [
+                line,
+                column,
+                height.min(lines - line),
+                width.min(columns - column),
+            ]
+        };
+        (0..columns).step_by(width).map(of_line)
+    })
+}
+
+/// Adds the lanes of each sum to its total, and begins anew.
+pub(crate) fn add_up(sums: &mut [f32], totals: &mut [f64]) {
+    for (total, lanes) in totals.iter_mut().zip(sums.chunks_exact_mut(LANES)) {
+        *total += lanes.iter().map(|&x| f64::from(x)).sum::<f64>();
+        lanes.fill(0.0);
     }
 }
 

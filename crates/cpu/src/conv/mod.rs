@@ -286,11 +286,19 @@ pub(crate) fn ways(conv: &Conv) -> Vec<way::Way> {
 }
 
 fn unfold_of(conv: &Conv) -> Unfold {
+    // A single position has no next one: what is made for each step of a stride stays small.
+    let stride = [0, 1, 2].map(|d| {
+        if conv.output[d] == 1 {
+            1
+        } else {
+            conv.stride[d]
+        }
+    });
     Unfold {
         input: conv.input,
         output: conv.output,
         kernel: conv.kernel,
-        stride: conv.stride,
+        stride,
         dilation: conv.dilation,
         padding: conv.padding.map(|p| p as i64),
     }

@@ -1,6 +1,7 @@
 //! The weight gradient of convolutions with three by three taps and few input channels: a sum over the positions of a plane
 //! for each tap, positions side by side in vectors, no unfolded input and no product of matrices. Knows no other sum.
 
+use crate::conv::depthwise::{CHAIN, add_up, blocks};
 use crate::conv::unfold::Unfold;
 use crate::lanes::{Lanes, best, read};
 use crate::matmul::gemm::floats::Floats;
@@ -50,11 +51,21 @@ impl<'c> FewWeight<'c> {
         let (plane, positions) = (self.shape.plane(), self.shape.positions());
         let padded = ((lines + 2) * self.width).next_multiple_of(LANES);
         let sums = groups * to * from * TAPS;
+        let mut totals = vec![0.0f64; sums];
+        // Vectors that sums are of since they were added up.
+        let (mut chain, vectors) = (0, lines * columns.div_ceil(LANES));
         with_scratch(padded + sums * LANES, |scratch| {
             let (padded, sums) = scratch.split_at_mut(padded);
             padded.fill(0.0);
             sums.fill(0.0);
             for slab in images.start * groups..images.end * groups {
+                if slab % groups == 0 {
+                    if chain + vectors > CHAIN {
+                        add_up(sums, &mut totals);
+                        chain = 0;
+                    }
+                    chain += vectors;
+                }
                 y.slab(slab * to * positions, to * positions).with(|y| {
                     for c in 0..from {
                         x.slab((slab * from + c) * plane, plane)
@@ -65,18 +76,26 @@ impl<'c> FewWeight<'c> {
                             let count = (to - first).min(TOGETHER);
                             let sums = &mut sums[at * TAPS * LANES..][..count * TAPS * LANES];
                             let y = &y[first * positions..][..count * positions];
-                            tap_sums(padded, self.width, y, [lines, columns], sums);
+                            for [line, column, lines, width] in blocks([lines, columns]) {
+                                let y = &y[line * columns + column..];
+                                let padded = &padded[line * self.width + column..];
+                                let sizes = [lines, width, positions];
+                                tap_sums(padded, self.width, y, sizes, sums);
+                                if vectors > CHAIN {
+                                    add_up(sums, &mut totals[at * TAPS..][..count * TAPS]);
+                                }
+                            }
                         }
                     }
                 });
             }
-            let sums = sums.chunks_exact(TAPS * LANES).enumerate();
-            for (at, sums) in sums {
+            add_up(sums, &mut totals);
+            for (at, totals) in totals.chunks_exact(TAPS).enumerate() {
                 let (slab, o) = (at / to, at % to);
                 let at = ((slab / from * to + o) * from + slab % from) * TAPS;
                 let taps = out[at..][..TAPS].iter_mut();
-                taps.zip(sums.chunks_exact(LANES))
-                    .for_each(|(out, lanes)| *out = lanes.iter().sum());
+                taps.zip(totals)
+                    .for_each(|(out, &total)| *out = total as f32);
             }
         });
     }
@@ -97,8 +116,9 @@ impl<'c> FewWeight<'c> {
 }
 
 best! {
-    /// Adds, for each plane of `y` and each tap, the products of `y` with the padded plane, to as many vectors of sums.
-    fn tap_sums(padded: &[f32], width: usize, y: &[f32], sizes: [usize; 2], sums: &mut [f32]) = tap_sums_of
+    /// Adds, for each plane of `y` and each tap, the products of `y` with the padded plane, to as many vectors of sums. Sizes are
+    /// lines, columns, and how far planes are apart; lines of `y` lie together.
+    fn tap_sums(padded: &[f32], width: usize, y: &[f32], sizes: [usize; 3], sums: &mut [f32]) = tap_sums_of
 }
 
 #[inline(always)]
@@ -106,21 +126,23 @@ unsafe fn tap_sums_of<V: Lanes>(
     padded: &[f32],
     width: usize,
     y: &[f32],
-    [lines, columns]: [usize; 2],
+    [lines, columns, apart]: [usize; 3],
     sums: &mut [f32],
 ) {
-    let planes = y.len() / (lines * columns);
+    let planes = sums.len() / (TAPS * LANES);
     assert!(
-        (lines + 1) * width + columns + 2 <= padded.len() && sums.len() == planes * TAPS * LANES
+        (lines + 1) * width + columns + 2 <= padded.len()
+            && (planes - 1) * apart + lines * columns <= y.len()
+            && sums.len() == planes * TAPS * LANES
     );
     // SAFETY: every line of every tap lies in the padded plane; the sums have a vector for each plane and tap.
     unsafe {
         if V::LEN == LANES && planes == TOGETHER {
-            return planes_sums::<V, TOGETHER>(padded, width, y, [lines, columns], sums);
+            return planes_sums::<V, TOGETHER>(padded, width, y, [lines, columns, apart], sums);
         }
-        let planes = y.chunks_exact(lines * columns);
-        for (y, sums) in planes.zip(sums.chunks_exact_mut(TAPS * LANES)) {
-            planes_sums::<V, 1>(padded, width, y, [lines, columns], sums);
+        for (plane, sums) in sums.chunks_exact_mut(TAPS * LANES).enumerate() {
+            let y = &y[plane * apart..];
+            planes_sums::<V, 1>(padded, width, y, [lines, columns, apart], sums);
         }
     }
 }
@@ -131,7 +153,7 @@ unsafe fn planes_sums<V: Lanes, const N: usize>(
     padded: &[f32],
     width: usize,
     y: &[f32],
-    [lines, columns]: [usize; 2],
+    [lines, columns, apart]: [usize; 3],
     sums: &mut [f32],
 ) {
     // SAFETY: the caller's; of vectors that reach beyond a line, the lanes inside alone are read.
@@ -149,7 +171,7 @@ unsafe fn planes_sums<V: Lanes, const N: usize>(
                 let x = padded.as_ptr().add(line * width + column);
                 let mut at_y = [V::splat(0.0); N];
                 for (i, at_y) in at_y.iter_mut().enumerate() {
-                    *at_y = read(y.add(i * lines * columns), n);
+                    *at_y = read(y.add(i * apart), n);
                 }
                 for t in 0..TAPS {
                     let x = read(x.add(t / 3 * width + t % 3), n);

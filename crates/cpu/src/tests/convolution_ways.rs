@@ -1,7 +1,10 @@
 //! Convolutions of random geometry, those of single planes and those of several images at once, beside their definition.
 
 use super::contraction::{check_within, shape};
-use crate::plan::Conv;
+use super::run;
+use crate::conv;
+use crate::dtype::DType;
+use crate::plan::{Conv, ConvKind, Kernel};
 
 /// Numbers from `low` to `high`, both possible.
 struct Draw(u64);
@@ -103,5 +106,61 @@ fn several_images_at_once() {
             ),
             1e-4,
         );
+    }
+}
+
+/// A stride without a next position is no size of anything.
+#[test]
+fn one_position_whatever_the_stride() {
+    for stride in [5, 1000, (1 << 31) - 1] {
+        for sizes in [[2, 1, 8, 8], [3, 4, 1, 2], [2, 1, 3, 2]] {
+            let (input, kernel) = ([1, 6, 7], [1, 5, 3]);
+            let one = [1; 3];
+            let conv = shape(sizes, input, kernel, [1, stride, stride], [0, 1, 0], one);
+            assert_eq!(conv.output, [1, 1, 1]);
+            check_within(conv, 1e-4);
+        }
+    }
+}
+
+/// What is summed over a long map or a long line is as exact as over a short one.
+#[test]
+fn errors_do_not_grow_with_the_map() {
+    if cfg!(miri) {
+        return;
+    }
+    let one = [1; 3];
+    let flat = |sizes, input| shape(sizes, input, [1, 3, 3], one, [0, 1, 1], one);
+    let line = |sizes| shape(sizes, [1, 1, 1 << 19], [1, 1, 3], one, [0, 0, 1], one);
+    let convs = [
+        flat([1, 1, 3, 4], [1, 1024, 700]),
+        flat([4, 1, 2, 4], [1, 300, 400]),
+        flat([1, 2, 1, 2], [1, 1024, 700]),
+        line([1, 2, 1, 1]),
+    ];
+    for conv in convs {
+        let conv = Conv {
+            kind: ConvKind::WeightGrad,
+            ..conv
+        };
+        let plane = |s: [usize; 3]| s.iter().product::<usize>();
+        let planes = conv.batch * conv.groups;
+        let x = vec![0.1f32; planes * conv.in_channels * plane(conv.input)];
+        let y = vec![1.0f32; planes * conv.out_channels * plane(conv.output)];
+        let taps = plane(conv.kernel);
+        let len = conv.groups * conv.in_channels * conv.out_channels * taps;
+        // The tap in the middle meets all of the map.
+        let want = conv.batch as f64 * plane(conv.input) as f64 * f64::from(0.1f32);
+        for way in conv::ways(&conv) {
+            conv::choice::with(way, || {
+                let operands = [&x, &y].map(|v| (DType::F32, bytemuck::cast_slice(v)));
+                let (got, _) = run(&Kernel::Conv(conv), &operands, DType::F32, len, &[]);
+                let got: &[f32] = bytemuck::cast_slice(&got);
+                for middle in got.iter().skip(taps / 2).step_by(taps) {
+                    let error = (f64::from(*middle) / want - 1.0).abs();
+                    assert!(error < 1e-5, "{conv:?} {way:?}: off by {error:.1e}");
+                }
+            });
+        }
     }
 }

@@ -55,7 +55,8 @@ impl Tiles {
     /// Vectors times numbers, and vectors read.
     fn counts(&self) -> [f64; 2] {
         let kernels = Kernels::best();
-        let vectors = (self.columns.div_ceil(kernels.lanes) * self.steps) as f64;
+        // A product of all sizes may be more than an index of a small machine holds.
+        let vectors = self.columns.div_ceil(kernels.lanes) as f64 * self.steps as f64;
         let panels = self.rows.div_ceil(kernels.rows());
         [vectors * self.rows as f64, vectors * panels as f64]
     }
@@ -270,10 +271,10 @@ impl Sizes {
             let taps = (0..shape.kernel[2]).filter(of_phase).count();
             vectors += taps * (count * n).div_ceil(kernels.lanes);
         }
-        let steps = self.groups * blocks * self.pairs(1) * from * vectors;
+        let steps = (self.groups * blocks * self.pairs(1) * from) as f64 * vectors as f64;
         let lines = self.groups * blocks * (from * shape.input[1] + to)
             + self.groups * blocks * result[1] * panels;
-        let product = [steps * to, steps * panels].map(|n| n as f64);
+        let product = [to, panels].map(|n| steps * n as f64);
         let counts = counts(product, [self.weight(), read, written, lines]);
         let weight = from * to * shape.taps();
         far(
