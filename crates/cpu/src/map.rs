@@ -10,9 +10,11 @@ use crate::program::{Around, LANES, Program};
 use crate::simd;
 use half::{bf16, f16};
 
-/// Results of so many elements (16 MiB) are written past the caches: see "Large results through the caches" in
-/// `docs/rejected.md`.
-pub(crate) const STREAM: usize = 1 << 22;
+/// Whether results of so many elements are written past the caches: those that the last-level cache does not hold. See "Large
+/// results through the caches" in `docs/rejected.md`.
+pub(crate) fn passes_caches(len: usize) -> bool {
+    4 * len > simd::last_level_cache()
+}
 
 /// `map`, whose output has elements of `dtype`, made ready; `None` where there is nothing to do.
 pub(crate) fn prepare(map: &Map, dtype: DType, held: &[Held]) -> Option<Program> {
@@ -83,7 +85,7 @@ fn dense<T: Stored>(program: &Program, context: Context<'_>, out: &mut [T]) {
     };
     let size = nest.len.div_ceil(par.pieces()).next_multiple_of(unit);
     let held = program.before().next().is_some();
-    let stream = nest.len >= STREAM && !held;
+    let stream = passes_caches(nest.len) && !held;
     par.chunks(out, size, |first, piece| {
         let mut worker = Worker::new(program, context);
         let end = first + piece.len();

@@ -55,6 +55,12 @@ pub(crate) fn sum_rows(lanes: &[f32], inner: usize, out: &mut [f32]) {
     }
 }
 
+/// The sum of all lanes, more than 16, as a row of [`sum_rows`].
+#[target_feature(enable = "avx512f")]
+pub(crate) fn line(lanes: &[f32]) -> f32 {
+    sum(lanes.len(), |at| load(lanes, at, 0.0))
+}
+
 /// The sum of vectors that `value` gives for every sixteenth place below `len`, zero beyond it: by 64 chains, joined in pairs.
 #[target_feature(enable = "avx512f")]
 #[inline]

@@ -92,7 +92,7 @@ impl Combine for SumF32 {
         *acc += if lanes.len() <= 16 {
             lanes.iter().map(|&x| f64::from(x)).sum()
         } else {
-            f64::from(sum(lanes))
+            f64::from(line_sum(lanes))
         };
     }
 
@@ -152,6 +152,16 @@ impl Combine for SumF32 {
             accs.iter_mut().zip(row).for_each(|(acc, &x)| *acc += x);
         }
     }
+}
+
+/// [`sum`], whose chains stay in registers where there are vectors for that.
+fn line_sum(lanes: &[f32]) -> f32 {
+    #[cfg(target_arch = "x86_64")]
+    if simd::level() == Level::Avx512 {
+        // SAFETY: the processor has AVX-512.
+        return unsafe { avx512::line(lanes) };
+    }
+    sum(lanes)
 }
 
 simd_fn! {

@@ -202,31 +202,36 @@ const SHORT: usize = 256;
 /// The positions `range` of the reduction that starts at linear position `row`.
 fn run_of<C: Combine>(worker: &mut Worker<'_, '_>, row: usize, range: Range<usize>) -> C::Acc {
     let mut acc = C::EMPTY;
+    // What lies together is found once.
+    let is_product = C::ADD_PRODUCTS.is_some() && worker.is_product();
+    if !is_product && let Some(lanes) = worker.line(row + range.start, range.len()) {
+        for (block, lanes) in lanes.chunks(LANES).enumerate() {
+            C::add_row(&mut acc, lanes, range.start + block * LANES);
+        }
+        return acc;
+    }
     let mut start = range.start;
     while start < range.end {
         let stop = (start + LANES).min(range.end);
         let (at, len) = (row + start, stop - start);
         match C::ADD_PRODUCTS.filter(|_| worker.is_product() && len > 16) {
             Some(add) => add(&mut acc, worker.eval_factors(at, len)),
-            None => match worker.line(at, len) {
-                Some(lanes) => C::add_row(&mut acc, lanes, start),
-                None => {
-                    // Short stretches are first added to each other.
-                    let (mut short, mut used) = ([0.0; SHORT], 0);
-                    let add = |lanes: &[u32], first| match C::ADD_LANES {
-                        Some(add) if lanes.len() <= SHORT => {
-                            add(&mut short[..lanes.len()], bytemuck::cast_slice(lanes));
-                            used = used.max(lanes.len());
-                        }
-                        _ => C::add_row(&mut acc, lanes, start + first),
-                    };
-                    if !worker.each_stretch(at, len, add) {
-                        C::add_row(&mut acc, worker.eval(at, len), start);
-                    } else if used > 0 {
-                        C::add_row(&mut acc, bytemuck::cast_slice(&short[..used]), start);
+            None => {
+                // Short stretches are first added to each other.
+                let (mut short, mut used) = ([0.0; SHORT], 0);
+                let add = |lanes: &[u32], first| match C::ADD_LANES {
+                    Some(add) if lanes.len() <= SHORT => {
+                        add(&mut short[..lanes.len()], bytemuck::cast_slice(lanes));
+                        used = used.max(lanes.len());
                     }
+                    _ => C::add_row(&mut acc, lanes, start + first),
+                };
+                if !worker.each_stretch(at, len, add) {
+                    C::add_row(&mut acc, worker.eval(at, len), start);
+                } else if used > 0 {
+                    C::add_row(&mut acc, bytemuck::cast_slice(&short[..used]), start);
                 }
-            },
+            }
         }
         start = stop;
     }

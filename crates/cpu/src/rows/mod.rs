@@ -175,7 +175,7 @@ fn ready_stage(rows: &Rows, at: usize, (len, held): (usize, &[Held])) -> ReadySt
     };
     let last = !rows.stages[at + 1..].iter().any(reads);
     let stream = stage.kind == StageKind::Each
-        && len >= map::STREAM
+        && map::passes_caches(len)
         && !held.iter().any(|h| Some(h.output) == stage.output)
         && last;
     ReadyStage {

@@ -7,6 +7,9 @@ use crate::plan::{
 };
 use std::borrow::Cow;
 
+/// The most points of a row on the cpu: 4 MiB, of which a last-level cache keeps one for each core.
+const LONGEST_ON_HOST: usize = 1 << 20;
+
 /// Sizes of the rows of a group, and where they lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
@@ -36,7 +39,11 @@ impl Extent {
         };
         let outer: usize = r.outer.iter().product();
         let inner: usize = r.inner.iter().product();
-        let shape_fits = (4..=1 << 16).contains(&inner) && outer > 0;
+        let longest = match limits.host {
+            true => LONGEST_ON_HOST,
+            false => 1 << 16,
+        };
+        let shape_fits = (4..=longest).contains(&inner) && outer > 0;
         let shared_well = outer >= 16 || outer * inner <= 1 << 15;
         if !shape_fits || !shared_well {
             return (None, None);
@@ -195,9 +202,9 @@ impl Extent {
     }
 }
 
-/// Points that lie together in what a reduction reads first, where its rows lie in runs that are worth a line of the cache.
+/// Points that lie together in what a reduction reads first, where its rows lie in runs that are worth a part of a vector.
 fn run_of(reduce: &Reduce, outer: usize, inner: usize) -> Option<usize> {
-    const LINE: usize = 16;
+    const SHORTEST: usize = 4;
     let view = reduce.expr.insts.iter().find_map(|inst| match inst {
         Inst::Load { view, .. } => Some(view),
         _ => None,
@@ -218,7 +225,7 @@ fn run_of(reduce: &Reduce, outer: usize, inner: usize) -> Option<usize> {
     let left = loops.len();
     let fits = natural(&reduce.outer, rows, run)
         && natural(&reduce.inner[..left], &points[..left], run * outer);
-    (fits && (LINE..inner).contains(&run)).then_some(run)
+    (fits && (SHORTEST..inner).contains(&run)).then_some(run)
 }
 
 /// Whether steps over rows may have results of this dtype.

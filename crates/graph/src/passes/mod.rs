@@ -128,6 +128,7 @@ impl Graph {
 /// |---|---|---|---|---|
 /// | `max_inputs` | 32 | 6 to 32 | 6 to 32 | storage buffers that the adapter binds, less output and status word |
 /// | `host`: Rows sum over the rows | yes | no | no | the cpu's threads wait for each other inside a step, workgroups cannot |
+/// | rows of up to | 2^20 points | 2^16 | 2^16 | what a row keeps stays in a cache; a workgroup would be alone with it for long |
 /// | `host`: Rows write parts of a concatenation | yes | no | no | each part is one more binding on a GPU |
 /// | not `host`: Rows, scans, windows, reductions store f16 and bf16 | no | yes | yes | the cpu's loops over rows and lines are of words |
 /// | `host`: weight gradients after the input's | yes | no | no | their operands are in no cache of a GPU; there the order saves nothing |

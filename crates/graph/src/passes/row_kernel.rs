@@ -9,8 +9,10 @@ use crate::plan::{
 };
 use rustc_hash::FxHashMap;
 
-/// Values for each point that only later stages read, in elements: more would fall out of the second-level cache.
+/// Values for each point that only later stages read, in elements. On the cpu they stay in a last-level cache, where they are not
+/// in registers all along.
 const MAX_OWN: usize = 1 << 17;
+const MAX_OWN_ON_HOST: usize = 1 << 21;
 
 /// A step made of several.
 pub(super) struct Built {
@@ -252,12 +254,16 @@ impl Builder<'_> {
             |s: &&Stage| s.kind == StageKind::Each && (s.output.is_none() || s.region.is_some());
         let insts: usize = stages.iter().map(|s| s.expr.insts.len()).sum();
         let apart = |i: &SlotId| !self.outputs.contains(i);
+        let most_own = match limits.host {
+            true => MAX_OWN_ON_HOST,
+            false => MAX_OWN,
+        };
         stages.len() <= Rows::MAX_STAGES
             && self.inputs.iter().all(apart)
             && (1..=Rows::MAX_OUTPUTS).contains(&self.outputs.len())
             && self.inputs.len() <= limits.max_inputs
             && insts <= limits.max_insts
-            && stages.iter().filter(own).count() * extent.inner <= MAX_OWN
+            && stages.iter().filter(own).count() * extent.inner <= most_own
     }
 
     /// The program of a member over the common nest.

@@ -65,7 +65,7 @@ pub(super) fn without<R>(f: impl FnOnce() -> R) -> R {
 const SHORTEST: usize = 8;
 
 /// The least points of a run, of several.
-const SHORTEST_RUN: usize = 16;
+const SHORTEST_RUN: usize = 4;
 
 impl Compiled {
     /// `rows` as machine code, if this processor and its system can run it and all in it is known. Results of stages that are
