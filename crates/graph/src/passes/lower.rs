@@ -11,8 +11,8 @@ use crate::ops::conv::Geometry;
 use crate::ops::window_sum::Frame;
 use crate::ops::{Lowered, Movement, Region};
 use crate::plan::{
-    ArgSort, Conv, ConvKind, Custom, CustomKernel, Expr, Inst, Kernel, Map, Matmul, Origin, Place,
-    Plan, Reduce, Scan, ScatterAdd, Slot, SlotId, Step, View, Window,
+    ArgSort, Conv, ConvKind, Custom, CustomKernel, Expr, Inst, Kernel, Map, Matmul, Matrix, Origin,
+    Place, Plan, Reduce, Scan, ScatterAdd, Slot, SlotId, Step, View, Window,
 };
 use crate::shape::numel;
 
@@ -153,11 +153,21 @@ impl Lowering<'_> {
                     &graph.nodes[node.inputs[0]].shape,
                     &graph.nodes[node.inputs[1]].shape,
                 );
-                let kernel = Kernel::Conv(conv(*kind, geometry, a, b, &node.shape));
-                let inputs = vec![
+                let conv = conv(*kind, geometry, a, b, &node.shape);
+                let mut inputs = vec![
                     self.dense_slot(node.inputs[0])?,
                     self.dense_slot(node.inputs[1])?,
                 ];
+                let kernel = match product(&conv) {
+                    Some(matmul) => {
+                        // The gradient of the output is the left operand, and the input the right one.
+                        if *kind == ConvKind::WeightGrad {
+                            inputs.reverse();
+                        }
+                        Kernel::Matmul(matmul)
+                    }
+                    None => Kernel::Conv(conv),
+                };
                 self.step(n, kernel, inputs);
                 Ok(())
             }
@@ -481,6 +491,44 @@ fn conv(kind: ConvKind, g: &Geometry, a: &[usize], b: &[usize], out: &[usize]) -
     }
 }
 
+/// The convolution as a product of matrices, where each tap meets one element of the input and none is left: an image is a row,
+/// and so is a filter. The outermost convolution of a discriminator is one, and the first transposed one of a generator.
+fn product(conv: &Conv) -> Option<Matmul> {
+    let covered = conv.kernel == conv.input && conv.output == [1; 3];
+    let plain = conv.padding == [0; 3] && conv.groups == 1;
+    // Taps that are further apart than the input is wide do not lie inside it.
+    let dense = (0..3).all(|d| conv.dilation[d] == 1 || conv.kernel[d] == 1);
+    if !(covered && plain && dense) {
+        return None;
+    }
+    let (images, filters) = (conv.batch, conv.out_channels);
+    let each = conv.in_channels * conv.kernel.iter().product::<usize>();
+    let rows = |row: usize| Matrix {
+        offset: 0,
+        batch: 0,
+        row,
+        col: 1,
+    };
+    let columns = |col: usize| Matrix {
+        row: 1,
+        col,
+        ..rows(1)
+    };
+    let (m, n, k, a, b) = match conv.kind {
+        ConvKind::Forward => (images, filters, each, rows(each), columns(each)),
+        ConvKind::InputGrad => (images, each, filters, rows(filters), rows(each)),
+        ConvKind::WeightGrad => (filters, each, images, columns(filters), rows(each)),
+    };
+    Some(Matmul {
+        batch: 1,
+        m,
+        n,
+        k,
+        a,
+        b,
+    })
+}
+
 fn window(kind: crate::plan::WindowKind, f: &Frame, x: &[usize], y: &[usize]) -> Window {
     let lead = x.len() - f.kernel.len();
     Window {
@@ -498,4 +546,69 @@ fn window(kind: crate::plan::WindowKind, f: &Frame, x: &[usize], y: &[usize]) ->
 /// Bytes a slot takes, a whole number of words.
 pub(crate) fn slot_bytes(len: usize, dtype: DType) -> usize {
     (len * dtype.size()).next_multiple_of(4)
+}
+
+#[cfg(all(test, feature = "cpu"))]
+mod tests {
+    use crate::passes::tests::planned;
+    use crate::plan::Kernel;
+    use crate::{ConvOptions, ConvTransposeOptions, Device, Generator, Tensor, grad};
+
+    /// Taps that cover the input, and a transposed convolution of one position, are products, and give what the definition does.
+    #[test]
+    fn convolutions_of_one_position_are_products() {
+        let results = |device: &Device, transposed: bool| {
+            let mut rng = Generator::new(1);
+            let mut of = |shape: &[usize]| rng.uniform(shape, device).detach().expect("numbers");
+            let (x, w) = match transposed {
+                false => (of(&[3, 5, 4, 7]), of(&[6, 5, 4, 7])),
+                true => (of(&[3, 5, 1, 1]), of(&[5, 6, 4, 7])),
+            };
+            let y = match transposed {
+                false => x.conv2d(&w, None, &ConvOptions::default()),
+                true => x.conv_transpose2d(&w, None, &ConvTransposeOptions::default()),
+            };
+            let gradients = grad(&(&y * &y).sum(), &[&x, &w]).expect("gradients");
+            [vec![y], gradients].concat()
+        };
+        for transposed in [false, true] {
+            let got = results(&Device::cpu(), transposed);
+            let plan = planned(&got.iter().collect::<Vec<_>>());
+            let convs = plan
+                .steps
+                .iter()
+                .filter(|s| matches!(s.kernel, Kernel::Conv(_)));
+            assert_eq!(convs.count(), 0, "{plan:?}");
+            for (got, want) in got.iter().zip(results(&Device::reference(), transposed)) {
+                assert_eq!(got.shape(), want.shape());
+                let [got, want] = [got, &want].map(|t: &Tensor| t.to_vec::<f32>().expect("values"));
+                let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-4 * (1.0 + b.abs());
+                assert!(got.iter().zip(&want).all(close), "{got:?}\n{want:?}");
+            }
+        }
+        // Padding, groups, and taps apart are no plain products.
+        let device = Device::cpu();
+        let ones = |shape: &[usize]| Tensor::ones(shape, crate::DType::F32, &device);
+        let others = [
+            (
+                ones(&[2, 4, 3, 3]),
+                ones(&[2, 2, 3, 3]),
+                ConvOptions::default().groups(2),
+            ),
+            (
+                ones(&[2, 1, 3, 3]),
+                ones(&[1, 1, 3, 3]),
+                ConvOptions::default().padding([1, 1]).stride([3, 3]),
+            ),
+        ];
+        for (x, w, options) in others {
+            let plan = planned(&[&x.conv2d(&w, None, &options)]);
+            assert!(
+                plan.steps
+                    .iter()
+                    .any(|s| matches!(s.kernel, Kernel::Conv(_))),
+                "{plan:?}"
+            );
+        }
+    }
 }
