@@ -81,6 +81,10 @@ fn main(
             }
         }
         put(&tile, local);
+        // Without values nothing else stands between these reads of `sh_rows` and what is noted there next.
+        if (VALUE_PARTS == 0u) {
+            workgroupBarrier();
+        }
         add_values(&sums, v_first, first_key, local);
     }
 

@@ -19,10 +19,15 @@ const ROWS: usize = 448;
 /// Tasks, where there are fewer heads.
 const TASKS: usize = 16;
 
+/// Floats of the queries' gradient in all parts together, where one does not take more.
+const PARTIALS: usize = 1 << 22;
+
 /// Tasks of a head.
 fn parts(a: &Attention) -> usize {
     let heads = (a.batch[0] * a.batch[1]).max(1);
-    TASKS.div_ceil(heads).min(a.keys.div_ceil(2 * KEYS)).max(1)
+    let fit = PARTIALS / (heads * a.queries * a.features).max(1);
+    let tasks = TASKS.div_ceil(heads).min(fit.max(2));
+    tasks.min(a.keys.div_ceil(2 * KEYS)).max(1)
 }
 
 /// Bytes that a step takes while it runs.

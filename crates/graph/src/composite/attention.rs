@@ -11,7 +11,7 @@ use crate::tensor::Tensor;
 pub struct AttentionOptions {
     /// Broadcasts to `[…, queries, keys]`: truth values say what takes part, numbers are added to the scores.
     pub attn_mask: Option<Tensor>,
-    /// Whether query `i` sees keys `0..=i` only; not together with a mask.
+    /// Whether query `i` sees keys `0..=i` only, of those that a mask lets it see.
     pub is_causal: bool,
     /// Factor of the scores; `1 / √features`.
     pub scale: Option<f64>,
@@ -55,8 +55,8 @@ impl Tensor {
     /// them again for the gradients ([`ops::attention`](crate::ops::attention)): memory then grows with the length and not with
     /// its square. Values that are not finite may then reach queries that do not see them. What the operation does not do
     /// (more than 128 features) is computed for a block of queries at a time, causal ones for no more keys than the block
-    /// sees, and again for the gradients (Rabe and Staats 2021, "Self-attention does not need O(n²) memory"). Second
-    /// derivatives have all scores in memory.
+    /// sees, and again for the gradients (Rabe and Staats 2021, "Self-attention does not need O(n²) memory"). Derivatives of that
+    /// operation's gradients (second ones, and forward mode) have all scores in memory.
     ///
     /// ```
     /// # use wgrad_graph::{AttentionOptions, Device, Tensor};
@@ -81,9 +81,6 @@ impl Tensor {
         });
         if self.rank() < 2 || key.rank() < 2 || value.rank() < 2 {
             return self.fail_with(key, op, "operands need at least [length, features]");
-        }
-        if options.is_causal && options.attn_mask.is_some() {
-            return self.fail(op, "is_causal and attn_mask exclude each other");
         }
         let (key, value) = if options.enable_gqa {
             (key.shared_heads(op, self), value.shared_heads(op, self))
@@ -194,10 +191,12 @@ fn spread_mask(mask: &Tensor, batch: &[usize], scores: [usize; 2]) -> Option<Ten
         DType::Bool => mask.clone(),
         _ => mask.cast(DType::F32),
     };
-    let lead = &mask.shape()[..mask.rank() - 2];
-    // Two dimensions of a batch stay as they are; more become two, whole.
-    let whole = lead.len() > 2 && lead.iter().any(|&n| n != 1);
-    let own: Vec<usize> = if whole { batch.to_vec() } else { lead.to_vec() };
+    let mut own = mask.shape()[..mask.rank() - 2].to_vec();
+    // The last dimension of a batch stays as it is, and so does the one before it if there are two; more become one, whole.
+    let joined = own.len().saturating_sub(1);
+    if joined > 1 && own[..joined].iter().any(|&n| n != 1) {
+        own[..joined].copy_from_slice(&batch[..joined]);
+    }
     Some(heads_of(&mask, &own))
 }
 
@@ -223,8 +222,10 @@ struct Attention {
 impl Attention {
     /// Bytes of the scores of one query in all heads, if batches fit.
     fn bytes_of_query(&self) -> Option<usize> {
-        let batches = |t: &Tensor| t.shape()[..t.rank() - 2].to_vec();
-        let batch = crate::shape::broadcast(&batches(&self.query), &batches(&self.key)).ok()?;
+        let mut batch = Vec::new();
+        for t in [&self.query, &self.key].into_iter().chain(&self.mask) {
+            batch = crate::shape::broadcast(&batch, &t.shape()[..t.rank() - 2]).ok()?;
+        }
         let heads = batch.iter().fold(1, |n: usize, &m| n.saturating_mul(m));
         Some(heads.saturating_mul(self.key.size(-2)).saturating_mul(4))
     }
@@ -333,13 +334,21 @@ impl Attention {
     /// For `n` of the queries from `at` on.
     #[track_caller]
     fn queries(&self, at: usize, n: usize) -> Attention {
-        let cut_mask = |mask: &Tensor| match mask.rank() < 2 || mask.size(-2) == 1 {
-            true => mask.clone(),
-            false => mask.narrow(-2, at, n),
-        };
+        let keys = self.key.size(-2);
         let seen = match self.first {
-            Some(first) => (first + at + n).min(self.key.size(-2)),
-            None => self.key.size(-2),
+            Some(first) => (first + at + n).min(keys),
+            None => keys,
+        };
+        // What is the same for all of them stays as it is.
+        let cut_mask = |mask: &Tensor| {
+            let rows = match mask.size(-2) {
+                1 => mask.clone(),
+                _ => mask.narrow(-2, at, n),
+            };
+            match rows.size(-1) == keys {
+                true => rows.narrow(-1, 0, seen),
+                false => rows,
+            }
         };
         Attention {
             query: self.query.narrow(-2, at, n),
@@ -358,21 +367,19 @@ impl Attention {
         if scores.check().is_err() {
             return scores;
         }
-        let mask = match self.first {
-            Some(first) => Some(causal(&scores, first)),
-            None => self.mask.clone(),
-        };
-        if mask.is_none() && scores.size(-1) > 0 {
+        if self.mask.is_none() && self.first.is_none() && scores.size(-1) > 0 {
             // Every query sees every key.
             return scores.softmax(-1).matmul(&self.value);
         }
-        let scores = match mask {
-            Some(m) if m.dtype() == DType::Bool => {
-                Tensor::where_(&m, &scores, &scores.full_like(f64::NEG_INFINITY))
-            }
+        let never = |scores: &Tensor| scores.full_like(f64::NEG_INFINITY);
+        let mut scores = match &self.mask {
+            Some(m) if m.dtype() == DType::Bool => Tensor::where_(m, &scores, &never(&scores)),
             Some(m) => scores + m,
             None => scores,
         };
+        if let Some(first) = self.first {
+            scores = Tensor::where_(&causal(&scores, first), &scores, &never(&scores));
+        }
         scores.safe_softmax().matmul(&self.value)
     }
 }
@@ -447,6 +454,58 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// What sees by a mask and by causality sees by both.
+    #[test]
+    fn masks_and_causality_are_joined() {
+        let device = Device::cpu();
+        let mut rng = Generator::new(5);
+        for shape in [vec![6, 5], vec![3, 1, 6, 5], vec![1, 5], vec![2, 6, 1]] {
+            let added = rng.uniform(&shape, &device).detach().expect("numbers");
+            let seen = added.gt_scalar(0.4);
+            let both = Attention {
+                mask: Some(seen.clone()),
+                first: Some(0),
+                ..attention(&[3, 2, 6, 4], 5, &device)
+            };
+            same_in_blocks(&both);
+            let row = Tensor::iota_along(&[6, 5], 0, &device);
+            let past = Tensor::iota_along(&[6, 5], 1, &device).le(&row);
+            let joined = Attention {
+                mask: Some(seen.logical_and(&past)),
+                first: None,
+                ..both.clone()
+            };
+            assert_eq!(computed(&both, usize::MAX), computed(&joined, usize::MAX));
+            let fused = both.fused().expect("one operation");
+            let got = fused.to_vec::<f32>().expect("values");
+            let want = both.whole().to_vec::<f32>().expect("values");
+            assert!(got.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-5));
+            same_in_blocks(&Attention {
+                mask: Some(added),
+                ..both
+            });
+        }
+    }
+
+    /// A mask is not spread over dimensions of a batch that it is the same for, but where they become one with others.
+    #[test]
+    fn masks_stay_small() {
+        let device = Device::cpu();
+        let of = |lead: &[usize]| {
+            let mask = Tensor::ones(&[lead, &[5, 6]].concat(), DType::F32, &device);
+            spread_mask(&mask, &[2, 3, 4], [5, 6]).map(|m| m.shape().to_vec())
+        };
+        assert_eq!(of(&[1, 1, 1]), Some(vec![1, 1, 5, 6]));
+        assert_eq!(of(&[1, 1, 4]), Some(vec![1, 4, 5, 6]));
+        assert_eq!(of(&[2, 1, 1]), Some(vec![6, 1, 5, 6]));
+        let mask = Tensor::ones(&[64, 1, 5, 6], DType::F32, &device);
+        let a = Attention {
+            mask: Some(mask),
+            ..attention(&[1, 1, 5, 4], 6, &device)
+        };
+        assert_eq!(a.bytes_of_query(), Some(64 * 6 * 4));
     }
 
     #[test]

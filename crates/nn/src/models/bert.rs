@@ -151,7 +151,7 @@ impl Block {
             key: part(&self.key),
             value: part(&self.value),
             mask: seen.cloned(),
-            is_causal: false,
+            first: None,
             dropout: config.dropout,
         };
         let y = self.out.forward(&heads::merge(&all.attend(cx)));

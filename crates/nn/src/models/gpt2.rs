@@ -144,13 +144,14 @@ impl Block {
             key: part(1),
             value: part(2),
             mask: None,
-            is_causal: true,
+            first: Some(0),
             dropout: config.dropout,
         };
         if let Some((cache, position)) = cache {
             match cache.extend(&all.key, &all.value, position) {
                 Ok((key, value, seen)) => {
                     (all.key, all.value, all.mask) = (key, value, Some(seen));
+                    all.first = None;
                 }
                 Err(e) => return fail(e.op(), e.kind(), e.message().into(), x),
             }

@@ -50,7 +50,7 @@ impl AttentionMasks {
     }
 
     /// One mask for [`Tensor::scaled_dot_product_attention`], which takes what *is* seen, or what is added; of a rank of 4.
-    /// `None` if there is nothing but causality. `sizes` are batch, heads, queries and keys.
+    /// `None` if there is nothing but causality, which is no part of it. `sizes` are batch, heads, queries and keys.
     #[track_caller]
     pub(super) fn union(&self, sizes: [usize; 4]) -> Result<Option<Tensor>> {
         let [batch, heads, queries, keys] = sizes;
@@ -82,11 +82,6 @@ impl AttentionMasks {
         }
         if all.is_empty() {
             return Ok(None);
-        }
-        if self.is_causal {
-            let device = all[0].device();
-            let row = Tensor::arange(queries, device).reshape(&[-1, 1]);
-            all.push(Tensor::arange(keys, device).reshape(&[1, -1]).gt(&row));
         }
         for mask in &all {
             let of_truth = mask.dtype() == DType::Bool;

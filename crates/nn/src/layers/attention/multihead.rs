@@ -370,7 +370,7 @@ impl MultiheadAttention {
             key: self.split(&k, kv_heads),
             value: self.split(&v, kv_heads),
             mask: None,
-            is_causal: given.masks.is_causal,
+            first: given.masks.is_causal.then_some(0),
             dropout: self.options.dropout,
         })
     }
