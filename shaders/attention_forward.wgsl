@@ -81,10 +81,6 @@ fn main(
             }
         }
         put(&tile, local);
-        // Without values nothing else stands between these reads of `sh_rows` and what is noted there next.
-        if (VALUE_PARTS == 0u) {
-            workgroupBarrier();
-        }
         add_values(&sums, v_first, first_key, local);
     }
 
@@ -129,8 +125,11 @@ fn settle(tile: ptr<function, array<vec4<f32>, 4>>, mask_first: u32, row: u32, k
     }
 }
 
-// Adds the products of the tile and 32 values.
+// Adds the products of the tile and 32 values. After it every thread has read what was noted in `sh_rows`.
 fn add_values(sums: ptr<function, array<vec4<f32>, 16>>, v_first: u32, key: u32, local: u32) {
+    if (VALUE_PARTS == 0u) {
+        workgroupBarrier();
+    }
     for (var c = 0u; c < VALUE_PARTS; c++) {
         for (var i = 0u; i < 4u; i++) {
             let t = local + 64u * i;

@@ -4,6 +4,7 @@
 mod assemble;
 mod attention;
 mod collect;
+mod convolution;
 mod donate;
 mod dump;
 mod epilogue;
