@@ -60,8 +60,8 @@ fn fetched_as_words(text: &str, name: &str, dtype: DType) -> String {
     with_function(&text, &format!("{name}_wide"), |body| {
         let half = |i: usize| {
             let part = ["x", "y", "z", "w"][i];
-            let shift = format!("(u32({lines}{i}.x + at) & 1u) * 16u");
-            format!("w_{dtype}_to_f32(extractBits(q.{part}, {shift}, 16u))")
+            let shift = format!("((u32({lines}{i}.x + at) & 1u) * 16u)");
+            format!("w_{dtype}_to_f32(q.{part} >> {shift})")
         };
         let at = format!("let at = {along}(min(k, k_end - 1u)).x;\n    ");
         body.replace(
