@@ -19,13 +19,13 @@ var<workgroup> sh_b: array<vec4<f32>, 528>;
 
 // What a thread brings in of b at a term of the sum.
 struct Quads {
-    low: vec4<f32>,
-    high: vec4<f32>,
+    low: vec4<AheadB>,
+    high: vec4<AheadB>,
 }
 
 fn quads(low: Columns, high: Columns, s: Spot) -> Quads {
     if (TX == 16u) {
-        return Quads(b_quad(low, s), vec4<f32>());
+        return Quads(b_quad(low, s), vec4<AheadB>());
     }
     return Quads(b_quad(low, s), b_quad(high, s));
 }
@@ -87,11 +87,11 @@ fn main(
         let keep_high = b_kept(b_high, b, in_sum);
         workgroupBarrier();
         if (a_stores) {
-            sh_a[a_to] = select(vec4<f32>(), next_a, k + a_k < k_end);
+            sh_a[a_to] = select(vec4<f32>(), a_wide(next_a, a_rows, a), k + a_k < k_end);
         }
-        sh_b[b_to] = select(vec4<f32>(), next_b.low, keep_low);
+        sh_b[b_to] = select(vec4<f32>(), b_wide(next_b.low, b_low, b), keep_low);
         if (TX == 32u) {
-            sh_b[b_to + 16u] = select(vec4<f32>(), next_b.high, keep_high);
+            sh_b[b_to + 16u] = select(vec4<f32>(), b_wide(next_b.high, b_high, b), keep_high);
         }
         workgroupBarrier();
         a = a_next(piece, a);

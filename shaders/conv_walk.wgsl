@@ -86,10 +86,27 @@ fn inside(c: Spot, s: Spot) -> bool {
     return flat & (!DEEP | (u32(c.d + SIGN * s.d) < size.x));
 }
 
+// An element as it is fetched ahead: what has to be widened stays as it lies until it is needed.
+alias AheadA = f32;
+alias AheadB = f32;
+
+fn ahead_a(at: i32) -> AheadA {
+    return load_a(at);
+}
+
+fn ahead_b(at: i32) -> AheadB {
+    return load_b(at);
+}
+
 // Four rows of a at a term of the sum, or at the last one.
-fn a_quad(rows: vec4<i32>, s: Spot, last: u32) -> vec4<f32> {
+fn a_quad(rows: vec4<i32>, s: Spot, last: u32) -> vec4<AheadA> {
     let at = rows + vec4<i32>(i32(min(u32(s.at), last)));
-    return vec4<f32>(load_a(at.x), load_a(at.y), load_a(at.z), load_a(at.w));
+    return vec4<AheadA>(ahead_a(at.x), ahead_a(at.y), ahead_a(at.z), ahead_a(at.w));
+}
+
+// The same once it is needed; garbage past the end.
+fn a_wide(q: vec4<AheadA>, rows: vec4<i32>, s: Spot) -> vec4<f32> {
+    return q;
 }
 
 struct Columns {
@@ -99,13 +116,18 @@ struct Columns {
     w: Spot,
 }
 
-fn b_one(c: Spot, s: Spot) -> f32 {
-    return load_b(i32(min(u32(c.at + s.at), params.last_b)));
+fn b_one(c: Spot, s: Spot) -> AheadB {
+    return ahead_b(i32(min(u32(c.at + s.at), params.last_b)));
 }
 
 // Four columns of b at a term of the sum; garbage outside.
-fn b_quad(c: Columns, s: Spot) -> vec4<f32> {
-    return vec4<f32>(b_one(c.x, s), b_one(c.y, s), b_one(c.z, s), b_one(c.w, s));
+fn b_quad(c: Columns, s: Spot) -> vec4<AheadB> {
+    return vec4<AheadB>(b_one(c.x, s), b_one(c.y, s), b_one(c.z, s), b_one(c.w, s));
+}
+
+// The same once it is needed.
+fn b_wide(q: vec4<AheadB>, c: Columns, s: Spot) -> vec4<f32> {
+    return q;
 }
 
 // Which of them are no garbage.

@@ -85,8 +85,8 @@ fn main(
     for (var k = k_begin; k < k_end; k += TILE_K) {
         let keep = b_kept(b_columns, b, k + b_k < k_end);
         workgroupBarrier();
-        sh_a[a_to] = select(vec4<f32>(), next_a, k + a_k < k_end);
-        sh_b[b_to] = select(vec4<f32>(), next_b, keep);
+        sh_a[a_to] = select(vec4<f32>(), a_wide(next_a, a_rows, a), k + a_k < k_end);
+        sh_b[b_to] = select(vec4<f32>(), b_wide(next_b, b_columns, b), keep);
         workgroupBarrier();
         a = a_next(piece, a);
         b = b_next(piece, b);

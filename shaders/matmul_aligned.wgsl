@@ -54,11 +54,18 @@ fn a_row(z: u32, row: u32) -> vec4<i32> {
     return first_only(params.a_offset + z * params.a_batch + row * params.a_row);
 }
 
+// Terms of a line lie together: a product less in the loop, which takes as long as four multiply-adds.
 fn a_col(k: u32) -> vec4<i32> {
+    if (A_FOURS) {
+        return first_only(k);
+    }
     return first_only(k * params.a_col);
 }
 
 fn b_row(k: u32) -> vec4<i32> {
+    if (B_FOURS) {
+        return first_only(k);
+    }
     return first_only(k * params.b_row);
 }
 

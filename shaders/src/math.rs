@@ -18,6 +18,8 @@ const FILES: [&str; 8] = [
     include_str!("math/gamma.wgsl"),
 ];
 
+const BUILTIN: &str = include_str!("math/builtin.wgsl");
+
 /// A name that no WGSL item here has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no function `{0}` among the WGSL elementary functions")]
@@ -106,6 +108,22 @@ pub fn prelude(names: &[&str]) -> Result<String, UnknownFunction> {
     Ok(source)
 }
 
+/// `text` with the functions that widen halves by the built-in, where it has them. For devices on which that gives the same
+/// numbers.
+pub fn with_builtin_halves(text: &str) -> String {
+    let mut text = text.to_owned();
+    for item in BUILTIN.split("\n\n").filter(|item| item.starts_with("fn ")) {
+        let (head, _) = item.split_once('\n').unwrap_or_default();
+        if let Some(begin) = text.find(head) {
+            let end = text[begin..]
+                .find("\n}\n")
+                .map_or(text.len(), |n| begin + n + 3);
+            text.replace_range(begin..end, &format!("{}\n", item.trim_end()));
+        }
+    }
+    text
+}
+
 /// The source of everything.
 pub fn all() -> String {
     let (mut done, mut source) = (BTreeSet::new(), String::new());
@@ -132,7 +150,8 @@ mod tests {
             .unwrap_or_else(|e| panic!("{}", e.emit_to_string(source)));
         let mut validator = naga::valid::Validator::new(
             naga::valid::ValidationFlags::all(),
-            naga::valid::Capabilities::empty(),
+            // Of `unpack2x16float`, which every WebGPU device has.
+            naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32,
         );
         validator
             .validate(&module)
@@ -142,6 +161,18 @@ mod tests {
     #[test]
     fn everything_is_valid() {
         validate(&all());
+    }
+
+    #[test]
+    fn halves_are_widened_by_the_builtin_where_they_are_widened() {
+        let text = prelude(&["w_f16_high_to_f32", "w_exp"]).expect("known functions");
+        let other = with_builtin_halves(&text);
+        validate(&other);
+        assert_eq!(other.matches("unpack2x16float").count(), 2);
+        assert!(!other.contains("5.9604645e-8"));
+        assert_eq!(with_builtin_halves(&other), other);
+        let none = prelude(&["w_exp"]).expect("a known function");
+        assert_eq!(with_builtin_halves(&none), none);
     }
 
     #[test]

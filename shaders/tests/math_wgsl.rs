@@ -332,6 +332,9 @@ fn half_precision_conversions_are_exact() {
         let want = math::f16_to_f32(h as u16).to_bits();
         assert!(z == want || nan(z) && nan(want), "{h:x}: {z:x}");
     }
+    let call = "bitcast<u32>(w_f16_high_to_f32((in_a[ix] << 16u) | 0x5a5au))";
+    let high = run(gpu, "w_f16_high_to_f32", call, &halves, &halves);
+    assert_eq!(high, z);
     let near = z.iter().flat_map(|&b| {
         [
             b,
@@ -367,6 +370,9 @@ fn bf16_conversions_are_exact() {
     for (&h, &z) in halves.iter().zip(&z) {
         assert!(z == h << 16 || nan(z) && nan(h << 16), "{h:x}: {z:x}");
     }
+    let call = "bitcast<u32>(w_bf16_high_to_f32((in_a[ix] << 16u) | 0x5a5au))";
+    let high = run(gpu, "w_bf16_high_to_f32", call, &halves, &halves);
+    assert_eq!(high, z);
     let near = halves
         .iter()
         .flat_map(|h| [0, 0x7fff, 0x8000, 0x8001].map(|low| h << 16 | low));

@@ -181,6 +181,22 @@ impl Download {
         self.take()
     }
 
+    /// The bytes of a download that [`Download::is_ready`]. Never waits; errors that came outside any call are left to whoever
+    /// awaits next.
+    ///
+    /// # Errors
+    /// [`Error::Map`] where it is not ready or its commands were not submitted; [`Error::DeviceLost`].
+    pub fn bytes_now(mut self) -> Result<Vec<u8>> {
+        self.shared.health.alive()?;
+        let mapped = match self.is_ready() {
+            true => self.mapped.take(),
+            false => None,
+        };
+        let mapped = mapped.ok_or_else(|| map_error("it is still on its way"))?;
+        mapped.map_err(|error| map_error(&error.to_string()))?;
+        self.take()
+    }
+
     /// Blocking twin of [`Download::bytes`].
     ///
     /// # Errors

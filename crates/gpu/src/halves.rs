@@ -27,7 +27,7 @@ pub(super) fn read(view: &StepView<'_>, names: [&str; 2], call: &mut Call) {
                 Kernel::Matmul(_) => {
                     fetched_as_words(&with_loads(&call.wgsl, name, dtype), name, dtype)
                 }
-                _ => with_loads(&call.wgsl, name, dtype),
+                _ => walked_as_words(&with_loads(&call.wgsl, name, dtype), name, dtype),
             }
             .into();
         }
@@ -60,14 +60,43 @@ fn fetched_as_words(text: &str, name: &str, dtype: DType) -> String {
     with_function(&text, &format!("{name}_wide"), |body| {
         let half = |i: usize| {
             let part = ["x", "y", "z", "w"][i];
-            let shift = format!("(u32({lines}{i}.x + at) & 1u) * 16u");
-            format!("w_{dtype}_to_f32(extractBits(q.{part}, {shift}, 16u))")
+            let shift = format!("((u32({lines}{i}.x + at) & 1u) * 16u)");
+            format!("w_{dtype}_to_f32(q.{part} >> {shift})")
         };
         let at = format!("let at = {along}(min(k, k_end - 1u)).x;\n    ");
         body.replace(
             "return q;",
             &format!("{at}return vec4<f32>({});", words(&half)),
         )
+    })
+}
+
+/// The same for a walk through a convolution (`conv_walk.wgsl`). What is clamped when it is fetched becomes zero, so that its
+/// shift is no matter.
+fn walked_as_words(text: &str, name: &str, dtype: DType) -> String {
+    let (ahead, lines) = match name {
+        "a" => ("AheadA", "rows"),
+        _ => ("AheadB", "vec4<i32>(c.x.at, c.y.at, c.z.at, c.w.at)"),
+    };
+    let text = text.replace(
+        &format!("alias {ahead} = f32;"),
+        &format!("alias {ahead} = u32;"),
+    );
+    let text = with_function(&text, &format!("ahead_{name}"), |body| {
+        body.replace(
+            &format!("return load_{name}(at);"),
+            &format!("return in_{name}[u32(at) / 2u];"),
+        )
+    });
+    with_function(&text, &format!("{name}_wide"), |body| {
+        let each = ["x", "y", "z", "w"].map(|part| format!("w_{dtype}_to_f32(words.{part})"));
+        let halves = format!(
+            "let at = {lines} + vec4<i32>(s.at);\n    \
+             let words = q >> ((vec4<u32>(at) & vec4<u32>(1u)) * vec4<u32>(16u));\n    \
+             return vec4<f32>({});",
+            each.join(", ")
+        );
+        body.replace("return q;", &halves)
     })
 }
 

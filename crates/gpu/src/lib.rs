@@ -16,6 +16,7 @@ mod conv_direct;
 mod conv_shape;
 mod cores;
 mod custom;
+mod exact;
 mod expr;
 mod finish;
 mod gemm;

@@ -6,7 +6,8 @@ use super::choices::Choices;
 use super::step::{StepView, product};
 use super::target::Target;
 use super::{
-    argsort, attention, conv, custom, finish, map, matmul, reduce, rows, scan, scatter, window,
+    argsort, attention, conv, custom, exact, finish, map, matmul, reduce, rows, scan, scatter,
+    window,
 };
 use crate::plan::{Kernel, Plan, Step};
 use wgrad_device::Error;
@@ -37,7 +38,7 @@ pub(super) fn lower(
         output_dtype: output.dtype,
     };
     check_sizes(plan, step)?;
-    let lowered = match &step.kernel {
+    let mut lowered = match &step.kernel {
         Kernel::Map(kernel) => map::lower(&view, kernel)?,
         Kernel::Reduce(kernel) => reduce::lower(&view, kernel)?,
         Kernel::Rows(kernel) => rows::lower(&view, kernel)?,
@@ -55,6 +56,9 @@ pub(super) fn lower(
             });
         }
     };
+    if target.halves_exact {
+        exact::widen(&mut lowered);
+    }
     lowered.bounded()
 }
 

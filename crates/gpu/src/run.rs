@@ -5,6 +5,7 @@
 use super::choices::Choices;
 #[cfg(not(target_arch = "wasm32"))]
 use super::choices::{Choice, ShapeClass};
+use super::exact::Exact;
 use super::prepared::{Action, At, MAX_INHERITED, Prepared, State, Status, prepare};
 use super::status::{Word, Words};
 use super::target::Target;
@@ -26,6 +27,7 @@ use wgrad_shaders::kernels;
 pub struct Executor {
     gpu: Gpu,
     pub(super) target: Target,
+    pub(super) exact: Exact,
     /// What was measured on this device before, if anything.
     choices: Choices,
     words: Arc<Words>,
@@ -48,6 +50,7 @@ impl Executor {
             arena: gpu.arena(),
             gpu,
             target,
+            exact: Exact::default(),
             choices: Choices::NONE,
             words,
             empty,
@@ -75,7 +78,7 @@ impl Executor {
     /// [`Error::Shader`] and [`Error::Pipeline`] for a kernel that the device refuses, [`Error::TooLarge`],
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn prepare(&self, plan: &Plan) -> Result<Prepared, Error> {
-        prepare(&self.gpu, plan, self.target, &self.choices)
+        prepare(&self.gpu, plan, self.target_of(plan), &self.choices)
     }
 
     /// As [`Executor::prepare`], with these choices.
@@ -84,7 +87,15 @@ impl Executor {
     /// As [`Executor::prepare`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn prepare_with(&self, plan: &Plan, choices: &Choices) -> Result<Prepared, Error> {
-        prepare(&self.gpu, plan, self.target, choices)
+        prepare(&self.gpu, plan, self.target_of(plan), choices)
+    }
+
+    /// What is known of the device, once it is known what this plan makes matter.
+    fn target_of(&self, plan: &Plan) -> Target {
+        Target {
+            halves_exact: self.exact.of(&self.gpu, plan),
+            ..self.target
+        }
     }
 
     /// The choices for a product, that of the rules first; `None` for other kernels, empty sums, and products that have

@@ -56,11 +56,8 @@ pub(super) fn load(buffer: &str, dtype: DType, ix: &str) -> String {
     match dtype {
         DType::Bool => format!("({buffer}[{ix}] != 0u)"),
         DType::U8 => format!("extractBits({buffer}[({ix}) >> 2u], (({ix}) & 3u) * 8u, 8u)"),
-        DType::F16 => {
-            format!("w_f16_to_f32(extractBits({buffer}[({ix}) >> 1u], (({ix}) & 1u) * 16u, 16u))")
-        }
-        DType::BF16 => {
-            format!("w_bf16_to_f32(extractBits({buffer}[({ix}) >> 1u], (({ix}) & 1u) * 16u, 16u))")
+        DType::F16 | DType::BF16 => {
+            format!("w_{dtype}_to_f32({buffer}[({ix}) >> 1u] >> ((({ix}) & 1u) * 16u))")
         }
         DType::F32 | DType::I32 | DType::U32 => format!("{buffer}[{ix}]"),
     }
@@ -79,8 +76,8 @@ pub(super) fn stored(dtype: DType, value: &str) -> String {
 
 /// The elements of four neighbours whose words are `words`, two to a word.
 pub(super) fn four_halves(dtype: DType, words: &str) -> [String; 4] {
-    let each = ["x & 0xffffu", "x >> 16u", "y & 0xffffu", "y >> 16u"];
-    each.map(|part| format!("w_{dtype}_to_f32({words}.{part})"))
+    let each = [("", "x"), ("_high", "x"), ("", "y"), ("_high", "y")];
+    each.map(|(high, part)| format!("w_{dtype}{high}_to_f32({words}.{part})"))
 }
 
 /// The words of four neighbours, given what [`stored`] makes of each.

@@ -11,6 +11,8 @@ pub(super) struct Target {
     pub(super) software: bool,
     /// A software adapter with subgroups of 8, whose lanes can read each other's registers.
     pub(super) lanes: bool,
+    /// The built-in that widens halves gives the numbers of `w_f16_to_f32`, and texts call it.
+    pub(super) halves_exact: bool,
     /// Storage buffers that a kernel may bind.
     pub(super) buffers: usize,
     /// Bytes of a buffer that a kernel may bind.
@@ -20,11 +22,13 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// A device of this class that offers no more than any.
+    /// A device of this class that offers no more than any. Cards are taken to widen halves exactly, which a device has to
+    /// show ([`super::exact`]).
     pub(super) const fn new(class: DeviceClass) -> Target {
         Target {
             software: matches!(class, DeviceClass::Software),
             lanes: false,
+            halves_exact: matches!(class, DeviceClass::Discrete),
             buffers: 8,
             binding: 128 << 20,
             config: config(class),
@@ -38,6 +42,7 @@ impl Target {
         let target = Target::new(class);
         Target {
             lanes: target.software && eight && gpu.features().subgroups,
+            halves_exact: false,
             buffers: limits.max_storage_buffers as usize,
             binding: limits.max_binding_bytes.min(limits.max_buffer_bytes),
             ..target

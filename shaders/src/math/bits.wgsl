@@ -177,13 +177,18 @@ fn w_bf16_to_f32(h: u32) -> f32 {
     return bitcast<f32>(h << 16u);
 }
 
+// That in the high half.
+fn w_bf16_high_to_f32(h: u32) -> f32 {
+    return bitcast<f32>(h & 0xffff0000u);
+}
+
 // x between floats of 16 bits: no bit that their rounding needs is lost on the way through an f32.
 fn w_f32_sticky(x: u32) -> f32 {
     let cut = (x & 0xffffff00u) | select(0u, 0x100u, (x & 0xffu) != 0u);
     return f32(select(x, cut, x >= 0x1000000u));
 }
 
-// The value of the binary16 pattern in the low half of h.
+// The value of the binary16 pattern in the low half of h, whatever the high one is. `builtin.wgsl` has another way.
 fn w_f16_to_f32(h: u32) -> f32 {
     let a = (h & 0x7fffu) << 13u;
     let normal = a + 0x38000000u;
@@ -191,4 +196,9 @@ fn w_f16_to_f32(h: u32) -> f32 {
     let b = select(normal, sub, a < 0x00800000u);
     let c = select(b, a | 0x7f800000u, a >= 0x0f800000u);
     return bitcast<f32>(c | ((h & 0x8000u) << 16u));
+}
+
+// That in the high half.
+fn w_f16_high_to_f32(h: u32) -> f32 {
+    return w_f16_to_f32(h >> 16u);
 }

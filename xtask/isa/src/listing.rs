@@ -74,7 +74,7 @@ pub struct Loop {
     pub slots: usize,
     /// Loads of global memory of sixteen bytes.
     pub wide_loads: usize,
-    /// Waits for memory between its first load and the first multiply-add behind it.
+    /// Waits for one of its own loads before the first multiply-add behind them.
     pub early_waits: usize,
 }
 
@@ -146,10 +146,8 @@ pub fn hottest(assembly: &str) -> Option<Loop> {
 
 fn measured(lines: Vec<&str>) -> Loop {
     let mut l = Loop::default();
-    let (mut loaded, mut multiplied) = (false, false);
-    let is_memory = |line: &&&str| Class::of(line) == Class::Memory;
-    let memory = lines.iter().filter(is_memory).count();
-    // As many may be under way behind a wait; those of earlier rounds are older.
+    let (mut loaded, mut multiplied) = (0, false);
+    // As many, the last ones, may be under way behind a wait.
     let waits = |line: &str| {
         let left = line.strip_prefix("s_waitcnt")?.split_once("vmcnt(")?.1;
         left.split_once(')')?.0.parse::<usize>().ok()
@@ -160,10 +158,10 @@ fn measured(lines: Vec<&str>) -> Loop {
         l.slots += class.slots();
         let load = class == Class::Memory && line.contains("load");
         l.wide_loads += usize::from(load && line.contains("x4"));
-        loaded |= load;
-        multiplied |= class == Class::Fma && loaded;
-        let waits = waits(line).is_some_and(|left| left < memory);
-        l.early_waits += usize::from(waits && loaded && !multiplied);
+        loaded += usize::from(load);
+        multiplied |= class == Class::Fma && loaded > 0;
+        let waits = waits(line).is_some_and(|left| left < loaded);
+        l.early_waits += usize::from(waits && !multiplied);
     }
     l.listing = lines.into_iter().map(str::to_owned).collect();
     l

@@ -6,7 +6,7 @@
 //!  programs ──► plan ──► texts ──► naga ──┬─► SPIR-V ──► RADV: registers, code, listing ──► loop ──► row
 //!                          │              ├─► SPIR-V ──► spirv-val
 //!                          └──► tint      └─► MSL, HLSL: written, not compiled
-//!  rows ──► table · findings · against baseline.tsv
+//!  rows ──► table · findings, but those in explained.tsv · against baseline.tsv
 //! ```
 
 mod convert;
@@ -21,7 +21,7 @@ use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use table::Row;
+use table::{Explained, Least, Row};
 use wgrad_gpu::Text;
 use wgrad_graph::planning;
 use wgrad_plan::DeviceClass;
@@ -32,7 +32,8 @@ const TARGETS: [(&str, u32); 3] = [("navi21", 64), ("navi21", 32), ("vega10", 64
 const USAGE: &str = "\
 usage: cargo xtask isa [navi21.64] [navi21.32] [vega10.64] [--brief | --show NAME]
 
-  The table of all kernels for these cards, or all of them, and what is worse than in xtask/isa/baseline.tsv.
+  The table of all kernels for these cards, or all of them, and what is worse than in xtask/isa/baseline.tsv. A rule may be
+  broken by what xtask/isa/explained.tsv gives a reason for.
   WGRAD_BLESS=1 writes that anew.
   --brief       no table, only what is worse
   --show NAME   the loops of the kernels whose name contains NAME instead
@@ -122,19 +123,35 @@ fn judge(now: &str, whole: bool, brief: bool) -> Result<(), String> {
         print!("{}\n{now}", table::head());
     }
     let rows: Vec<Row> = now.lines().filter_map(Row::read).collect();
-    let found: usize = rows.iter().map(|r| r.findings.len()).sum();
-    println!("\n{} kernels, {found} findings", rows.len());
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("baseline.tsv");
+    let explained = explained()?;
+    let (left, idle) = table::without(&rows, &explained);
+    let count = |rows: &[Row]| rows.iter().map(|r| r.findings.len()).sum::<usize>();
+    let (found, not) = (count(&rows), count(&left));
+    println!(
+        "\n{} kernels, {found} findings: {} explained, {not} not",
+        rows.len(),
+        found - not
+    );
+    let path = beside("baseline.tsv");
     if whole && std::env::var_os("WGRAD_BLESS").is_some() {
-        let text = format!("{}\n{now}", table::head());
+        let lines: Vec<String> = left.iter().map(Row::line).collect();
+        let text = format!("{}\n{}\n", table::head(), lines.join("\n"));
         return std::fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()));
     }
-    let before = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let before = read(&path)?;
     let before = before
         .lines()
         .filter_map(Row::read)
         .map(|r| (r.key.clone(), r));
-    let worse = table::worse(&before.collect(), &rows);
+    let mut worse = table::worse(&before.collect(), &left);
+    if whole {
+        worse.extend(idle.iter().map(|e| {
+            format!(
+                "nothing needs the explanation of `{}`: {}",
+                e.pattern, e.rule
+            )
+        }));
+    }
     match worse.is_empty() {
         true => Ok(()),
         false => Err(format!(
@@ -143,6 +160,26 @@ fn judge(now: &str, whole: bool, brief: bool) -> Result<(), String> {
             worse.join("\n  ")
         )),
     }
+}
+
+/// A file of this crate.
+fn beside(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// What is explained, below a line of heads.
+fn explained() -> Result<Vec<Explained>, String> {
+    let path = beside("explained.tsv");
+    let text = read(&path)?;
+    let each = text.lines().skip(1).map(|line| {
+        let wrong = || format!("{}: no pattern, rule and reason: {line}", path.display());
+        Explained::read(line).ok_or_else(wrong)
+    });
+    each.collect()
 }
 
 /// A text, and the programs that have it.
@@ -233,10 +270,9 @@ fn of_target(target: &str, rest: &[String]) -> Result<(), String> {
                     lines.iter().for_each(|line| println!("    {line}"));
                     continue;
                 }
-                println!(
-                    "{}",
-                    Row::new(name, &compiled.statistics, hot.as_ref()).line()
-                );
+                let least = Least::of(found.text.label, &found.text.constants);
+                let row = Row::new(name, least, &compiled.statistics, hot.as_ref());
+                println!("{}", row.line());
             }
         }
     }

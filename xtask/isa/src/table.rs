@@ -1,18 +1,101 @@
-//! The table of texts and what judges it: rules that hold for any kernel, and a table of before that nothing may be worse than.
-//! Must not compile anything.
+//! The table of texts and what judges it: rules by the kind of kernel, why some kernels may break one, and a table of before that
+//! nothing may be worse than. Must not compile anything.
 
 use crate::listing::{Class, Loop};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-/// Multiply-adds from which a loop is a product's.
+/// Multiply-adds from which a loop is one of tiles, which fetches ahead.
 const PRODUCT: usize = 64;
-/// The least share of multiply-adds in a product's loop.
-const SHARE: f64 = 0.8;
 /// Bytes of code that an instruction cache of RDNA2 holds.
 const CODE: f64 = 32768.0;
 /// By how much a number may be worse than before.
 const WORSE: f64 = 0.05;
+
+/// What the loop of products of a kernel is held to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Least {
+    /// Multiply-adds from which a loop is one of products.
+    from: usize,
+    /// Their share of what it issues.
+    share: f64,
+}
+
+impl Least {
+    /// By the kernel's label and its constants. The best loops that are known for each kind have a little more: a convolution has
+    /// positions to count and to compare, a gradient two of them, and few channels leave few products for each load.
+    pub fn of(label: &str, constants: &[(&str, f64)]) -> Least {
+        let few_rows = constants.contains(&("TX", 32.0));
+        let starts = |with: &str| label.starts_with(with);
+        let (from, share) = match () {
+            () if starts("conv") && label.ends_with("direct") => (1, 0.30),
+            () if starts("conv input grad") || starts("conv weight grad") => (PRODUCT, 0.62),
+            () if starts("conv") => (PRODUCT, 0.70),
+            () if starts("matmul") && few_rows => (PRODUCT, 0.83),
+            () if starts("matmul") => (PRODUCT, 0.87),
+            () => (PRODUCT, 0.80),
+        };
+        Least { from, share }
+    }
+}
+
+/// Why kernels may break a rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explained {
+    /// Their names, with `*` for anything.
+    pub pattern: String,
+    /// The rule, as a finding says it.
+    pub rule: String,
+}
+
+impl Explained {
+    /// From a line: pattern, rule, reason. `None` where one is missing.
+    pub fn read(line: &str) -> Option<Explained> {
+        let cells: Vec<&str> = line.split('\t').collect();
+        match cells[..] {
+            [pattern, rule, reason] if !reason.trim().is_empty() => Some(Explained {
+                pattern: pattern.to_owned(),
+                rule: rule.to_owned(),
+            }),
+            _ => None,
+        }
+    }
+
+    fn covers(&self, key: &str, finding: &str) -> bool {
+        self.rule == finding && fits(&self.pattern, key)
+    }
+}
+
+/// Whether `name` is one of those that a pattern with `*` stands for.
+fn fits(pattern: &str, name: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else {
+        return pattern == name;
+    };
+    let Some(name) = name.strip_prefix(first) else {
+        return false;
+    };
+    (0..=name.len()).any(|at| name.is_char_boundary(at) && fits(rest, &name[at..]))
+}
+
+/// The rows without the findings that are explained, and the explanations that no finding needs.
+pub fn without<'a>(rows: &[Row], explained: &'a [Explained]) -> (Vec<Row>, Vec<&'a Explained>) {
+    let mut left = rows.to_vec();
+    let mut needed = vec![false; explained.len()];
+    for row in &mut left {
+        let key = &row.key;
+        row.findings.retain(|finding| {
+            let mut kept = true;
+            for (e, needed) in explained.iter().zip(&mut needed) {
+                let covers = e.covers(key, finding);
+                *needed |= covers;
+                kept &= !covers;
+            }
+            kept
+        });
+    }
+    let idle = explained.iter().zip(needed).filter(|(_, needed)| !needed);
+    (left, idle.map(|(e, _)| e).collect())
+}
 
 /// What a target made of a text.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,7 +125,12 @@ const OF_LOOP: [&str; 8] = [
 
 impl Row {
     /// What the driver's numbers and the hottest loop say.
-    pub fn new(key: String, statistics: &BTreeMap<String, f64>, hot: Option<&Loop>) -> Row {
+    pub fn new(
+        key: String,
+        least: Least,
+        statistics: &BTreeMap<String, f64>,
+        hot: Option<&Loop>,
+    ) -> Row {
         let of = |name: &str| statistics.get(name).copied().unwrap_or(0.0);
         let mut row = Row {
             key,
@@ -61,9 +149,10 @@ impl Row {
         }
         if let Some(hot) = hot {
             let fma = hot.of(Class::Fma);
-            if fma >= PRODUCT && hot.share() < SHARE {
+            if fma >= least.from && hot.share() < least.share {
                 find(format!(
-                    "less than {SHARE} of a product's loop are products"
+                    "less than {:.2} of its loop are products",
+                    least.share
                 ));
             }
             if fma >= PRODUCT && hot.early_waits > 0 {
@@ -170,7 +259,49 @@ mod tests {
     fn row(key: &str, insts: f64, spills: f64) -> Row {
         let statistics = [("Instructions", insts), ("Scratch size", spills)];
         let statistics = statistics.map(|(n, x)| (n.to_owned(), x));
-        Row::new(key.into(), &statistics.into(), None)
+        Row::new(key.into(), Least::of("map", &[]), &statistics.into(), None)
+    }
+
+    #[test]
+    fn the_least_share_is_that_of_the_kind() {
+        let share = |label, tx| Least::of(label, &[("TX", tx)]).share;
+        assert_eq!(share("matmul tiled aligned", 16.0), 0.87);
+        assert_eq!(share("matmul tiled", 32.0), 0.83);
+        assert_eq!(share("conv tiled", 32.0), 0.70);
+        assert_eq!(share("conv weight grad wide", 16.0), 0.62);
+        let direct = Least::of("conv weight grad direct", &[]);
+        assert_eq!((direct.from, direct.share), (1, 0.30));
+        let products = Loop {
+            count: [(Class::Fma, 12)].into(),
+            slots: 41,
+            ..Loop::default()
+        };
+        let findings =
+            |least| Row::new("a".into(), least, &BTreeMap::new(), Some(&products)).findings;
+        let found = ["less than 0.30 of its loop are products".to_owned()];
+        assert_eq!(findings(direct), found.into());
+        // Too few for a loop of tiles.
+        assert!(findings(Least::of("matmul tiled", &[])).is_empty());
+    }
+
+    #[test]
+    fn explained_findings_go_and_idle_explanations_are_found() {
+        assert!(fits("*.64 conv*f16", "navi21.64 conv tiled of k3 f16") && fits("a", "a"));
+        assert!(!fits("*.64 conv*f16", "navi21.64 conv tiled of k3 f32") && !fits("a", "ab"));
+        let lines = [
+            "a*\tspills\tbecause",
+            "a*\tother\tbecause",
+            "b\tspills\tbecause",
+        ];
+        let explained: Vec<Explained> = lines.iter().filter_map(|l| Explained::read(l)).collect();
+        assert_eq!(explained.len(), 3);
+        let rows = [row("ab", 1.0, 4.0), row("cb", 1.0, 4.0)];
+        let (left, idle) = without(&rows, &explained);
+        assert!(left[0].findings.is_empty() && left[1].findings.contains("spills"));
+        assert_eq!(idle, [&explained[1], &explained[2]]);
+        assert!(
+            Explained::read("a\tspills\t ").is_none() && Explained::read("a\tspills").is_none()
+        );
     }
 
     #[test]

@@ -49,7 +49,7 @@ fn commands_copy_clear_and_download_in_order() {
     let submission = commands.submit().unwrap();
     submission.wait_blocking().unwrap();
     assert!(early.is_ready());
-    let early: Vec<u32> = bytemuck::pod_collect_to_vec(&early.bytes_blocking().unwrap());
+    let early: Vec<u32> = bytemuck::pod_collect_to_vec(&early.bytes_now().unwrap());
     assert_eq!(early, [11, 21, 31, 41]);
     assert_eq!(x.read_blocking().unwrap(), [1, 1, 32, 42]);
     assert_eq!(copy.read_blocking().unwrap(), [21, 31, 0, 0]);
@@ -62,6 +62,8 @@ fn a_download_that_is_not_submitted_is_an_error() {
     let mut commands = gpu.commands();
     let download = commands.download(&x, 0, 4).unwrap();
     assert!(matches!(download.bytes_blocking(), Err(Error::Map { .. })));
+    let early = commands.download(&x, 0, 4).unwrap();
+    assert!(matches!(early.bytes_now(), Err(Error::Map { .. })));
     let dropped = commands.download(&x, 0, 4).unwrap();
     drop(commands);
     assert!(matches!(dropped.bytes_blocking(), Err(Error::Map { .. })));

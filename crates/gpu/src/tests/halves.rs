@@ -1,7 +1,9 @@
 //! Results of two bytes: to the bit those that a kernel has in f32, rounded; and what shares a word with them.
 
+use super::super::exact::{Exact, exact};
 use super::elementwise::{ADD, EXP, MUL, apply, load, view};
-use super::{Data, assert_close, executors, plan_of, run, run_plan};
+use super::{Data, Executor, assert_close, executors, open, plan_of, run, run_plan};
+use crate::DeviceClass;
 use crate::dtype::DType;
 use crate::plan::*;
 
@@ -278,5 +280,90 @@ fn rows_store_two_bytes() {
                 }
             }
         }
+    }
+}
+
+/// All halves as what they are in f32, twice each, as a device answers.
+fn widened() -> Vec<u8> {
+    let words = (0..=u16::MAX).map(|h| half::f16::from_bits(h).to_f32().to_bits());
+    words
+        .flat_map(|w| [w, w])
+        .flat_map(u32::to_le_bytes)
+        .collect()
+}
+
+#[test]
+fn a_builtin_is_taken_where_all_halves_agree_only() {
+    let all = widened();
+    assert!(exact(&all));
+    let with = |word: usize, bits: u32| {
+        let mut lying = all.clone();
+        lying[4 * word..][..4].copy_from_slice(&bits.to_le_bytes());
+        exact(&lying)
+    };
+    // Subnormals flushed, of either half; a zero without its sign; infinity as the greatest number; a number for a NaN.
+    let wrong = [
+        (2, 0),
+        (3, 0),
+        (2 * 0x83ff + 1, 0x8000_0000),
+        (2 * 0x8000, 0),
+        (2 * 0x7c00, 0x477f_e000),
+        (2 * 0x7c01, 0x7f80_0000),
+        (2 * 0x3c00 + 1, 0x3f80_0001),
+    ];
+    for (word, bits) in wrong {
+        assert!(!with(word, bits), "{word}: {bits:x}");
+    }
+    // Another NaN is as good.
+    assert!(with(2 * 0x7c01, 0x7fff_ffff) && with(2 * 0xfe00 + 1, 0x7fc0_0000));
+    assert!(!exact(&all[4..]) && !exact(&[]));
+}
+
+/// A map that only widens.
+fn widening(x: &Data) -> Plan {
+    let shape = [x.values.len()];
+    let map = Map {
+        shape: shape.to_vec(),
+        expr: Expr {
+            inputs: vec![x.dtype],
+            insts: vec![load(0, &shape)],
+        },
+        store: View::contiguous(&shape),
+    };
+    let inputs = std::slice::from_ref(x);
+    plan_of(Kernel::Map(map), inputs, (DType::F32, shape[0]), 0)
+}
+
+/// What an adapter has shown is what its texts rely on, and nothing is tried for plans without halves.
+#[test]
+fn texts_widen_as_the_adapter_was_found_to() {
+    let Some(gpu) = open() else { return };
+    let values = (0..=u16::MAX).map(|h| half::f16::from_bits(h).to_f64());
+    let x = Data::new(DType::F16, values.collect());
+    let plan = widening(&x);
+    for class in [DeviceClass::Software, DeviceClass::Discrete] {
+        let mut executor = Executor::new(gpu.clone(), class).expect("an executor");
+        let submits = || gpu.stats().submits;
+        let by_builtin = |executor: &Executor, plan| {
+            let prepared = executor.prepare(plan).expect("prepares");
+            prepared.wgsl(0)[0].contains("unpack2x16float")
+        };
+        let before = submits();
+        let other = widening(&Data::random(DType::BF16, 8, 1));
+        assert!(!by_builtin(&executor, &other));
+        assert_eq!(submits(), before);
+        assert!(by_builtin(&executor, &plan), "llvmpipe widens exactly");
+        let tried = submits();
+        assert!(tried > before);
+        assert!(by_builtin(&executor, &plan));
+        assert_eq!(submits(), tried, "it is tried once");
+        let (fast, _) = run_plan(&executor, &plan, std::slice::from_ref(&x), &[]);
+        assert_close(&fast, &x, 0.0, "the built-in");
+        let mut lying = widened();
+        lying[8] ^= 1;
+        executor.exact = Exact::answered(&lying);
+        assert!(!by_builtin(&executor, &plan));
+        let (slow, _) = run_plan(&executor, &plan, std::slice::from_ref(&x), &[]);
+        assert_close(&slow, &x, 0.0, "the integers");
     }
 }
