@@ -6,6 +6,7 @@ use crate::call::{Context, Operand};
 use crate::conv::choice;
 use crate::conv::cost::table::{self, Costs, WAYS};
 use crate::conv::cost::{COUNTED, Counts, PRODUCT, Sizes};
+use crate::conv::unfold::Unfold;
 use crate::conv::way::{Forward, InputGrad, Way, WeightGrad};
 use crate::dtype::DType;
 use crate::plan::{Conv, ConvKind};
@@ -156,7 +157,7 @@ fn judge(conv: &Conv, samples: &[Sample], costs: &Costs) -> Choice {
 
 /// The time of every way of `conv`, in nanoseconds of a core.
 fn measure(conv: &Conv, team: &Team) -> Vec<Sample> {
-    let shape = crate::conv::unfold_of(conv);
+    let shape = Unfold::of(conv);
     let sizes = Sizes::of(conv, &shape);
     let ways = choice::ways(conv, &shape);
     let len = |planes: usize, plane: usize| conv.batch * conv.groups * planes * plane;

@@ -50,7 +50,7 @@ const PARTIALS: usize = 1 << 24;
 /// Bytes of each buffer that [`run`] takes of the pool while it runs: partial sums of a weight gradient, what of it is rounded,
 /// an unfolded tile for one thread.
 pub(crate) fn step_bytes(conv: &Conv, dtype: DType) -> [usize; 3] {
-    let shape = unfold_of(conv);
+    let shape = Unfold::of(conv);
     if is_empty(conv, &shape) || packed_len(conv).is_some() {
         return [0; 3];
     }
@@ -118,7 +118,7 @@ fn weight_way(conv: &Conv, shape: &Unfold) -> WeightGrad {
 
 /// Whether several images are columns of one product, so that the batch is not to be cut.
 pub(crate) fn joins_images(conv: &Conv) -> bool {
-    let shape = unfold_of(conv);
+    let shape = Unfold::of(conv);
     if is_empty(conv, &shape) || conv.batch == 1 {
         return false;
     }
@@ -145,7 +145,7 @@ pub(crate) fn joins_images(conv: &Conv) -> bool {
 
 /// Whether a part of the batch, `part`, is computed as the whole.
 pub(crate) fn is_like(conv: &Conv, part: &Conv) -> bool {
-    let shape = unfold_of(conv);
+    let shape = Unfold::of(conv);
     let [all, some] = [conv, part].map(|conv| Sizes::of(conv, &shape));
     match conv.kind {
         _ if is_empty(part, &shape) => true,
@@ -166,7 +166,7 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8], dtype: DTyp
     let [a, b] = [0, 1].map(|i| Floats::of(&context.inputs[i]));
     let out = Results::of(out, dtype);
     let sums = conv.batch * conv.groups * conv.in_channels * conv.out_channels;
-    let shape = unfold_of(conv);
+    let shape = Unfold::of(conv);
     let sizes = Sizes::of(conv, &shape);
     if is_empty(conv, &shape) {
         return out.clear();
@@ -230,7 +230,7 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8], dtype: DTyp
 
 /// A convolution or its adjoint by Winograd's algorithm, if that is its way, or its filters are `ready` for that.
 fn winograd(conv: &Conv, ready: bool) -> Option<Winograd> {
-    let shape = unfold_of(conv);
+    let shape = Unfold::of(conv);
     if is_empty(conv, &shape) {
         return None;
     }
@@ -262,7 +262,7 @@ pub(crate) fn pack(conv: &Conv, weight: Floats<'_>, packed: &mut [f32], par: Par
 
 /// The weight gradient `conv` as partial sums, if it is computed so.
 pub(crate) fn sums(conv: &Conv) -> Option<Sums<'_>> {
-    let shape = unfold_of(conv);
+    let shape = Unfold::of(conv);
     (!is_empty(conv, &shape) && conv.kind == ConvKind::WeightGrad)
         .then(|| Sums::new(conv, &shape))
         .flatten()
@@ -278,29 +278,10 @@ fn is_empty(conv: &Conv, shape: &Unfold) -> bool {
 /// All ways that `conv` can be computed.
 #[cfg(test)]
 pub(crate) fn ways(conv: &Conv) -> Vec<way::Way> {
-    let shape = unfold_of(conv);
+    let shape = Unfold::of(conv);
     match is_empty(conv, &shape) {
         true => Vec::new(),
         false => choice::ways(conv, &shape),
-    }
-}
-
-fn unfold_of(conv: &Conv) -> Unfold {
-    // A single position has no next one: what is made for each step of a stride stays small.
-    let stride = [0, 1, 2].map(|d| {
-        if conv.output[d] == 1 {
-            1
-        } else {
-            conv.stride[d]
-        }
-    });
-    Unfold {
-        input: conv.input,
-        output: conv.output,
-        kernel: conv.kernel,
-        stride,
-        dilation: conv.dilation,
-        padding: conv.padding.map(|p| p as i64),
     }
 }
 

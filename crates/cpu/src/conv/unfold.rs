@@ -1,6 +1,7 @@
 //! Unfolding (im2col) a slab of planes into the matrix a convolution multiplies, and folding it back (col2im), for
 //! a range of output positions at a time.
 
+use crate::plan::Conv;
 use crate::simd::simd_fn;
 use std::ops::Range;
 
@@ -54,6 +55,26 @@ pub(crate) struct Tile {
 }
 
 impl Unfold {
+    /// Those of a convolution.
+    pub(crate) fn of(conv: &Conv) -> Unfold {
+        // A single position has no next one: what is made for each step of a stride stays small.
+        let stride = [0, 1, 2].map(|d| {
+            if conv.output[d] == 1 {
+                1
+            } else {
+                conv.stride[d]
+            }
+        });
+        Unfold {
+            input: conv.input,
+            output: conv.output,
+            kernel: conv.kernel,
+            stride,
+            dilation: conv.dilation,
+            padding: conv.padding.map(|p| p as i64),
+        }
+    }
+
     /// Elements of an input plane.
     pub(crate) fn plane(&self) -> usize {
         self.input.iter().product()

@@ -58,18 +58,13 @@ fn of_equal(known: Known<'_>, steps: Range<usize>, share: Share) -> Result<Segme
     let cuts: Option<Vec<Cut>> = steps.clone().map(|i| known.cut(i, share)).collect();
     let cuts = cuts.ok_or(Unfit::Never)?;
     let mut uses = Uses::new(plan, share);
-    let mut packs = FxHashSet::default();
     for (i, cut) in steps.clone().zip(&cuts) {
         if !uses.add(i, cut) {
             return Err(Unfit::Never);
         }
-        // All are packed before the first part runs: what is packed later must not take the place of what was packed before.
-        if let Ready::Matmul(packed) = known.ready[i] {
-            let new = packs.insert(packed.pack);
-            if packed.first && !new {
-                return Err(Unfit::Crowded(i));
-            }
-        }
+    }
+    if let Some(at) = packed_over(known, steps.clone()) {
+        return Err(Unfit::Crowded(at));
     }
     let mut places = Places {
         known,
@@ -132,6 +127,15 @@ fn of_equal(known: Known<'_>, steps: Range<usize>, share: Share) -> Result<Segme
         between,
         packs,
         sums,
+    })
+}
+
+/// The first step whose operand is packed where another's was before: all are packed before the first part runs.
+fn packed_over(known: Known<'_>, mut steps: Range<usize>) -> Option<usize> {
+    let mut packs = FxHashSet::default();
+    steps.find(|&i| match known.ready[i] {
+        Ready::Matmul(packed) => !packs.insert(packed.pack) && packed.first,
+        _ => false,
     })
 }
 
