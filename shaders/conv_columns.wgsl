@@ -6,7 +6,7 @@
 override UNROLLED: u32 = 0u;
 // Of taps that are unrolled: neighbours of the output are two columns apart, not one.
 override BY_TWO: bool = false;
-// More than one plane in depth, anywhere.
+// More than one plane in depth, anywhere, or windows beside the only one.
 override DEEP: bool = false;
 
 // What to add to the offset of a line, and whether it exists.

@@ -3,7 +3,7 @@
 // of the output in all images. A thread takes four neighbours of every so manyth line: what of an input line they and the taps
 // share is loaded once: see `conv_columns.wgsl`. Without unrolled taps a workgroup has one tap alone.
 //
-// n_splits parts of split_len lines; tile_cols threads to a line.
+// n_splits parts: of split_len lines, each of which tile_rows parts share; tile_cols threads to a line of a part.
 
 const THREADS: u32 = 64u;
 // Lines of taps of a workgroup.
@@ -205,7 +205,9 @@ fn main(
     if (plane >= params.n_planes) {
         return;
     }
-    let split = index - plane * params.n_splits;
+    let part = index - plane * params.n_splits;
+    let split = part / params.tile_rows;
+    let share = part - split * params.tile_rows;
     let task = task_of(plane);
 
     // Lines that this thread goes through, and its place across them.
@@ -219,7 +221,8 @@ fn main(
     let corner = vec2<i32>(task.tap.xy * vec2<u32>(params.dilation_d, params.dilation_h)) - padding().xy;
     let windows = vec2<i32>(vec2<u32>(params.out_d, params.out_h)) * s.xy + corner;
     var all = All();
-    for (var quad = local - my_line * across; my_line < at_once && 4u * quad < params.out_w; quad += across) {
+    let my_quad = share * across + local - my_line * across;
+    for (var quad = my_quad; my_line < at_once && 4u * quad < params.out_w; quad += across * params.tile_rows) {
         let w = i32(4u * quad);
         let of_a = columns(w, 1, params.out_w);
         let from_w = w * s.z + i32(task.tap.z * params.dilation_w) - i32(params.pad_w);
@@ -250,5 +253,5 @@ fn main(
     }
     let tap = (task.tap.x * params.kernel_h + task.tap.y + line) * params.kernel_w + task.tap.z + local - line * of_line;
     let to = task.kernel * params.taps + tap;
-    out_c[split * params.out_len + to] = finish(sum, to);
+    out_c[part * params.out_len + to] = finish(sum, to);
 }

@@ -14,7 +14,7 @@ struct Side {
     // Input positions: the first, and how many.
     first: u32,
     count: u32,
-    // Taps: the first, and how many.
+    // Taps: the first, and how many. Where there is none, the first is one that exists: it may be fetched ahead.
     tap: u32,
     taps: u32,
     // Output position where the first tap meets the first position; may lie outside.
@@ -61,7 +61,7 @@ fn side(first: u32, size: u32, kernel: u32, stride: u32, pad: u32, dilation: u32
     let meets = part * divisor == rest && tap < kernel;
     let taps = select(0u, quotient(kernel - tap + step - 1u, step, per_step), meets);
     let base = i32(lines) - i32(quotient(tap * dilation - rest, stride, per_stride));
-    return Side(first, count, tap, taps, base);
+    return Side(first, count, select(0u, tap, meets), taps, select(0, base, meets));
 }
 
 fn phase_at(index: u32) -> Phase {

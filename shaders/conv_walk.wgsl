@@ -5,7 +5,7 @@
 // slid image: tested once for each side, unsigned. All loads stand behind no branch, at offsets that exist; what is to be zero
 // becomes so where it is stored in workgroup memory.
 
-// More than one plane in depth, anywhere.
+// More than one plane in depth, anywhere, or windows beside the only one.
 override DEEP: bool = false;
 
 // A term or a column: what it adds to the offset, and to the position.

@@ -24,9 +24,32 @@ override B_FOURS: bool = false;
 
 const TILE_K: u32 = 16u;
 
-// [k][4 rows] and [k][4 columns], one more than a row of them, against bank conflicts.
-var<workgroup> sh_a: array<vec4<f32>, 272>;
-var<workgroup> sh_b: array<vec4<f32>, 528>;
+// [k][4 rows] and [k][4 columns], one more than a row of them, against bank conflicts. Numbers and not vectors:
+// to write a component may be to write its vector, so that threads that each write one would race.
+var<workgroup> sh_a: array<f32, 1088>;
+var<workgroup> sh_b: array<f32, 2112>;
+
+fn a_from(i: u32) -> vec4<f32> {
+    return vec4<f32>(sh_a[4u * i], sh_a[4u * i + 1u], sh_a[4u * i + 2u], sh_a[4u * i + 3u]);
+}
+
+fn a_put(i: u32, v: vec4<f32>) {
+    sh_a[4u * i] = v.x;
+    sh_a[4u * i + 1u] = v.y;
+    sh_a[4u * i + 2u] = v.z;
+    sh_a[4u * i + 3u] = v.w;
+}
+
+fn b_from(i: u32) -> vec4<f32> {
+    return vec4<f32>(sh_b[4u * i], sh_b[4u * i + 1u], sh_b[4u * i + 2u], sh_b[4u * i + 3u]);
+}
+
+fn b_put(i: u32, v: vec4<f32>) {
+    sh_b[4u * i] = v.x;
+    sh_b[4u * i + 1u] = v.y;
+    sh_b[4u * i + 2u] = v.z;
+    sh_b[4u * i + 3u] = v.w;
+}
 
 @compute @workgroup_size(256)
 fn main(
@@ -112,24 +135,24 @@ fn main(
             now_b = select(vec4<f32>(), now_b, k + b_k < k_end);
         }
         if (a_stores && A_FOURS) {
-            sh_a[a_to][a_line % 4u] = now_a.x;
-            sh_a[a_to + (ty_count + 1u)][a_line % 4u] = now_a.y;
-            sh_a[a_to + 2u * (ty_count + 1u)][a_line % 4u] = now_a.z;
-            sh_a[a_to + 3u * (ty_count + 1u)][a_line % 4u] = now_a.w;
+            sh_a[4u * a_to + a_line % 4u] = now_a.x;
+            sh_a[4u * (a_to + (ty_count + 1u)) + a_line % 4u] = now_a.y;
+            sh_a[4u * (a_to + 2u * (ty_count + 1u)) + a_line % 4u] = now_a.z;
+            sh_a[4u * (a_to + 3u * (ty_count + 1u)) + a_line % 4u] = now_a.w;
         } else if (a_stores) {
-            sh_a[a_to] = now_a;
+            a_put(a_to, now_a);
         }
         if (B_FOURS) {
-            sh_b[b_to][b_line % 4u] = now_b.x;
-            sh_b[b_to + (TX + 1u)][b_line % 4u] = now_b.y;
-            sh_b[b_to + 2u * (TX + 1u)][b_line % 4u] = now_b.z;
-            sh_b[b_to + 3u * (TX + 1u)][b_line % 4u] = now_b.w;
+            sh_b[4u * b_to + b_line % 4u] = now_b.x;
+            sh_b[4u * (b_to + (TX + 1u)) + b_line % 4u] = now_b.y;
+            sh_b[4u * (b_to + 2u * (TX + 1u)) + b_line % 4u] = now_b.z;
+            sh_b[4u * (b_to + 3u * (TX + 1u)) + b_line % 4u] = now_b.w;
         } else {
-            sh_b[b_to] = now_b;
+            b_put(b_to, now_b);
         }
         if (TX == 32u) {
             let now_high = b_wide(next_b_high, b0, b1, b2, b3, k + b_k + 8u, k_end);
-            sh_b[b_to + 8u * (TX + 1u)] = select(vec4<f32>(), now_high, k + b_k + 8u < k_end);
+            b_put(b_to + 8u * (TX + 1u), select(vec4<f32>(), now_high, k + b_k + 8u < k_end));
         }
         workgroupBarrier();
         let ahead = k + TILE_K;
@@ -141,26 +164,26 @@ fn main(
         for (var step = 0u; step < TILE_K; step += 4u) {
             let ia = step * (ty_count + 1u) + ty;
             let ib = step * (TX + 1u) + tx;
-            let u0 = sh_a[ia];
-            let v0 = sh_b[ib];
+            let u0 = a_from(ia);
+            let v0 = b_from(ib);
             c0 = fma(vec4<f32>(u0.x), v0, c0);
             c1 = fma(vec4<f32>(u0.y), v0, c1);
             c2 = fma(vec4<f32>(u0.z), v0, c2);
             c3 = fma(vec4<f32>(u0.w), v0, c3);
-            let u1 = sh_a[ia + (ty_count + 1u)];
-            let v1 = sh_b[ib + (TX + 1u)];
+            let u1 = a_from(ia + (ty_count + 1u));
+            let v1 = b_from(ib + (TX + 1u));
             c0 = fma(vec4<f32>(u1.x), v1, c0);
             c1 = fma(vec4<f32>(u1.y), v1, c1);
             c2 = fma(vec4<f32>(u1.z), v1, c2);
             c3 = fma(vec4<f32>(u1.w), v1, c3);
-            let u2 = sh_a[ia + 2u * (ty_count + 1u)];
-            let v2 = sh_b[ib + 2u * (TX + 1u)];
+            let u2 = a_from(ia + 2u * (ty_count + 1u));
+            let v2 = b_from(ib + 2u * (TX + 1u));
             c0 = fma(vec4<f32>(u2.x), v2, c0);
             c1 = fma(vec4<f32>(u2.y), v2, c1);
             c2 = fma(vec4<f32>(u2.z), v2, c2);
             c3 = fma(vec4<f32>(u2.w), v2, c3);
-            let u3 = sh_a[ia + 3u * (ty_count + 1u)];
-            let v3 = sh_b[ib + 3u * (TX + 1u)];
+            let u3 = a_from(ia + 3u * (ty_count + 1u));
+            let v3 = b_from(ib + 3u * (TX + 1u));
             c0 = fma(vec4<f32>(u3.x), v3, c0);
             c1 = fma(vec4<f32>(u3.y), v3, c1);
             c2 = fma(vec4<f32>(u3.z), v3, c2);

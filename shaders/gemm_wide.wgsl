@@ -17,9 +17,31 @@ const TILE_K: u32 = 8u;
 const QUADS: u32 = 32u;
 const PITCH: u32 = 33u;
 
-// [k][4 rows] and [k][4 columns].
-var<workgroup> sh_a: array<vec4<f32>, 264>;
-var<workgroup> sh_b: array<vec4<f32>, 264>;
+// [k][4 rows] and [k][4 columns], as numbers: see `gemm_tiled.wgsl`.
+var<workgroup> sh_a: array<f32, 1056>;
+var<workgroup> sh_b: array<f32, 1056>;
+
+fn a_from(i: u32) -> vec4<f32> {
+    return vec4<f32>(sh_a[4u * i], sh_a[4u * i + 1u], sh_a[4u * i + 2u], sh_a[4u * i + 3u]);
+}
+
+fn a_put(i: u32, v: vec4<f32>) {
+    sh_a[4u * i] = v.x;
+    sh_a[4u * i + 1u] = v.y;
+    sh_a[4u * i + 2u] = v.z;
+    sh_a[4u * i + 3u] = v.w;
+}
+
+fn b_from(i: u32) -> vec4<f32> {
+    return vec4<f32>(sh_b[4u * i], sh_b[4u * i + 1u], sh_b[4u * i + 2u], sh_b[4u * i + 3u]);
+}
+
+fn b_put(i: u32, v: vec4<f32>) {
+    sh_b[4u * i] = v.x;
+    sh_b[4u * i + 1u] = v.y;
+    sh_b[4u * i + 2u] = v.z;
+    sh_b[4u * i + 3u] = v.w;
+}
 
 @compute @workgroup_size(256)
 fn main(
@@ -111,20 +133,20 @@ fn main(
         let put_a = select(vec4<f32>(), now_a, k + a_k < k_end);
         let put_b = select(vec4<f32>(), now_b, k + b_k < k_end);
         if (A_FOURS) {
-            sh_a[a_to][a_line % 4u] = put_a.x;
-            sh_a[a_to + PITCH][a_line % 4u] = put_a.y;
-            sh_a[a_to + 2u * PITCH][a_line % 4u] = put_a.z;
-            sh_a[a_to + 3u * PITCH][a_line % 4u] = put_a.w;
+            sh_a[4u * a_to + a_line % 4u] = put_a.x;
+            sh_a[4u * (a_to + PITCH) + a_line % 4u] = put_a.y;
+            sh_a[4u * (a_to + 2u * PITCH) + a_line % 4u] = put_a.z;
+            sh_a[4u * (a_to + 3u * PITCH) + a_line % 4u] = put_a.w;
         } else {
-            sh_a[a_to] = put_a;
+            a_put(a_to, put_a);
         }
         if (B_FOURS) {
-            sh_b[b_to][b_line % 4u] = put_b.x;
-            sh_b[b_to + PITCH][b_line % 4u] = put_b.y;
-            sh_b[b_to + 2u * PITCH][b_line % 4u] = put_b.z;
-            sh_b[b_to + 3u * PITCH][b_line % 4u] = put_b.w;
+            sh_b[4u * b_to + b_line % 4u] = put_b.x;
+            sh_b[4u * (b_to + PITCH) + b_line % 4u] = put_b.y;
+            sh_b[4u * (b_to + 2u * PITCH) + b_line % 4u] = put_b.z;
+            sh_b[4u * (b_to + 3u * PITCH) + b_line % 4u] = put_b.w;
         } else {
-            sh_b[b_to] = put_b;
+            b_put(b_to, put_b);
         }
         workgroupBarrier();
         let ahead = k + TILE_K;
@@ -133,10 +155,10 @@ fn main(
         for (var step = 0u; step < TILE_K; step += 4u) {
             let ia = step * PITCH + ty;
             let ib = step * PITCH + tx;
-            let u0 = sh_a[ia];
-            let w0 = sh_a[ia + 16u];
-            let v0 = sh_b[ib];
-            let x0 = sh_b[ib + 16u];
+            let u0 = a_from(ia);
+            let w0 = a_from(ia + 16u);
+            let v0 = b_from(ib);
+            let x0 = b_from(ib + 16u);
             c0 = fma(vec4<f32>(u0.x), v0, c0);
             c1 = fma(vec4<f32>(u0.y), v0, c1);
             c2 = fma(vec4<f32>(u0.z), v0, c2);
@@ -153,10 +175,10 @@ fn main(
             d5 = fma(vec4<f32>(w0.y), x0, d5);
             d6 = fma(vec4<f32>(w0.z), x0, d6);
             d7 = fma(vec4<f32>(w0.w), x0, d7);
-            let u1 = sh_a[ia + PITCH];
-            let w1 = sh_a[ia + PITCH + 16u];
-            let v1 = sh_b[ib + PITCH];
-            let x1 = sh_b[ib + PITCH + 16u];
+            let u1 = a_from(ia + PITCH);
+            let w1 = a_from(ia + PITCH + 16u);
+            let v1 = b_from(ib + PITCH);
+            let x1 = b_from(ib + PITCH + 16u);
             c0 = fma(vec4<f32>(u1.x), v1, c0);
             c1 = fma(vec4<f32>(u1.y), v1, c1);
             c2 = fma(vec4<f32>(u1.z), v1, c2);
@@ -173,10 +195,10 @@ fn main(
             d5 = fma(vec4<f32>(w1.y), x1, d5);
             d6 = fma(vec4<f32>(w1.z), x1, d6);
             d7 = fma(vec4<f32>(w1.w), x1, d7);
-            let u2 = sh_a[ia + 2u * PITCH];
-            let w2 = sh_a[ia + 2u * PITCH + 16u];
-            let v2 = sh_b[ib + 2u * PITCH];
-            let x2 = sh_b[ib + 2u * PITCH + 16u];
+            let u2 = a_from(ia + 2u * PITCH);
+            let w2 = a_from(ia + 2u * PITCH + 16u);
+            let v2 = b_from(ib + 2u * PITCH);
+            let x2 = b_from(ib + 2u * PITCH + 16u);
             c0 = fma(vec4<f32>(u2.x), v2, c0);
             c1 = fma(vec4<f32>(u2.y), v2, c1);
             c2 = fma(vec4<f32>(u2.z), v2, c2);
@@ -193,10 +215,10 @@ fn main(
             d5 = fma(vec4<f32>(w2.y), x2, d5);
             d6 = fma(vec4<f32>(w2.z), x2, d6);
             d7 = fma(vec4<f32>(w2.w), x2, d7);
-            let u3 = sh_a[ia + 3u * PITCH];
-            let w3 = sh_a[ia + 3u * PITCH + 16u];
-            let v3 = sh_b[ib + 3u * PITCH];
-            let x3 = sh_b[ib + 3u * PITCH + 16u];
+            let u3 = a_from(ia + 3u * PITCH);
+            let w3 = a_from(ia + 3u * PITCH + 16u);
+            let v3 = b_from(ib + 3u * PITCH);
+            let x3 = b_from(ib + 3u * PITCH + 16u);
             c0 = fma(vec4<f32>(u3.x), v3, c0);
             c1 = fma(vec4<f32>(u3.y), v3, c1);
             c2 = fma(vec4<f32>(u3.z), v3, c2);

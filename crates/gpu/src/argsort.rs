@@ -50,6 +50,7 @@ pub(super) fn passes(
         return Ok(Lowered {
             work: vec![short(sort, class, padded, [x, order]).into()],
             scratch: vec![0],
+            ..Lowered::default()
         });
     }
     let fits = 8 * padded as u64 <= target.binding;
@@ -139,6 +140,7 @@ fn bitonic(
     Lowered {
         work,
         scratch: vec![0, 8 * (at_once * padded) as u64],
+        ..Lowered::default()
     }
 }
 
@@ -198,5 +200,6 @@ fn radix(sort: &ArgSort, class: Class, [x, order]: [Arg; 2]) -> Lowered {
     Lowered {
         work,
         scratch: words.map(|n| 4 * n as u64).to_vec(),
+        ..Lowered::default()
     }
 }

@@ -126,6 +126,8 @@ pub(super) struct Lowered {
     pub(super) work: Vec<Work>,
     /// Bytes of each scratch buffer.
     pub(super) scratch: Vec<u64>,
+    /// Of a product: elements of its result that a thread of the last call stores, at most.
+    pub(super) stores: u64,
 }
 
 impl Lowered {
@@ -148,7 +150,7 @@ impl Lowered {
     pub(super) fn zeros() -> Lowered {
         Lowered {
             work: vec![Work::Clear],
-            scratch: Vec::new(),
+            ..Lowered::default()
         }
     }
 
@@ -156,7 +158,8 @@ impl Lowered {
     pub(super) fn one(call: Call) -> Lowered {
         Lowered {
             work: vec![call.into()],
-            scratch: Vec::new(),
+            stores: 1,
+            ..Lowered::default()
         }
     }
 }

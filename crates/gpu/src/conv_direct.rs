@@ -132,7 +132,10 @@ fn lines(product: &Product, conv: &Conv, extra: Extra<'_>) -> Lowered {
         iterations: rounds(conv),
     };
     halves::read(extra.view, extra.names, &mut call);
-    Lowered::one(call)
+    Lowered {
+        stores: NEIGHBOURS as u64,
+        ..Lowered::one(call)
+    }
 }
 
 /// The gradient of the weight, and the pass that adds up its parts.
@@ -148,16 +151,19 @@ fn weight_grad(product: &Product, conv: &Conv, extra: Extra<'_>) -> Lowered {
     let quads = out_w.div_ceil(NEIGHBOURS);
     let across = quads.min(THREADS);
     let at_once = THREADS / across;
-    // A thread goes through a part of the lines for each of its places across them.
-    let places = quads.div_ceil(across);
-    let most_lines = (MAX_ITERATIONS as usize / 2 / places).max(1) * at_once;
-    let for_rounds = all.div_ceil(most_lines);
-    let busy = 4 * extra.view.target.config.groups;
-    let for_speed = (busy / planes).min(all / (8 * at_once));
+    // A thread goes through a part of the lines for each of its places across them. Where lines are few and long, several
+    // workgroups share them.
     let most = (MOST_PARTIALS / product.out_len).clamp(1, MOST_SPLITS);
-    let splits = for_speed.min(most).max(for_rounds).max(1);
-    let split_len = all.div_ceil(splits);
-    let splits = all.div_ceil(split_len);
+    let busy = (4 * extra.view.target.config.groups / planes).min(most);
+    let rounds = MAX_ITERATIONS as usize / 2;
+    let for_speed = busy.min(all / (8 * at_once)).max(1);
+    let places = quads.div_ceil(across);
+    let shares = (busy / for_speed).min(places / 8);
+    let places = places.div_ceil(shares.max(1)).min(rounds / 2);
+    let shares = quads.div_ceil(across * places);
+    let most_lines = (rounds / places) * at_once;
+    let split_len = all.div_ceil(for_speed.max(all.div_ceil(most_lines)));
+    let splits = all.div_ceil(split_len) * shares;
     let numbers = [
         product.rows,
         product.cols,
@@ -165,7 +171,7 @@ fn weight_grad(product: &Product, conv: &Conv, extra: Extra<'_>) -> Lowered {
         planes,
         splits,
         split_len,
-        0,
+        shares,
         across,
         product.out_len,
     ];

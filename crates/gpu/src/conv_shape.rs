@@ -169,7 +169,7 @@ pub(super) fn small_quotients(conv: &Conv) -> bool {
     quotients.into_iter().chain(sides).all(|n| n < 1 << 21)
 }
 
-/// Whether anything has more than one plane in depth.
+/// Whether anything has more than one plane in depth, or a window may lie beside the only one.
 pub(super) fn deep(conv: &Conv) -> bool {
-    conv.input[0] > 1 || conv.output[0] > 1 || conv.kernel[0] > 1
+    conv.input[0] > 1 || conv.output[0] > 1 || conv.kernel[0] > 1 || conv.padding[0] > 0
 }

@@ -68,6 +68,17 @@ impl Core {
         }
     }
 
+    /// Elements of the result that a thread stores, at most.
+    pub(super) fn stores(self) -> usize {
+        let (rows, cols) = self.tile();
+        let threads = match self {
+            Core::Register => 1,
+            Core::Lanes => 8,
+            Core::Tiled { .. } | Core::Wide => 256,
+        };
+        rows * cols / threads
+    }
+
     /// Terms of the sum that a thread goes through in a round of its outer loop, and the rounds that this counts for.
     pub(super) fn step(self) -> (usize, usize) {
         match self {

@@ -1,39 +1,102 @@
-//! What follows a product, as the function that its kernel calls where it stores: see `finish.wgsl`. Changes calls of
-//! products; knows no product.
+//! What follows a product, as the function that its kernel calls where it stores: see `finish.wgsl`; or, where that would be too
+//! many rounds for a thread that stores many elements, as a dispatch of its own. Changes calls of products; knows no product.
 
-use super::call::{Arg, Call, Lowered, Words, Work};
+use super::call::{Arg, Call, Lowered, MAX_ITERATIONS, Words, Work};
 use super::expr::{Nest, Writer, inner_rounds};
 use super::halves;
+use super::map;
 use super::source::{declare, memory, stored};
 use super::step::StepView;
 use crate::dtype::DType;
-use crate::plan::Map;
+use crate::plan::{Kernel, Map, Step};
 use wgrad_device::Error;
 use wgrad_shaders::kernels;
-
-/// Elements that a thread of any product stores, at most.
-const MOST_STORES: u64 = 64;
 
 /// Inputs of the step that are the product's own.
 const OPERANDS: usize = 2;
 
-/// The work of a product and of what follows it, in the last kernel that stores.
+/// The work of a product and of what follows it, in the last kernel that stores if that has the rounds for it.
 pub(super) fn after(view: &StepView<'_>, mut lowered: Lowered) -> Result<Lowered, Error> {
+    let stores = lowered.stores;
+    let mut more = Vec::new();
     if let Some(Work::Call(call)) = lowered.work.last_mut() {
-        if let Some(then) = &view.step.then {
-            join(view, then, call);
+        match &view.step.then {
+            Some(then) if beyond(view, then, call, stores) => {
+                more = apart(view, then, &mut lowered)?
+            }
+            then => {
+                if let Some(then) = then {
+                    join(view, then, call, stores);
+                }
+                halves::write(view, call);
+            }
         }
-        halves::write(view, call);
     }
     halves::complete(&mut lowered)?;
+    lowered.work.extend(more);
     Ok(lowered)
 }
 
-fn join(view: &StepView<'_>, then: &Map, call: &mut Call) {
+/// Whether a thread would take too many rounds.
+fn beyond(view: &StepView<'_>, then: &Map, call: &Call, stores: u64) -> bool {
+    // A thread that stores pairs takes both ways twice.
+    let pairs = view.output_dtype.is_half() && call.wgsl.contains("const PER_WORD");
+    let rounds = call.iterations + stores * inner_rounds(view, &then.expr);
+    rounds * (1 + u64::from(pairs)) > MAX_ITERATIONS
+}
+
+/// Lets the product store into scratch; the work of the map, as if it had always been a step.
+fn apart(view: &StepView<'_>, then: &Map, lowered: &mut Lowered) -> Result<Vec<Work>, Error> {
+    let scratch = Arg::Scratch(lowered.scratch.len());
+    let points: usize = then.shape.iter().product();
+    let dtype = then.expr.inputs[0];
+    let bytes = (points * dtype.size()).next_multiple_of(4);
+    lowered.scratch.push(bytes as u64);
+    if let Some(Work::Call(call)) = lowered.work.last_mut() {
+        let stored = StepView {
+            same_input: Vec::new(),
+            held: Vec::new(),
+            input_dtypes: Vec::new(),
+            output_dtype: dtype,
+            ..*view
+        };
+        halves::write(&stored, call);
+        let to = call.args.iter_mut().filter(|arg| **arg == Arg::Output);
+        to.for_each(|arg| *arg = scratch);
+    }
+    let step = Step {
+        kernel: Kernel::Map(then.clone()),
+        then: None,
+        ..view.step.clone()
+    };
+    let inner = StepView {
+        step: &step,
+        value: None,
+        input_dtypes: then.expr.inputs.clone(),
+        output_dtype: view.output_dtype,
+        ..of_map(view)
+    };
+    let mut map = map::lower(&inner, then)?;
+    for work in &mut map.work {
+        if let Work::Call(call) = work {
+            call.args.iter_mut().for_each(|arg| {
+                *arg = match *arg {
+                    Arg::Input(0) => scratch,
+                    Arg::Input(i) => Arg::Input(OPERANDS + i - 1),
+                    other => other,
+                }
+            });
+        }
+    }
+    Ok(map.work)
+}
+
+/// The step as its map sees it, whose first input is the product's value.
+fn of_map<'a>(view: &StepView<'a>) -> StepView<'a> {
     let slots = &view.step.inputs[OPERANDS..];
     let first_with = |slot: &usize| slots.iter().position(|s| s == slot).unwrap_or(0);
     let others = slots.iter().map(|slot| first_with(slot) + 1);
-    let inner = StepView {
+    StepView {
         step: view.step,
         target: view.target,
         choices: view.choices,
@@ -42,7 +105,11 @@ fn join(view: &StepView<'_>, then: &Map, call: &mut Call) {
         value: Some(0),
         input_dtypes: Vec::new(),
         output_dtype: DType::F32,
-    };
+    }
+}
+
+fn join(view: &StepView<'_>, then: &Map, call: &mut Call, stores: u64) {
+    let inner = of_map(view);
     let nest = Nest {
         outer: &[],
         inner: &then.shape,
@@ -92,7 +159,7 @@ fn join(view: &StepView<'_>, then: &Map, call: &mut Call) {
     let whole = call.wgsl.replacen(kernels::FINISH, &text, 1);
     let whole = with_words(&whole, params.words.len());
     call.wgsl = whole.into();
-    call.iterations += MOST_STORES * inner_rounds(view, &then.expr);
+    call.iterations += stores * inner_rounds(view, &then.expr);
     append(&mut call.params, params);
 }
 

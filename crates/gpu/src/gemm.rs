@@ -51,8 +51,8 @@ pub(super) struct Tiling {
     pub(super) core: Core,
 }
 
-/// Splits that a thread can add up, four at a time.
-pub(super) const MOST_SPLITS: usize = 4 * (MAX_ITERATIONS as usize - 8);
+/// Splits that a thread can add up, four at a time, for two elements of two bytes.
+pub(super) const MOST_SPLITS: usize = 2 * (MAX_ITERATIONS as usize - 16);
 
 /// Floats that partial results may take.
 pub(super) const MOST_PARTIALS: usize = 1 << 24;
@@ -268,7 +268,9 @@ impl Product {
         };
         halves::read(extra.view, extra.names, &mut call);
         let mut lowered = Lowered::one(call);
+        lowered.stores = tiling.core.stores() as u64;
         if split {
+            lowered.stores = 1;
             lowered
                 .scratch
                 .push(4 * (self.out_len * tiling.splits) as u64);

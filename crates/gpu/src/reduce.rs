@@ -290,7 +290,11 @@ impl Template {
             };
             if parts <= longest(0, together(self.output) as u64) {
                 work.push(pass(1, parts, Arg::Output)?.into());
-                return Ok(Lowered { work, scratch });
+                return Ok(Lowered {
+                    work,
+                    scratch,
+                    ..Lowered::default()
+                });
             }
             let (fewer, to) = (parts.div_ceil(JOINED), 1 - from);
             work.push(pass(fewer, JOINED, Arg::Scratch(to))?.into());

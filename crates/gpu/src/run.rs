@@ -561,7 +561,9 @@ impl<'a> Buffers<'a> {
         match action {
             Action::Clear { target, bytes } => {
                 let Span { buffer, offset } = self.at(*target);
-                commands.clear(buffer, offset..offset + bytes)
+                // Elements may end within a word; what is left of it belongs to nobody.
+                let end = (offset + bytes).next_multiple_of(4).min(buffer.len());
+                commands.clear(buffer, offset..end)
             }
             Action::Dispatch {
                 kernel,

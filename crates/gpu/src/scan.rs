@@ -186,6 +186,7 @@ impl Lowering<'_> {
                 pass("scan parts", each, &all, rows * parts, part)?,
             ],
             scratch: vec![(4 * words * rows * parts) as u64],
+            ..Lowered::default()
         })
     }
 }

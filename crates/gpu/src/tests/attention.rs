@@ -2,6 +2,7 @@
 //! executor with the composition.
 
 use super::Data;
+use super::contract::Case;
 use super::rounds::bounded;
 use super::texts::validate;
 use crate::dtype::DType;
@@ -37,7 +38,7 @@ fn kernel(
     if result.is_gradient() {
         sizes.extend([(queries, e), (queries, 3)]);
     }
-    sizes.extend(mask.then_some((1, keys)));
+    sizes.extend(mask.then_some((queries, keys)));
     let attention = Attention {
         results: vec![result],
         batch: [1, 2],
@@ -64,20 +65,26 @@ fn kernel(
     (Kernel::Attention(attention), inputs.collect(), 2 * out)
 }
 
-#[test]
-fn texts_are_valid() {
-    let mut seen = Vec::new();
+/// Each result, of features of several sizes, with a mask and without.
+pub(super) fn cases() -> Vec<Case> {
+    let mut all = Vec::new();
     for result in RESULTS {
         for features in [[1, 1], [64, 64], [33, 128], [128, 128]] {
             for mask in [false, true] {
                 let (kernel, inputs, out) = kernel(result, [40, 50], features, mask);
-                let inputs: Vec<Data> = inputs
-                    .iter()
-                    .map(|&n| Data::random(DType::F32, n, 1))
-                    .collect();
-                seen.extend(validate(&kernel, &inputs, (DType::F32, out)));
+                let inputs = inputs.iter().map(|&n| Data::random(DType::F32, n, 1));
+                all.push((kernel, inputs.collect(), (DType::F32, out)));
             }
         }
+    }
+    all
+}
+
+#[test]
+fn texts_are_valid() {
+    let mut seen = Vec::new();
+    for (kernel, inputs, out) in cases() {
+        seen.extend(validate(&kernel, &inputs, out));
     }
     for label in ["attention", "attention queries", "attention keys"] {
         assert!(seen.contains(&label), "no case runs `{label}`");

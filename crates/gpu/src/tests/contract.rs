@@ -1,9 +1,11 @@
 //! Matmul and the convolution products: odd sizes, all layouts, groups, dilation, splits, empty sums.
 
 use super::elementwise::{ADD, MUL, apply, load, view};
+use super::rounds::scalar;
 use super::{Data, assert_close, check, executors, plan_of, run_plan};
 use crate::dtype::DType;
 use crate::plan::*;
+use wgrad_graph::ops::Op;
 
 pub(super) type Case = (Kernel, Vec<Data>, (DType, usize));
 
@@ -352,6 +354,78 @@ fn products_go_on_where_they_store() {
             assert_close(&got, &expected, 6e-5, &what);
         }
     }
+}
+
+/// The remainder of a product's values by a number that is larger, so many times, and `rest` in halves.
+fn remainders(len: usize, value: DType, times: usize) -> Map {
+    let fmod = scalar(Op::from(wgrad_graph::ops::fmod::Fmod));
+    let mut insts = vec![
+        Inst::Load {
+            input: 1,
+            view: view(0, &[0]),
+        },
+        load(0, &[len]),
+    ];
+    for i in 0..times {
+        insts.push(apply(fmod, &[1 + i, 0], DType::F32));
+    }
+    insts.push(load(2, &[len]));
+    insts.push(apply(&ADD, &[1 + times, 2 + times], DType::F32));
+    Map {
+        shape: vec![len],
+        expr: Expr {
+            inputs: vec![value, DType::F32, DType::F16],
+            insts,
+        },
+        store: View::contiguous(&[len]),
+    }
+}
+
+/// Runs a product that goes on with remainders on each target.
+fn check_remainders(case: Case, [value, out]: [DType; 2], times: usize, tolerance: f64) {
+    let (kernel, mut inputs, (_, len)) = case;
+    let product = expected(&kernel, &inputs, len);
+    inputs.push(Data::f32(vec![1e6]));
+    inputs.push(Data::random(DType::F16, len, 43));
+    let points = product.iter().zip(&inputs[3].values);
+    let expected = Data::new(out, points.map(|(x, rest)| x + rest).collect());
+    let mut plan = plan_of(kernel, &inputs, (out, len), 0);
+    plan.steps[0].then = Some(remainders(len, value, times));
+    for executor in executors() {
+        let (got, _) = run_plan(&executor, &plan, &inputs, &[]);
+        let what = format!("{:?} {:?}", plan.steps[0].kernel, executor.target);
+        assert_close(&got, &expected, tolerance, &what);
+    }
+}
+
+/// A thread that stores many elements has no rounds for long functions of each: what follows is a dispatch of its own.
+#[test]
+fn products_go_on_however_long_that_takes() {
+    let products = [
+        matmul_case(matmul(2, 67, 35, 19, false, true)),
+        matmul_case(matmul(1, 5, 9, 700, false, false)),
+        matmul_case(matmul(2, 140, 133, 21, false, false)),
+        conv_case(conv(ConvKind::Forward, 1, [4, 40], [1, 6, 5], [1, 1, 1])),
+    ];
+    let dtypes = [
+        [DType::F32, DType::F32],
+        [DType::BF16, DType::F32],
+        [DType::F32, DType::F16],
+        [DType::F16, DType::BF16],
+    ];
+    for (case, dtypes) in products.into_iter().zip(dtypes) {
+        let halves = dtypes.iter().any(|dtype| dtype.is_half());
+        let tolerance = if halves { 1e-2 } else { 6e-5 };
+        check_remainders(case, dtypes, 65, tolerance);
+    }
+}
+
+/// A thread of few stores has them beside a sum that is nearly as long as may be.
+#[test]
+fn long_sums_go_on_where_they_store() {
+    let mut c = conv(ConvKind::Forward, 2, [10_500, 1], [1, 1, 6], [1, 1, 1]);
+    c.batch = 1;
+    check_remainders(conv_case(c), [DType::F32; 2], 1, 3e-4);
 }
 
 #[test]

@@ -76,6 +76,8 @@ fn chosen(kind: ConvKind) -> Vec<Conv> {
     set_output(&mut narrow);
     all.push(narrow);
     all.push(conv(kind, 2, [1, 1], [1, 3, 700], [1, 2, 3]));
+    // One that workgroups share.
+    all.push(conv(kind, 1, [1, 1], [1, 1, 9001], [1, 1, 3]));
     // Strides beyond the kernel and the image, and phases that meet no tap or few.
     for (taps, stride, dilation, size) in [
         (1, 2, 1, 8),
@@ -130,6 +132,38 @@ fn huge(kind: ConvKind) -> Vec<Conv> {
     each.to_vec()
 }
 
+/// One plane of everything in depth, and a window that lies before it or behind it: nothing meets.
+fn beside(kind: ConvKind) -> Vec<Conv> {
+    let sizes = [
+        (3, [1, 1], [4, 4]),
+        (2, [1, 2], [4, 9]),
+        (1, [20, 24], [9, 11]),
+        (1, [100, 99], [9, 11]),
+    ];
+    let each = sizes.map(|(groups, channels, [h, w])| {
+        let mut c = conv(kind, groups, channels, [1, h, w], [1, 3, 3]);
+        c.stride = [3, 1, 1];
+        c.padding = [1, 0, 1];
+        set_output(&mut c);
+        assert_eq!(c.output[0], 1);
+        c
+    });
+    each.to_vec()
+}
+
+/// All of these and some at random.
+pub(super) fn cases() -> Vec<Case> {
+    let mut draws = Draws(11);
+    let mut all: Vec<Conv> = KINDS
+        .into_iter()
+        .flat_map(|kind| [chosen(kind), beside(kind), huge(kind)].concat())
+        .collect();
+    for round in 0..3 {
+        all.extend(KINDS.map(|kind| drawn(kind, &mut draws, 1 + round % 3)));
+    }
+    all.into_iter().map(conv_case).collect()
+}
+
 fn agrees((kernel, inputs, out): Case) {
     let expected = expected(&kernel, &inputs, out.1);
     check(kernel, &inputs, &Data::f32(expected), 5e-5);
@@ -176,6 +210,14 @@ fn what_is_not_finite_spreads_no_further_than_its_products() {
             input.values[last] = f64::NEG_INFINITY;
         }
         agrees((kernel, inputs, out));
+    }
+}
+
+#[test]
+fn windows_beside_the_only_plane_meet_nothing() {
+    for c in KINDS.into_iter().flat_map(beside) {
+        let (kernel, inputs, out) = conv_case(c);
+        check(kernel, &inputs, &Data::f32(vec![0.0; out.1]), 0.0);
     }
 }
 

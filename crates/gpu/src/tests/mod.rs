@@ -12,6 +12,8 @@ mod rounds;
 mod rows;
 mod runs;
 mod texts;
+mod vectors;
+mod within;
 
 use super::table::Config;
 use super::target::Target;

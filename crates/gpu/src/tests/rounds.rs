@@ -25,7 +25,7 @@ const SIZES: [usize; 12] = [
     1 << 30,
 ];
 
-fn scalar(op: Op) -> &'static ScalarOp {
+pub(super) fn scalar(op: Op) -> &'static ScalarOp {
     wgrad_graph::planning::scalar(&op).expect("an element-wise operation")
 }
 
@@ -222,6 +222,19 @@ fn windows_and_products_of_any_size_stay_within_the_rounds() {
                 };
                 let (x, y) = ((DType::F32, groups * (k + 2)), (DType::F32, groups * 3));
                 let w = (DType::F32, groups * k);
+                let (inputs, out) = match kind {
+                    ConvKind::Forward => ([x, w], y),
+                    ConvKind::InputGrad => ([y, w], x),
+                    ConvKind::WeightGrad => ([x, y], w),
+                };
+                bounded(Kernel::Conv(conv), &inputs, out);
+                // The same sizes the other way round: few taps and long lines.
+                let conv = Conv {
+                    output: [1, 1, k],
+                    kernel: [1, 1, 3],
+                    ..conv
+                };
+                let (y, w) = ((DType::F32, groups * k), (DType::F32, groups * 3));
                 let (inputs, out) = match kind {
                     ConvKind::Forward => ([x, w], y),
                     ConvKind::InputGrad => ([y, w], x),

@@ -109,9 +109,8 @@ fn expected(x: &[f64], weight: &[f64], inner: usize, position: bool) -> Vec<Data
     all.into_iter().take(n).enumerate().map(data).collect()
 }
 
-/// Runs `rows` as every target would, in so many kernels.
-fn check(rows: Rows, inputs: &[Data], want: &[Data], kernels: usize) {
-    let what = format!("{:?} by {:?}", rows.outer, rows.inner);
+/// The step alone, with results like these.
+fn plan_with(rows: Rows, inputs: &[Data], want: &[Data]) -> Plan {
     let first = (want[0].dtype, want[0].values.len());
     let mut plan = plan_of(Kernel::Rows(rows), inputs, first, 0);
     for (i, data) in want.iter().enumerate().skip(1) {
@@ -124,6 +123,13 @@ fn check(rows: Rows, inputs: &[Data], want: &[Data], kernels: usize) {
         plan.steps[0].more_outputs.push(slot);
         plan.outputs.push(slot);
     }
+    plan
+}
+
+/// Runs `rows` as every target would, in so many kernels.
+fn check(rows: Rows, inputs: &[Data], want: &[Data], kernels: usize) {
+    let what = format!("{:?} by {:?}", rows.outer, rows.inner);
+    let plan = plan_with(rows, inputs, want);
     for executor in executors() {
         let prepared = executor.prepare(&plan).expect("prepares");
         assert_eq!(prepared.n_dispatches(), kernels, "{what}");
@@ -140,20 +146,33 @@ fn check(rows: Rows, inputs: &[Data], want: &[Data], kernels: usize) {
     }
 }
 
-#[test]
-fn stages_agree_with_loops() {
-    for (outer, inner, position) in [
+/// Softmaxes with their inputs and results.
+fn softmaxes() -> impl Iterator<Item = (Rows, [Data; 2], Vec<Data>)> {
+    let sizes = [
         (5, 8, false),
         (3, 7, true),
         (20, 1000, false),
         (2, 600, true),
         (1, 33, true),
         (37, 20, false),
-    ] {
+    ];
+    sizes.into_iter().map(|(outer, inner, position)| {
         let x = Data::random(DType::F32, outer * inner, 3);
         let weight = Data::random(DType::F32, outer, 4);
         let want = expected(&x.values, &weight.values, inner, position);
-        check(softmax(outer, inner, position), &[x, weight], &want, 1);
+        (softmax(outer, inner, position), [x, weight], want)
+    })
+}
+
+/// Their plans and inputs.
+pub(super) fn plans() -> impl Iterator<Item = (Plan, [Data; 2])> {
+    softmaxes().map(|(rows, inputs, want)| (plan_with(rows, &inputs, &want), inputs))
+}
+
+#[test]
+fn stages_agree_with_loops() {
+    for (rows, inputs, want) in softmaxes() {
+        check(rows, &inputs, &want, 1);
     }
 }
 

@@ -238,6 +238,73 @@ fn temps_carry_values_and_leaves_may_be_results() {
     }
 }
 
+/// What is cleared may end within a word: an odd number of elements of two bytes, where something else lies behind them.
+#[test]
+fn odd_numbers_of_halves_are_cleared() {
+    let nothing = Matrix {
+        offset: 0,
+        batch: 0,
+        row: 0,
+        col: 1,
+    };
+    let sum_of_nothing = Matmul {
+        batch: 1,
+        m: 3,
+        n: 3,
+        k: 0,
+        a: nothing,
+        b: nothing,
+    };
+    let mut weight_grad =
+        super::contract::conv(ConvKind::WeightGrad, 1, [1, 1], [1, 5, 5], [1, 3, 3]);
+    weight_grad.batch = 0;
+    let scatter = ScatterAdd {
+        outer: 1,
+        count: 0,
+        size: 9,
+        inner: 1,
+        index: [0, 1, 0],
+    };
+    for dtype in [DType::F16, DType::BF16] {
+        for (kernel, index) in [
+            (Kernel::Matmul(sum_of_nothing), dtype),
+            (Kernel::Conv(weight_grad), dtype),
+            (Kernel::ScatterAdd(scatter), DType::I32),
+        ] {
+            cleared_in_a_temporary(kernel, [dtype, index], (dtype, 9));
+        }
+    }
+}
+
+/// Runs a kernel of two operands of no elements into a temporary, which a map reads.
+fn cleared_in_a_temporary(kernel: Kernel, operands: [DType; 2], (dtype, n): (DType, usize)) {
+    let inputs = operands.map(|dtype| Data::new(dtype, Vec::new()));
+    let mut plan = super::plan_of(kernel, &inputs, (dtype, n), 0);
+    plan.slots[2].place = Place::Temp(0);
+    plan.temps = vec![2 * n];
+    plan.slots.push(Slot {
+        dtype: DType::F32,
+        len: n,
+        place: Place::Output(0),
+    });
+    let mut reads = plan.steps[0].clone();
+    reads.kernel = Kernel::Map(Map {
+        shape: vec![n],
+        expr: Expr {
+            inputs: vec![dtype],
+            insts: vec![load(0, &[n]), apply(&ADD, &[0, 0], DType::F32)],
+        },
+        store: View::contiguous(&[n]),
+    });
+    (reads.inputs, reads.output) = (vec![2], 3);
+    plan.steps.push(reads);
+    plan.outputs = vec![3];
+    for executor in executors() {
+        let (got, _) = super::run_plan(&executor, &plan, &inputs, &[]);
+        assert_close(&got, &Data::f32(vec![0.0; n]), 0.0, "zeros");
+    }
+}
+
 /// What a replay must not do: create anything, once its outputs come from the pool.
 #[test]
 fn replays_create_nothing() {

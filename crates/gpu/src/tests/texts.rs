@@ -4,6 +4,7 @@ use super::super::call::{Arg, Work};
 use super::super::choices::Choices;
 use super::super::lower::lower;
 use super::super::target::Target;
+use super::vectors::parts_stored;
 use super::{Data, TARGETS, elementwise, plan_of};
 use crate::DeviceClass;
 use crate::dtype::DType;
@@ -24,6 +25,8 @@ fn validate_step(plan: &Plan) -> Vec<&'static str> {
             let Work::Call(call) = work else { continue };
             let reflection = reflect_with(&call.wgsl, &call.constants)
                 .unwrap_or_else(|e| panic!("{}: {e}\n{}", call.label, call.wgsl));
+            let parts = parts_stored(&call.wgsl);
+            assert!(parts.is_empty(), "{}: {parts:?}", call.label);
             let entry = reflection.entry("main").expect("an entry point");
             assert_eq!(entry.bindings.len(), call.args.len(), "{}", call.label);
             assert!(
