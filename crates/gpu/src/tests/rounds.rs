@@ -220,30 +220,28 @@ fn windows_and_products_of_any_size_stay_within_the_rounds() {
                     padding: [0; 3],
                     dilation: [1; 3],
                 };
-                let (x, y) = ((DType::F32, groups * (k + 2)), (DType::F32, groups * 3));
-                let w = (DType::F32, groups * k);
-                let (inputs, out) = match kind {
-                    ConvKind::Forward => ([x, w], y),
-                    ConvKind::InputGrad => ([y, w], x),
-                    ConvKind::WeightGrad => ([x, y], w),
-                };
-                bounded(Kernel::Conv(conv), &inputs, out);
+                whole(conv);
                 // The same sizes the other way round: few taps and long lines.
-                let conv = Conv {
+                whole(Conv {
                     output: [1, 1, k],
                     kernel: [1, 1, 3],
                     ..conv
-                };
-                let (y, w) = ((DType::F32, groups * k), (DType::F32, groups * 3));
-                let (inputs, out) = match kind {
-                    ConvKind::Forward => ([x, w], y),
-                    ConvKind::InputGrad => ([y, w], x),
-                    ConvKind::WeightGrad => ([x, y], w),
-                };
-                bounded(Kernel::Conv(conv), &inputs, out);
+                });
             }
         }
     }
+}
+
+/// A convolution of one plane to one in each group, [`bounded`] by its sizes.
+fn whole(conv: Conv) {
+    let of = |size: [usize; 3]| (DType::F32, conv.groups * size.iter().product::<usize>());
+    let [x, y, w] = [conv.input, conv.output, conv.kernel].map(of);
+    let (inputs, out) = match conv.kind {
+        ConvKind::Forward => ([x, w], y),
+        ConvKind::InputGrad => ([y, w], x),
+        ConvKind::WeightGrad => ([x, y], w),
+    };
+    bounded(Kernel::Conv(conv), &inputs, out);
 }
 
 /// A row of a Rows kernel has at most 2^16 points.
