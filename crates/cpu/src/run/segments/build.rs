@@ -55,6 +55,10 @@ pub(super) fn build(known: Known<'_>, steps: Range<usize>, share: Share) -> Resu
 fn of_equal(known: Known<'_>, steps: Range<usize>, share: Share) -> Result<Segment, Unfit> {
     let plan = known.plan;
     let parts = share.parts();
+    let mut packs = FxHashSet::default();
+    if let Some(at) = steps.clone().find(|&i| packs_over(known, i, &mut packs)) {
+        return Err(Unfit::Crowded(at));
+    }
     let cuts: Option<Vec<Cut>> = steps.clone().map(|i| known.cut(i, share)).collect();
     let cuts = cuts.ok_or(Unfit::Never)?;
     let mut uses = Uses::new(plan, share);
@@ -62,9 +66,6 @@ fn of_equal(known: Known<'_>, steps: Range<usize>, share: Share) -> Result<Segme
         if !uses.add(i, cut) {
             return Err(Unfit::Never);
         }
-    }
-    if let Some(at) = packed_over(known, steps.clone()) {
-        return Err(Unfit::Crowded(at));
     }
     let mut places = Places {
         known,
@@ -130,13 +131,13 @@ fn of_equal(known: Known<'_>, steps: Range<usize>, share: Share) -> Result<Segme
     })
 }
 
-/// The first step whose operand is packed where another's was before: all are packed before the first part runs.
-fn packed_over(known: Known<'_>, mut steps: Range<usize>) -> Option<usize> {
-    let mut packs = FxHashSet::default();
-    steps.find(|&i| match known.ready[i] {
+/// Whether the operand of step `at` is packed where that of an earlier one was, whose places are `packs`: all are packed before the
+/// first part runs.
+pub(super) fn packs_over(known: Known<'_>, at: usize, packs: &mut FxHashSet<usize>) -> bool {
+    match known.ready[at] {
         Ready::Matmul(packed) => !packs.insert(packed.pack) && packed.first,
         _ => false,
-    })
+    }
 }
 
 /// The next `floats` floats, at a multiple of a cache line from the first.

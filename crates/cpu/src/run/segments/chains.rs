@@ -12,7 +12,7 @@
 //! Each thread reads all weights in each step and so has to find them in a cache; where they are larger the columns of a
 //! product are shared instead, step by step. It must not know what the steps compute.
 
-use super::build::{Known, Unfit, build};
+use super::build::{Known, Unfit, build, packs_over};
 use super::cut::Share;
 use super::uses::{Use, Uses};
 use super::{Segment, users};
@@ -98,7 +98,11 @@ impl Finder {
 /// Where the chain ends that begins at `at`.
 fn reached(known: Known<'_>, at: usize, share: Share) -> usize {
     let mut uses = Uses::new(known.plan, share);
-    let mut fits = |i: usize| known.cut(i, share).is_some_and(|cut| uses.add(i, &cut));
+    let mut packs = FxHashSet::default();
+    let mut fits = |i: usize| {
+        !packs_over(known, i, &mut packs)
+            && known.cut(i, share).is_some_and(|cut| uses.add(i, &cut))
+    };
     let most = known.plan.steps.len().min(at + LONGEST);
     (at..most).find(|&i| !fits(i)).unwrap_or(most)
 }
