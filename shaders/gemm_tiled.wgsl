@@ -24,32 +24,9 @@ override B_FOURS: bool = false;
 
 const TILE_K: u32 = 16u;
 
-// [k][4 rows] and [k][4 columns], one more than a row of them, against bank conflicts. Numbers and not vectors:
-// to write a component may be to write its vector, so that threads that each write one would race.
+// [k][4 rows] and [k][4 columns], one more than a row of them, against bank conflicts. As numbers: see `gemm_tiles.wgsl`.
 var<workgroup> sh_a: array<f32, 1088>;
 var<workgroup> sh_b: array<f32, 2112>;
-
-fn a_from(i: u32) -> vec4<f32> {
-    return vec4<f32>(sh_a[4u * i], sh_a[4u * i + 1u], sh_a[4u * i + 2u], sh_a[4u * i + 3u]);
-}
-
-fn a_put(i: u32, v: vec4<f32>) {
-    sh_a[4u * i] = v.x;
-    sh_a[4u * i + 1u] = v.y;
-    sh_a[4u * i + 2u] = v.z;
-    sh_a[4u * i + 3u] = v.w;
-}
-
-fn b_from(i: u32) -> vec4<f32> {
-    return vec4<f32>(sh_b[4u * i], sh_b[4u * i + 1u], sh_b[4u * i + 2u], sh_b[4u * i + 3u]);
-}
-
-fn b_put(i: u32, v: vec4<f32>) {
-    sh_b[4u * i] = v.x;
-    sh_b[4u * i + 1u] = v.y;
-    sh_b[4u * i + 2u] = v.z;
-    sh_b[4u * i + 3u] = v.w;
-}
 
 @compute @workgroup_size(256)
 fn main(

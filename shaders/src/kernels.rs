@@ -21,6 +21,7 @@ pub const MATMUL_TILED: &str = join!(
     "finish",
     "gemm_store",
     "gemm_plane",
+    "gemm_tiles",
     "gemm_tiled",
     "matmul"
 );
@@ -30,6 +31,7 @@ pub const MATMUL_WIDE: &str = join!(
     "finish",
     "gemm_store",
     "gemm_plane",
+    "gemm_tiles",
     "gemm_wide",
     "matmul"
 );
@@ -38,6 +40,7 @@ pub const MATMUL_TILED_ALIGNED: &str = join!(
     "finish",
     "gemm_store",
     "gemm_plane",
+    "gemm_tiles",
     "gemm_tiled",
     "matmul_aligned"
 );
@@ -46,6 +49,7 @@ pub const MATMUL_WIDE_ALIGNED: &str = join!(
     "finish",
     "gemm_store",
     "gemm_plane",
+    "gemm_tiles",
     "gemm_wide",
     "matmul_aligned"
 );

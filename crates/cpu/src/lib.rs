@@ -44,4 +44,4 @@ pub use run::{Executor, Lack, Memory, Observer, Prepared};
 use run::{Ready, run_kernel, run_ready};
 #[cfg(test)]
 use wgrad_plan::guard;
-use wgrad_plan::{dtype, math, plan, simd, storage};
+use wgrad_plan::{caches, dtype, math, plan, simd, storage};

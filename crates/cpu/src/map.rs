@@ -7,13 +7,13 @@ use crate::program::store::Stored;
 use crate::program::walk::Walk;
 use crate::program::worker::Worker;
 use crate::program::{Around, LANES, Program};
-use crate::simd;
+use crate::{caches, simd};
 use half::{bf16, f16};
 
 /// Whether results of so many elements are written past the caches: those that the last-level cache does not hold. See "Large
 /// results through the caches" in `docs/rejected.md`.
 pub(crate) fn passes_caches(len: usize) -> bool {
-    4 * len > simd::last_level_cache()
+    4 * len > caches::last_level_cache()
 }
 
 /// `map`, whose output has elements of `dtype`, made ready; `None` where there is nothing to do.

@@ -6,6 +6,7 @@
 //!                                                     └──► gpu: WGSL over the device
 //! ```
 
+pub mod caches;
 mod device_class;
 pub mod dtype;
 #[cfg(all(feature = "guard", unix))]

@@ -10,6 +10,7 @@
 //! The gradient of the input is the same sum over the padded upstream gradient, for each phase of the input with the taps that
 //! meet it. The gradient of the weight is a sum over positions for each tap. Nothing is unfolded, and no product is packed.
 
+use crate::conv::chains::{CHAIN, LANES, add_up, blocks};
 use crate::conv::depthwise_tiny::Tiny;
 use crate::conv::unfold::Unfold;
 use crate::lanes::{Lanes, best, read};
@@ -20,12 +21,6 @@ use crate::matmul::gemm::scratch::with_scratch;
 use crate::plan::Conv;
 use crate::threads::par::Par;
 use std::ops::Range;
-
-/// Room for the longest vector.
-const LANES: usize = 16;
-
-/// Vectors of products that are added in f32 before the sums move on to f64, so that no error grows with a map or a batch.
-pub(crate) const CHAIN: usize = 1 << 10;
 
 /// Lines that are summed at once: chains of their own for the processor.
 const TOGETHER: usize = 4;
@@ -373,33 +368,6 @@ impl Depthwise {
                     .for_each(|(out, total)| *out = total as f32);
             }
         });
-    }
-}
-
-/// A map of so many lines and columns as blocks, `[first line, first column, lines, columns]`, of no more vectors than a chain has:
-/// whole lines, or parts of one.
-pub(crate) fn blocks([lines, columns]: [usize; 2]) -> impl Iterator<Item = [usize; 4]> {
-    let width = columns.clamp(1, CHAIN * LANES);
-    let height = (CHAIN / width.div_ceil(LANES)).max(1);
-    let height = if width < columns { 1 } else { height };
-    (0..lines).step_by(height).flat_map(move |line| {
-        let of_line = move |column| {
-            [
-                line,
-                column,
-                height.min(lines - line),
-                width.min(columns - column),
-            ]
-        };
-        (0..columns).step_by(width).map(of_line)
-    })
-}
-
-/// Adds the lanes of each sum to its total, and begins anew.
-pub(crate) fn add_up(sums: &mut [f32], totals: &mut [f64]) {
-    for (total, lanes) in totals.iter_mut().zip(sums.chunks_exact_mut(LANES)) {
-        *total += lanes.iter().map(|&x| f64::from(x)).sum::<f64>();
-        lanes.fill(0.0);
     }
 }
 

@@ -2,6 +2,7 @@
 //! planes, for which a product would not pay.
 
 pub(crate) mod batched;
+pub(crate) mod chains;
 pub(crate) mod choice;
 pub(crate) mod cost;
 pub(crate) mod depthwise;

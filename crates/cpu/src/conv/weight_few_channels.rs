@@ -1,7 +1,7 @@
 //! The weight gradient of convolutions with three by three taps and few input channels: a sum over the positions of a plane
 //! for each tap, positions side by side in vectors, no unfolded input and no product of matrices. Knows no other sum.
 
-use crate::conv::depthwise::{CHAIN, add_up, blocks};
+use crate::conv::chains::{CHAIN, LANES, add_up, blocks};
 use crate::conv::unfold::Unfold;
 use crate::lanes::{Lanes, best, read};
 use crate::matmul::gemm::floats::Floats;
@@ -10,9 +10,6 @@ use crate::plan::Conv;
 use std::ops::Range;
 
 const TAPS: usize = 9;
-
-/// Room for the longest vector.
-const LANES: usize = 16;
 
 /// Output planes summed at once, where there are registers for them.
 const TOGETHER: usize = 3;

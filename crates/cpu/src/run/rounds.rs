@@ -54,7 +54,7 @@ impl<'b> Buffers<'b> {
             ..run
         };
         let par = if body.large { par } else { Par::SERIAL };
-        let enough = |s: &&Segment| s.parts >= par.threads();
+        let enough = |s: &&Segment| s.share.parts() >= par.threads();
         match body.by_parts.as_ref().filter(enough) {
             Some(parts) => sequences::run(parts, &mut inner, l, (&inputs, &mut outs), (run, par)),
             None => inner.round_by_round((l, body), (&inputs, &mut outs), (run, par)),

@@ -77,7 +77,7 @@ pub(super) fn run(
         copies: places.copies(segment.share.units),
     };
     let (buffers, shared) = (&*inner, &shared);
-    par.for_each(segment.parts, |part| {
+    par.for_each(segment.share.parts(), |part| {
         with_scratch(segment.local, |own| {
             let units = segment.units(part);
             let nothing = Slots::read(&[]);

@@ -120,7 +120,6 @@ fn of_equal(known: Known<'_>, steps: Range<usize>, share: Share) -> Result<Segme
         slots: places.slots,
         steps,
         share,
-        parts,
         chain: false,
         chunks,
         last: Vec::new(),

@@ -28,7 +28,7 @@ impl Share {
     }
 
     /// How many parts there are; the last may have fewer units.
-    pub(super) fn parts(self) -> usize {
+    pub(crate) fn parts(self) -> usize {
         self.units.div_ceil(self.height)
     }
 

@@ -21,9 +21,6 @@ struct Part {
     own: *mut f32,
 }
 
-/// The memory of each slot that a segment touches, which several threads write, each its parts.
-pub(crate) struct Slots(Vec<(*mut u8, usize)>);
-
 impl Part {
     fn new(units: Range<usize>, own: &mut [f32]) -> Part {
         Part {
@@ -33,6 +30,9 @@ impl Part {
         }
     }
 }
+
+/// The memory of each slot that a segment touches, which several threads write, each its parts.
+pub(crate) struct Slots(Vec<(*mut u8, usize)>);
 
 // SAFETY: the threads use different parts.
 unsafe impl Sync for Slots {}
@@ -136,7 +136,8 @@ impl Segment {
             let packs = &*packs;
             with_scratch(self.sums, |sums| {
                 let all = Sums(sums.as_mut_ptr());
-                par.for_each(self.parts, |part| {
+                let parts = self.share.parts();
+                par.for_each(parts, |part| {
                     with_scratch(self.local, |own| {
                         let (units, chunks) = self.of(part);
                         for chunk in chunks {
@@ -147,7 +148,7 @@ impl Segment {
                             };
                             // SAFETY: this thread alone works on this part.
                             unsafe {
-                                let sum = chunk.sums.as_ref().map(|r| all.of(r, part, self.parts));
+                                let sum = chunk.sums.as_ref().map(|r| all.of(r, part, parts));
                                 chunk.run((packed, sum), slots, run, Part::new(units.clone(), own));
                             }
                         }

@@ -64,9 +64,8 @@ const SUMMED: usize = 1 << 21;
 pub(crate) struct Segment {
     /// Which steps of the plan.
     pub(crate) steps: Range<usize>,
+    /// How they are cut.
     pub(crate) share: Share,
-    /// Number of parts.
-    pub(crate) parts: usize,
     /// Whether it is a chain, whose steps are too short to be shared.
     chain: bool,
     chunks: Vec<Chunk>,
@@ -92,7 +91,7 @@ impl Segment {
     /// Whether it has parts enough for so many threads.
     pub(crate) fn suits(&self, threads: usize) -> bool {
         let each = if self.chain { 1 } else { 2 };
-        threads == 1 || self.parts >= each * threads
+        threads == 1 || self.share.parts() >= each * threads
     }
 }
 
@@ -175,7 +174,7 @@ fn around(known: Known<'_>, from: usize, at: usize) -> Option<Segment> {
         return None;
     }
     // Weight gradients can join where a part is what they sum together.
-    let summed = |s: &Segment| s.sums > 0 && s.touched / s.parts <= SUMMED;
+    let summed = |s: &Segment| s.sums > 0 && s.touched / s.share.parts() <= SUMMED;
     if parts.is_multiple_of(weight::PARTS)
         && let Some(segment) = longest(known, (from, at), weight::PARTS).filter(summed)
     {
@@ -226,7 +225,7 @@ fn together(known: Known<'_>, segment: Segment, parts: usize) -> Segment {
     let fits = |n: &usize| parts.is_multiple_of(*n) && parts / n >= 2 * FEWEST;
     let several = [8, 4, 2].into_iter().filter(fits);
     several
-        .filter(|n| segment.touched / segment.parts * n <= cache)
+        .filter(|n| segment.touched / segment.share.parts() * n <= cache)
         .find_map(|n| worth(known, segment.steps.clone(), parts / n))
         .unwrap_or(segment)
 }
