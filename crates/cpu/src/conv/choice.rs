@@ -12,6 +12,7 @@
 //! | forward | `implicit` | no depth, few columns between the lines ([`implicit`]): the unfolded input is never written |
 //! | forward | `interleaved` | no depth, several images: they lie side by side, and nothing is computed in vain |
 //! | forward | `batched` | everything |
+//! | all three | `phases` | stride 2, three or four taps a side, several images: half the multiplications or fewer |
 //! | input gradient | as the forward of its adjoint | stride 1, and not many more positions ([`as_forward`]) |
 //! | input gradient | `interleaved` | no depth, several images: as many multiplications as there are, whatever the stride |
 //! | input gradient | `batched`, folded (`col2im`) | everything |
@@ -25,6 +26,7 @@
 use crate::conv::cost::{Sizes, table};
 use crate::conv::implicit::{is_flat, width};
 use crate::conv::interleaved::Interleaved;
+use crate::conv::phases;
 use crate::conv::unfold::Unfold;
 use crate::conv::way::{Forward, InputGrad, Way, WeightGrad};
 use crate::conv::winograd::{self, PLACES};
@@ -96,6 +98,7 @@ fn forwards(sizes: &Sizes) -> Vec<Forward> {
         (Forward::Implicit, !is_whole && implicit(shape)),
         (Forward::Product, is_whole),
         (Forward::Rows, *to < FEW && !is_whole),
+        (Forward::Phases, phases(sizes)),
     ];
     possible(ways)
 }
@@ -119,7 +122,11 @@ fn input_grads(sizes: &Sizes) -> Vec<InputGrad> {
     }
     let adjoint = sizes.adjoint();
     let several = !has_depth && interleaved(sizes.images, &adjoint.shape, *to);
-    let mut ways = possible([(InputGrad::Fold, true), (InputGrad::Interleaved, several)]);
+    let mut ways = possible([
+        (InputGrad::Fold, true),
+        (InputGrad::Interleaved, several),
+        (InputGrad::Phases, phases(sizes)),
+    ]);
     if shape.stride == [1; 3] && as_forward(&adjoint.shape) {
         let forwards = forwards(&adjoint);
         // The same as without turning the taps round.
@@ -166,6 +173,7 @@ fn weight_grads(sizes: &Sizes) -> Vec<WeightGrad> {
         (WeightGrad::Implicit, flat),
         (WeightGrad::FewChannels, is_3x3(shape) && *from < MANY),
         (WeightGrad::Rows, *to < FEW),
+        (WeightGrad::Phases, phases(sizes)),
     ];
     possible(ways)
 }
@@ -217,6 +225,11 @@ pub(crate) fn has_filters(kind: ConvKind, sizes: &Sizes) -> bool {
 /// Whether a convolution of `from` planes to `to` ones can be computed by Winograd's algorithm.
 fn winograd(shape: &Unfold, from: usize, to: usize) -> bool {
     is_3x3(shape) && from.min(to) >= CHANNELS
+}
+
+/// Whether a convolution can be computed by phases, and most of its vectors and products are full.
+fn phases(sizes: &Sizes) -> bool {
+    phases::suits(&sizes.shape) && sizes.images > 1 && sizes.from.min(sizes.to) >= CHANNELS
 }
 
 /// Three by three taps, stride 1, padded and not cropped, without depth.

@@ -2,6 +2,7 @@
 //! planes, for which a product would not pay.
 
 pub(crate) mod batched;
+mod bytes;
 pub(crate) mod chains;
 pub(crate) mod choice;
 pub(crate) mod cost;
@@ -11,6 +12,7 @@ mod depthwise_tiny;
 pub(crate) mod fit;
 pub(crate) mod implicit;
 pub(crate) mod interleaved;
+pub(crate) mod phases;
 pub(crate) mod unfold;
 pub(crate) mod way;
 pub(crate) mod weight;
@@ -19,11 +21,14 @@ pub(crate) mod weight_implicit;
 pub(crate) mod winograd;
 
 use crate::call::Context;
+pub(crate) use crate::conv::bytes::step_bytes;
+
 use crate::conv::batched::Batched;
 use crate::conv::cost::Sizes;
 use crate::conv::depthwise::Depthwise;
 use crate::conv::implicit::Flat;
 use crate::conv::interleaved::Interleaved;
+use crate::conv::phases::product::Phases;
 use crate::conv::unfold::{Tile, Unfold};
 use crate::conv::way::{Forward, InputGrad, WeightGrad};
 use crate::conv::weight::Sums;
@@ -48,56 +53,6 @@ const PARTS: usize = 32;
 /// Most elements of all partial sums together.
 const PARTIALS: usize = 1 << 24;
 
-/// Bytes of each buffer that [`run`] takes of the pool while it runs: partial sums of a weight gradient, what of it is rounded,
-/// an unfolded tile for one thread.
-pub(crate) fn step_bytes(conv: &Conv, dtype: DType) -> [usize; 3] {
-    let shape = Unfold::of(conv);
-    if is_empty(conv, &shape) || packed_len(conv).is_some() {
-        return [0; 3];
-    }
-    let tile = |shape: &Unfold, from: usize| [tile_bytes(shape, from), 0, 0];
-    let sizes = Sizes::of(conv, &shape);
-    match conv.kind {
-        ConvKind::Forward => match choice::forward(&sizes) {
-            Forward::Rows => tile(&shape, conv.in_channels),
-            Forward::Interleaved => [interleaved(conv, &shape).step_bytes(), 0, 0],
-            _ => [0; 3],
-        },
-        ConvKind::InputGrad => match choice::input_grad(&sizes) {
-            InputGrad::AsForward(Forward::Rows) => tile(&adjoint(&shape), conv.out_channels),
-            InputGrad::Interleaved => [interleaved(conv, &shape).step_bytes(), 0, 0],
-            _ => [0; 3],
-        },
-        ConvKind::WeightGrad => {
-            let size = conv.groups * conv.out_channels * conv.in_channels * shape.taps();
-            let wide = if dtype.size() == 4 { 0 } else { 4 * size };
-            let [sums, unfolded] = weight_bytes(conv, &shape, size);
-            [wide, sums, unfolded]
-        }
-    }
-}
-
-/// The same of a weight gradient of `size` elements, in f32.
-fn weight_bytes(conv: &Conv, shape: &Unfold, size: usize) -> [usize; 2] {
-    match Sums::new(conv, shape) {
-        Some(sums) => [sums.step_bytes(), 0],
-        None if weight_way(conv, shape) == WeightGrad::Batched => {
-            [Batched::of(conv, shape).step_bytes(), 0]
-        }
-        None if weight_way(conv, shape) == WeightGrad::Interleaved => {
-            interleaved::weight::Weight::of(conv, shape).step_bytes()
-        }
-        None if weight_way(conv, shape) != WeightGrad::Rows => [0; 2],
-        None => {
-            let unfolded = match shape.is_identity() {
-                true => 0,
-                false => tile_bytes(shape, conv.in_channels),
-            };
-            [4 * weight_parts(conv, shape, size) * size, unfolded]
-        }
-    }
-}
-
 /// A convolution, or the gradient of its input, with the pixels of several images side by side.
 fn interleaved(conv: &Conv, shape: &Unfold) -> Interleaved {
     let (from, to) = (conv.in_channels, conv.out_channels);
@@ -105,12 +60,6 @@ fn interleaved(conv: &Conv, shape: &Unfold) -> Interleaved {
         ConvKind::InputGrad => Interleaved::new(shape, [conv.batch, conv.groups], [to, from], true),
         _ => Interleaved::new(shape, [conv.batch, conv.groups], [from, to], false),
     }
-}
-
-/// Bytes of an unfolded tile of `from` planes.
-fn tile_bytes(shape: &Unfold, from: usize) -> usize {
-    let k = from * shape.taps();
-    4 * k * tiles(shape, k)[0].len
 }
 
 fn weight_way(conv: &Conv, shape: &Unfold) -> WeightGrad {
@@ -125,7 +74,7 @@ pub(crate) fn joins_images(conv: &Conv) -> bool {
     }
     let few = 2 * shape.positions() <= batched::COLUMNS;
     let joins = |way: Forward| match way {
-        Forward::Interleaved => true,
+        Forward::Interleaved | Forward::Phases => true,
         way => few && way == Forward::Batched,
     };
     let sizes = Sizes::of(conv, &shape);
@@ -134,12 +83,12 @@ pub(crate) fn joins_images(conv: &Conv) -> bool {
         ConvKind::InputGrad => match choice::input_grad(&sizes) {
             InputGrad::AsForward(way) => joins(way),
             InputGrad::Fold => few,
-            InputGrad::Interleaved => true,
+            InputGrad::Interleaved | InputGrad::Phases => true,
             InputGrad::Depthwise => false,
         },
         ConvKind::WeightGrad => match choice::weight_grad(&sizes) {
             WeightGrad::Batched => few,
-            way => way == WeightGrad::Interleaved,
+            way => matches!(way, WeightGrad::Interleaved | WeightGrad::Phases),
         },
     }
 }
@@ -218,6 +167,13 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8], dtype: DTyp
             }
             InputGrad::Interleaved => b.shared(context.par, |b| {
                 interleaved(conv, &shape).run(a, b, out, par)
+            }),
+            InputGrad::Phases => b.shared(context.par, |b| {
+                let (planes, slabs) = (
+                    [conv.out_channels, conv.in_channels],
+                    [conv.batch, conv.groups],
+                );
+                Phases::new(&shape, slabs, planes, true).run(a, b, out, par)
             }),
             InputGrad::Fold => b.shared(context.par, |b| {
                 Batched::of(conv, &shape).input_grad(a, b, out, par)
@@ -378,6 +334,10 @@ fn forward(slabs: Slabs, x: Floats<'_>, weight: &[f32], mut out: Results<'_>, pa
             let way = Interleaved::new(&shape, [images, groups], [from, to], false);
             way.run(x, weight, out, par);
         }
+        Forward::Phases => {
+            let way = Phases::new(&shape, [images, groups], [from, to], false);
+            way.run(x, weight, out, par);
+        }
         Forward::Implicit => {
             let flat = Flat::new(&shape, from, to, count, par);
             flat.run((x, weight, groups), out, par);
@@ -492,6 +452,9 @@ fn weight_grad(
         WeightGrad::Batched => return Batched::of(conv, shape).weight_grad(x, y, out, par),
         WeightGrad::Interleaved => {
             return interleaved::weight::Weight::of(conv, shape).run(x, y, out, par);
+        }
+        WeightGrad::Phases => {
+            return phases::weight::Weight::of(conv, shape).run(x, y, out, par);
         }
         WeightGrad::Depthwise => return Depthwise::of(conv, shape).weight_grad(x, y, out, par),
         _ => {}

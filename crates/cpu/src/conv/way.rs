@@ -10,6 +10,7 @@ pub(crate) enum Forward {
     Implicit,
     Batched,
     Interleaved,
+    Phases,
 }
 
 /// A way to the gradient of the input.
@@ -19,6 +20,7 @@ pub(crate) enum InputGrad {
     AsForward(Forward),
     Fold,
     Interleaved,
+    Phases,
 }
 
 /// A way to the gradient of the weight.
@@ -31,6 +33,7 @@ pub(crate) enum WeightGrad {
     Batched,
     Rows,
     Interleaved,
+    Phases,
 }
 
 /// A way of any of the three.

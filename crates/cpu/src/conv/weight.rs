@@ -44,7 +44,8 @@ impl<'c> Sums<'c> {
             WeightGrad::Depthwise
             | WeightGrad::Batched
             | WeightGrad::Rows
-            | WeightGrad::Interleaved => return None,
+            | WeightGrad::Interleaved
+            | WeightGrad::Phases => return None,
         };
         Some(Sums { conv, way })
     }

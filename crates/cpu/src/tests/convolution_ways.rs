@@ -3,6 +3,7 @@
 use super::contraction::{check_within, shape};
 use super::run;
 use crate::conv;
+use crate::conv::way::{Forward, Way};
 use crate::dtype::DType;
 use crate::plan::{Conv, ConvKind, Kernel};
 
@@ -107,6 +108,43 @@ fn several_images_at_once() {
             1e-4,
         );
     }
+}
+
+/// Three or four taps, stride 2, any padding: what is computed by phases, of one vector of images and of several, of planes smaller
+/// than a tile and larger.
+#[test]
+fn strided_convolutions_by_phases() {
+    let mut draw = Draw(5);
+    let mut seen = 0;
+    let cases = CASES.min(24);
+    for i in 0..cases {
+        let channels = if i % 8 == 0 { 40 } else { 12 };
+        let sizes = [
+            draw.next(2, 35),
+            draw.next(1, 2),
+            draw.next(8, channels),
+            draw.next(8, channels),
+        ];
+        let side = if i % 8 == 4 { 25 } else { 9 };
+        let mut two = |low: usize, high: usize| [draw.next(low, high), draw.next(low, high)];
+        let (input, kernel, padding) = (two(1, side), two(3, 4), two(0, 5));
+        let flat = |[h, w]: [usize; 2], depth: usize| [depth, h, w];
+        let conv = shape(
+            sizes,
+            flat(input, 1),
+            flat(kernel, 1),
+            [1, 2, 2],
+            flat(padding, 0),
+            [1; 3],
+        );
+        if conv.output.contains(&0) {
+            continue;
+        }
+        seen += usize::from(conv::ways(&conv).contains(&Way::Forward(Forward::Phases)));
+        // A sum of some thousand terms is off by as much of the largest of its tile.
+        check_within(conv, 4e-4);
+    }
+    assert!(2 * seen > cases, "{seen} of {cases} by phases");
 }
 
 /// A stride without a next position is no size of anything.

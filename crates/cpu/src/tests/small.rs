@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::conv::unfold::Unfold;
-use crate::conv::way::{Way, WeightGrad};
+use crate::conv::way::{Forward, Way, WeightGrad};
 use crate::conv::winograd::{Filters, Winograd};
 use crate::matmul::gemm;
 use crate::storage::HostBuffer;
@@ -48,6 +48,19 @@ fn convolutions_in_place_unfolded_and_with_few_channels() {
     ] {
         let reach = kernel.map(|k| k / 2);
         check_within(shape(channels, input, kernel, stride, reach, one), 1e-4);
+    }
+}
+
+/// Stride 2 by phases: a window that reaches over each side, phases with windows of their own, and one tap.
+#[test]
+fn strided_by_phases() {
+    let one = [1; 3];
+    for (kernel, padding, side) in [(4, 1, 6), (3, 1, 3), (3, 0, 5)] {
+        let (input, kernel) = ([1, side, side], [1, kernel, kernel]);
+        let (stride, padding) = ([1, 2, 2], [0, padding, padding]);
+        let conv = shape([2, 1, 8, 8], input, kernel, stride, padding, one);
+        assert!(conv::ways(&conv).contains(&Way::Forward(Forward::Phases)));
+        check_within(conv, 1e-4);
     }
 }
 

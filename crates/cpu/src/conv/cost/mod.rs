@@ -6,6 +6,7 @@ pub(crate) mod table;
 
 use crate::conv::batched;
 use crate::conv::implicit;
+use crate::conv::phases::{self, product::Phases};
 use crate::conv::unfold::Unfold;
 use crate::conv::way::{Forward, InputGrad, Way, WeightGrad};
 use crate::conv::winograd::{self, PLACES};
@@ -136,6 +137,7 @@ impl Sizes {
                 counts
             }
             Way::InputGrad(InputGrad::Interleaved) => self.interleaved(true),
+            Way::InputGrad(InputGrad::Phases) => self.phases(true),
             Way::InputGrad(_) => self.fold(),
             Way::WeightGrad(way) => self.weight_grad(way),
         }
@@ -213,6 +215,7 @@ impl Sizes {
                 far(to * k, blocks, counts(times(blocks, tiles), others))
             }
             Forward::Interleaved => self.interleaved(false),
+            Forward::Phases => self.phases(false),
             Forward::Rows => {
                 let vectors = positions.div_ceil(Kernels::best().lanes);
                 let product = (slabs * to * k * vectors) as f64;
@@ -302,6 +305,45 @@ impl Sizes {
         far(rows * to, blocks, counts(times(blocks, tiles), others))
     }
 
+    fn phases(&self, adjoint: bool) -> Counts {
+        let (from, to) = match adjoint {
+            false => (self.from, self.to),
+            true => (self.to, self.from),
+        };
+        let slabs = [self.images, self.groups];
+        let way = Phases::new(&self.shape, slabs, [from, to], adjoint);
+        let ([tiles, sources], columns) = (way.tiles(), self.groups * way.columns());
+        let steps = way.steps();
+        let vectors = columns.div_ceil(Kernels::best().lanes) as f64 * steps as f64;
+        let panels = to.div_ceil(Kernels::best().rows());
+        let results = if adjoint { phases::PHASES } else { 1 };
+        let others = [
+            self.weight(),
+            columns * from * sources * phases::PLACES,
+            columns * to * results * phases::PLACES,
+            self.slabs() * (from + to) * tiles,
+        ];
+        let product = [to, panels].map(|n| vectors * n as f64);
+        let counts = counts(product, others);
+        far(way.filters(), self.groups * way.reads(), counts)
+    }
+
+    fn weight_phases(&self) -> Counts {
+        let slabs = [self.images, self.groups];
+        let way = phases::weight::Weight::new(&self.shape, slabs, [self.from, self.to]);
+        let tiles = self.groups * way.tiles();
+        let kernels = Kernels::best();
+        let vectors = (way.columns() / kernels.lanes) as f64 * tiles as f64;
+        let product = [self.to, self.to.div_ceil(kernels.rows())].map(|n| vectors * n as f64);
+        let others = [
+            self.groups * way.columns() * self.to,
+            tiles * way.columns(),
+            tiles * self.to.next_multiple_of(kernels.lanes) * phases::PLACES,
+            self.slabs() * self.shape.input[1],
+        ];
+        counts(product, others)
+    }
+
     /// What an unfolded float counts.
     fn apart(&self) -> usize {
         if self.shape.stride[2] > 1 { APART } else { 1 }
@@ -356,6 +398,7 @@ impl Sizes {
         let whole = from.next_multiple_of(kernels.lanes);
         match way {
             WeightGrad::Winograd => self.weight_winograd(),
+            WeightGrad::Phases => self.weight_phases(),
             WeightGrad::Implicit => self.weight_implicit(),
             WeightGrad::FewChannels => {
                 let lines = slabs * from * to * shape.output[1];

@@ -9,13 +9,16 @@ use std::sync::OnceLock;
 const FILE: &str = include_str!("costs.tsv");
 
 /// The ways, by their names in the file.
-pub(crate) const WAYS: [(&str, Way); 14] = [
+pub(crate) const WAYS: [(&str, Way); 17] = [
     ("forward winograd", Way::Forward(Forward::Winograd)),
     ("forward rows", Way::Forward(Forward::Rows)),
     ("forward product", Way::Forward(Forward::Product)),
     ("forward implicit", Way::Forward(Forward::Implicit)),
     ("forward batched", Way::Forward(Forward::Batched)),
     ("forward interleaved", Way::Forward(Forward::Interleaved)),
+    ("forward phases", Way::Forward(Forward::Phases)),
+    ("input phases", Way::InputGrad(InputGrad::Phases)),
+    ("weight phases", Way::WeightGrad(WeightGrad::Phases)),
     ("input fold", Way::InputGrad(InputGrad::Fold)),
     ("input interleaved", Way::InputGrad(InputGrad::Interleaved)),
     ("weight winograd", Way::WeightGrad(WeightGrad::Winograd)),
