@@ -3,6 +3,7 @@
 use super::{adjoint, interleaved, is_empty, packed_len, tiles, weight_parts, weight_way};
 use crate::conv::batched::Batched;
 use crate::conv::cost::Sizes;
+use crate::conv::phases::product::Phases;
 use crate::conv::unfold::Unfold;
 use crate::conv::way::{Forward, InputGrad, WeightGrad};
 use crate::conv::weight::Sums;
@@ -23,11 +24,13 @@ pub(crate) fn step_bytes(conv: &Conv, dtype: DType) -> [usize; 3] {
         ConvKind::Forward => match choice::forward(&sizes) {
             Forward::Rows => tile(&shape, conv.in_channels),
             Forward::Interleaved => [interleaved(conv, &shape).step_bytes(), 0, 0],
+            Forward::Phases => [Phases::of(conv, &shape).step_bytes(), 0, 0],
             _ => [0; 3],
         },
         ConvKind::InputGrad => match choice::input_grad(&sizes) {
             InputGrad::AsForward(Forward::Rows) => tile(&adjoint(&shape), conv.out_channels),
             InputGrad::Interleaved => [interleaved(conv, &shape).step_bytes(), 0, 0],
+            InputGrad::Phases => [Phases::of(conv, &shape).step_bytes(), 0, 0],
             _ => [0; 3],
         },
         ConvKind::WeightGrad => {

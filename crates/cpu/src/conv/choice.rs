@@ -45,6 +45,9 @@ const TILES: usize = 32;
 /// tasks.
 const SUMS: usize = 1 << 18;
 
+/// Floats of filters that are transformed, or of their sums, at most: 128 MiB.
+const FILTERS: usize = 1 << 25;
+
 /// Floats of a block of images in order: a third-level cache of 16 MiB.
 const SLAB: usize = 1 << 22;
 
@@ -229,7 +232,14 @@ fn winograd(shape: &Unfold, from: usize, to: usize) -> bool {
 
 /// Whether a convolution can be computed by phases, and most of its vectors and products are full.
 fn phases(sizes: &Sizes) -> bool {
-    phases::suits(&sizes.shape) && sizes.images > 1 && sizes.from.min(sizes.to) >= CHANNELS
+    let planes = [sizes.from, sizes.to, phases::PHASES * phases::PLACES];
+    let filters = planes
+        .iter()
+        .fold(sizes.groups, |n, &m| n.saturating_mul(m));
+    phases::suits(&sizes.shape)
+        && sizes.images > 1
+        && sizes.from.min(sizes.to) >= CHANNELS
+        && filters <= FILTERS
 }
 
 /// Three by three taps, stride 1, padded and not cropped, without depth.

@@ -169,11 +169,7 @@ pub(crate) fn run(conv: &Conv, context: Context<'_>, out: &mut [u8], dtype: DTyp
                 interleaved(conv, &shape).run(a, b, out, par)
             }),
             InputGrad::Phases => b.shared(context.par, |b| {
-                let (planes, slabs) = (
-                    [conv.out_channels, conv.in_channels],
-                    [conv.batch, conv.groups],
-                );
-                Phases::new(&shape, slabs, planes, true).run(a, b, out, par)
+                Phases::of(conv, &shape).run(a, b, out, par)
             }),
             InputGrad::Fold => b.shared(context.par, |b| {
                 Batched::of(conv, &shape).input_grad(a, b, out, par)

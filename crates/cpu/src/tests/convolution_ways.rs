@@ -147,6 +147,47 @@ fn strided_convolutions_by_phases() {
     assert!(2 * seen > cases, "{seen} of {cases} by phases");
 }
 
+/// What no tap reads changes no result, whatever it is: the last line and column of maps where the stride leaves some over.
+#[test]
+fn what_no_tap_reads_does_not_matter() {
+    for (side, kernel, output) in [(8, 3, 3), (12, 3, 5), (7, 4, 2), (13, 4, 5)] {
+        let (input, taps) = ([1, side, side], [1, kernel, kernel]);
+        let conv = shape([2, 1, 8, 8], input, taps, [1, 2, 2], [0; 3], [1; 3]);
+        assert_eq!(conv.output, [1, output, output]);
+        let last = |i: usize| (i % side == side - 1) || (i / side % side == side - 1);
+        let x = |left: f32| -> Vec<f32> {
+            let values = 0..2 * 8 * side * side;
+            let value = |i: usize| if last(i) { left } else { (i % 7) as f32 - 3.0 };
+            values.map(value).collect()
+        };
+        let y: Vec<f32> = (0..2 * 8 * output * output)
+            .map(|i| (i % 5) as f32 - 2.0)
+            .collect();
+        let w: Vec<f32> = (0..8 * 8 * kernel * kernel)
+            .map(|i| (i % 3) as f32 - 1.0)
+            .collect();
+        for (kind, other, len) in [
+            (ConvKind::Forward, &w, y.len()),
+            (ConvKind::WeightGrad, &y, w.len()),
+        ] {
+            let conv = Conv { kind, ..conv };
+            for way in conv::ways(&conv) {
+                let of = |left: f32| {
+                    let x = x(left);
+                    let operands = [&x, other].map(|v| (DType::F32, bytemuck::cast_slice(v)));
+                    conv::choice::with(way, || {
+                        run(&Kernel::Conv(conv), &operands, DType::F32, len, &[]).0
+                    })
+                };
+                let want = of(0.0);
+                for left in [1e30, f32::NAN, f32::INFINITY] {
+                    assert!(of(left) == want, "{way:?} {side} {kernel}: {left}");
+                }
+            }
+        }
+    }
+}
+
 /// A stride without a next position is no size of anything.
 #[test]
 fn one_position_whatever_the_stride() {

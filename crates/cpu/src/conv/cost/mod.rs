@@ -76,7 +76,7 @@ fn counts([product, operand]: [f64; 2], [weight, input, result, line]: [usize; 4
 /// `counts`, with a weight of `floats` that is read so many times.
 fn far(floats: usize, times: usize, mut counts: Counts) -> Counts {
     if floats > CACHE {
-        counts[COUNTED - 1] = (floats * times) as f64;
+        counts[COUNTED - 1] = floats as f64 * times as f64;
     }
     counts
 }

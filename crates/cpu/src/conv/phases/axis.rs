@@ -35,6 +35,8 @@ pub(super) struct Axis {
     /// Length of the source and of the result.
     pub(super) source: usize,
     pub(super) result: usize,
+    /// What of the source lies before the last place that a tap reads.
+    end: usize,
     pub(super) tiles: usize,
 }
 
@@ -44,6 +46,7 @@ impl Axis {
         let (padding, taps) = (shape.padding[d], |p: usize| {
             (shape.kernel[d] - p).div_ceil(STRIDE)
         });
+        let last = |results: usize| (STRIDE * results.saturating_sub(1)) as i64;
         if !adjoint {
             return Axis {
                 phases: [0, 1].map(|p| Phase {
@@ -54,6 +57,8 @@ impl Axis {
                 from_step: STRIDE,
                 to_step: 1,
                 source: shape.input[d],
+                end: (last(shape.output[d]) + shape.kernel[d] as i64 - padding)
+                    .clamp(0, shape.input[d] as i64) as usize,
                 result: shape.output[d],
                 tiles: shape.output[d].div_ceil(TILE),
             };
@@ -82,6 +87,7 @@ impl Axis {
             }),
             from_step: 1,
             to_step: STRIDE,
+            end: source.min((result as i64 - 1 + padding).div_euclid(stride) as usize + 1),
             source,
             result,
             tiles: tiles(starts),
@@ -103,11 +109,11 @@ impl Axis {
         inside(first)..inside(end)
     }
 
-    /// Where the values of a tile lie; none outside the source.
+    /// Where the values of a tile lie; none where no tap reads: values that cancel in theory would be rounded, and not all cancel.
     pub(super) fn values(&self, phase: usize, tile: usize) -> [Option<usize>; SIDE] {
         std::array::from_fn(|i| {
             let at = self.phases[phase].window + (self.from_step * (TILE * tile + i)) as i64;
-            usize::try_from(at).ok().filter(|&at| at < self.source)
+            usize::try_from(at).ok().filter(|&at| at < self.end)
         })
     }
 

@@ -11,6 +11,8 @@ use crate::matmul::gemm::pack::{self, Block, pack};
 use crate::matmul::gemm::part;
 use crate::matmul::gemm::results::{Results, Target};
 use crate::matmul::gemm::scratch::with_scratch;
+use crate::plan::{Conv, ConvKind};
+use crate::storage::HostBufferMut;
 use crate::threads::par::Par;
 use std::ops::Range;
 
@@ -66,6 +68,16 @@ struct Room {
 }
 
 impl Phases {
+    /// `conv`, or the gradient of its input, as its kind says.
+    pub(crate) fn of(conv: &Conv, shape: &Unfold) -> Phases {
+        let (slabs, adjoint) = ([conv.batch, conv.groups], conv.kind == ConvKind::InputGrad);
+        let planes = match adjoint {
+            false => [conv.in_channels, conv.out_channels],
+            true => [conv.out_channels, conv.in_channels],
+        };
+        Phases::new(shape, slabs, planes, adjoint)
+    }
+
     /// The convolution `shape` of `[images, groups]` from `from` planes of a group to `to`, or the gradient of its input, which has
     /// `to` planes of a group then.
     pub(crate) fn new(
@@ -75,24 +87,24 @@ impl Phases {
         adjoint: bool,
     ) -> Phases {
         let axes = axes(shape, adjoint);
-        let mut sets = vec![Set {
+        let shared = axes.map(|axis| axis.is_shared());
+        let first = |pair: usize| {
+            let of = |d: usize| if shared[d] { 0 } else { phase(pair, d) };
+            STRIDE * of(0) + of(1)
+        };
+        let alone = |source: usize| Set {
+            sources: vec![source],
+            matrices: (0..PHASES).filter(|&pair| first(pair) == source).collect(),
+        };
+        let together = || Set {
             sources: (0..PHASES).collect(),
             matrices: vec![0],
-        }];
-        if adjoint {
-            let shared = axes.map(|axis| axis.is_shared());
-            let first = |pair: usize| {
-                let of = |d: usize| if shared[d] { 0 } else { phase(pair, d) };
-                STRIDE * of(0) + of(1)
-            };
-            let firsts = (0..PHASES).filter(|&pair| first(pair) == pair);
-            sets = firsts
-                .map(|source| Set {
-                    sources: vec![source],
-                    matrices: (0..PHASES).filter(|&pair| first(pair) == source).collect(),
-                })
-                .collect();
-        }
+        };
+        let firsts = (0..PHASES).filter(|&pair| first(pair) == pair);
+        let sets = match adjoint {
+            true => firsts.map(alone).collect(),
+            false => vec![together()],
+        };
         Phases {
             images,
             groups,
@@ -185,16 +197,26 @@ impl Phases {
     /// `out[n, g]` from `x[n, g]` and the weight of every group.
     pub(crate) fn run(&self, x: Floats<'_>, weight: &[f32], mut out: Results<'_>, par: Par) {
         let out = out.target();
-        let len = self.groups * self.matrices() * self.panels() * PLACES * self.place();
-        with_scratch(len, |packed| {
-            self.pack(weight, packed, par);
-            let packed = &*packed;
-            let tasks = self.tasks(par.threads());
-            // SAFETY: tasks have results of their own, which `out` holds.
-            par.for_each(tasks.len(), |i| unsafe {
-                self.task((x, packed), &tasks[i], out)
-            });
+        let mut packed = HostBufferMut::within_step(self.step_bytes());
+        let packed = packed.slice_mut::<f32>();
+        let packed = &mut packed[..self.packed_len()];
+        self.pack(weight, packed, par);
+        let packed = &*packed;
+        let tasks = self.tasks(par.threads());
+        // SAFETY: tasks have results of their own, which `out` holds.
+        par.for_each(tasks.len(), |i| unsafe {
+            self.task((x, packed), &tasks[i], out)
         });
+    }
+
+    /// Floats of the left operands of all groups.
+    fn packed_len(&self) -> usize {
+        self.groups * self.matrices() * self.panels() * PLACES * self.place()
+    }
+
+    /// Bytes of the transformed weight, which [`Phases::run`] takes while it runs.
+    pub(crate) fn step_bytes(&self) -> usize {
+        4 * self.packed_len()
     }
 
     /// Transforms the weight: for each group and left operand panels of planes, of a panel place by place, step by step.

@@ -97,9 +97,10 @@ impl Weight {
 
     /// Lines of tiles of all images that are summed at a time.
     fn lines(&self) -> usize {
-        let [inputs, upstream, _] = self.rows(self.axes[1].tiles);
+        let [inputs, upstream, sums] = self.rows(self.axes[1].tiles);
         let all = self.images * self.axes[0].tiles;
-        let most = (ROUND / (PLACES * (inputs + upstream))).clamp(1, all);
+        // Large sums go through memory once a round.
+        let most = (ROUND.max(PLACES * sums) / (PLACES * (inputs + upstream))).clamp(1, all);
         // About equal rounds.
         all.div_ceil(all.div_ceil(most))
     }

@@ -103,7 +103,8 @@ fn of_equal(known: Known<'_>, steps: Range<usize>, share: Share) -> Result<Segme
             sums: partial.map(|floats| take(&mut sums, floats)),
             inputs: inputs.map(|(slot, n)| places.source(slot, n)).collect(),
             outputs: outputs.map(|(slot, n)| places.source(slot, n)).collect(),
-            ready: Ready::new(&cut.kernel, dtype, &[]),
+            // Only what is run is made ready, as that may mean machine code.
+            ready: Ready::Plain,
             kernel: cut.kernel,
             dtype,
             check: step.check,
@@ -137,6 +138,11 @@ pub(super) fn packs_over(known: Known<'_>, at: usize, packs: &mut FxHashSet<usiz
         Ready::Matmul(packed) => !packs.insert(packed.pack) && packed.first,
         _ => false,
     }
+}
+
+/// Bytes that a value of so many takes in a thread's memory: whole lines of a cache.
+pub(super) fn room(bytes: usize) -> usize {
+    bytes.next_multiple_of(64)
 }
 
 /// The next `floats` floats, at a multiple of a cache line from the first.

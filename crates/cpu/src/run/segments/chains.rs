@@ -150,7 +150,7 @@ pub(crate) fn of_body(l: &Loop, ready: &[Ready]) -> Option<Segment> {
     }
     let body = build(known, steps, share).ok()?;
     let is_given = |(slot, _): &(SlotId, bool)| !matches!(plan.slots[*slot].place, Place::Temp(_));
-    body.slots.iter().all(is_given).then_some(body)
+    body.slots.iter().all(is_given).then(|| body.ready())
 }
 
 /// Whether a part of what is handed on from round to round, or left by each, is made of the same part.

@@ -27,7 +27,7 @@ mod uses;
 
 use crate::conv::weight;
 use crate::dtype::DType;
-use crate::plan::{ConvKind, Kernel, Plan, SlotId, Step};
+use crate::plan::{ConvKind, Kernel, Place, Plan, SlotId, Step};
 use crate::run::ready::{Packed, Ready};
 use build::{Known, build};
 pub(crate) use chains::of_body;
@@ -88,6 +88,14 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    /// The same with its steps made ready.
+    fn ready(mut self) -> Segment {
+        for chunk in self.chunks.iter_mut().chain(&mut self.last) {
+            chunk.ready = Ready::new(&chunk.kernel, chunk.dtype, &[]);
+        }
+        self
+    }
+
     /// Whether it has parts enough for so many threads.
     pub(crate) fn suits(&self, threads: usize) -> bool {
         let each = if self.chain { 1 } else { 2 };
@@ -144,7 +152,7 @@ pub(crate) fn find(plan: &Plan, ready: &[Ready]) -> Vec<Segment> {
         match found.or_else(|| around(known, from, at)) {
             Some(segment) => {
                 at = segment.steps.end;
-                segments.push(segment);
+                segments.push(segment.ready());
             }
             None => at += 1,
         }
@@ -197,7 +205,8 @@ fn longest(known: Known<'_>, (from, at): (usize, usize), parts: usize) -> Option
         .last()?
         + 1;
     let mut steps = start..end;
-    while steps.len() > 1 {
+    // Most steps have too little between them whatever fits together, which is seen without building anything.
+    while steps.len() > 1 && most_between(known, &steps, parts) >= BETWEEN {
         if let Some(segment) = worth(known, steps.clone(), parts) {
             return Some(segment);
         }
@@ -207,6 +216,19 @@ fn longest(known: Known<'_>, (from, at): (usize, usize), parts: usize) -> Option
         }
     }
     None
+}
+
+/// Bytes between the steps over all parts, at most.
+fn most_between(known: Known<'_>, steps: &Range<usize>, parts: usize) -> usize {
+    let slots = known.plan.steps[steps.clone()].iter();
+    let of_slot = |slot: SlotId| {
+        let slot = &known.plan.slots[slot];
+        match slot.place {
+            Place::Temp(_) => parts * build::room(slot.len.div_ceil(parts) * slot.dtype.size()),
+            _ => 0,
+        }
+    };
+    slots.flat_map(Step::outputs).map(of_slot).sum()
 }
 
 /// The steps as a segment, if what lies between them leaves a second-level cache step by step, and stays in the caches part by
