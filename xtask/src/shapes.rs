@@ -288,7 +288,7 @@ impl Table {
     }
 
     /// Geometric means of the ratios by kind.
-    fn summary(&self) -> String {
+    fn means(&self) -> String {
         let mut kinds: BTreeMap<&str, Vec<Vec<[f64; 2]>>> = BTreeMap::new();
         for (kind, times) in &self.times {
             kinds.entry(kind).or_default().push(ratios(times));
@@ -304,6 +304,15 @@ impl Table {
                 let mean = |i: usize| geometric(rows.iter().map(|ratios| ratios[pair - 1][i]));
                 let _ = write!(text, " {:>15.2} {:>8.2}", mean(0), mean(1));
             }
+        }
+        text
+    }
+
+    /// What is said after the last row.
+    fn summary(&self) -> String {
+        let mut text = String::new();
+        if !self.times.is_empty() {
+            text += &self.means();
         }
         let _ = writeln!(
             text,
