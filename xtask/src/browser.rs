@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::RecvTimeoutError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -59,7 +59,7 @@ pub(crate) fn browser(root: &Path) -> Result<Tally, Failure> {
 }
 
 fn checks(page: &Path, query: &str) -> Result<Tally, Failure> {
-    let mut tab = Tab::open(page, query)?;
+    let mut tab = Tab::open(page, query, &[])?;
     let report = tab.report(TIMEOUT);
     let log = tab.close();
     let failed = |why: String| {
@@ -112,21 +112,21 @@ pub(crate) struct Tab {
 }
 
 impl Tab {
-    /// Serves the folder `page` and opens what `query` names in it.
-    pub(crate) fn open(page: &Path, query: &str) -> Result<Self, String> {
+    /// Serves the folder `page` and opens what `query` names in it, with these flags more.
+    pub(crate) fn open(page: &Path, query: &str, flags: &[&str]) -> Result<Self, String> {
         let program = find_browser()?;
         let server = Server::start(page)?;
         let address = format!("http://{}/{query}", server.address);
-        let chromium = Chromium::start(&program, &address, page)?;
+        let chromium = Chromium::start(&program, &address, page, flags)?;
         Ok(Self { server, chromium })
     }
 
     /// The next report, which comes within `limit`.
     pub(crate) fn report(&mut self, limit: Duration) -> Result<String, String> {
-        let begin = Instant::now();
-        while begin.elapsed() < limit {
-            let reports = &self.server.reports;
-            match reports.recv_timeout(Duration::from_millis(200)) {
+        const STEP: Duration = Duration::from_millis(200);
+        // Steps are counted, not the clock read: a machine may stop both sides for a while.
+        for _ in 0..limit.as_millis().div_ceil(STEP.as_millis()) {
+            match self.server.reports.recv_timeout(STEP) {
                 Ok(report) => return Ok(report),
                 Err(RecvTimeoutError::Disconnected) => return Err("the server ended".to_owned()),
                 Err(RecvTimeoutError::Timeout) => self.chromium.still_runs()?,
@@ -149,13 +149,14 @@ struct Chromium {
 }
 
 impl Chromium {
-    fn start(program: &Path, address: &str, page: &Path) -> Result<Self, String> {
+    fn start(program: &Path, address: &str, page: &Path, flags: &[&str]) -> Result<Self, String> {
         let profile = page.with_file_name(format!("profile-{}", std::process::id()));
         wasm::recreate(&profile)?;
         let log = std::fs::File::create(profile.join("log"))
             .map_err(|error| format!("{}: {error}", profile.display()))?;
         let child = Command::new(program)
             .args(FLAGS)
+            .args(flags)
             .arg(format!("--user-data-dir={}", profile.display()))
             .arg(address)
             .stdin(Stdio::null())

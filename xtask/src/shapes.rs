@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +11,13 @@ use serde_json::Value;
 
 use crate::browser::Tab;
 use crate::wasm::{self, Build};
+
+/// How far a value may be from another build's, by the largest value of its tensor.
+const TOLERANCE: f64 = 1e-4;
+
+/// The engine compiles a module well before it runs it: otherwise the first lines are times of its quick compiler, and of the other
+/// one at work beside them.
+const ENGINE: [&str; 1] = ["--js-flags=--no-liftoff --no-wasm-lazy-compilation"];
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,30 +85,37 @@ pub(crate) fn shapes(root: &Path, options: &Options) -> Result<(), String> {
     }
     let page = wasm::build_for_shapes(root, &options.builds)?;
     wasm::write(&page.join("shapes.jsonl"), &lines.join("\n"))?;
+    // A run of a line is repeated a few times, forward and with gradients, and none may take longer than `most`.
+    let limit = (20.0 * (options.seconds + options.most) + 60.0).ceil();
     let query = format!(
-        "shapes.html?report&seconds={}&most={}",
+        "shapes.html?report&seconds={}&most={}&limit={limit}",
         options.seconds, options.most
     );
-    let mut tab = Tab::open(&page, &query)?;
-    // A line begins anew with each build, and runs a few times longer than one run may take.
-    let each = 10.0 * (options.seconds + options.most) + 60.0;
-    let limit = Duration::from_secs_f64(each * options.builds.len() as f64);
-    let mut table = Table::default();
+    let mut tab = Tab::open(&page, &query, &ENGINE)?;
+    // The page gives a build up by itself; this is for a page that hangs.
+    let limit = Duration::from_secs_f64(limit + 60.0);
+    let mut table = Table::new(&options.builds);
     let ended = loop {
         let report = tab.report(limit).and_then(|report| table.take(&report));
         match report {
-            Ok(Some(text)) => print!("{text}"),
-            Ok(None) => break Ok(()),
+            Ok(Some(text)) => show(&text),
+            Ok(None) => break table.ended(lines.len()),
             Err(error) => break Err(error),
         }
     };
     let log = tab.close();
-    ended.map_err(|error| format!("{error}\n\nthe browser's log:\n{log}"))?;
-    print!("{}", table.summary());
-    match &options.json {
-        Some(path) => wasm::write(path, &table.json),
-        None => Ok(()),
+    show(&table.summary());
+    if let Some(path) = &options.json {
+        wasm::write(path, &table.json)?;
     }
+    ended.map_err(|error| format!("{error}\n\nthe browser's log:\n{log}"))
+}
+
+/// At once: a line is shown in parts.
+fn show(text: &str) {
+    print!("{text}");
+    // Nobody is left to be told.
+    let _ = std::io::stdout().flush();
 }
 
 /// The lines that contain one of the texts between bars.
@@ -110,19 +125,43 @@ fn chosen<'t>(text: &'t str, filter: Option<&str>) -> Vec<&'t str> {
     lines.filter(|line| wanted(line)).collect()
 }
 
+/// What a build did with a line, or why it has no time.
+enum Seen {
+    Times([f64; 2]),
+    /// Nothing is wrong: it takes too long, say.
+    Skipped(String),
+    /// A crash, or other numbers than the first build's.
+    Wrong(String),
+}
+
 /// What the page has reported.
 #[derive(Default)]
 struct Table {
+    asked: Vec<&'static str>,
     builds: Vec<String>,
-    /// Of lines that every build ran: the kind, and milliseconds by build, forward and with gradients.
+    /// Lines that the page has, and those that were begun.
+    lines: u64,
+    begun: u64,
+    /// Of the line that was begun last: milliseconds by build, forward and with gradients.
+    row: Vec<Option<[f64; 2]>>,
+    /// Of lines that every build ran: the kind, and such milliseconds.
     times: Vec<(String, Vec<[f64; 2]>)>,
     skipped: usize,
+    wrong: usize,
+    furthest: f64,
     json: String,
 }
 
 impl Table {
-    /// Reads one report: `{"builds", "engine"}` first, then `{"row": [time of each build]}`, `{"end": true}` last, or
-    /// `{"error"}`. Gives what to print, or nothing at the end.
+    fn new(asked: &[Build]) -> Self {
+        Self {
+            asked: asked.iter().map(|build| build.name()).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Reads one report: `{"builds", "lines", "engine"}` first, then `{"time"}` of each line and build in turn, `{"end": true}`
+    /// last, or `{"error"}`. Gives what to print, or nothing at the end.
     fn take(&mut self, report: &str) -> Result<Option<String>, String> {
         let value: Value = serde_json::from_str(report)
             .map_err(|error| format!("the page's report cannot be read ({error}): {report}"))?;
@@ -135,18 +174,37 @@ impl Table {
         if let Some(builds) = value["builds"].as_array() {
             let names = builds.iter().filter_map(Value::as_str);
             self.builds = names.map(str::to_owned).collect();
+            self.lines = value["lines"].as_u64().unwrap_or_default();
             return Ok(Some(
                 self.head(value["engine"].as_str().unwrap_or_default()),
             ));
         }
-        match value["row"].as_array() {
-            Some(row) if row.len() == self.builds.len() => Ok(Some(self.row(row))),
+        match &value["time"] {
+            time if time.is_object() && !self.builds.is_empty() => Ok(Some(self.time(time))),
             _ => Err(format!("the page's report cannot be read: {report}")),
         }
     }
 
+    /// Whether all is well at the end.
+    fn ended(&self, lines: usize) -> Result<(), String> {
+        if (self.begun, self.row.len()) != (lines as u64, 0) {
+            return Err(format!("{} lines of {lines} were run", self.begun));
+        }
+        match self.wrong {
+            0 => Ok(()),
+            wrong => Err(format!(
+                "{wrong} times are of no use; the rows above say why"
+            )),
+        }
+    }
+
     fn head(&self, engine: &str) -> String {
-        let mut text = format!("{engine}\n{:<58}", "milliseconds: forward, with gradients");
+        let mut text = format!("{engine}\n");
+        let lacking = |name: &&&str| !self.builds.iter().any(|build| build == *name);
+        for name in self.asked.iter().filter(lacking) {
+            let _ = writeln!(text, "the engine cannot run {name}");
+        }
+        let _ = write!(text, "{:<66}", "milliseconds: forward, with gradients");
         for name in &self.builds {
             let _ = write!(text, " {name:>21}");
         }
@@ -156,25 +214,70 @@ impl Table {
         text + "\n"
     }
 
-    fn row(&mut self, row: &[Value]) -> String {
-        let name = row[0]["shape"].as_str().unwrap_or("?");
-        let mut text = format!("{name:<58}");
-        let mut times = Vec::new();
-        for (build, cell) in self.builds.iter().zip(row) {
-            let [forward, both] = ["forward", "both"].map(|name| cell[name].as_f64());
-            if let (Some(forward), Some(both)) = (forward, both) {
-                let _ = write!(text, " {forward:>10.3} {both:>10.3}");
-                times.push([forward, both]);
-                let line = cell["line"].as_str().unwrap_or_default();
+    /// What a time adds to its row, and the row's end after the last build.
+    fn time(&mut self, time: &Value) -> String {
+        let name = time["shape"].as_str().unwrap_or("?");
+        let mut text = String::new();
+        if self.row.is_empty() {
+            self.begun += 1;
+            let number = format!("{}/{}", self.begun, self.lines);
+            let _ = write!(text, "{number:<7} {name:<58}");
+        }
+        let build = self.builds[self.row.len()].clone();
+        self.row.push(None);
+        match self.judge(&build, time) {
+            Seen::Times(times) => {
+                let _ = write!(text, " {:>10.3} {:>10.3}", times[0], times[1]);
+                self.row.pop();
+                self.row.push(Some(times));
+                let line = time["line"].as_str().unwrap_or_default();
                 let base = line.trim_end().trim_end_matches('}');
                 let _ = writeln!(self.json, "{base}, \"build\": \"{build}\"}}");
-            } else {
+            }
+            Seen::Skipped(why) => {
                 self.skipped += 1;
-                let why = cell["skipped"].as_str().unwrap_or("no reason was given");
                 let _ = write!(text, "  {build} left out: {why}");
             }
+            Seen::Wrong(why) => {
+                self.wrong += 1;
+                let _ = write!(text, "  {build} WRONG: {why}");
+            }
         }
-        if times.len() == row.len() {
+        if self.row.len() == self.builds.len() {
+            text += &self.end_row(name);
+        }
+        text
+    }
+
+    /// Whether a time counts. Results must be those of the build that ran first.
+    fn judge(&mut self, build: &str, time: &Value) -> Seen {
+        let first = self.row.iter().all(Option::is_none);
+        if let Some(why) = time["skipped"].as_str() {
+            return Seen::Skipped(why.to_owned());
+        }
+        let (Some(forward), Some(both)) = (time["forward"].as_f64(), time["both"].as_f64()) else {
+            let why = time["failed"].as_str().unwrap_or("no reason was given");
+            return Seen::Wrong(why.to_owned());
+        };
+        if time["build"] != build {
+            return Seen::Wrong(format!("the module is {}", time["build"]));
+        }
+        match time["apart"].as_f64() {
+            _ if first => {}
+            Some(apart) if apart <= TOLERANCE => self.furthest = self.furthest.max(apart),
+            Some(apart) => {
+                return Seen::Wrong(format!("{apart:.0e} of the largest value off"));
+            }
+            None => return Seen::Wrong("results that cannot be compared".to_owned()),
+        }
+        Seen::Times([forward, both])
+    }
+
+    /// The ratios of a row that is complete.
+    fn end_row(&mut self, name: &str) -> String {
+        let row = std::mem::take(&mut self.row);
+        let mut text = String::new();
+        if let Some(times) = row.into_iter().collect::<Option<Vec<_>>>() {
             for ratio in ratios(&times) {
                 let _ = write!(text, " {:>15.2} {:>8.2}", ratio[0], ratio[1]);
             }
@@ -185,7 +288,7 @@ impl Table {
     }
 
     /// Geometric means of the ratios by kind.
-    fn summary(&self) -> String {
+    fn means(&self) -> String {
         let mut kinds: BTreeMap<&str, Vec<Vec<[f64; 2]>>> = BTreeMap::new();
         for (kind, times) in &self.times {
             kinds.entry(kind).or_default().push(ratios(times));
@@ -202,7 +305,20 @@ impl Table {
                 let _ = write!(text, " {:>15.2} {:>8.2}", mean(0), mean(1));
             }
         }
-        let _ = writeln!(text, "\n{} times left out", self.skipped);
+        text
+    }
+
+    /// What is said after the last row.
+    fn summary(&self) -> String {
+        let mut text = String::new();
+        if !self.times.is_empty() {
+            text += &self.means();
+        }
+        let _ = writeln!(
+            text,
+            "\n{} times left out, {} wrong; results at most {:.0e} of the largest value apart",
+            self.skipped, self.wrong, self.furthest
+        );
         text
     }
 }
@@ -251,27 +367,81 @@ mod tests {
         assert_eq!(chosen(text, Some("gelu|lstm")), ["gelu 1", "lstm 3"]);
     }
 
-    #[test]
-    fn rows_become_ratios_and_what_is_left_out_is_said() {
-        let mut table = Table::default();
-        let head = table.take(r#"{"builds": ["scalar", "simd128"], "engine": "an engine"}"#);
-        assert!(head.unwrap().unwrap().contains("scalar by simd128"));
-        let row = r#"{"row": [{"shape": "gelu [2]", "forward": 8, "both": 9, "line": "{\"kind\": \"gelu\"}"},
-                              {"shape": "gelu [2]", "forward": 2, "both": 3, "line": "{\"kind\": \"gelu\"}"}]}"#;
-        let text = table.take(row).unwrap().unwrap();
-        assert!(text.trim_end().ends_with("4.00     3.00"), "{text}");
-        let row = r#"{"row": [{"shape": "gru [9]", "skipped": "too long"}, {"shape": "gru [9]", "forward": 2, "both": 3}]}"#;
-        let text = table.take(row).unwrap().unwrap();
-        assert!(text.contains("scalar left out: too long"), "{text}");
+    fn time(build: &str, times: &str, apart: &str) -> String {
+        format!(
+            r#"{{"time": {{"shape": "gelu [2]", "build": "{build}", {times}, "apart": {apart}, "line": "{{\"kind\": \"gelu\"}}"}}}}"#
+        )
+    }
+
+    /// A table of two builds, and what a line's times gave.
+    fn row(times: [&str; 2]) -> (Table, String) {
+        let mut table = Table::new(&Build::ALL);
+        let head = r#"{"builds": ["scalar", "simd128"], "lines": 1, "engine": "an engine"}"#;
+        let head = table.take(head).unwrap().unwrap();
+        assert!(head.contains("scalar by simd128"), "{head}");
+        assert!(head.contains("cannot run relaxed-simd"), "{head}");
+        let text = times.map(|time| table.take(time).unwrap().unwrap());
         assert_eq!(table.take(r#"{"end": true}"#), Ok(None));
+        (table, text.concat())
+    }
+
+    const SCALAR: &str = r#""forward": 8, "both": 9"#;
+    const VECTORS: &str = r#""forward": 2, "both": 3"#;
+
+    #[test]
+    fn times_become_rows_with_ratios() {
+        let scalar = time("scalar", SCALAR, "null");
+        let (table, text) = row([&scalar, &time("simd128", VECTORS, "1e-6")]);
+        assert!(text.starts_with("1/1     gelu [2]"), "{text}");
+        assert!(text.ends_with("4.00     3.00\n"), "{text}");
+        assert_eq!(table.ended(1), Ok(()));
+        assert!(table.ended(2).is_err());
+        let line = "{\"kind\": \"gelu\", \"build\": \"scalar\"}\n";
+        assert!(table.json.starts_with(line), "{}", table.json);
         let summary = table.summary();
-        assert!(summary.contains("1 times left out"), "{summary}");
         assert!(
-            table
-                .json
-                .starts_with("{\"kind\": \"gelu\", \"build\": \"scalar\"}\n")
+            summary.contains("0 wrong; results at most 1e-6"),
+            "{summary}"
         );
+    }
+
+    #[test]
+    fn what_is_left_out_is_said_and_no_failure() {
+        let skipped = r#"{"time": {"shape": "gru [9]", "skipped": "too long"}}"#;
+        // There is nothing to compare with.
+        let (table, text) = row([skipped, &time("simd128", VECTORS, "null")]);
+        assert!(text.contains("scalar left out: too long"), "{text}");
+        assert_eq!(table.ended(1), Ok(()));
+        assert!(table.summary().contains("1 times left out"));
+    }
+
+    #[test]
+    fn a_wrong_build_is_a_failure() {
+        let scalar = time("scalar", SCALAR, "null");
+        for (second, why) in [
+            (time("simd128", VECTORS, "0.5"), "5e-1 of the largest"),
+            (time("simd128", VECTORS, "null"), "cannot be compared"),
+            (time("scalar", VECTORS, "0"), "the module is \"scalar\""),
+            (
+                r#"{"time": {"shape": "s", "failed": "a trap"}}"#.to_owned(),
+                "a trap",
+            ),
+            (r#"{"time": {"shape": "s"}}"#.to_owned(), "no reason"),
+        ] {
+            let (table, text) = row([&scalar, &second]);
+            assert!(
+                text.contains("simd128 WRONG: ") && text.contains(why),
+                "{text}"
+            );
+            assert!(table.times.is_empty() && table.ended(1).is_err());
+        }
+    }
+
+    #[test]
+    fn a_page_that_fails_is_an_error() {
+        let mut table = Table::new(&[]);
         assert!(table.take(r#"{"error": "no memory"}"#).is_err());
-        assert!(table.take(r#"{"row": [1]}"#).is_err());
+        assert!(table.take(r#"{"time": {}}"#).is_err());
+        assert!(table.take("no json").is_err());
     }
 }

@@ -75,9 +75,12 @@ fn build_with(root: &Path, package: &str, builds: &[Build]) -> Result<PathBuf, S
     let workspace = root.join("crates").join("web");
     recreate(&page)?;
     for &build in builds {
-        compile(root, &target, package, build)?.run(&workspace)?;
+        // Of its own: cargo would else compile everything anew, the standard library too, whenever the flags change.
+        let compiled = target.join(build.name());
+        println!("the module {package}: {}", build.name());
+        compile(root, &compiled, package, build)?.run(&workspace)?;
         let file = format!("{}.wasm", package.replace('-', "_"));
-        let module = target.join(TARGET).join("release").join(file);
+        let module = compiled.join(TARGET).join("release").join(file);
         let folder = page.join(build.name());
         let (module, folder) = (module.to_string_lossy(), folder.to_string_lossy());
         bindgen(&target, &module, &folder).run(&workspace)?;

@@ -15,6 +15,8 @@ pub struct Timer<'t> {
     pub now: &'t dyn Fn() -> f64,
     /// Returns when the device has done what it was given.
     pub wait: &'t dyn Fn() -> Result<()>,
+    /// Is shown the results that were timed: that of an operation, then the gradients with it.
+    pub seen: &'t dyn Fn(&[Tensor]),
     /// Seconds an operation is timed for, forward and with gradients each.
     pub seconds: f64,
     /// Seconds a sample takes at least; shorter runs are repeated until they do. Zero where the clock tells any run.
@@ -96,6 +98,7 @@ impl Timer<'_> {
             best = best.min(seconds);
             samples += 1;
         }
+        (self.seen)(&results);
         Ok(1e3 * best)
     }
 }
@@ -109,11 +112,17 @@ fn runs_of(sample: f64, once: f64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
 
     /// A clock that moves by `step` each time it is read.
     fn measure(step: f64, sample: f64, most: f64) -> (Result<Timed>, u32) {
-        let (time, runs) = (Cell::new(0.0), Cell::new(0));
+        let (timed, runs, _) = measure_and_see(step, sample, most);
+        (timed, runs)
+    }
+
+    /// The same, with the number of results that were shown, by timing.
+    fn measure_and_see(step: f64, sample: f64, most: f64) -> (Result<Timed>, u32, Vec<usize>) {
+        let (time, runs, seen) = (Cell::new(0.0), Cell::new(0), RefCell::new(Vec::new()));
         let timer = Timer {
             now: &|| {
                 time.set(time.get() + step);
@@ -123,6 +132,7 @@ mod tests {
                 runs.set(runs.get() + 1);
                 Ok(())
             },
+            seen: &|results| seen.borrow_mut().push(results.len()),
             seconds: 0.0,
             sample,
             most,
@@ -130,7 +140,7 @@ mod tests {
         let line = r#"{"kind": "linear", "input": [3, 4], "filters": 5}"#;
         let shape = Shape::parse(line).unwrap();
         let timed = timer.measure(shape, &Device::cpu(), DType::F16);
-        (timed, runs.get())
+        (timed, runs.get(), seen.into_inner())
     }
 
     #[test]
@@ -139,6 +149,13 @@ mod tests {
         let timed = timed.unwrap();
         assert_eq!((timed.forward, timed.both), (500.0, 500.0));
         assert_eq!(runs, 2 * (3 + LEAST as u32));
+    }
+
+    #[test]
+    fn results_are_shown_after_each_timing() {
+        let (_, _, seen) = measure_and_see(0.5, 0.0, 1.0);
+        // A result; gradients of an input, a weight and a bias, and the result.
+        assert_eq!(seen, [1, 4]);
     }
 
     #[test]

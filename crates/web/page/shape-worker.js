@@ -3,12 +3,24 @@
 const problems = [];
 console.error = (...words) => problems.push(words.map(String).join(" "));
 
-addEventListener("message", async ({ data: { build, module, line, seconds, most } }) => {
+let shape = "";
+
+function fail(cause) {
+  postMessage({ time: { shape, failed: [...problems, String(cause)].join(" ") } });
+}
+
+// A trap in the module's own tasks rejects no promise that anybody waits for.
+addEventListener("error", (event) => fail(event.message));
+addEventListener("unhandledrejection", (event) => fail(event.reason));
+
+addEventListener("message", async ({ data: { build, module, line, seconds, most, like } }) => {
+  shape = line;
   try {
     const { default: init, time_shape } = await import(`./${build}/wgrad_web_shapes.js`);
     await init({ module_or_path: module });
-    postMessage(JSON.parse(time_shape(line, seconds, most)));
+    const { report, results } = await time_shape(line, seconds, most, like);
+    postMessage({ time: JSON.parse(report), results }, [results.buffer]);
   } catch (cause) {
-    postMessage({ shape: line, skipped: [...problems, String(cause)].join(" ") });
+    fail(cause);
   }
 });

@@ -111,6 +111,7 @@ fn measure(shape: Shape, device: &Device, options: &Options) -> Result<Timed> {
             Some(gpu) => Ok(gpu.synchronize_blocking()?),
             None => Ok(()),
         },
+        seen: &|_| {},
         seconds: options.seconds,
         sample: 0.0,
         most: f64::INFINITY,
