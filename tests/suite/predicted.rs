@@ -4,7 +4,7 @@
 use crate::memory::alone_with;
 use crate::models::{CNN, mlp, own_cpu, own_gpu};
 use wgrad::nn::models::{Gpt2, Gpt2Config, ResNet};
-use wgrad::nn::{Adam, Context, compile, gradients};
+use wgrad::nn::{Adam, AdamW, Context, Linear, Sequential, compile, gradients};
 use wgrad::{DType, Device, Generator, Module, Optimizer, Reduction, Result, Tensor};
 
 /// Says which model a process measures, and with how many samples.
@@ -146,4 +146,40 @@ fn a_gpu_takes_what_a_plan_says() {
     for case in ["mlp 77", "mlp 3000", "cnn 20", "gpt 3"] {
         alone_with("predicted::gpu_process", &[(CASE, case)]);
     }
+}
+
+/// Parameters, gradients and two moments of forty layers, and next to nothing besides: the first call of a compiled step holds no copy of
+/// what it writes over, squares of gradients are summed as they are read, and a clipped gradient becomes a part of its update.
+#[test]
+#[ignore = "run by a_step_holds_its_state_once in a process of its own"]
+fn state_process() {
+    let device = own_cpu();
+    let rng = &mut Generator::new(1);
+    let mut net = Sequential::new();
+    for _ in 0..40 {
+        net = net.push(Linear::new(512, 512, rng, &device));
+    }
+    let bytes = 4 * net.num_parameters() as u64;
+    let mut step = compile(|(net, adam): &mut (Sequential, AdamW), x: &[Tensor]| {
+        let loss = net.forward(&x[0], &mut Context::train(1)).square().mean();
+        let gradients = gradients(&loss, net)?.clip_norm(1.0);
+        adam.step(net, &gradients)?;
+        Ok(loss)
+    });
+    let mut state = (net, AdamW::new(1e-3));
+    let x = Tensor::ones(&[2, 512], DType::F32, &device);
+    for _ in 0..2 {
+        let loss = step
+            .call(&mut state, &[&x])
+            .and_then(|loss| loss.item::<f32>());
+        assert!(loss.expect("a loss").is_finite());
+    }
+    let peak = device.memory().peak_bytes as f64 / bytes as f64;
+    println!("{peak:.2} times the parameters");
+    assert!(peak < 4.3, "{peak:.2} times the parameters");
+}
+
+#[test]
+fn a_step_holds_its_state_once() {
+    alone_with("predicted::state_process", &[]);
 }

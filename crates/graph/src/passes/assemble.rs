@@ -19,6 +19,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 /// Sums over rows that are worth a concatenation of their operands.
 const MANY_SUMS: usize = 4;
 
+/// Elements of a sum's operand beyond which copying it costs more than a step of its own: the squares of gradients whose norm is taken
+/// would all be held at once.
+const SMALL_SUM: usize = 1 << 16;
+
 /// The graph with sums of parts assembled.
 pub(crate) fn assemble(graph: Graph) -> Graph {
     let graph = rewritten(graph, |rewrite, terms, place| {
@@ -418,7 +422,8 @@ fn join_sums(rewrite: &mut Rewrite, orders: &Orders, terms: &mut Vec<usize>, pla
     let mut sums: Vec<usize> = terms.iter().copied().filter(of).collect();
     let trailing = |t: usize| rewrite.shape(operand(rewrite, t))[1..].to_vec();
     let first = trailing(sums[0]);
-    sums.retain(|&t| trailing(t) == first);
+    let small = |t: usize| numel(rewrite.shape(operand(rewrite, t))) <= SMALL_SUM;
+    sums.retain(|&t| trailing(t) == first && small(t));
     if sums.len() < MANY_SUMS {
         return;
     }

@@ -169,6 +169,7 @@ pub(crate) fn plan_replacing(graph: &Graph, replaced: &[Option<usize>], limits: 
         timed("place", || place::in_place(&mut plan));
     }
     if limits.fuse {
+        timed("readers", || order::maps_to_readers(&mut plan));
         timed("rows", || rows::fuse(&mut plan, limits));
     }
     if limits.fuse && limits.epilogues {

@@ -1,8 +1,47 @@
-//! Gradients of convolutions' weights wait until the gradients of their inputs have gone on to the layer before: these
-//! do the same for each image, and an executor can take an image through all of them if nothing stands between. Must
+//! Two kinds of steps wait. Gradients of convolutions' weights, until the gradients of their inputs have gone on to the layer before:
+//! these do the same for each image, and an executor can take an image through all of them if nothing stands between. And
+//! element-wise steps of one operand, until somebody reads them: a clipped gradient, until its parameter is updated. Must
 //! not move anything else: the order of recording is what keeps memory small.
 
-use crate::plan::{ConvKind, Kernel, Plan, Step};
+use super::rows::NEAR;
+use crate::plan::{ConvKind, Kernel, Place, Plan, Step};
+
+/// Moves element-wise steps before their first reader, if that is too far to become one step with them. What they write is never
+/// smaller than what they read, so that nothing is held for longer but what takes its place.
+pub(super) fn maps_to_readers(plan: &mut Plan) {
+    let n = plan.steps.len();
+    let (mut first_reader, mut writers) = (vec![n; plan.slots.len()], vec![0; plan.slots.len()]);
+    for (at, step) in plan.steps.iter().enumerate().rev() {
+        step.inputs.iter().for_each(|&slot| first_reader[slot] = at);
+        step.outputs().for_each(|slot| writers[slot] += 1);
+    }
+    let reader = |at: usize, step: &Step| {
+        let slot = step.output;
+        let bytes = |slot: usize| plan.slots[slot].len * plan.slots[slot].dtype.size();
+        let reads: usize = step.inputs.iter().map(|&slot| bytes(slot)).sum();
+        let alone = step.more_outputs.is_empty() && writers[slot] == 1;
+        let inputs_stay = step.inputs.iter().all(|&input| writers[input] <= 1);
+        let is_temp =
+            matches!(plan.slots[slot].place, Place::Temp(_)) && !plan.outputs.contains(&slot);
+        let first = first_reader[slot];
+        let far = first < n && first - at > NEAR / 4;
+        let small = !step.inputs.is_empty() && reads <= bytes(slot) + SMALL;
+        let moves = matches!(step.kernel, Kernel::Map(_)) && alone && inputs_stay;
+        (moves && is_temp && far && small).then_some(first)
+    };
+    let before: Vec<Option<usize>> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(at, s)| reader(at, s))
+        .collect();
+    if before.iter().any(Option::is_some) {
+        reorder(plan, &before);
+    }
+}
+
+/// Bytes of operands that do not count: a number, or one for each channel.
+const SMALL: usize = 1 << 12;
 
 /// Moves such steps behind the element-wise steps, windows and convolutions that follow and do not need them.
 pub(super) fn weight_gradients_last(plan: &mut Plan) {
@@ -26,15 +65,18 @@ pub(super) fn weight_gradients_last(plan: &mut Plan) {
             inputs.for_each(|&slot| first_reader[slot] = at);
         }
     }
-    if before.iter().all(Option::is_none) {
-        return;
+    if before.iter().any(Option::is_some) {
+        reorder(plan, &before);
     }
-    let mut order: Vec<(usize, usize, usize)> = (0..n)
-        .map(|at| match before[at] {
-            Some(stop) => (stop, 0, at),
-            None => (at, 1, at),
-        })
-        .collect();
+}
+
+/// Puts steps before others, where that is said; all else stays in order.
+fn reorder(plan: &mut Plan, before: &[Option<usize>]) {
+    let place = |(at, before): (usize, &Option<usize>)| match before {
+        Some(stop) => (*stop, 0, at),
+        None => (at, 1, at),
+    };
+    let mut order: Vec<(usize, usize, usize)> = before.iter().enumerate().map(place).collect();
     order.sort_unstable();
     let mut steps: Vec<Option<Step>> = std::mem::take(&mut plan.steps)
         .into_iter()
@@ -87,5 +129,21 @@ mod tests {
             [Some(ConvKind::InputGrad), None],
             "{kinds:?}"
         );
+    }
+
+    /// Clipped gradients are all recorded before the first update; each becomes a part of its own one, however many there are.
+    #[test]
+    fn what_one_reads_is_computed_where_it_is_read() {
+        let n = 90;
+        let all: Vec<_> = (0..n).map(|i| tensor(&[6, 8 + i])).collect();
+        let norm = all.iter().map(|g| g.square().sum()).reduce(|a, b| a + b);
+        let scale = 1.0 / norm.expect("a sum").sqrt();
+        let clipped: Vec<_> = all.iter().map(|g| g.exp() * &scale).collect();
+        let new: Vec<_> = clipped.iter().map(|g| (g.tanh(), g.square())).collect();
+        let results: Vec<_> = new.iter().flat_map(|(a, b)| [a, b]).collect();
+        let plan = planned(&results);
+        let outputs = |step: &crate::plan::Step| step.outputs().count();
+        let updates = plan.steps.iter().filter(|s| outputs(s) == 2).count();
+        assert_eq!(updates, n, "{} steps", plan.steps.len());
     }
 }

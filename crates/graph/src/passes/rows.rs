@@ -19,7 +19,7 @@ use crate::plan::{Kernel, Origin, Plan, SlotId, Step};
 use std::collections::BTreeSet;
 
 /// How far from a group its next member may stand, so that planning takes a time in proportion to the steps.
-const NEAR: usize = 64;
+pub(super) const NEAR: usize = 64;
 
 /// Replaces groups of steps by Rows steps, before temporaries are assigned to memory.
 pub(crate) fn fuse(plan: &mut Plan, limits: &Limits) {

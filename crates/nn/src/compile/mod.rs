@@ -282,11 +282,16 @@ where
         let before = Snapshot::of(state);
         let guard = Guard::new(state, &before);
         let traced = self.trace(guard.state, inputs, &before);
-        let result = traced.and_then(|done| match done {
-            Some(outputs) => settled(outputs, guard.state, &before),
-            None => self.run_plan(guard.state, inputs),
-        });
-        guard.end(result)
+        let settled = |outputs: Vec<Tensor>| settled(outputs, guard.state, &before);
+        let traced = traced.and_then(|done| done.map(settled).transpose());
+        match guard.end(traced)? {
+            Some(outputs) => Ok(outputs),
+            None => {
+                // A run keeps the state by itself if it fails. The snapshot would hold what it is to write over.
+                drop(before);
+                self.run_plan(state, inputs)
+            }
+        }
     }
 
     /// Records the function on stand-ins and plans what it did. The state is as before, but for moments that were made.
