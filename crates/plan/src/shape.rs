@@ -1,13 +1,24 @@
 //! Shapes and the rules of NumPy broadcasting. Pure functions on sizes.
 
-/// Number of elements, or `None` on overflow of `i32::MAX`-sized indexing (2^31 − 1 elements). Where there are none,
-/// the other sizes are held to the same limit: strides and positions are computed from them.
+/// The most elements of a tensor: 2^31 − 1, as indices are of 32 bits; where an address has as many, so many that all their bytes can be
+/// counted.
+const MOST: usize = {
+    let in_bytes = isize::MAX as usize / 4;
+    if in_bytes < i32::MAX as usize {
+        in_bytes
+    } else {
+        i32::MAX as usize
+    }
+};
+
+/// Number of elements, or `None` if there are more than a tensor may have. Where there are none, the other sizes are held to the same
+/// limit: strides and positions are computed from them.
 pub fn checked_numel(shape: &[usize]) -> Option<usize> {
     let span = shape
         .iter()
         .try_fold(1usize, |n, &d| n.checked_mul(d.max(1)))?;
     let n = if shape.contains(&0) { 0 } else { span };
-    (span <= i32::MAX as usize).then_some(n)
+    (span <= MOST).then_some(n)
 }
 
 /// Number of elements; of an invalid tensor's absurd shape as many as `usize` holds.

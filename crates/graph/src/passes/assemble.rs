@@ -19,7 +19,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 /// Sums over rows that are worth a concatenation of their operands.
 const MANY_SUMS: usize = 4;
 
-/// Elements of a sum's operand beyond which copying it costs more than a step of its own: the squares of gradients whose norm is taken
+/// Elements of a sum's operand, which nobody else reads, beyond which writing it costs more than a step of its own: the squares of gradients whose norm is taken
 /// would all be held at once.
 const SMALL_SUM: usize = 1 << 16;
 
@@ -280,21 +280,33 @@ fn replace(terms: &mut Vec<usize>, gone: impl Iterator<Item = usize>, new: usize
     terms.push(new);
 }
 
-/// The orders in which operands are concatenated anyway, so that the same concatenation serves again.
-struct Orders(FxHashMap<Vec<usize>, Vec<usize>>);
+/// The orders in which operands are concatenated anyway, so that the same concatenation serves again, and how often each is read.
+struct Orders {
+    orders: FxHashMap<Vec<usize>, Vec<usize>>,
+    readers: Vec<usize>,
+}
 
 impl Orders {
     /// By the sorted operands, as nodes of `graph`.
     fn of(graph: &Graph) -> Orders {
         let mut orders = FxHashMap::default();
+        let mut readers = vec![0; graph.nodes.len()];
         for node in &graph.nodes {
+            node.inputs.iter().for_each(|&input| readers[input] += 1);
             if matches!(node.op, Op::Concat(_)) {
                 let mut sorted = node.inputs.clone();
                 sorted.sort_unstable();
                 orders.entry(sorted).or_insert_with(|| node.inputs.clone());
             }
         }
-        Orders(orders)
+        Orders { orders, readers }
+    }
+
+    /// Whether somebody else reads this operand of a sum too: then it is written anyway.
+    fn is_shared(&self, rewrite: &Rewrite, operand: usize) -> bool {
+        let source = rewrite.source.get(operand).copied();
+        let readers = source.and_then(|source| self.readers.get(source));
+        readers.is_some_and(|&readers| readers > 1)
     }
 
     /// The position of each of these operands in a concatenation of just them.
@@ -303,7 +315,7 @@ impl Orders {
         let keys: Vec<usize> = operands.iter().map(source).collect();
         let mut sorted = keys.clone();
         sorted.sort_unstable();
-        let order = self.0.get(&sorted)?;
+        let order = self.orders.get(&sorted)?;
         // The first place of each.
         let places = order.iter().enumerate().rev();
         let places: FxHashMap<usize, usize> = places.map(|(at, &o)| (o, at)).collect();
@@ -422,8 +434,10 @@ fn join_sums(rewrite: &mut Rewrite, orders: &Orders, terms: &mut Vec<usize>, pla
     let mut sums: Vec<usize> = terms.iter().copied().filter(of).collect();
     let trailing = |t: usize| rewrite.shape(operand(rewrite, t))[1..].to_vec();
     let first = trailing(sums[0]);
-    let small = |t: usize| numel(rewrite.shape(operand(rewrite, t))) <= SMALL_SUM;
-    sums.retain(|&t| trailing(t) == first && small(t));
+    let worth = |operand: usize| {
+        numel(rewrite.shape(operand)) <= SMALL_SUM || orders.is_shared(rewrite, operand)
+    };
+    sums.retain(|&t| trailing(t) == first && worth(operand(rewrite, t)));
     if sums.len() < MANY_SUMS {
         return;
     }

@@ -1,5 +1,5 @@
 //! From the recorded graph to a plan: collect ► simplify ► scattered ► assemble ► transpose ► widen ► lower (fuse) ►
-//! place ► rows ► epilogue ► order ► donate ► memory. Each pass is a pure function on plain data; nothing here runs anything.
+//! place ► maps to their readers ► rows ► epilogue ► order ► donate ► memory. Each pass is a pure function on plain data; nothing here runs anything.
 
 mod assemble;
 mod attention;
@@ -169,7 +169,7 @@ pub(crate) fn plan_replacing(graph: &Graph, replaced: &[Option<usize>], limits: 
         timed("place", || place::in_place(&mut plan));
     }
     if limits.fuse {
-        timed("readers", || order::maps_to_readers(&mut plan));
+        timed("readers", || order::maps_to_readers(&mut plan, limits));
         timed("rows", || rows::fuse(&mut plan, limits));
     }
     if limits.fuse && limits.epilogues {

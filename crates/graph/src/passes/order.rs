@@ -1,44 +1,92 @@
 //! Two kinds of steps wait. Gradients of convolutions' weights, until the gradients of their inputs have gone on to the layer before:
 //! these do the same for each image, and an executor can take an image through all of them if nothing stands between. And
-//! element-wise steps of one operand, until somebody reads them: a clipped gradient, until its parameter is updated. Must
+//! element-wise steps, until somebody reads them: a clipped gradient, until its parameter is updated. Must
 //! not move anything else: the order of recording is what keeps memory small.
 
+use super::Limits;
 use super::rows::NEAR;
 use crate::plan::{ConvKind, Kernel, Place, Plan, Step};
 
-/// Moves element-wise steps before their first reader, if that is too far to become one step with them. What they write is never
-/// smaller than what they read, so that nothing is held for longer but what takes its place.
-pub(super) fn maps_to_readers(plan: &mut Plan) {
-    let n = plan.steps.len();
-    let (mut first_reader, mut writers) = (vec![n; plan.slots.len()], vec![0; plan.slots.len()]);
-    for (at, step) in plan.steps.iter().enumerate().rev() {
-        step.inputs.iter().for_each(|&slot| first_reader[slot] = at);
-        step.outputs().for_each(|slot| writers[slot] += 1);
-    }
-    let reader = |at: usize, step: &Step| {
-        let slot = step.output;
-        let bytes = |slot: usize| plan.slots[slot].len * plan.slots[slot].dtype.size();
-        let reads: usize = step.inputs.iter().map(|&slot| bytes(slot)).sum();
-        let alone = step.more_outputs.is_empty() && writers[slot] == 1;
-        let inputs_stay = step.inputs.iter().all(|&input| writers[input] <= 1);
-        let is_temp =
-            matches!(plan.slots[slot].place, Place::Temp(_)) && !plan.outputs.contains(&slot);
-        let first = first_reader[slot];
-        let far = first < n && first - at > NEAR / 4;
-        let small = !step.inputs.is_empty() && reads <= bytes(slot) + SMALL;
-        let moves = matches!(step.kernel, Kernel::Map(_)) && alone && inputs_stay;
-        (moves && is_temp && far && small).then_some(first)
-    };
-    let before: Vec<Option<usize>> = plan
-        .steps
-        .iter()
-        .enumerate()
-        .map(|(at, s)| reader(at, s))
+/// Moves element-wise steps before their first reader, if that is too far to become one step with them. What they read is about as large
+/// as what they write, so that little is held for longer.
+pub(super) fn maps_to_readers(plan: &mut Plan, limits: &Limits) {
+    let uses = Uses::of(plan);
+    let steps = plan.steps.iter().enumerate();
+    let before: Vec<Option<usize>> = steps
+        .map(|(at, step)| uses.later(plan, limits, (at, step)))
         .collect();
     if before.iter().any(Option::is_some) {
         reorder(plan, &before);
     }
 }
+
+/// Who reads and writes each slot.
+struct Uses {
+    first_reader: Vec<usize>,
+    readers: Vec<usize>,
+    writers: Vec<usize>,
+    last_writer: Vec<usize>,
+}
+
+impl Uses {
+    fn of(plan: &Plan) -> Uses {
+        let of_slots = |n: usize| vec![n; plan.slots.len()];
+        let mut uses = Uses {
+            first_reader: of_slots(plan.steps.len()),
+            readers: of_slots(0),
+            writers: of_slots(0),
+            last_writer: of_slots(0),
+        };
+        for (at, step) in plan.steps.iter().enumerate() {
+            for &slot in &step.inputs {
+                uses.first_reader[slot] = uses.first_reader[slot].min(at);
+                uses.readers[slot] += 1;
+            }
+            for slot in step.outputs() {
+                uses.writers[slot] += 1;
+                uses.last_writer[slot] = at;
+            }
+        }
+        uses
+    }
+
+    /// Before which step this one is to stand.
+    fn later(&self, plan: &Plan, limits: &Limits, (at, step): (usize, &Step)) -> Option<usize> {
+        let is_temp = |slot: usize| matches!(plan.slots[slot].place, Place::Temp(_));
+        let bytes = |slot: usize| plan.slots[slot].len * plan.slots[slot].dtype.size();
+        let (slot, first) = (step.output, self.first_reader[step.output]);
+        // What can fail stays in order.
+        let moves = matches!(step.kernel, Kernel::Map(_))
+            && step.check == 0
+            && step.more_outputs.is_empty()
+            && self.writers[slot] == 1
+            && is_temp(slot);
+        let far = first < plan.steps.len() && first > at + FAR;
+        let reads: usize = step.inputs.iter().map(|&input| bytes(input)).sum();
+        let fits = !step.inputs.is_empty() && reads <= bytes(slot) + SMALL;
+        // Leaves may be written over by results.
+        let stays = |&input: &usize| {
+            is_temp(input) && self.writers[input] == 1 && !self.joins(plan, limits, at, input)
+        };
+        (moves && far && fits && step.inputs.iter().all(stays)).then_some(first)
+    }
+
+    /// Whether a step may become one with the writer of its input, which stands at its place then.
+    fn joins(&self, plan: &Plan, limits: &Limits, at: usize, input: usize) -> bool {
+        let writer = self.last_writer[input];
+        match plan.steps[writer].kernel {
+            Kernel::Matmul(_) | Kernel::Conv(_) => limits.epilogues && self.readers[input] == 1,
+            Kernel::Map(_) | Kernel::Reduce(_) => {
+                let slot = &plan.slots[input];
+                at <= writer + FAR && slot.len * slot.dtype.size() > SMALL
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Steps beyond which a reader is far.
+const FAR: usize = NEAR / 4;
 
 /// Bytes of operands that do not count: a number, or one for each channel.
 const SMALL: usize = 1 << 12;
@@ -135,10 +183,10 @@ mod tests {
     #[test]
     fn what_one_reads_is_computed_where_it_is_read() {
         let n = 90;
-        let all: Vec<_> = (0..n).map(|i| tensor(&[6, 8 + i])).collect();
+        let all: Vec<_> = (0..n).map(|i| tensor(&[6, 8 + i]).cumsum(0)).collect();
         let norm = all.iter().map(|g| g.square().sum()).reduce(|a, b| a + b);
         let scale = 1.0 / norm.expect("a sum").sqrt();
-        let clipped: Vec<_> = all.iter().map(|g| g.exp() * &scale).collect();
+        let clipped: Vec<_> = all.iter().map(|g| g * &scale).collect();
         let new: Vec<_> = clipped.iter().map(|g| (g.tanh(), g.square())).collect();
         let results: Vec<_> = new.iter().flat_map(|(a, b)| [a, b]).collect();
         let plan = planned(&results);

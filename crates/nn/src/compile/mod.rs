@@ -287,9 +287,13 @@ where
         match guard.end(traced)? {
             Some(outputs) => Ok(outputs),
             None => {
-                // A run keeps the state by itself if it fails. The snapshot would hold what it is to write over.
-                drop(before);
-                self.run_plan(state, inputs)
+                // A run that fails leaves tensors as they were by itself, and nothing must hold what it writes over.
+                let Some(before) = before.without_tensors(state) else {
+                    return self.run_plan(state, inputs);
+                };
+                let guard = Guard::new(state, &before);
+                let result = self.run_plan(guard.state, inputs);
+                guard.end(result)
             }
         }
     }

@@ -150,6 +150,16 @@ impl Snapshot {
         }
     }
 
+    /// What puts back all but the tensors, if the state has others now: moments that were made since.
+    pub(super) fn without_tensors<S: Module>(self, state: &mut S) -> Option<Snapshot> {
+        let (names, _) = named_tensors(state);
+        (names != self.names).then(|| Snapshot {
+            names: Vec::new(),
+            tensors: Vec::new(),
+            host: self.host,
+        })
+    }
+
     /// The tensor of this number, if the state had it.
     pub(super) fn has(&self, at: usize, tensor: &Tensor) -> bool {
         self.tensors.get(at).is_some_and(|t| t.same(tensor))
