@@ -12,6 +12,7 @@ mod depthwise_tiny;
 pub(crate) mod fit;
 pub(crate) mod implicit;
 pub(crate) mod interleaved;
+mod matrix;
 pub(crate) mod phases;
 pub(crate) mod unfold;
 pub(crate) mod way;
@@ -20,9 +21,9 @@ pub(crate) mod weight_few_channels;
 pub(crate) mod weight_implicit;
 pub(crate) mod winograd;
 
-use crate::call::Context;
 pub(crate) use crate::conv::bytes::step_bytes;
 
+use crate::call::Context;
 use crate::conv::batched::Batched;
 use crate::conv::cost::Sizes;
 use crate::conv::depthwise::Depthwise;

@@ -19,8 +19,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 /// Sums over rows that are worth a concatenation of their operands.
 const MANY_SUMS: usize = 4;
 
-/// Elements of a sum's operand, which nobody else reads, beyond which writing it costs more than a step of its own: the squares of gradients whose norm is taken
-/// would all be held at once.
+/// Elements of a sum's operand, which nobody else reads, beyond which writing it costs more than a step of its own: the squares of
+/// gradients whose norm is taken would all be held at once.
 const SMALL_SUM: usize = 1 << 16;
 
 /// The graph with sums of parts assembled.

@@ -1,5 +1,6 @@
 //! From the recorded graph to a plan: collect ► simplify ► scattered ► assemble ► transpose ► widen ► lower (fuse) ►
-//! place ► maps to their readers ► rows ► epilogue ► order ► donate ► memory. Each pass is a pure function on plain data; nothing here runs anything.
+//! place ► maps to their readers ► rows ► epilogue ► order ► donate ► memory. Each pass is a pure function on plain data; nothing here
+//! runs anything.
 
 mod assemble;
 mod attention;

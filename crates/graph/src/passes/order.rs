@@ -91,7 +91,7 @@ const FAR: usize = NEAR / 4;
 /// Bytes of operands that do not count: a number, or one for each channel.
 const SMALL: usize = 1 << 12;
 
-/// Moves such steps behind the element-wise steps, windows and convolutions that follow and do not need them.
+/// Moves gradients of convolutions' weights behind the element-wise steps, windows and convolutions that follow and do not need them.
 pub(super) fn weight_gradients_last(plan: &mut Plan) {
     let n = plan.steps.len();
     let is_last =

@@ -13,6 +13,7 @@
 //!
 //! With a single tap the last place of a line is zero, and is left out.
 
+use crate::conv::matrix::{Matrix, both, plus, times};
 use crate::lanes::{Lanes, best};
 use std::marker::PhantomData;
 
@@ -30,52 +31,6 @@ pub(super) const TAPS: usize = 2;
 
 /// Filters that are transformed together.
 pub(super) const FILTERS: usize = 16;
-
-/// A matrix that transforms columns of `N` values to ones of `M`.
-trait Matrix<const N: usize, const M: usize> {
-    /// The matrix times a column.
-    unsafe fn times<V: Lanes>(d: [V; N]) -> [V; M];
-}
-
-/// `T d Tᵀ`.
-#[inline(always)]
-unsafe fn both<T: Matrix<N, M>, V: Lanes, const N: usize, const M: usize>(
-    d: [[V; N]; N],
-) -> [[V; M]; M] {
-    // SAFETY: the caller's.
-    unsafe {
-        let mut rows = [[V::splat(0.0); M]; N];
-        for i in 0..N {
-            rows[i] = T::times(d[i]);
-        }
-        let mut out = [[V::splat(0.0); M]; M];
-        for j in 0..M {
-            let mut column = [V::splat(0.0); N];
-            for i in 0..N {
-                column[i] = rows[i][j];
-            }
-            let column = T::times(column);
-            for i in 0..M {
-                out[i][j] = column[i];
-            }
-        }
-        out
-    }
-}
-
-/// `a * b`.
-#[inline(always)]
-unsafe fn times<V: Lanes>(a: f32, b: V) -> V {
-    // SAFETY: the caller's.
-    unsafe { V::splat(0.0).fma(V::splat(a), b) }
-}
-
-/// `c + a * b`.
-#[inline(always)]
-unsafe fn plus<V: Lanes>(c: V, a: f32, b: V) -> V {
-    // SAFETY: the caller's.
-    unsafe { c.fma(V::splat(a), b) }
-}
 
 /// `Bᵀ`.
 struct Input;

@@ -13,6 +13,7 @@
 //!      ⎣ 0   1    0  -5/2  0   1 ⎦       ⎣   0     0    1  ⎦
 //! ```
 
+use crate::conv::matrix::{Matrix, both, plus, times};
 use crate::lanes::{Lanes, best};
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
@@ -108,38 +109,6 @@ unsafe fn gather_lines_of<V: Lanes>(
     }
 }
 
-/// A matrix that transforms columns of `N` values to ones of `M`.
-trait Matrix<const N: usize, const M: usize> {
-    /// The matrix times a column.
-    unsafe fn times<V: Lanes>(d: [V; N]) -> [V; M];
-}
-
-/// `T d Tᵀ`.
-#[inline(always)]
-unsafe fn both<T: Matrix<N, M>, V: Lanes, const N: usize, const M: usize>(
-    d: [[V; N]; N],
-) -> [[V; M]; M] {
-    // SAFETY: the caller's.
-    unsafe {
-        let mut rows = [[V::splat(0.0); M]; N];
-        for i in 0..N {
-            rows[i] = T::times(d[i]);
-        }
-        let mut out = [[V::splat(0.0); M]; M];
-        for j in 0..M {
-            let mut column = [V::splat(0.0); N];
-            for i in 0..N {
-                column[i] = rows[i][j];
-            }
-            let column = T::times(column);
-            for i in 0..M {
-                out[i][j] = column[i];
-            }
-        }
-        out
-    }
-}
-
 /// The `N` by `N` vectors at `p`, lines `line` and columns `step` apart.
 #[inline(always)]
 unsafe fn load<V: Lanes, const N: usize>(p: *const f32, line: usize, step: usize) -> [[V; N]; N] {
@@ -164,20 +133,6 @@ unsafe fn store<V: Lanes, const N: usize>(v: [[V; N]; N], p: *mut f32, plane: us
             unsafe { v.store(p.add((N * i + j) * plane)) };
         }
     }
-}
-
-/// `a * b`.
-#[inline(always)]
-unsafe fn times<V: Lanes>(a: f32, b: V) -> V {
-    // SAFETY: the caller's.
-    unsafe { V::splat(0.0).fma(V::splat(a), b) }
-}
-
-/// `c + a * b`.
-#[inline(always)]
-unsafe fn plus<V: Lanes>(c: V, a: f32, b: V) -> V {
-    // SAFETY: the caller's.
-    unsafe { c.fma(V::splat(a), b) }
 }
 
 /// `Bᵀ`.
