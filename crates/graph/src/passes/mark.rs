@@ -17,6 +17,8 @@ const MANY_USERS: usize = REPEAT_BUDGET as usize + 2;
 /// Large results that wait for one kernel, at most, and bytes of a large one.
 const MOST_WAITING: usize = 8;
 const LARGE: usize = 1 << 20;
+/// Views above each other among which the lowest that fits is looked for.
+const MOST_MOVES: usize = 8;
 /// Of so many waiting results more are not told apart.
 const MANY_WAITING: usize = 8 * MOST_WAITING;
 
@@ -135,14 +137,29 @@ impl<'g> Marked<'g> {
         self.require(n, |s| s.is_dense());
     }
 
-    /// `n` becomes readable through a view that `fits`, or a buffer of its own.
+    /// `n` becomes readable through a view that `fits`: of what it is a view of, or else of a copy. The copy is made as
+    /// low as it can still be read, so that others that read the same otherwise (transposed, say) share it.
     fn require(&mut self, n: usize, fits: impl Fn(&Strided) -> bool) {
         let (base, view) = self.resolve(n);
         if view.is_some_and(|v| fits(&v)) {
-            self.store(base);
-        } else {
-            self.store(n);
+            return self.store(base);
         }
+        let size = numel(&self.graph.nodes[n].shape);
+        let (mut lowest, mut at) = (n, n);
+        let mut moves = Vec::new();
+        while at != base && !self.stored[at] && moves.len() < MOST_MOVES {
+            if let Lowered::View(m) = &self.lowered[at] {
+                moves.push(m);
+            }
+            at = self.graph.nodes[at].inputs[0];
+            let shape = &self.graph.nodes[at].shape;
+            let mut views = moves.iter().rev();
+            let view = views.try_fold(Strided::dense(shape), |v, m| v.moved(m));
+            if at != base && numel(shape) <= size && view.is_some_and(|v| fits(&v)) {
+                lowest = at;
+            }
+        }
+        self.store(lowest);
     }
 
     fn require_operands(&mut self, n: usize) {
@@ -401,5 +418,18 @@ mod tests {
         let polynomial = (0..20).fold(product.clone(), |y: Tensor, _| y * &product + 1.0);
         // The product and one map.
         assert_eq!(planned(&[&polynomial]).steps.len(), 2);
+    }
+
+    #[test]
+    fn products_that_read_heads_both_ways_share_their_copy() {
+        use crate::plan::Kernel;
+        let (x, b) = (tensor(&[2, 6, 12]), tensor(&[12]));
+        let heads = (&x + &b).reshape(&[2, 6, 3, 4]).permute(&[0, 2, 1, 3]);
+        let (weights, up) = (tensor(&[2, 3, 6, 6]), tensor(&[2, 3, 6, 4]));
+        let both = [&weights.matmul(&heads), &up.matmul(&heads.t())];
+        let plan = planned(&both);
+        let copies = plan.steps.iter();
+        let copies = copies.filter(|s| matches!(s.kernel, Kernel::Map(_)));
+        assert_eq!(copies.count(), 1, "{plan:?}");
     }
 }

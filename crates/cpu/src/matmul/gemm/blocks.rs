@@ -40,10 +40,7 @@ enum To {
 
 impl Cut {
     fn new(p: &Product<'_>, kernels: &Kernels, rows: usize) -> Cut {
-        let depth =
-            p.k.div_ceil(p.k.div_ceil(DEPTH).max(1))
-                .next_multiple_of(8)
-                .min(p.k);
+        let depth = run_len(p.k);
         Cut {
             depth,
             height: (LEFT / depth.max(1)).max(kernels.rows()),
@@ -54,6 +51,13 @@ impl Cut {
                 && p.k > 0,
         }
     }
+}
+
+/// Steps of a run of a sum of `k`.
+pub(crate) fn run_len(k: usize) -> usize {
+    k.div_ceil(k.div_ceil(DEPTH).max(1))
+        .next_multiple_of(8)
+        .min(k)
 }
 
 /// Computes one rectangle of the output.
@@ -207,16 +211,23 @@ pub(crate) fn part(len: usize, i: usize, parts: usize) -> usize {
 
 /// Packs `rows` rows in `panels` panels, panel `i` from `part(rows, i, panels) * k` on.
 pub(crate) fn pack_left(a: Block<'_>, rows: usize, panels: usize, k: usize, out: &mut [f32]) {
-    for i in 0..panels {
-        let (from, to) = (part(rows, i, panels), part(rows, i + 1, panels));
-        pack(
-            a.from(from, 0),
-            to - from,
-            k,
-            to - from,
-            &mut out[from * k..],
-        );
+    let together = steps_together(&a, k);
+    for l in (0..k).step_by(together) {
+        let steps = together.min(k - l);
+        for i in 0..panels {
+            let (from, to) = (part(rows, i, panels), part(rows, i + 1, panels));
+            let width = to - from;
+            let out = &mut out[from * k + l * width..];
+            pack(a.from(from, l), width, steps, width, out);
+        }
     }
+}
+
+/// How many steps of the sum to pack before the next panel's. Where the elements of a step lie one after the other, few: then
+/// all panels of a line of memory are written while a cache holds it.
+fn steps_together(block: &Block<'_>, k: usize) -> usize {
+    const STEPS: usize = 32;
+    if block.across == 1 { STEPS } else { k.max(1) }
 }
 
 /// Packs the columns, panel after panel of whole vectors, or only those that are not read where they are.
@@ -234,19 +245,19 @@ fn pack_right(
         across: p.b.col,
         along: p.b.row,
     };
-    let mut at = 0;
-    for c in cols.clone().step_by(kernels.cols()) {
-        let width = (cols.end - c).min(kernels.cols());
-        let stride = width.next_multiple_of(kernels.lanes);
-        if !cut.direct || width < stride {
-            pack(
-                b.from(c, steps.start),
-                width,
-                steps.len(),
-                stride,
-                &mut out[at..],
-            );
-            at += stride * steps.len();
+    let k = steps.len();
+    let together = steps_together(&b, k);
+    for l in (0..k).step_by(together) {
+        let part = together.min(k - l);
+        let mut at = 0;
+        for c in cols.clone().step_by(kernels.cols()) {
+            let width = (cols.end - c).min(kernels.cols());
+            let stride = width.next_multiple_of(kernels.lanes);
+            if !cut.direct || width < stride {
+                let out = &mut out[at + l * stride..];
+                pack(b.from(c, steps.start + l), width, part, stride, out);
+                at += stride * k;
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod pack;
 mod packed;
 pub(crate) mod results;
 pub(crate) mod scratch;
+mod shared;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -22,6 +23,7 @@ use crate::threads::par::Par;
 use floats::Floats;
 use kernel::Kernels;
 use results::Target;
+use shared::Shared;
 use std::ops::Range;
 
 /// A matrix somewhere in a slice: element `(r, c)` at `at + r * row + c * col`.
@@ -220,6 +222,10 @@ impl Product<'_> {
             return unsafe { blocks::rectangle(self, kernels, 0..m, 0..n, out) };
         }
         let grid = Grid::new(m, n, pieces, kernels.cols());
+        if let Some(shared) = Shared::new(self, kernels, &grid, par) {
+            // SAFETY: the caller's.
+            return unsafe { shared.run(self, kernels, out, par) };
+        }
         par.for_each(grid.len(), |i| {
             let (rows, cols) = grid.rectangle(i);
             // SAFETY: the output holds every rectangle of the grid, and they do not overlap.

@@ -12,13 +12,27 @@ pub(crate) fn panel_len(kernels: &Kernels, k: usize) -> usize {
 
 /// Floats that a packed right operand, `k` by `n`, takes.
 pub(crate) fn packed_len(k: usize, n: usize) -> usize {
-    let kernels = Kernels::best();
+    len_for(Kernels::best(), k, n)
+}
+
+/// [`packed_len`] for these kernels.
+pub(crate) fn len_for(kernels: &Kernels, k: usize, n: usize) -> usize {
     n.div_ceil(kernels.cols()) * panel_len(kernels, k)
 }
 
-/// Packs `b` into [`packed_len`] floats.
+/// Packs `b`, `k` by `n`, into [`packed_len`] floats.
 pub(crate) fn pack_right(b: Mat<'_>, k: usize, n: usize, out: &mut [f32], par: Par<'_>) {
-    let kernels = Kernels::best();
+    pack_for(Kernels::best(), b, (k, n), out, par);
+}
+
+/// [`pack_right`] for these kernels.
+pub(crate) fn pack_for(
+    kernels: &Kernels,
+    b: Mat<'_>,
+    (k, n): (usize, usize),
+    out: &mut [f32],
+    par: Par<'_>,
+) {
     let b = b.with_usable_strides(k, n);
     let block = Block {
         data: b.data,

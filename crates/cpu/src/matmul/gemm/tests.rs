@@ -37,20 +37,21 @@ fn check(kernels: &Kernels, [m, n, k]: [usize; 3], layouts: [usize; 2], add: boo
         row: b_row,
         col: b_col,
     };
+    let plain = Product {
+        m,
+        n,
+        k,
+        a,
+        b,
+        packed: None,
+        add,
+    };
     let row = n + 3;
     let before = Rng(3).floats(m * row);
     let runs = [1, 2, 3].map(|threads| {
         let mut buffer = held(&before);
         let out = buffer.slice_mut();
-        let mut product = Product {
-            m,
-            n,
-            k,
-            a,
-            b,
-            packed: None,
-            add,
-        };
+        let mut product = plain;
         let mut packed = held(&vec![f32::NAN; packed_len(k, n)]);
         // Panels are as wide as those of the best kernels.
         if std::ptr::eq(kernels, Kernels::best()) && k > 0 && n > 0 && threads != 2 {
@@ -68,6 +69,9 @@ fn check(kernels: &Kernels, [m, n, k]: [usize; 3], layouts: [usize; 2], add: boo
         runs[0] == runs[1] && runs[0] == runs[2],
         "{m} {n} {k}: bits depend on threads"
     );
+    if k > 0 {
+        check_together(kernels, &plain.checked(), (&before, row), &runs[0]);
+    }
     for i in 0..m {
         for j in 0..n {
             let sum: f64 = (0..k)
@@ -90,6 +94,28 @@ fn check(kernels: &Kernels, [m, n, k]: [usize; 3], layouts: [usize; 2], add: boo
             "wrote beside the output"
         );
     }
+}
+
+/// Threads that pack together, whatever the sizes, make of `before` what each did alone.
+fn check_together(
+    kernels: &Kernels,
+    product: &Product<'_>,
+    (before, row): (&[f32], usize),
+    want: &[f32],
+) {
+    if dots::suits(product) {
+        return;
+    }
+    let &Product { m, n, k, .. } = product;
+    let together = Shared::cut(k, kernels.cols() * (1 + m % 2), m.min(3));
+    let mut buffer = held(before);
+    with_threads(2, |par| {
+        let out = product.out(buffer.slice_mut(), row);
+        // SAFETY: it holds the product, and nobody else has it.
+        unsafe { together.run(product, kernels, out, par) };
+    });
+    let same = want == buffer.slice_mut::<f32>();
+    assert!(same, "{m} {n} {k}: bits depend on who packs");
 }
 
 /// The product as floats of two bytes is `wide`, rounded.
