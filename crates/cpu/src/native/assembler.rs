@@ -75,11 +75,18 @@ pub(crate) mod op {
     pub(crate) const MAX: Opcode = Opcode(1, 0, 0, 0x5f);
     pub(crate) const COMPARE: Opcode = Opcode(1, 0, 0, 0xc2);
     pub(crate) const XOR: Opcode = Opcode(1, 1, 0, 0xef);
+    pub(crate) const AND: Opcode = Opcode(1, 1, 0, 0xdb);
+    /// Shifts of words by a number of bits; which is said in place of the first operand.
+    pub(crate) const SHIFT: Opcode = Opcode(1, 1, 0, 0x72);
+    /// Of sixteen floats, those whose places the second operand has.
+    pub(crate) const LOOK_UP: Opcode = Opcode(2, 1, 0, 0x16);
     pub(crate) const REPEAT: Opcode = Opcode(2, 1, 0, 0x18);
     pub(crate) const SCALE: Opcode = Opcode(2, 1, 0, 0x2c);
     pub(crate) const BLEND: Opcode = Opcode(2, 1, 0, 0x65);
     /// `a = b · a + c`.
     pub(crate) const MUL_ADD_213: Opcode = Opcode(2, 1, 0, 0xa8);
+    /// `a = b · a − c`.
+    pub(crate) const MUL_SUB_213: Opcode = Opcode(2, 1, 0, 0xaa);
     /// `a = b · c + a`.
     pub(crate) const MUL_ADD_231: Opcode = Opcode(2, 1, 0, 0xb8);
     /// `a = a − b · c`.
@@ -223,6 +230,13 @@ impl Assembler {
     /// `mask` = the lanes where the comparison holds, of those under the mask at hand.
     pub(crate) fn compare(&mut self, mask: Mask, width: Width, a: Vector, (b, how): (Operand, u8)) {
         self.vector_with((op::COMPARE, width), Vector(mask.0), Some(a), (b, how));
+    }
+
+    /// `to = from >> bits`, of words without signs.
+    pub(crate) fn shift_right(&mut self, width: Width, to: Vector, from: Vector, bits: u8) {
+        const RIGHT: Vector = Vector(2);
+        let last = (Operand::Vector(from), bits);
+        self.vector_with((op::SHIFT, width), RIGHT, Some(to), last);
     }
 
     /// The first two floats of `from`'s upper half of four before those of `to`'s lower.

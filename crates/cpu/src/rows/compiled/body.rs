@@ -30,7 +30,7 @@ impl Points {
 /// Values of one vector of points, or of a row.
 pub(super) struct Body<'p> {
     part: &'p Part,
-    width: Width,
+    pub(super) width: Width,
     pub(super) points: Option<Points>,
     pub(super) free: Vec<Vector>,
     pub(super) masks: Vec<Mask>,
@@ -176,6 +176,7 @@ impl<'p> Body<'p> {
                 });
             }
             Function::Exp => self.exponential(emitter, to, a)?,
+            Function::GeluSlope => self.gelu_slope(emitter, to, a)?,
             _ => return None,
         }
         args.iter().for_each(|&a| self.done(a));
@@ -291,61 +292,6 @@ impl<'p> Body<'p> {
         };
         self.truths.insert(node, mask);
         Some(mask)
-    }
-
-    /// As [`crate::math::exp_fused`].
-    pub(super) fn exponential(
-        &mut self,
-        emitter: &mut Emitter<'_>,
-        to: Vector,
-        x: Vector,
-    ) -> Option<()> {
-        use crate::math::{EXPM1, LN2_HI, LN2_LO, MAGIC};
-        let width = self.width;
-        let [n, r, p] = [self.take()?, self.take()?, self.take()?];
-        let repeated = |emitter: &mut Emitter<'_>, to: Vector, x: f32| {
-            let place = emitter.number(One::Constant(x.to_bits()));
-            emitter
-                .code
-                .vector((op::REPEAT, width), to, None, Operand::Memory(place));
-        };
-        // The second operand is the result where one is NaN.
-        repeated(emitter, to, 90.0);
-        emitter
-            .code
-            .vector((op::MIN, width), to, Some(to), Operand::Vector(x));
-        repeated(emitter, n, -105.0);
-        emitter
-            .code
-            .vector((op::MAX, width), to, Some(n), Operand::Vector(to));
-        let with = |emitter: &mut Emitter<'_>, op, a: Vector, b: Vector, x: f32| {
-            let x = emitter.constant(x);
-            emitter.code.vector((op, width), a, Some(b), x);
-        };
-        repeated(emitter, n, MAGIC);
-        with(emitter, op::MUL_ADD_231, n, to, std::f32::consts::LOG2_E);
-        with(emitter, op::SUB, n, n, MAGIC);
-        emitter
-            .code
-            .vector((op::LOAD, width), r, None, Operand::Vector(to));
-        with(emitter, op::SUB_MUL_231, r, n, LN2_HI);
-        with(emitter, op::SUB_MUL_231, r, n, LN2_LO);
-        repeated(emitter, p, EXPM1[EXPM1.len() - 1]);
-        for &c in EXPM1[..EXPM1.len() - 1].iter().rev() {
-            with(emitter, op::MUL_ADD_213, p, r, c);
-        }
-        emitter
-            .code
-            .vector((op::MUL, width), to, Some(r), Operand::Vector(r));
-        emitter
-            .code
-            .vector((op::MUL_ADD_213, width), p, Some(to), Operand::Vector(r));
-        with(emitter, op::ADD, p, p, 1.0);
-        emitter
-            .code
-            .vector((op::SCALE, width), to, Some(p), Operand::Vector(n));
-        self.free.extend([n, r, p]);
-        Some(())
     }
 }
 

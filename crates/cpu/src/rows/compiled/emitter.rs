@@ -44,6 +44,17 @@ impl Emitter<'_> {
         at(RDI, 4 * (self.frame.first_number() + n) as i32)
     }
 
+    /// Where sixteen constants lie one after the other.
+    pub(super) fn table(&mut self, of: &[f32; 16]) -> Operand {
+        let of = of.map(|x| One::Constant(x.to_bits()));
+        let found = self.frame.numbers.windows(16).position(|n| n == of);
+        let n = found.unwrap_or_else(|| {
+            self.frame.numbers.extend(of);
+            self.frame.numbers.len() - 16
+        });
+        Operand::Memory(at(RDI, 4 * (self.frame.first_number() + n) as i32))
+    }
+
     pub(super) fn constant(&mut self, x: f32) -> Operand {
         Operand::Repeated(self.number(One::Constant(x.to_bits())))
     }

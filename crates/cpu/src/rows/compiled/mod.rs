@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   rows ──► schedule     which loop computes what       streams     how operands lie in memory
-//!              └──► emit  loops and sums                 body, emitter   values in registers
+//!              └──► emit  loops and sums                 body, emitter   values in registers, functions of several instructions
 //!                    └──► native                         bytes, memory that can be run
 //! ```
 
@@ -12,6 +12,7 @@ mod body;
 mod emit;
 mod emitter;
 mod frame;
+mod functions;
 mod schedule;
 mod streams;
 #[cfg(test)]

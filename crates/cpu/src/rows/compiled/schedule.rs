@@ -556,6 +556,7 @@ fn known(
         | Function::Recip
         | Function::Sqrt
         | Function::Exp
+        | Function::GeluSlope
         | Function::Relu
         | Function::Max
         | Function::Min => all(false) && input == DType::F32 && result == DType::F32,

@@ -238,6 +238,28 @@ fn updates_in_place() {
     }
 }
 
+/// The slope of GELU, as gradients have it.
+fn slope(of: &Tensor) -> Tensor {
+    let slope = wgrad_graph::grad(&of.gelu().sum(), &[of]);
+    slope.expect("a gradient").remove(0)
+}
+
+/// GELU's gradient with the sums that a layer needs of it, over what is not finite too.
+#[test]
+fn gelu_gradients() {
+    if !usable() {
+        return;
+    }
+    for (rows, inner) in [(300, 64), (257, 130), (80, 1030), (700, 50)] {
+        let (x, bias) = (tensor(&[rows, inner], 3, false), tensor(&[inner], 4, false));
+        let wide = &(&x * 3.0) + &bias;
+        let gradient = slope(&wide) * tensor(&[rows, inner], 5, false);
+        let sum = gradient.sum_dims(&[0], false);
+        let plan = planned_of(&[gradient, sum]);
+        assert_eq!(check(&plan, "gelu"), 1, "{rows} {inner}");
+    }
+}
+
 /// Reads points, rows and numbers in every way that stages can, with every function that is known.
 #[test]
 fn random_programs() {
@@ -264,11 +286,12 @@ fn random_programs() {
         for _ in 0..2 + below(6) {
             let a = values[below(values.len())].clone();
             let b = values[below(values.len())].clone();
-            values.push(match below(17) {
+            values.push(match below(18) {
                 11 => Tensor::where_(&a.lt(&b).logical_or(&b.ne(&x)), &b, &a),
                 12 => Tensor::where_(&mask, &(&a * 0.5), &b),
                 13 => Tensor::where_(&a.gt(&b).logical_and(&mask).logical_not(), &x, &b),
                 14 => a.clamp(-0.5, 0.75),
+                16 => slope(&a) * b,
                 15 => Tensor::where_(&a.ge(&row).logical_and(&a.eq(&a)), &a, &point),
                 0 => a + b,
                 1 => a * b,
