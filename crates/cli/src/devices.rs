@@ -7,10 +7,10 @@ use wgrad::device::{
 
 /// Prints the cpu and every adapter.
 pub fn run() {
-    println!("cpu: {}", processor::description());
+    outln!("cpu: {}", processor::description());
     let adapters = adapters_blocking();
     if adapters.is_empty() {
-        println!("no GPU adapter: is a driver installed, and on Linux the Vulkan loader?");
+        outln!("no GPU adapter: is a driver installed, and on Linux the Vulkan loader?");
     }
     for (number, adapter) in adapters.iter().enumerate() {
         print(number, adapter);
@@ -18,19 +18,21 @@ pub fn run() {
 }
 
 fn print(number: usize, adapter: &AdapterInfo) {
-    println!(
+    outln!(
         "\ngpu:{number} gpu:{} ({}, {:?})",
-        adapter.name, adapter.backend, adapter.kind
+        adapter.name,
+        adapter.backend,
+        adapter.kind
     );
-    println!("  driver    {}", adapter.driver);
-    println!("  features  {}", features(&adapter.features));
+    outln!("  driver    {}", adapter.driver);
+    outln!("  features  {}", features(&adapter.features));
     for line in limits(&adapter.limits) {
-        println!("  {line}");
+        outln!("  {line}");
     }
-    println!("  loops     {}", loops(adapter));
+    outln!("  loops     {}", loops(adapter));
     let matrices: Vec<String> = adapter.matrices.iter().map(matrix).collect();
     if !matrices.is_empty() {
-        println!("  matrices  {}", matrices.join(", "));
+        outln!("  matrices  {}", matrices.join(", "));
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Options {
 /// Runs the command.
 pub fn run(options: &Options) -> Result<()> {
     for file in &options.files {
-        print!("{}", describe(file, &options.filter)?);
+        out!("{}", describe(file, &options.filter)?);
     }
     Ok(())
 }

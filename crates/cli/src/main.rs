@@ -2,6 +2,9 @@
 //! chooses kernels by measuring, `report` and `compare` make pages of runs, `inspect` tells what a file holds. Only measures and prints: whatever is measured lives in the crates below, and uses their
 //! public interfaces.
 
+#[macro_use]
+mod output;
+
 mod bench;
 mod devices;
 mod inspect;

@@ -42,19 +42,19 @@ fn read(folder: &Path) -> Result<Run> {
 pub fn report(options: &ReportOptions) -> Result<()> {
     for folder in &options.runs {
         let run = read(folder)?;
-        println!("{}", run.write_html()?.display());
+        outln!("{}", run.write_html()?.display());
         if options.csv {
             let path = folder.join("metrics.csv");
             std::fs::write(&path, run.to_csv())
                 .map_err(|error| format!("{}: cannot write: {error}", path.display()))?;
-            println!("{}", path.display());
+            outln!("{}", path.display());
         }
         if let Some(board) = &options.tensorboard {
             let board = match options.runs.len() {
                 1 => board.clone(),
                 _ => board.join(folder.file_name().unwrap_or_default()),
             };
-            println!("{}", run.write_tensorboard(board)?.display());
+            outln!("{}", run.write_tensorboard(board)?.display());
         }
     }
     Ok(())
@@ -68,7 +68,7 @@ pub fn compare_runs(options: &CompareOptions) -> Result<()> {
         .map(|folder| read(folder))
         .collect::<Result<_>>()?;
     compare(&runs.iter().collect::<Vec<_>>(), &options.out)?;
-    println!("{}", options.out.display());
+    outln!("{}", options.out.display());
     Ok(())
 }
 

@@ -31,7 +31,7 @@ pub fn run(options: &Options) -> Result<()> {
         Some(name) => Device::open_blocking(name)?,
         None => Device::best_blocking()?,
     };
-    println!("device {device}");
+    outln!("device {device}");
     let mut tune = TuneOptions {
         time: Duration::from_millis(options.milliseconds),
         directory: options.directory.clone(),
@@ -41,9 +41,9 @@ pub fn run(options: &Options) -> Result<()> {
         tune.shapes.clone_from(&options.shapes);
     }
     let report = device.tune(&tune, &mut |event| {
-        println!("[{}/{}] {}", event.done, event.of, event.tuned);
+        outln!("[{}/{}] {}", event.done, event.of, event.tuned);
     })?;
-    println!(
+    outln!(
         "{} choices differ from the rules; read at the next opening from {}",
         report.choices,
         report.path.display()

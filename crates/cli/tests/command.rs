@@ -168,3 +168,21 @@ fn the_cpu_is_always_a_device() {
         "{devices}"
     );
 }
+
+#[test]
+fn a_reader_that_has_enough_ends_it_without_an_error() {
+    for arguments in [
+        &["bench", "--list", "--device", "cpu"][..],
+        &["devices"],
+        &QUICK,
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
+        command.args(arguments).stdout(writer);
+        let output = command.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let fine = output.status.success() && !errors.contains("panicked");
+        assert!(fine, "{arguments:?}: {:?} {errors}", output.status);
+    }
+}

@@ -83,8 +83,8 @@ pub fn child(device: &str) -> Result<()> {
         let began = Instant::now();
         trainer.step(&[&x, &y])?.item::<f32>()?;
         match step {
-            1 => println!("first"),
-            2 | 10 => println!("{}", began.elapsed().as_secs_f64()),
+            1 => outln!("first"),
+            2 | 10 => outln!("{}", began.elapsed().as_secs_f64()),
             _ => {}
         }
     }

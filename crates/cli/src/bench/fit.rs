@@ -12,21 +12,28 @@ pub fn run(file: &Path, [seed, shapes]: [u64; 2], filter: Option<&str>) -> Resul
         seed,
         shapes: usize::try_from(shapes)?,
     };
-    println!("{}", processor::description());
+    outln!("{}", processor::description());
     let fit = fit_convolutions(&options);
     std::fs::write(file, &fit.section)?;
     for choice in &fit.choices {
         if filter.is_some_and(|filter| super::picks(filter, &choice.shape)) {
-            println!(
+            outln!(
                 "{} {}: fitted {:.2}, own {:.2}",
-                choice.kind, choice.shape, choice.fitted, choice.own
+                choice.kind,
+                choice.shape,
+                choice.fitted,
+                choice.own
             );
         }
     }
-    println!("time of the chosen way by that of the fastest, {shapes} shapes that were not fitted");
-    println!(
+    outln!("time of the chosen way by that of the fastest, {shapes} shapes that were not fitted");
+    outln!(
         "{:<10} {:>10} {:>10} {:>10} {:>10}",
-        "", "fitted", "worst", "own", "worst"
+        "",
+        "fitted",
+        "worst",
+        "own",
+        "worst"
     );
     for kind in ["forward", "input", "weight"] {
         let of_kind = || fit.choices.iter().filter(|choice| choice.kind == kind);
@@ -35,7 +42,7 @@ pub fn run(file: &Path, [seed, shapes]: [u64; 2], filter: Option<&str>) -> Resul
             (logs / of_kind().count().max(1) as f64).exp()
         };
         let worst = |ratio: fn(&FitChoice) -> f64| of_kind().map(ratio).fold(1.0, f64::max);
-        println!(
+        outln!(
             "{kind:<10} {:>10.3} {:>10.2} {:>10.3} {:>10.2}",
             mean(|c| c.fitted),
             worst(|c| c.fitted),

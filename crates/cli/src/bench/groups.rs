@@ -85,7 +85,7 @@ fn compare<M: Module + 'static, O: Optimizer + 'static>(
         both.push(b);
         ratios.push(b / a);
     }
-    println!(
+    outln!(
         "{name:<12} {:>10.3} {:>10.3} {:>8.3}",
         1e3 * median(ones),
         1e3 * median(both),
@@ -152,11 +152,11 @@ pub fn run(options: &super::Options) -> Result<()> {
         return Err("no row has such a name; --list shows all of them".into());
     }
     if options.list {
-        rows.iter().for_each(|(name, _)| println!("{name}"));
+        rows.iter().for_each(|(name, _)| outln!("{name}"));
         return Ok(());
     }
     let device = super::open(options)?;
-    println!("{device}: milliseconds of a step with one group, and with two groups and clipping");
-    println!("{:<12} {:>10} {:>10} {:>8}", "", "one", "groups", "ratio");
+    outln!("{device}: milliseconds of a step with one group, and with two groups and clipping");
+    outln!("{:<12} {:>10} {:>10} {:>8}", "", "one", "groups", "ratio");
     rows.iter().try_for_each(|(_, row)| row(&device))
 }

@@ -72,13 +72,17 @@ pub fn run(env: &Env) -> Result<()> {
         let x = rng.uniform(&[n, 16], env.device);
         (x, Tensor::new(&vec![1i32; n], env.device))
     });
-    println!(
+    outln!(
         "10,000 training steps of a small network on {}: bytes",
         env.device
     );
-    println!(
+    outln!(
         "{:>8} {:>14} {:>14} {:>14} {:>14}",
-        "step", "live", "pooled", "wgpu", "process"
+        "step",
+        "live",
+        "pooled",
+        "wgpu",
+        "process"
     );
     let mut first = None;
     for step in 0..=STEPS + EVERY {
@@ -95,7 +99,7 @@ pub fn run(env: &Env) -> Result<()> {
             .columns()
             .map(|c| c.map_or("-".to_string(), |bytes| bytes.to_string()));
         let [live, pooled, driver, process] = cells;
-        println!(
+        outln!(
             "{:>8} {live:>14} {pooled:>14} {driver:>14} {process:>14}",
             step - EVERY
         );
@@ -104,7 +108,7 @@ pub fn run(env: &Env) -> Result<()> {
             return Err(format!("memory grew: {}", grown.join(", ")).into());
         }
     }
-    println!("flat");
+    outln!("flat");
     Ok(())
 }
 

@@ -105,7 +105,7 @@ pub fn run(options: &Options) -> Result<()> {
     let cases = chosen(options.filter.as_deref())?;
     if options.list {
         for case in &cases {
-            println!("{}", case.name);
+            outln!("{}", case.name);
         }
         return Ok(());
     }

@@ -231,21 +231,26 @@ pub fn run(options: &super::Options) -> Result<()> {
         return Err("no row has such a name; --list shows all of them".into());
     }
     if options.list {
-        rows.iter().for_each(|(name, _)| println!("{name}"));
+        rows.iter().for_each(|(name, _)| outln!("{name}"));
         return Ok(());
     }
     let device = super::open(options)?;
-    println!(
+    outln!(
         "{device}: seconds of the first call and of a later one, recorded anew and compiled; MB at the most"
     );
-    println!(
+    outln!(
         "{:<30} {:>10} {:>10} {:>10} {:>10} {:>10}",
-        "", "recorded", "again", "compiled", "replayed", "MB"
+        "",
+        "recorded",
+        "again",
+        "compiled",
+        "replayed",
+        "MB"
     );
     for (name, program) in rows {
         let recorded = program.recorded(&device)?;
         let (compiled, bytes) = program.compiled(&device)?;
-        println!(
+        outln!(
             "{name:<30} {:>10.4} {:>10.4} {:>10.4} {:>10.6} {:>10.3}",
             recorded.first,
             recorded.again,

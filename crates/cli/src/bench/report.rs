@@ -29,22 +29,26 @@ impl Report {
         let earlier = options.compare.as_deref().map(Earlier::read).transpose()?;
         let json = options.json.as_ref().map(File::create).transpose()?;
         match device.as_gpu() {
-            Some(gpu) => println!(
+            Some(gpu) => outln!(
                 "device {device}, {}, {}",
                 gpu.info().backend,
                 gpu.info().driver
             ),
-            None => println!("device {device}, {}", processor::description()),
+            None => outln!("device {device}, {}", processor::description()),
         }
         for other in earlier
             .iter()
             .flat_map(|e| e.other_devices(&device.to_string()))
         {
-            println!("compared with a run on another device: {other}");
+            outln!("compared with a run on another device: {other}");
         }
-        println!(
+        outln!(
             "{:<32} {:>12} {:<10} {:>22} {:>8}  measured",
-            "case", "median", "unit", "quartiles", "of roof"
+            "case",
+            "median",
+            "unit",
+            "quartiles",
+            "of roof"
         );
         Ok(Report {
             device: device.to_string(),
@@ -78,7 +82,7 @@ impl Report {
             ("roofline_fma", roofline.flops / 1e9, "GFLOP/s"),
             ("roofline_copy", roofline.bytes / 1e9, "GB/s"),
         ] {
-            println!("{name:<32} {:>12} {unit}", number(value));
+            outln!("{name:<32} {:>12} {unit}", number(value));
             self.write(name, value, unit, [value, value])?;
         }
         self.roofline = Some(roofline);
@@ -90,7 +94,7 @@ impl Report {
         self.clear();
         let unit = case.unit.name();
         let spread = format!("{} – {}", number(measured.low), number(measured.high));
-        println!(
+        outln!(
             "{:<32} {:>12} {unit:<10} {spread:>22} {:>8}  {}{}",
             case.name,
             number(measured.value),
@@ -142,12 +146,12 @@ impl Report {
     pub fn finish(&self, svg: Option<&Path>) -> Result<()> {
         match self.worse.as_slice() {
             [] => {}
-            worse => println!("worse beyond noise: {}", worse.join(", ")),
+            worse => outln!("worse beyond noise: {}", worse.join(", ")),
         }
         if let (Some(path), Some(roofline)) = (svg, &self.roofline) {
             let title = format!("wgrad on {}", self.device);
             std::fs::write(path, chart::svg(&title, roofline, &self.points))?;
-            println!("chart {}", path.display());
+            outln!("chart {}", path.display());
         }
         Ok(())
     }
@@ -155,7 +159,7 @@ impl Report {
     /// A case that could not be measured.
     pub fn failed(&self, case: &Case, error: &dyn std::error::Error) {
         self.clear();
-        println!("{:<32} {:>12} {error}", case.name, "failed:");
+        outln!("{:<32} {:>12} {error}", case.name, "failed:");
     }
 
     fn write(&mut self, case: &str, value: f64, unit: &str, [low, high]: [f64; 2]) -> Result<()> {

@@ -116,16 +116,17 @@ pub fn run(env: &Env, path: &Path, options: &KernelOptions) -> Result<()> {
     let bound: Vec<&Buffer> = buffers.iter().collect();
     let mut once = || Ok(gpu.run(&kernel, &bound, options.grid).map(|_| ())?);
     let timing = timing::measure(env.options.seconds, &mut once, &|| env.wait())?;
-    println!("{name} on {}: {:?} workgroups", env.device, options.grid);
+    outln!("{name} on {}: {:?} workgroups", env.device, options.grid);
     for (binding, buffer) in kernel.bindings().iter().zip(&buffers) {
         let size = crate::devices::bytes(buffer.len());
-        println!(
+        outln!(
             "  binding {}: {:?}, {size}",
-            binding.binding, binding.access
+            binding.binding,
+            binding.access
         );
     }
     let micros = |s: f64| format!("{} us", number(1e6 * s));
-    println!(
+    outln!(
         "  clock     {} a dispatch, quartiles {} – {} ({timing})",
         micros(timing.median),
         micros(timing.q1),
@@ -133,7 +134,7 @@ pub fn run(env: &Env, path: &Path, options: &KernelOptions) -> Result<()> {
     );
     let seconds = match by_timestamps(gpu, &kernel, &bound, options.grid)? {
         Some(seconds) => {
-            println!("  GPU time  {}", micros(seconds));
+            outln!("  GPU time  {}", micros(seconds));
             seconds
         }
         None => timing.median,
@@ -161,14 +162,14 @@ fn rates(
         .map(|(b, buffer)| moved(b.access) * buffer.len() as f64)
         .sum();
     let rate = bytes / seconds;
-    println!(
+    outln!(
         "  {} GB/s if every buffer is touched once, {:.0} % of a copy's {} GB/s",
         number(rate / 1e9),
         100.0 * rate / roofline.bytes,
         number(roofline.bytes / 1e9)
     );
     if let Some(flops) = options.flops {
-        println!(
+        outln!(
             "  {} GFLOP/s, {:.0} % of the roof",
             number(flops / seconds / 1e9),
             100.0 * flops / seconds / roofline.limit(flops / bytes.max(1.0))

@@ -173,13 +173,25 @@ fn repeat_each(words: &[u32], (first, times): (usize, usize), out: &mut [u32]) {
             .iter_mut()
             .zip(words)
             .for_each(|(o, &w)| *o = [w; 4]),
-        _ => body
+        ..16 => body
             .chunks_exact_mut(times)
             .zip(words)
             .for_each(|(o, &w)| o.fill(w)),
+        _ => repeat_wide(words, times, body),
     }
     if let Some(&word) = words.get(whole) {
         rest.fill(word);
+    }
+}
+
+simd_fn! {
+    /// Each word `times` times, at least sixteen; the last sixteen of them may be written twice.
+    fn repeat_wide(words: &[u32], times: usize, out: &mut [u32]) {
+        for (out, &word) in out.chunks_exact_mut(times).zip(words) {
+            let line = [word; 16];
+            out.as_chunks_mut::<16>().0.iter_mut().for_each(|o| *o = line);
+            out[times - 16..].copy_from_slice(&line);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Strided walks over a loop nest in linear order, and merging loop dimensions. Knows no data.
 
 use crate::plan::View;
+use crate::program::LANES;
 
 /// A [`View`] over a merged loop nest.
 #[derive(Clone, Debug)]
@@ -157,9 +158,9 @@ impl Walk {
         }
     }
 
-    /// Whether it stays on each of neighbouring elements for a few lanes.
+    /// Whether it stays on each of neighbouring elements for some lanes, of which a block has several times as many.
     pub(crate) fn repeats(&self, nest: &Nest) -> bool {
-        const MOST: usize = 16;
+        const MOST: usize = LANES / 4;
         match self.strides[..] {
             [.., 1, 0] => (2..=MOST).contains(&nest.row()),
             _ => false,

@@ -58,15 +58,19 @@ impl Ratios {
         for (kind, _, ratio) in &self.all {
             kinds.entry(kind).or_default().push(*ratio);
         }
-        println!(
+        outln!(
             "\n{:<18} {:>6} {:>8} {:>8} {:>8}",
-            "geometric mean", "lines", "forward", "both", "lowest"
+            "geometric mean",
+            "lines",
+            "forward",
+            "both",
+            "lowest"
         );
         let every: Vec<[f64; 2]> = self.all.iter().map(|(_, _, ratio)| *ratio).collect();
         for (kind, ratios) in kinds.into_iter().chain([("all", every)]) {
             let lowest = ratios.iter().map(|r| r[1]).fold(f64::INFINITY, f64::min);
             let [forward, both] = [0, 1].map(|i| geometric(ratios.iter().map(|r| r[i])));
-            println!(
+            outln!(
                 "{kind:<18} {:>6} {forward:>8.2} {both:>8.2} {lowest:>8.2}",
                 ratios.len()
             );
@@ -74,24 +78,24 @@ impl Ratios {
         self.bars();
         let mut lost: Vec<_> = self.all.iter().filter(|(_, _, r)| r[1] < LOST).collect();
         lost.sort_by(|a, b| a.2[1].total_cmp(&b.2[1]));
-        println!("\nbelow {LOST} with all gradients: {}", lost.len());
+        outln!("\nbelow {LOST} with all gradients: {}", lost.len());
         for (_, name, ratio) in lost {
-            println!("{:>8.2} {name}", ratio[1]);
+            outln!("{:>8.2} {name}", ratio[1]);
         }
         if self.missing > 0 {
-            println!("{} lines have no time to compare with", self.missing);
+            outln!("{} lines have no time to compare with", self.missing);
         }
     }
 
     fn bars(&self) {
-        println!("\nlines by their ratio with all gradients");
+        outln!("\nlines by their ratio with all gradients");
         let counts = distribution(self.all.iter().map(|(_, _, ratio)| ratio[1]));
         for (i, count) in counts.iter().enumerate() {
             let from = if i == 0 { 0.0 } else { BORDERS[i - 1] };
             let to = BORDERS
                 .get(i)
                 .map_or("     ".to_string(), |to| format!("{to:>5}"));
-            println!("{from:>5} –{to} {count:>4} {}", "█".repeat(*count));
+            outln!("{from:>5} –{to} {count:>4} {}", "█".repeat(*count));
         }
     }
 
@@ -114,7 +118,7 @@ impl Ratios {
             .line("forward", &at, &forward)
             .horizontal("equal", 1.0);
         figure.save(path)?;
-        println!("chart {}", path.display());
+        outln!("chart {}", path.display());
         Ok(())
     }
 }

@@ -46,18 +46,22 @@ pub fn run(options: &Options, file: &Path) -> Result<()> {
         return Err(format!("{}: no line to run", file.display()).into());
     }
     if options.list {
-        shapes.iter().for_each(|shape| println!("{}", shape.name));
+        shapes.iter().for_each(|shape| outln!("{}", shape.name));
         return Ok(());
     }
     let others = options.against.as_deref().map(Others::read).transpose()?;
     let json = options.json.as_ref().map(std::fs::File::create);
     let mut json = json.transpose()?.map(BufWriter::new);
     let device = super::open(options)?;
-    println!("device {device}, {}", processor::description());
+    outln!("device {device}, {}", processor::description());
     let title = ["forward", "both", "forward", "both"];
-    println!(
+    outln!(
         "{:<58} {:>10} {:>10} {:>8} {:>8}",
-        "milliseconds", title[0], title[1], title[2], title[3]
+        "milliseconds",
+        title[0],
+        title[1],
+        title[2],
+        title[3]
     );
     let (mut ratios, mut failed) = (Ratios::default(), 0);
     let count = shapes.len();
@@ -79,7 +83,7 @@ pub fn run(options: &Options, file: &Path) -> Result<()> {
             }
             Err(e) => {
                 failed += 1;
-                println!("{name:<58} failed: {e}");
+                outln!("{name:<58} failed: {e}");
             }
         }
     }
@@ -97,7 +101,7 @@ fn show(timed: &Timed, ratio: Option<[f64; 2]>) {
     let name = timed.shape.short();
     let [forward, both] = [timed.forward, timed.both].map(|ms| format!("{ms:.4}"));
     let ratio = ratio.map(|r| format!(" {:>8.2} {:>8.2}", r[0], r[1]));
-    println!(
+    outln!(
         "{name:<58} {forward:>10} {both:>10}{}",
         ratio.unwrap_or_default()
     );
