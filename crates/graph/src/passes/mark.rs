@@ -137,12 +137,17 @@ impl<'g> Marked<'g> {
         self.require(n, |s| s.is_dense());
     }
 
-    /// `n` becomes readable through a view that `fits`: of what it is a view of, or else of a copy. The copy is made as
-    /// low as it can still be read, so that others that read the same otherwise (transposed, say) share it.
+    /// `n` becomes readable through a view that `fits`: of what it is a view of, or else of a copy. What is computed for
+    /// the copy is stored as low as it can still be read, so that others that read the same otherwise (transposed, say)
+    /// share it. A view of what has a buffer is copied where it is read: the copy need not be kept from the first reader to
+    /// the last.
     fn require(&mut self, n: usize, fits: impl Fn(&Strided) -> bool) {
         let (base, view) = self.resolve(n);
         if view.is_some_and(|v| fits(&v)) {
             return self.store(base);
+        }
+        if self.stored[base] {
+            return self.store(n);
         }
         let size = numel(&self.graph.nodes[n].shape);
         let (mut lowest, mut at) = (n, n);
